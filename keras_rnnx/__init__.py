@@ -1,0 +1,50 @@
+"""Recurrent layers for Keras 3: regularized, leaky-initialized and gated.
+
+Modules:
+    cells: the recurrent cells, each a declaration and an equation.
+    layers: Keras layers over them.
+    engine: how a sequence is run.
+    testing: the conformance suite for cells.
+    datasets: tasks to train and tune on.
+    tuner: KerasTuner search over recurrent models.
+"""
+
+from __future__ import annotations
+
+import importlib
+
+from keras_rnnx import cells, engine, layers
+from keras_rnnx._version import __version__
+
+_LAZY = {
+    "convert": "keras_rnnx.conversion",
+    "explain": "keras_rnnx.explanation",
+    "datasets": None,
+    "testing": None,
+    "tuner": None,
+}
+
+__all__ = [
+    "__version__",
+    "cells",
+    "convert",
+    "datasets",
+    "engine",
+    "explain",
+    "layers",
+    "testing",
+    "tuner",
+]
+
+
+def __getattr__(name):
+    if name not in _LAZY:
+        raise AttributeError(f"module 'keras_rnnx' has no attribute {name!r}")
+    module = importlib.import_module(_LAZY[name] or f"keras_rnnx.{name}")
+    value = getattr(module, name) if _LAZY[name] else module
+    globals()[name] = value
+    return value
+
+
+def __dir__():
+    return sorted(__all__)

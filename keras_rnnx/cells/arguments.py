@@ -1,0 +1,132 @@
+"""The arguments every cell takes, their checks, and how they are written down."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_rnnx._errors import nearest
+
+STANDARD = {
+    "use_bias": True,
+    "kernel_initializer": "glorot_uniform",
+    "recurrent_initializer": "orthogonal",
+    "bias_initializer": "zeros",
+    "kernel_regularizer": None,
+    "recurrent_regularizer": None,
+    "bias_regularizer": None,
+    "kernel_constraint": None,
+    "recurrent_constraint": None,
+    "bias_constraint": None,
+    "dropout": 0.0,
+    "recurrent_dropout": 0.0,
+    "seed": None,
+}
+RATES = ("dropout", "recurrent_dropout")
+# How Keras computes a step (2: one product, 1: one per gate). Here the engine decides,
+# so the argument is taken, for code written for Keras, and changes nothing.
+COMPATIBILITY = ("implementation",)
+LAYER = ("name", "dtype", "trainable", "autocast")
+
+_REGISTRIES = {
+    "activation": keras.activations,
+    "initializer": keras.initializers,
+    "regularizer": keras.regularizers,
+    "constraint": keras.constraints,
+}
+
+
+def signature(options: dict[str, Any]) -> inspect.Signature:
+    """The constructor signature of a cell with these extra options.
+
+    Activations come right after `units` and may be given by position, as in Keras;
+    an option named like a standard argument changes its default.
+    """
+    standard = {name: options.get(name, value) for name, value in STANDARD.items()}
+    extra = {k: v for k, v in options.items() if k not in STANDARD}
+    first = {k: v for k, v in extra.items() if k.endswith("activation")}
+    last = {k: v for k, v in extra.items() if k not in first}
+    by_position = list(first) + list(STANDARD)[:4]
+    parameter = inspect.Parameter
+    parameters = [parameter("units", parameter.POSITIONAL_OR_KEYWORD)]
+    for name, default in {**first, **standard, **last}.items():
+        kind = (
+            parameter.POSITIONAL_OR_KEYWORD
+            if name in by_position
+            else parameter.KEYWORD_ONLY
+        )
+        parameters.append(parameter(name, kind, default=default))
+    parameters.append(parameter("kwargs", parameter.VAR_KEYWORD))
+    return inspect.Signature(parameters)
+
+
+def bind(cls: type, args: tuple, kwargs: dict[str, Any]) -> tuple[dict, dict]:
+    """Splits constructor arguments into the cell's own and those of `keras.Layer`.
+
+    Raises:
+        ValueError: for an argument the cell does not have, with the nearest names.
+    """
+    known = [n for n in cls.__signature__.parameters if n != "kwargs"]
+    valid = [*known, *LAYER, *COMPATIBILITY]
+    check_names(f"{cls.__name__}", kwargs, valid)
+    kwargs = {k: v for k, v in kwargs.items() if k not in COMPATIBILITY}
+    bound = cls.__signature__.bind(*args, **kwargs)
+    bound.apply_defaults()
+    layer = bound.arguments.pop("kwargs", {})
+    return dict(bound.arguments), layer
+
+
+def check_names(owner: str, kwargs: dict[str, Any], valid: list[str]) -> None:
+    """Raises a ValueError for a keyword that `owner` does not take."""
+    for name in kwargs:
+        if name not in valid:
+            close = nearest(name, valid)
+            hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
+            raise ValueError(
+                f"{owner} has no argument {name!r} (received "
+                f"{name}={kwargs[name]!r}).{hint} "
+                f"Its arguments: {', '.join(sorted(valid))}."
+            )
+
+
+def resolve(name: str, value: object) -> object:
+    """Makes an object of an argument that names one: "tanh" becomes a function."""
+    if name == "units":
+        return positive_int(name, value)
+    if name in RATES:
+        return rate(name, value)
+    registry = _REGISTRIES.get(name.rsplit("_", 1)[-1])
+    return value if registry is None else registry.get(value)
+
+
+def serialize(name: str, value: object) -> object:
+    """The reverse of `resolve`, for `get_config`."""
+    registry = _REGISTRIES.get(name.rsplit("_", 1)[-1])
+    if registry is not None:
+        return registry.serialize(value) if value is not None else None
+    return value.tolist() if isinstance(value, np.ndarray) else value
+
+
+def positive_int(name: str, value: object) -> int:
+    """`value` as an int, or a ValueError if it is not a positive whole number."""
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not whole or value <= 0:
+        raise ValueError(
+            f"Received an invalid value for argument `{name}`, expected a positive "
+            f"integer, got {value!r}."
+        )
+    return int(value)
+
+
+def rate(name: str, value: object) -> float:
+    """`value` as a float in [0, 1), or a ValueError."""
+    number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+    if not number or not 0 <= value < 1:
+        raise ValueError(
+            f"Received an invalid value for argument `{name}`, expected a rate in "
+            f"[0, 1), got {value!r}."
+        )
+    return float(value)

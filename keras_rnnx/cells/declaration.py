@@ -1,0 +1,79 @@
+"""What a cell class may declare, and the check made when the class is made."""
+
+from __future__ import annotations
+
+import inspect
+import keyword
+
+from keras_rnnx._errors import nearest
+
+GATE_KINDS = ("split", "late")
+RESERVED_GATES = ("x", "u")
+
+
+def check(cls: type) -> None:
+    """Checks the declaration of a `Cell` subclass.
+
+    Raises:
+        TypeError: naming the class, the attribute, what was received and what to
+            write instead.
+    """
+    _names(cls, "states", example='("h",)', empty=False)
+    _names(cls, "gates", example='("i", "f", "c", "o")', empty=False)
+    for attribute in GATE_KINDS:
+        _names(cls, attribute, example='("h",)', empty=True)
+        for name in getattr(cls, attribute):
+            if name not in cls.gates:
+                _fail(cls, f"`{attribute}` names {name!r}, which is not in `gates`")
+    both = set(cls.split) & set(cls.late)
+    if both:
+        _fail(cls, f"{sorted(both)} stand in both `split` and `late`")
+    for name in RESERVED_GATES:
+        if name in cls.gates:
+            _fail(
+                cls,
+                f"a gate is called {name!r}, but `gate.{name}` is the "
+                f"{'input' if name == 'x' else 'recurrent'} part of all gates",
+            )
+    if not isinstance(cls.vectors, dict):
+        _fail(cls, f"`vectors` must map names to initializers, not {cls.vectors!r}")
+    if not isinstance(cls.options, dict):
+        _fail(cls, f"`options` must map names to defaults, not {cls.options!r}")
+    _update(cls)
+
+
+def _fail(cls, what):
+    raise TypeError(f"{cls.__name__} is not a valid cell declaration: {what}.")
+
+
+def _names(cls, attribute, example, empty):
+    value = getattr(cls, attribute, None)
+    if isinstance(value, str):
+        _fail(
+            cls, f"`{attribute}` is the string {value!r}; write a tuple like {example}"
+        )
+    if not isinstance(value, tuple) or not (value or empty):
+        if attribute not in vars(cls):
+            close = [n for n in nearest(attribute, vars(cls)) if n[0] != "_"]
+            hint = f"; did you mean it by `{close[0]}`?" if close else ""
+            _fail(cls, f"`{attribute}` is missing; write {attribute} = {example}{hint}")
+        _fail(cls, f"`{attribute}` must be a tuple like {example}, not {value!r}")
+    for name in value:
+        if not isinstance(name, str) or not name.isidentifier():
+            _fail(cls, f"`{attribute}` holds {name!r}, which is not a name")
+        if keyword.iskeyword(name) or name.startswith("_"):
+            _fail(cls, f"`{attribute}` holds {name!r}, which cannot be an attribute")
+    if len(set(value)) != len(value):
+        _fail(cls, f"`{attribute}` holds a name twice: {value!r}")
+
+
+def _update(cls):
+    update = getattr(cls, "update", None)
+    expected = ["self", "state", "gate"] + (["vector"] if cls.vectors else [])
+    wanted = f"def update({', '.join(expected)})"
+    if update is None:
+        _fail(cls, f"the equation is missing; write {wanted}: ...")
+    received = list(inspect.signature(update).parameters)
+    if len(received) != len(expected):
+        why = " since it declares `vectors`" if cls.vectors else ""
+        _fail(cls, f"update takes {received}, but it must be {wanted}{why}")

@@ -1,0 +1,50 @@
+"""Gated recurrent unit."""
+
+from __future__ import annotations
+
+from keras_rnnx.cells.cell import Cell
+from keras_rnnx.cells.registry import register
+from keras_rnnx.cells.views import State
+
+
+@register
+class GRUCell(Cell):
+    """Gated recurrent unit.
+
+    `h' = z h + (1 - z) tanh(...)` with `z, r = sigmoid(a)`. With `reset_after` the
+    candidate is `W x + b + r (U h + b_r)` (Cho et al. 2014, arXiv:1406.1078v1, and
+    cuDNN), without it `W x + U (r h) + b` (v3). Weights are those of
+    `keras.layers.GRUCell`.
+
+    Args:
+        units: number of units.
+        activation: of the candidate. Default "tanh".
+        recurrent_activation: of the gates. Default "sigmoid".
+        reset_after: whether the reset gate acts after the recurrent product. Default
+            True.
+        **kwargs: the arguments of `Cell`.
+
+    Example:
+
+    >>> keras_rnnx.layers.RNN(GRUCell(4))(np.ones((2, 5, 3), "float32")).shape
+    (2, 4)
+    """
+
+    states = ("h",)
+    gates = ("z", "r", "h")
+    options = {
+        "activation": "tanh",
+        "recurrent_activation": "sigmoid",
+        "reset_after": True,
+    }
+    paper = "Cho et al. 2014"
+
+    def configure(self):
+        self.recurrent_bias = bool(self.reset_after)
+        self.split, self.late = (("h",), ()) if self.reset_after else ((), ("h",))
+
+    def update(self, state, gate):
+        z = self.recurrent_activation(gate.z)
+        r = self.recurrent_activation(gate.r)
+        u = r * gate.u.h if self.reset_after else gate.u.h(r * state.h)
+        return State(h=z * state.h + (1 - z) * self.activation(gate.x.h + u))

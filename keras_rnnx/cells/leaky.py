@@ -1,0 +1,86 @@
+"""Leaky integrators."""
+
+from __future__ import annotations
+
+import numpy as np
+from keras import ops
+
+from keras_rnnx.cells.cell import Cell
+from keras_rnnx.cells.registry import register
+from keras_rnnx.cells.views import State
+
+
+@register
+class LeakyRNNCell(Cell):
+    """Leaky integrator network: `h' = (1 - leak) h + leak tanh(W x + U h + b)`.
+
+    A unit with leak rate `leak` forgets over about `1 / leak` steps. Jaeger, Lukosevicius,
+    Popovici & Siewert 2007, Neural Networks 20(3); Bengio, Boulanger-Lewandowski &
+    Pascanu 2013, arXiv:1212.0901.
+
+    Args:
+        units: number of units.
+        activation: of the update; "tanh", "relu" and "leaky_relu" are common. Default
+            "tanh".
+        leak: leak rate in (0, 1], or one per unit. At 1 this is a simple RNN. Default
+            0.5.
+        leak_trainable: whether the rates are learned, one per unit, starting at
+            `leak`, which is then in (0, 1) and stays there. Default False.
+        **kwargs: the arguments of `Cell`.
+
+    Raises:
+        ValueError: for a leak rate out of range or a list of another length than
+            `units`.
+
+    Example:
+
+    >>> cell = LeakyRNNCell(4, leak=[0.01, 0.05, 0.2, 1.0])
+    >>> keras_rnnx.layers.RNN(cell)(np.ones((2, 5, 3), "float32")).shape
+    (2, 4)
+    """
+
+    states = ("h",)
+    gates = ("h",)
+    vectors = {"leak": None}
+    options = {"activation": "tanh", "leak": 0.5, "leak_trainable": False}
+    paper = "Jaeger et al. 2007"
+
+    def update(self, state, gate, vector):
+        h = (1 - vector.leak) * state.h + vector.leak * self.activation(gate.h)
+        return State(h=h)
+
+    def configure(self):
+        rates = np.asarray(self.leak, dtype="float64")
+        if rates.shape not in ((), (self.units,)):
+            raise ValueError(
+                f"`leak` must be one rate or a list of units={self.units} rates, "
+                f"received shape {rates.shape}."
+            )
+        top = rates < 1 if self.leak_trainable else rates <= 1
+        if not np.all((rates > 0) & top):
+            interval = "(0, 1)" if self.leak_trainable else "(0, 1]"
+            raise ValueError(f"`leak` must be in {interval}, received {self.leak!r}.")
+        self._rates = np.broadcast_to(rates, (self.units,))
+
+    def build_vector(self, name):
+        if not self.leak_trainable:
+            return
+        logit = np.log(self._rates) - np.log1p(-self._rates)
+        self.leak_logit = self.add_weight(
+            shape=(self.units,),
+            name="leak_logit",
+            initializer=lambda shape, dtype=None: ops.convert_to_tensor(logit, dtype),
+        )
+
+    def coefficients(self):
+        if self.leak_trainable:
+            return {"leak": ops.sigmoid(self.leak_logit)}
+        return {"leak": ops.convert_to_tensor(self._rates, self.compute_dtype)}
+
+    @classmethod
+    def search_space(cls, hp):
+        return {
+            "activation": hp.Choice("activation", ["tanh", "relu", "leaky_relu"]),
+            "leak": hp.Float("leak", 0.02, 0.9, sampling="log"),
+            "leak_trainable": hp.Boolean("leak_trainable", default=True),
+        }

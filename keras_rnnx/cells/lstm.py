@@ -1,0 +1,48 @@
+"""Long short-term memory."""
+
+from __future__ import annotations
+
+from keras_rnnx.cells.cell import Cell
+from keras_rnnx.cells.registry import register
+from keras_rnnx.cells.views import State
+
+
+@register
+class LSTMCell(Cell):
+    """Long short-term memory.
+
+    A memory cell `c` that is kept, written and read through gates:
+    `c' = f c + i tanh(a_c)`, `h' = o tanh(c')` with `i, f, o = sigmoid(a)`.
+    Hochreiter & Schmidhuber 1997, Neural Computation 9(8); forget gate: Gers,
+    Schmidhuber & Cummins 2000. Weights are those of `keras.layers.LSTMCell`.
+
+    Args:
+        units: number of units.
+        activation: of candidate and output. Default "tanh".
+        recurrent_activation: of the gates. Default "sigmoid".
+        unit_forget_bias: start the forget gate's bias at 1. Default True.
+        **kwargs: the arguments of `Cell`.
+
+    Example:
+
+    >>> keras_rnnx.layers.RNN(LSTMCell(4))(np.ones((2, 5, 3), "float32")).shape
+    (2, 4)
+    """
+
+    states = ("h", "c")
+    gates = ("i", "f", "c", "o")
+    options = {
+        "activation": "tanh",
+        "recurrent_activation": "sigmoid",
+        "unit_forget_bias": True,
+    }
+    paper = "Hochreiter & Schmidhuber 1997; Gers et al. 2000"
+
+    def update(self, state, gate):
+        gated, squashed = self.recurrent_activation, self.activation
+        c = gated(gate.f) * state.c + gated(gate.i) * squashed(gate.c)
+        return State(h=gated(gate.o) * squashed(c), c=c)
+
+    def gate_bias_initializer(self, gate):
+        forget = gate == "f" and self.unit_forget_bias
+        return "ones" if forget else self.bias_initializer

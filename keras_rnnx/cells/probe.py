@@ -1,0 +1,66 @@
+"""A trial run of an equation, so that a wrong one is explained when it is built."""
+
+from __future__ import annotations
+
+import keras
+from keras import ops
+
+from keras_rnnx.cells.views import Gates, State
+
+
+class _Recorder(keras.StatelessScope):
+    """Notes which variables are read, since an engine could not differentiate them."""
+
+    def __init__(self):
+        super().__init__()
+        self.read = []
+
+    def get_current_value(self, variable):
+        self.read.append(variable)
+        return super().get_current_value(variable)
+
+
+def check(cell: keras.layers.Layer) -> None:
+    """Runs `cell.update` once on ones and checks what it reads and returns.
+
+    Raises:
+        TypeError: if it does not return a State of exactly the declared states.
+        ValueError: if a state has another shape than `(batch, units)`, or if the
+            equation reads a weight that was not declared.
+    """
+    name = type(cell).__name__
+    ones = ops.ones((1, cell.units), dtype=cell.compute_dtype)
+    apart = (*cell.split, *cell.late)
+    u = {k: ones for k in cell.split} | {k: lambda vector: vector for k in cell.late}
+    arguments = {
+        "state": State(**dict.fromkeys(cell.states, ones)),
+        "gate": Gates(
+            {k: ones for k in cell.gates if k not in apart},
+            {k: ones for k in apart},
+            u,
+        ),
+    }
+    if cell.vectors:
+        arguments["vector"] = State(**dict.fromkeys(cell.vectors, ones[0]))
+    with _Recorder() as recorder:
+        new = cell.update(*arguments.values())
+    if recorder.read:
+        read = sorted({variable.name for variable in recorder.read})
+        raise ValueError(
+            f"{name}.update reads the weights {read} directly, so an engine cannot "
+            f"give them a gradient. Declare per-unit weights in `vectors` and read "
+            f"them from the third argument of `update`."
+        )
+    if not isinstance(new, State) or set(vars(new)) != set(cell.states):
+        returned = sorted(vars(new)) if isinstance(new, State) else type(new).__name__
+        raise TypeError(
+            f"{name}.update must return State({', '.join(s + '=...' for s in cell.states)})"
+            f", but it returned {returned}."
+        )
+    for state in cell.states:
+        shape = tuple(getattr(new, state).shape)
+        if shape != (1, cell.units):
+            raise ValueError(
+                f"{name}.update must keep the shape (batch, units) of its states, but "
+                f"{state!r} came back as {shape} for (1, {cell.units})."
+            )

@@ -1,0 +1,150 @@
+"""The catalogue: registered cells by name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+
+import keras
+
+from keras_rnnx._errors import unknown
+
+_CELLS: dict[str, type] = {}
+
+
+class CellInfo(NamedTuple):
+    """One row of the catalogue.
+
+    Attributes:
+        name: the name `keras_rnnx.cells.get` takes.
+        cls: the cell class.
+        states: names of the states, the output first.
+        gates: names of the gates, in the order of their columns in the kernels.
+        paper: authors and year of the source, or an empty string.
+        year: year of the paper, or None.
+        summary: first line of the docstring.
+    """
+
+    name: str
+    cls: type
+    states: tuple[str, ...]
+    gates: tuple[str, ...]
+    paper: str
+    year: int | None
+    summary: str
+
+
+def cell_name(cls: type) -> str:
+    """The catalogue name of a class: `LeakyRNNCell` is "leaky_rnn"."""
+    name = re.sub(r"Cell$", "", cls.__name__)
+    name = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name)
+    name = re.sub(r"([A-Z]+)([A-Z][a-z])", r"\1_\2", name)
+    return name.lower()
+
+
+def register(
+    cls: type | None = None, *, name: str | None = None, package: str | None = None
+) -> type | Callable[[type], type]:
+    """Class decorator that puts a `Cell` into the catalogue.
+
+    A registered cell is found by `keras_rnnx.cells.get`, listed by `catalog`, can be
+    tuned by name and is known to `keras.models.load_model`.
+
+    Args:
+        cls: the class, when used as a bare decorator.
+        name: its name in the catalogue. Default: the class name in snake case
+            without `Cell`.
+        package: the package under which Keras serializes it. Default: the top-level
+            name of the module that defines the class.
+
+    Raises:
+        ValueError: if another class holds the name already.
+
+    Example:
+
+    >>> @keras_rnnx.cells.register
+    ... class MinimalCell(keras_rnnx.cells.Cell):
+    ...     states = ("h",)
+    ...     gates = ("h",)
+    ...     def update(self, state, gate):
+    ...         return keras_rnnx.cells.State(h=keras.ops.tanh(gate.h))
+    """
+    if cls is None:
+        return lambda cls: register(cls, name=name, package=package)
+    name = name or cell_name(cls)
+    held = _CELLS.get(name)
+    # The same class defined anew (a notebook cell run twice) takes its own place.
+    if held is not None and _origin(held) != _origin(cls):
+        raise ValueError(
+            f"Cannot register {cls.__qualname__} as {name!r}: "
+            f"{held.__module__}.{held.__qualname__} holds that name. "
+            f"Choose another with @register(name=...)."
+        )
+    package = package or cls.__module__.split(".")[0]
+    cls = keras.saving.register_keras_serializable(package=package)(cls)
+    _CELLS[name] = cls
+    return cls
+
+
+def _origin(cls):
+    return cls.__module__, cls.__qualname__
+
+
+def names() -> list[str]:
+    """The names of all registered cells, sorted."""
+    return sorted(_CELLS)
+
+
+def lookup(name: str) -> type:
+    """The registered class of that name.
+
+    Raises:
+        ValueError: if there is none; it says which names are near.
+    """
+    if name not in _CELLS:
+        raise unknown("cell", name, _CELLS)
+    return _CELLS[name]
+
+
+def get(name: str, units: int, **kwargs: object) -> keras.layers.Layer:
+    """Makes a cell of the catalogue.
+
+    Args:
+        name: its name, as in `names()`.
+        units: number of units.
+        **kwargs: other arguments of the cell.
+
+    Returns:
+        A new cell.
+
+    Raises:
+        ValueError: for an unknown name or argument, with the nearest valid ones.
+
+    Example:
+
+    >>> keras_rnnx.cells.get("lstm", units=8).state_size
+    [8, 8]
+    """
+    return lookup(name)(units, **kwargs)
+
+
+def catalog() -> list[CellInfo]:
+    """All registered cells with their papers, by year and name."""
+    rows = []
+    for name, cls in _CELLS.items():
+        paper = cls.paper or ""
+        year = re.search(r"\b(19|20)\d\d\b", paper)
+        summary = (cls.__doc__ or "").strip().split("\n")[0]
+        rows.append(
+            CellInfo(
+                name,
+                cls,
+                cls.states,
+                cls.gates,
+                paper,
+                int(year.group()) if year else None,
+                summary,
+            )
+        )
+    return sorted(rows, key=lambda row: (row.year or 9999, row.name))

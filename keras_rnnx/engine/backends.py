@@ -1,0 +1,27 @@
+"""The backend file that fits the Keras backend in use.
+
+Each holds all that differs between backends, as four functions:
+
+- `scan(step, carry, xs, length, n_out, width, reverse, unroll)` loops over time;
+- `pullback(function, inputs)` evaluates a function and gives its vector-Jacobian
+  product;
+- `differentiable(forward, backward)` makes a function with a backward pass of its own;
+- `compiled(function, hint)` prepares a function for being called often.
+"""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+import keras
+
+NAMES = ("tensorflow", "jax", "torch")
+
+
+def current() -> ModuleType | None:
+    """The module for the Keras backend in use, None where only Keras' loop runs."""
+    name = keras.backend.backend()
+    if name not in NAMES:
+        return None
+    return importlib.import_module(f"keras_rnnx.engine.{name}")

@@ -1,0 +1,155 @@
+"""The fused engine: everything that need not be in the loop is outside of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras import ops
+
+from keras_rnnx.cells import Cell
+from keras_rnnx.engine import backends, masks
+from keras_rnnx.engine.recurrence import Recurrence
+
+
+class FusedEngine:
+    """Runs one cell over sequences. A layer makes one and keeps it.
+
+    Args:
+        cell: the cell.
+        go_backwards: whether to read the sequence from its end.
+        unroll: whether to write the loop out.
+    """
+
+    def __init__(self, cell: Cell, go_backwards: bool, unroll: bool):
+        self.cell = cell
+        self.go_backwards = go_backwards
+        self.unroll = unroll
+        self.backend = backends.current()
+        self._compiled = {}
+
+    def __call__(
+        self,
+        sequences: Any,
+        states: list[Any],
+        mask: Any,
+        dropout_masks: tuple[Any, Any],
+        return_sequences: bool,
+        zero_output_for_mask: bool,
+        training: bool,
+    ) -> tuple[Any, Any, list[Any]]:
+        """Runs the cell.
+
+        Args:
+            sequences: `(batch, time, features)`.
+            states: initial states, each `(batch, units)`.
+            mask: None, or boolean `(batch, time)`.
+            dropout_masks: what `cell.draw_masks` returned.
+            return_sequences: whether the output of every step is wanted.
+            zero_output_for_mask: whether masked steps give zeros.
+            training: whether gradients will be taken, as far as is known.
+
+        Returns:
+            Last output `(batch, units)`, outputs `(batch, time, units)` (of length 1
+            without `return_sequences`), last states.
+        """
+        cell = self.cell
+        tensors = {
+            "sequences": sequences,
+            "kernel": cell.kernel,
+            "recurrent_kernel": cell.recurrent_kernel,
+        }
+        tensors = {k: _tensor(v, cell.compute_dtype) for k, v in tensors.items()}
+        if cell.bias is not None:
+            tensors["bias"] = _tensor(cell.bias, cell.compute_dtype)
+        for name, value in zip(("input_mask", "recurrent_mask"), dropout_masks):
+            if value is not None:
+                tensors[name] = value
+        if mask is not None:
+            tensors["mask"] = ops.cast(mask, "bool")
+        vectors = cell.coefficients() if cell.vectors else {}
+        vectors = [_tensor(vectors[k], cell.compute_dtype) for k in cell.vectors]
+        states = [_tensor(s, cell.compute_dtype) for s in states]
+        xla = self.backend.prefers_xla(sequences.shape[1], training)
+        key = (return_sequences, zero_output_for_mask, xla)
+        if key not in self._compiled:
+            self._compiled[key] = self.backend.compiled(self._function(*key[:2]), xla)
+        return self._compiled[key](tensors, vectors, states)
+
+    def _function(self, return_sequences, zero_output_for_mask):
+        recurrence = Recurrence(
+            self.cell, self.backend, sequences=return_sequences, unroll=self.unroll
+        )
+
+        def run(tensors, vectors, states):
+            x = ops.transpose(tensors["sequences"], (1, 0, 2))
+            mask = None
+            if "mask" in tensors:
+                mask = masks.time_major(tensors["mask"])
+            if self.go_backwards:
+                x = ops.flip(x, axis=0)
+                mask = mask if mask is None else ops.flip(mask, axis=0)
+            if "input_mask" in tensors:
+                x = x * tensors["input_mask"]
+            length = x.shape[0] if isinstance(x.shape[0], int) else ops.shape(x)[0]
+            outputs, states = recurrence(
+                length,
+                **self._project(x, tensors),
+                v=vectors,
+                s=states,
+                m=[] if mask is None else [mask],
+                d=[tensors[k] for k in ("recurrent_mask",) if k in tensors],
+            )
+            if not return_sequences:
+                last = states[0]
+                if mask is not None:
+                    last = masks.mask_last(last, mask, zero_output_for_mask)
+                return last, ops.expand_dims(last, 1), states
+            outputs = outputs[0]
+            if mask is not None:
+                outputs = masks.mask_outputs(outputs, mask, zero_output_for_mask)
+            return outputs[-1], ops.transpose(outputs, (1, 0, 2)), states
+
+        return run
+
+    def _project(self, x, tensors):
+        """Input parts of all gates at all steps, and the blocks of the weights."""
+        cell = self.cell
+        n = len(cell.gates)
+        # A product per gate costs no more than one for all and needs no copies to
+        # take the gates apart, here and in the loop.
+        kernels = ops.split(tensors["kernel"], n, axis=1)
+        flat = ops.reshape(x, (-1, x.shape[-1]))
+        biases, recurrent_biases = [None] * n, []
+        if "bias" in tensors:
+            bias = tensors["bias"]
+            if cell.recurrent_bias:
+                biases, recurrent_biases = self._both_biases(bias)
+            else:
+                biases = ops.split(bias, n)
+        shape = (*ops.shape(x)[:2], cell.units)
+        parts = []
+        for kernel, bias in zip(kernels, biases):
+            part = flat @ kernel
+            part = part if bias is None else part + bias
+            parts.append(ops.reshape(part, shape))
+        return {
+            "x": parts,
+            "r": ops.split(tensors["recurrent_kernel"], n, axis=1),
+            "b": recurrent_biases,
+        }
+
+    def _both_biases(self, bias):
+        """Adds the recurrent bias to that of the input where the parts are summed."""
+        cell = self.cell
+        apart = (*cell.split, *cell.late)
+        n = len(cell.gates)
+        inputs, recurrent = ops.split(bias[0], n), ops.split(bias[1], n)
+        sums = [
+            i if gate in apart else i + r
+            for gate, i, r in zip(cell.gates, inputs, recurrent)
+        ]
+        return sums, [r for gate, r in zip(cell.gates, recurrent) if gate in apart]
+
+
+def _tensor(value, dtype):
+    return ops.cast(ops.convert_to_tensor(value), dtype)

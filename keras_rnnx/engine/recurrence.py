@@ -1,0 +1,262 @@
+"""A cell's recurrence over whole sequences, with a backward pass of its own.
+
+Autodiff through a loop multiplies into every weight gradient once per step. Here the
+loop back in time only carries the cotangents of states and gates, by the cell's own
+vector-Jacobian product, and all weight gradients are single products over all steps.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+from keras import ops
+
+from keras_rnnx.cells import Cell
+
+
+class Recurrence:
+    """The loop over time of one cell.
+
+    Args:
+        cell: the cell.
+        backend: one of the backend files of this package.
+        sequences: whether to return the output of every step.
+        unroll: whether to write the loop out.
+    """
+
+    def __init__(self, cell: Cell, backend: ModuleType, sequences: bool, unroll: bool):
+        self.cell = cell
+        self.backend = backend
+        self.sequences = sequences
+        self.unroll = unroll
+        self.apart = [k for k in cell.gates if k in (*cell.split, *cell.late)]
+
+    def __call__(self, length: Any, **groups: list[Any]) -> tuple[list[Any], list[Any]]:
+        """Runs the cell.
+
+        Args:
+            length: number of steps.
+            **groups: lists of tensors. `x`: `(time, batch, units)` for each gate;
+                `r`: `(units, units)` for each gate; `b`: `(units,)` recurrent biases
+                of the split and late gates, or nothing; `v`: the vectors; `s`: the
+                initial states; `m`: the mask `(time, batch, 1)`, or nothing; `d`: the
+                recurrent dropout mask `(batch, units)`, or nothing.
+
+        Returns:
+            The outputs `(time, batch, units)` in a list, empty without `sequences`;
+            and the last states.
+        """
+        sizes = {name: len(group) for name, group in groups.items()}
+        flat = [tensor for group in groups.values() for tensor in group]
+
+        def forward(inputs):
+            return self._forward(length, _regroup(inputs, sizes))
+
+        def backward(inputs, residuals, cotangents):
+            given = _regroup(inputs, sizes)
+            gradients = self._backward(length, given, residuals, cotangents)
+            return [
+                tensor
+                for name, size in sizes.items()
+                for tensor in gradients.get(name, [None] * size)
+            ]
+
+        outputs = self.backend.differentiable(forward, backward)(flat)
+        n = len(self.cell.states)
+        return outputs[:-n], outputs[-n:]
+
+    def _advance(self, states, gates, vectors, mask, late=None):
+        """The states after a step, and the vectors that late gates multiplied.
+
+        `gates` holds, for every gate, its sum, or a list of its two parts. `late` gives
+        a late gate's product; without it the product is the second part already.
+        """
+        cell = self.cell
+        multiplied = {}
+
+        def product(gate):
+            def call(vector):
+                multiplied[gate] = vector
+                return parts[gate][1] if late is None else late(gate, vector)
+
+            return call
+
+        parts = dict(zip(cell.gates, gates))
+        x = {k: parts[k][0] for k in self.apart}
+        u = {k: product(k) if k in cell.late else parts[k][1] for k in self.apart}
+        total = {k: parts[k] for k in cell.gates if k not in self.apart}
+        new = cell.advance(states, total, x, u, dict(zip(cell.vectors, vectors)))
+        if mask is not None:
+            new = [ops.where(mask, n, o) for n, o in zip(new, states)]
+        return new, [multiplied[k] for k in cell.late]
+
+    def _forward(self, length, given):
+        cell = self.cell
+        r = dict(zip(cell.gates, given["r"]))
+        b = dict(zip(self.apart, given["b"]))
+        dropped = _multiplier(given["d"])
+
+        def recur(gate, vector):
+            out = dropped(vector) @ r[gate]
+            return out + b[gate] if gate in b else out
+
+        def step(states, slices):
+            x = dict(zip(cell.gates, slices))
+            mask = slices[-1] if given["m"] else None
+            gates, kept, products = [], [], {}
+            for k in cell.gates:
+                if k in cell.late:
+                    gates.append([x[k], None])
+                    continue
+                u = recur(k, states[0])
+                gates.append([x[k], u] if k in cell.split else x[k] + u)
+                kept.append(u if k in cell.split else gates[-1])
+
+            def late(gate, vector):
+                products[gate] = recur(gate, vector)
+                return products[gate]
+
+            new, multiplied = self._advance(states, gates, given["v"], mask, late)
+            kept += [products[k] for k in cell.late] + multiplied
+            return new, new + kept
+
+        n, n_late = len(cell.states), len(cell.late)
+        last, stacks = self.backend.scan(
+            step,
+            given["s"],
+            given["x"] + given["m"],
+            length,
+            n_out=n + len(cell.gates) + n_late,
+            unroll=self.unroll,
+        )
+        outputs = stacks[:1] if self.sequences else []
+        return outputs + list(last), stacks
+
+    def _backward(self, length, given, residuals, cotangents):
+        cell = self.cell
+        n, n_late = len(cell.states), len(cell.late)
+        stacks = residuals[:n]
+        early = [k for k in cell.gates if k not in cell.late]
+        kept = dict(zip([*early, *cell.late], residuals[n:]))
+        multiplied = residuals[len(residuals) - n_late :] if n_late else []
+        before = [
+            ops.concatenate([ops.expand_dims(first, 0), stack[:-1]], axis=0)
+            for first, stack in zip(given["s"], stacks)
+        ]
+        x = dict(zip(cell.gates, given["x"]))
+        r_t = {k: ops.transpose(r) for k, r in zip(cell.gates, given["r"])}
+        dropped = _multiplier(given["d"])
+        # A gate that was summed has one local input, any other has its two parts.
+        local = [
+            tensor
+            for k in cell.gates
+            for tensor in ([x[k], kept[k]] if k in self.apart else [kept[k]])
+        ]
+        second = _positions(cell.gates, self.apart)
+        outer = cotangents[:1] if self.sequences else []
+        d_states = cotangents[-n:]
+
+        def advance(values, vectors, mask):
+            gates = _pair(values[n:], cell.gates, self.apart)
+            new, late = self._advance(values[:n], gates, vectors, mask)
+            return new + late
+
+        def step(carry, slices):
+            values = slices[: n + len(local)]
+            rest = slices[n + len(local) :]
+            mask = rest.pop(0) if given["m"] else None
+            if outer:
+                carry = [carry[0] + rest[0], *carry[1:]]
+            _, pull = self.backend.pullback(
+                lambda values: advance(values, given["v"], mask), values
+            )
+            cotangent = list(carry) + [None] * n_late
+            for i in reversed(range(n_late)):
+                gate = cell.late[i]
+                (d_u,) = pull(cotangent, [n + second[gate]])
+                cotangent[n + i] = dropped(d_u @ r_t[gate])
+            gradients = list(pull(cotangent, range(len(values))))
+            d_local = [
+                _zeros(value) if g is None else g
+                for g, value in zip(gradients[n:], values[n:])
+            ]
+            d_h = dropped(sum(d_local[second[k]] @ r_t[k] for k in early))
+            gradients[0] = d_h if gradients[0] is None else gradients[0] + d_h
+            new = [
+                _zeros(value) if g is None else g
+                for g, value in zip(gradients[:n], values)
+            ]
+            return new, d_local + (carry if given["v"] else [])
+
+        d_first, d_stacks = self.backend.scan(
+            step,
+            d_states,
+            before + local + given["m"] + outer,
+            length,
+            n_out=len(local) + (n if given["v"] else 0),
+            reverse=True,
+            unroll=self.unroll,
+        )
+        d_x = [
+            d_stacks[second[k] - 1 if k in self.apart else second[k]]
+            for k in cell.gates
+        ]
+        d_u = {k: d_stacks[second[k]] for k in cell.gates}
+        source = dict.fromkeys(early, dropped(before[0]))
+        source |= {k: dropped(v) for k, v in zip(cell.late, multiplied)}
+        gradients = {
+            "x": d_x,
+            "r": [_outer_product(source[k], d_u[k]) for k in cell.gates],
+            "s": list(d_first),
+        }
+        if given["b"]:
+            gradients["b"] = [ops.sum(d_u[k], axis=(0, 1)) for k in self.apart]
+        if given["v"]:
+            mask = given["m"][0] if given["m"] else None
+            _, pull = self.backend.pullback(
+                lambda vectors: advance(before + local, vectors, mask), given["v"]
+            )
+            d_late = [dropped(d_u[k] @ r_t[k]) for k in cell.late]
+            d_v = pull(d_stacks[len(local) :] + d_late, range(len(given["v"])))
+            gradients["v"] = [
+                _zeros(v) if g is None else g for g, v in zip(d_v, given["v"])
+            ]
+        return gradients
+
+
+def _regroup(flat, sizes):
+    groups, start = {}, 0
+    for name, size in sizes.items():
+        groups[name] = list(flat[start : start + size])
+        start += size
+    return groups
+
+
+def _positions(gates, apart):
+    """Where the recurrent part of each gate stands among the local inputs."""
+    positions, at = {}, 0
+    for gate in gates:
+        at += 2 if gate in apart else 1
+        positions[gate] = at - 1
+    return positions
+
+
+def _pair(values, gates, apart):
+    values = iter(values)
+    return [[next(values), next(values)] if k in apart else next(values) for k in gates]
+
+
+def _multiplier(mask):
+    return (lambda vector: vector * mask[0]) if mask else (lambda vector: vector)
+
+
+def _zeros(like):
+    return like * 0
+
+
+def _outer_product(left, right):
+    """Sum over time and batch of the outer products, as one product."""
+    left = ops.reshape(left, (-1, left.shape[-1]))
+    right = ops.reshape(right, (-1, right.shape[-1]))
+    return ops.transpose(left) @ right

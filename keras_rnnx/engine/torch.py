@@ -1,0 +1,90 @@
+"""What the fused engine needs from torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch.autograd.function import once_differentiable
+
+KERNEL = "eager loop"
+
+
+def scan(step, carry, xs, length, n_out, reverse=False, unroll=False):
+    """Runs `step(carry, slices) -> (carry, outs)` over the first axis of `xs`.
+
+    Returns:
+        The last carry, and the `n_out` outputs of all steps, stacked.
+    """
+    slices = [x.unbind(0) for x in xs]
+    outs = [None] * length
+    for t in reversed(range(length)) if reverse else range(length):
+        carry, outs[t] = step(carry, [x[t] for x in slices])
+    return carry, [torch.stack([out[k] for out in outs]) for k in range(n_out)]
+
+
+def pullback(function, inputs):
+    """Evaluates `function(inputs)`, a list of tensors.
+
+    Returns:
+        Its outputs, and a function from their cotangents (None for zero) and the
+        positions of some inputs to the cotangents of those inputs (None for zero).
+    """
+    with torch.enable_grad():
+        inputs = [i.detach().requires_grad_() for i in inputs]
+        outputs = function(inputs)
+
+    def pull(cotangents, positions):
+        pairs = [
+            (o, c)
+            for o, c in zip(outputs, cotangents)
+            if c is not None and o.requires_grad
+        ]
+        return torch.autograd.grad(
+            [o for o, _ in pairs],
+            [inputs[p] for p in positions],
+            [c for _, c in pairs],
+            retain_graph=True,
+            allow_unused=True,
+        )
+
+    return outputs, pull
+
+
+def differentiable(forward, backward):
+    """A function of a list of tensors with a backward pass of its own.
+
+    Args:
+        forward: from inputs to `(outputs, residuals)`, lists of tensors.
+        backward: from inputs, residuals and the cotangents of the outputs to those of
+            the inputs.
+    """
+
+    class Run(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, *inputs):
+            outputs, residuals = forward(list(inputs))
+            ctx.save_for_backward(*inputs, *residuals)
+            ctx.n_inputs = len(inputs)
+            return tuple(outputs)
+
+        # Residuals carry no graph, so a second derivative would be silently wrong:
+        # torch raises instead. The step engine has them.
+        @staticmethod
+        @once_differentiable
+        def backward(ctx, *cotangents):
+            saved = ctx.saved_tensors
+            inputs, residuals = saved[: ctx.n_inputs], saved[ctx.n_inputs :]
+            return tuple(backward(list(inputs), list(residuals), list(cotangents)))
+
+    return lambda inputs: list(Run.apply(*inputs))
+
+
+def compiled(function: Callable, xla: bool) -> Callable:
+    """`function` as it is: torch runs eagerly."""
+    return function
+
+
+def prefers_xla(length, training: bool) -> bool:
+    """torch has no XLA here."""
+    return False

@@ -1,0 +1,76 @@
+"""Named layers: a cell and the loop over it under one name, as Keras has them."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from keras_rnnx.cells import arguments
+from keras_rnnx.layers.recurrent import RNN
+
+LOOP = (
+    "return_sequences",
+    "return_state",
+    "go_backwards",
+    "stateful",
+    "unroll",
+    "zero_output_for_mask",
+    "use_cudnn",
+)
+LAYER = ("activity_regularizer", "input_shape", "batch_input_shape", "batch_shape")
+
+
+class CellLayer(RNN):
+    """Base class of the named layers. A subclass names its `cell_class`.
+
+    It takes the arguments of the cell and those of `RNN`, and has the arguments of the
+    cell as attributes.
+    """
+
+    cell_class: type
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        parameters = list(cls.cell_class.__signature__.parameters.values())
+        names = [p.name for p in parameters if p.kind is not p.VAR_KEYWORD]
+        loop = [
+            p.replace(kind=p.KEYWORD_ONLY)
+            for p in inspect.signature(RNN.__init__).parameters.values()
+            if p.name in LOOP
+        ]
+        cls.__signature__ = inspect.Signature(
+            [*parameters[:-1], *loop, parameters[-1]]
+        )
+        cls._cell_arguments = names
+        for name in names:
+            if name not in vars(cls):
+                setattr(cls, name, _of_cell(name))
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        cls = type(self)
+        valid = [
+            *cls._cell_arguments,
+            *LOOP,
+            *LAYER,
+            *arguments.LAYER,
+            *arguments.COMPATIBILITY,
+        ]
+        arguments.check_names(cls.__name__, kwargs, valid)
+        own = (*cls._cell_arguments, *arguments.COMPATIBILITY)
+        cell = {name: kwargs.pop(name) for name in own if name in kwargs}
+        shared = {n: kwargs[n] for n in ("dtype", "trainable") if n in kwargs}
+        super().__init__(cls.cell_class(*args, **cell, **shared), **kwargs)
+
+    def get_config(self):
+        config = super().get_config()
+        del config["cell"]
+        cell = self.cell.get_config()
+        return {**config, **{name: cell[name] for name in self._cell_arguments}}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)
+
+
+def _of_cell(name):
+    return property(lambda self: getattr(self.cell, name))

@@ -1,0 +1,76 @@
+"""Checks of what a recurrent layer is given."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+
+def use_cudnn(value: Any) -> bool | str:
+    """`value` if it is "auto", True or False, else a ValueError."""
+    if not (value is True or value is False or value == "auto"):
+        raise ValueError(
+            "Invalid value received for argument `use_cudnn`. Expected one of "
+            f"{{'auto', True, False}}. Received: use_cudnn={value!r}"
+        )
+    return value
+
+
+def call_arguments(layer: Any, sequences: Any, initial_state: Any, mask: Any) -> None:
+    """Checks shapes of the call arguments of a recurrent layer.
+
+    Raises:
+        ValueError: saying which argument has which shape, and what fits.
+    """
+    if keras.tree.is_nested(sequences):
+        return
+    shape = tuple(sequences.shape)
+    if len(shape) < 3:
+        raise ValueError(
+            f"{layer.name}: sequences must have shape (batch, time, features), received "
+            f"shape {shape}."
+        )
+    _mask(layer, shape, mask)
+    _initial_state(layer, shape, initial_state)
+
+
+def _mask(layer, shape, mask):
+    masks = [m for m in keras.tree.flatten(mask) if m is not None]
+    for received in masks[:1]:
+        found = tuple(received.shape)
+        fits = len(found) == 2 or (len(found) == 3 and found[2] in (1, None))
+        if not fits or not all(_equal(a, b) for a, b in zip(found, shape[:2])):
+            raise ValueError(
+                f"{layer.name}: mask must have shape (batch, time) = {shape[:2]}, "
+                f"received shape {found}."
+            )
+
+
+def _initial_state(layer, shape, initial_state):
+    if initial_state is None:
+        return
+    sizes = layer.state_size
+    given = (
+        list(initial_state)
+        if isinstance(initial_state, (list, tuple))
+        else [initial_state]
+    )
+    if len(given) != len(sizes):
+        raise ValueError(
+            f"{layer.name}: initial_state must be a list of {len(sizes)} state(s) for "
+            f"{type(layer.cell).__name__}, received {len(given)}."
+        )
+    for state, size in zip(given, sizes):
+        if not isinstance(size, int) or not hasattr(state, "shape"):
+            continue
+        found = tuple(state.shape)
+        if len(found) != 2 or not _equal(found[1], size) or not _equal(found[0], shape[0]):
+            raise ValueError(
+                f"{layer.name}: each initial state must have shape (batch, units) = "
+                f"({shape[0]}, {size}), received shape {found}."
+            )
+
+
+def _equal(a, b):
+    return a is None or b is None or a == b

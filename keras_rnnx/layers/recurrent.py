@@ -1,0 +1,133 @@
+"""The layer that runs a cell over sequences."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_rnnx.cells import Cell
+from keras_rnnx.engine import masks
+from keras_rnnx.engine.fused import FusedEngine
+from keras_rnnx.engine.plan import plan
+from keras_rnnx.layers import checks
+
+
+@keras.saving.register_keras_serializable("keras_rnnx")
+class RNN(keras.layers.RNN):
+    """Runs a recurrent cell over sequences, as `keras.layers.RNN` does, but faster.
+
+    Cells of `keras_rnnx` run on the fastest engine that can compute them exactly. Any
+    other Keras cell, or a list of cells, runs in Keras' own loop.
+
+    Args:
+        cell: a cell, or a list of cells to stack.
+        return_sequences: whether to return the output of every step, or the last.
+            Default False.
+        return_state: whether to return the last states too. Default False.
+        go_backwards: whether to read the sequence from its end. Default False.
+        stateful: whether each batch starts from the last states of the one before.
+            Default False.
+        unroll: whether to write the loop out; the number of steps must be fixed.
+            Default False.
+        zero_output_for_mask: whether the output of a masked step is zero instead of
+            the last output. Default False.
+        use_cudnn: "auto" or False; True raises a ValueError, since this version has no
+            cuDNN engine. Default "auto".
+        **kwargs: arguments of `keras.layers.Layer`.
+
+    Call arguments:
+        sequences: `(batch, time, features)`.
+        initial_state: list of initial states, each `(batch, units)`. Default: zeros.
+        mask: boolean `(batch, time)`, any pattern; False marks steps to skip.
+        training: whether dropout is on. Default False.
+
+    Raises:
+        ValueError: for an unknown argument, a wrong rank, mask or state list.
+
+    Example:
+
+    >>> layer = keras_rnnx.layers.RNN(keras_rnnx.cells.LSTMCell(8))
+    >>> layer(np.ones((2, 5, 3), "float32")).shape
+    (2, 8)
+    """
+
+    def __init__(
+        self,
+        cell: Any,
+        return_sequences: bool = False,
+        return_state: bool = False,
+        go_backwards: bool = False,
+        stateful: bool = False,
+        unroll: bool = False,
+        zero_output_for_mask: bool = False,
+        use_cudnn: bool | str = "auto",
+        **kwargs: Any,
+    ):
+        super().__init__(
+            cell,
+            return_sequences=return_sequences,
+            return_state=return_state,
+            go_backwards=go_backwards,
+            stateful=stateful,
+            unroll=unroll,
+            zero_output_for_mask=zero_output_for_mask,
+            **kwargs,
+        )
+        self.use_cudnn = checks.use_cudnn(use_cudnn)
+        self._engine = None
+
+    def call(self, sequences, initial_state=None, mask=None, training=False):
+        checks.call_arguments(self, sequences, initial_state, mask)
+        return super().call(
+            sequences, initial_state=initial_state, mask=mask, training=training
+        )
+
+    def inner_loop(self, sequences, initial_state, mask, training=False):
+        if keras.tree.is_nested(mask):
+            mask = mask[0]
+        if plan(self).engine == "step":
+            return self._step_loop(sequences, initial_state, mask, training)
+        # `Bidirectional` sets attributes of its layers after they were made.
+        options = self.go_backwards, self.unroll
+        if self._engine is None or self._engine[0] != options:
+            self._engine = options, FusedEngine(self.cell, *options)
+        return self._engine[1](
+            sequences,
+            initial_state,
+            mask,
+            self._draw_masks(self.cell, sequences, training),
+            return_sequences=self.return_sequences,
+            zero_output_for_mask=self.zero_output_for_mask,
+            training=training,
+        )
+
+    def _draw_masks(self, cell, sequences, training):
+        return cell.draw_masks(ops.shape(sequences)[0]) if training else (None, None)
+
+    def _step_loop(self, sequences, initial_state, mask, training):
+        batch_size = ops.shape(keras.tree.flatten(sequences)[0])[0]
+        with contextlib.ExitStack() as stack:
+            if training:
+                for cell in getattr(self.cell, "cells", [self.cell]):
+                    if isinstance(cell, Cell):
+                        stack.enter_context(cell.masks(batch_size))
+            last, outputs, states = super().inner_loop(
+                sequences, initial_state, mask=mask, training=training
+            )
+        if mask is not None and keras.backend.backend() == "jax":
+            # Keras gives the initial state before the first valid step here, and
+            # zeros on other backends.
+            mask = masks.time_major(mask)
+            mask = ops.flip(mask, axis=0) if self.go_backwards else mask
+            zero = self.zero_output_for_mask
+            last = masks.mask_last(last, mask, zero)
+            outputs = ops.transpose(outputs, (1, 0, 2))
+            outputs = masks.mask_outputs(outputs, mask, zero)
+            outputs = ops.transpose(outputs, (1, 0, 2))
+        return last, outputs, states
+
+    def get_config(self):
+        return {**super().get_config(), "use_cudnn": self.use_cudnn}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -206,7 +207,12 @@ class Cell(keras.layers.Layer):
         if self.vectors:
             arguments += (State(**vectors),)
         new = self.update(*arguments)
-        return [getattr(new, name) for name in self.states]
+        new = [getattr(new, name) for name in self.states]
+        # Keras' activations give float32 for float64 on some backends.
+        return [
+            n if n.dtype == old.dtype else ops.cast(n, self.compute_dtype)
+            for n, old in zip(new, states)
+        ]
 
     def call(self, inputs, states, training=False):
         nested = keras.tree.is_nested(states)
@@ -214,50 +220,42 @@ class Cell(keras.layers.Layer):
         input_mask, recurrent_mask = self._current_masks(training)
         if input_mask is not None:
             inputs = inputs * input_mask
-
-        def masked(vector):
-            return vector if recurrent_mask is None else vector * recurrent_mask
-
-        x = ops.matmul(inputs, self.kernel)
-        early = [gate for gate in self.gates if gate not in self.late]
-        first_columns = self.recurrent_kernel
-        if self.late:
-            first_columns = ops.concatenate([self.recurrent_block(k) for k in early], 1)
-        u = ops.matmul(masked(states[0]), first_columns)
-        u = dict(zip(early, ops.split(u, len(early), axis=-1)))
+        inputs = ops.cast(inputs, self.compute_dtype)
+        # The operator, since `ops.matmul` computes float64 in float32 on torch.
+        x = self._blocks(inputs @ ops.convert_to_tensor(self.kernel))
+        blocks = self._blocks(ops.convert_to_tensor(self.recurrent_kernel))
+        recurrent_bias = {}
         if self.bias is not None:
-            x = x + (self.bias[0] if self.recurrent_bias else self.bias)
-        x = dict(zip(self.gates, ops.split(x, len(self.gates), axis=-1)))
-        if self.bias is not None and self.recurrent_bias:
-            recurrent_bias = ops.split(self.bias[1], len(self.gates))
-            recurrent_bias = dict(zip(self.gates, recurrent_bias))
-            u = {k: v + recurrent_bias[k] for k, v in u.items()}
+            bias = ops.convert_to_tensor(self.bias)
+            input_bias = self._blocks(bias[0] if self.recurrent_bias else bias)
+            x = {k: x[k] + input_bias[k] for k in self.gates}
+            recurrent_bias = self._blocks(bias[1]) if self.recurrent_bias else {}
 
-        def product(gate):
-            def late(vector):
-                out = ops.matmul(masked(vector), self.recurrent_block(gate))
-                if self.bias is not None and self.recurrent_bias:
-                    out = out + recurrent_bias[gate]
-                return out
+        def product(gate, vector):
+            if recurrent_mask is not None:
+                vector = vector * recurrent_mask
+            out = vector @ blocks[gate]
+            return out + recurrent_bias[gate] if recurrent_bias else out
 
-            return late
-
-        u.update({k: product(k) for k in self.late})
+        u = {
+            k: functools.partial(product, k)
+            if k in self.late
+            else product(k, states[0])
+            for k in self.gates
+        }
         apart = (*self.split, *self.late)
-        total = {k: x[k] + u[k] for k in self.gates if k not in apart}
         new = self.advance(
             states,
-            total,
+            {k: x[k] + u[k] for k in self.gates if k not in apart},
             {k: x[k] for k in apart},
             {k: u[k] for k in apart},
             self.coefficients(),
         )
         return new[0], new if nested else new[0]
 
-    def recurrent_block(self, gate: str) -> Any:
-        """The columns of `recurrent_kernel` that belong to one gate."""
-        start = self.gates.index(gate) * self.units
-        return self.recurrent_kernel[:, start : start + self.units]
+    def _blocks(self, tensor):
+        """The blocks of the last axis, by gate."""
+        return dict(zip(self.gates, ops.split(tensor, len(self.gates), axis=-1)))
 
     def draw_masks(self, batch_size: Any, dtype: Any = None) -> tuple[Any, Any]:
         """Draws the dropout masks of one sequence.

@@ -1,12 +1,15 @@
 """The backend file that fits the Keras backend in use.
 
-Each holds all that differs between backends, as four functions:
+Each holds all that differs between backends, as functions:
 
 - `scan(step, carry, xs, length, n_out, width, reverse, unroll)` loops over time;
 - `pullback(function, inputs)` evaluates a function and gives its vector-Jacobian
   product;
 - `differentiable(forward, backward)` makes a function with a backward pass of its own;
-- `compiled(function, hint)` prepares a function for being called often.
+- `compiled(function, xla)` prepares a function for being called often;
+
+and as the operations `where`, `concatenate` and `total` (the sum over time and batch),
+which `keras.ops` computes in float32 for float64 on JAX and torch.
 """
 
 from __future__ import annotations

@@ -8,6 +8,14 @@ import jax
 
 KERNEL = "lax.scan"
 
+where = jax.numpy.where
+concatenate = jax.numpy.concatenate
+
+
+def total(x):
+    """The sum over the first two axes."""
+    return jax.numpy.sum(x, axis=(0, 1))
+
 
 def scan(step, carry, xs, length, n_out, reverse=False, unroll=False):
     """Runs `step(carry, slices) -> (carry, outs)` over the first axis of `xs`.

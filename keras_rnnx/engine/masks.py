@@ -10,6 +10,8 @@ from typing import Any
 
 from keras import ops
 
+from keras_rnnx.engine import backends
+
 
 def time_major(mask: Any) -> Any:
     """`(batch, time)` or `(batch, time, 1)` to a boolean `(time, batch, 1)`."""
@@ -28,10 +30,10 @@ def mask_outputs(outputs: Any, mask: Any, zero_output: bool) -> Any:
         zero_output: whether masked steps give zeros.
     """
     shown = mask if zero_output else ops.cumsum(ops.cast(mask, "int32"), axis=0) > 0
-    return ops.where(shown, outputs, ops.zeros_like(outputs))
+    return backends.current().where(shown, outputs, ops.zeros_like(outputs))
 
 
 def mask_last(output: Any, mask: Any, zero_output: bool) -> Any:
     """The same for the output of the last step alone, `(batch, units)`."""
     shown = mask[-1] if zero_output else ops.any(mask, axis=0)
-    return ops.where(shown, output, ops.zeros_like(output))
+    return backends.current().where(shown, output, ops.zeros_like(output))

@@ -88,7 +88,7 @@ class Recurrence:
         total = {k: parts[k] for k in cell.gates if k not in self.apart}
         new = cell.advance(states, total, x, u, dict(zip(cell.vectors, vectors)))
         if mask is not None:
-            new = [ops.where(mask, n, o) for n, o in zip(new, states)]
+            new = [self.backend.where(mask, n, o) for n, o in zip(new, states)]
         return new, [multiplied[k] for k in cell.late]
 
     def _forward(self, length, given):
@@ -141,7 +141,7 @@ class Recurrence:
         kept = dict(zip([*early, *cell.late], residuals[n:]))
         multiplied = residuals[len(residuals) - n_late :] if n_late else []
         before = [
-            ops.concatenate([ops.expand_dims(first, 0), stack[:-1]], axis=0)
+            self.backend.concatenate([ops.expand_dims(first, 0), stack[:-1]], 0)
             for first, stack in zip(given["s"], stacks)
         ]
         x = dict(zip(cell.gates, given["x"]))
@@ -211,7 +211,7 @@ class Recurrence:
             "s": list(d_first),
         }
         if given["b"]:
-            gradients["b"] = [ops.sum(d_u[k], axis=(0, 1)) for k in self.apart]
+            gradients["b"] = [self.backend.total(d_u[k]) for k in self.apart]
         if given["v"]:
             mask = given["m"][0] if given["m"] else None
             _, pull = self.backend.pullback(

@@ -8,6 +8,14 @@ import tensorflow as tf
 
 KERNEL = "loop compiled by XLA in training on fixed lengths, else one graph"
 
+where = tf.where
+concatenate = tf.concat
+
+
+def total(x):
+    """The sum over the first two axes."""
+    return tf.reduce_sum(x, axis=(0, 1))
+
 
 def scan(step, carry, xs, length, n_out, reverse=False, unroll=False):
     """Runs `step(carry, slices) -> (carry, outs)` over the first axis of `xs`.

@@ -9,6 +9,14 @@ from torch.autograd.function import once_differentiable
 
 KERNEL = "eager loop"
 
+where = torch.where
+concatenate = torch.cat
+
+
+def total(x):
+    """The sum over the first two axes."""
+    return torch.sum(x, dim=(0, 1))
+
 
 def scan(step, carry, xs, length, n_out, reverse=False, unroll=False):
     """Runs `step(carry, slices) -> (carry, outs)` over the first axis of `xs`.

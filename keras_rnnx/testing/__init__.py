@@ -1,0 +1,6 @@
+"""The conformance suite: proves that a cell is what its equation says on every engine."""
+
+from keras_rnnx.testing.conformance import Report, check_cell
+from keras_rnnx.testing.gradients import gradients
+
+__all__ = ["Report", "check_cell", "gradients"]

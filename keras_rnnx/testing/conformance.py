@@ -1,0 +1,301 @@
+"""Checks that hold for every cell."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import tempfile
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_rnnx import cells, engine, layers
+from keras_rnnx.engine.plan import refusal
+from keras_rnnx.testing.cases import CASES, Case
+from keras_rnnx.testing.gradients import gradients
+
+
+@dataclass
+class Report:
+    """What `check_cell` found to hold.
+
+    Attributes:
+        cell: name of the cell class.
+        engines: engines that were held to the step engine.
+        passed: names of the checks, with the largest error where one was measured.
+    """
+
+    cell: str
+    engines: tuple[str, ...]
+    passed: dict[str, float | None] = field(default_factory=dict)
+
+    def __str__(self):
+        engines = ", ".join(self.engines)
+        lines = [f"{self.cell}: {len(self.passed)} checks passed (engines: {engines})"]
+        for name, error in self.passed.items():
+            lines.append(f"  {name}" + ("" if error is None else f": {error:.1e}"))
+        return "\n".join(lines)
+
+
+def check_cell(cell: Any, seed: int = 0) -> Report:
+    """Checks a cell: every engine against Keras' own loop, invariances, saving.
+
+    With distinct random weights it compares outputs, states and the gradients of
+    inputs, initial states and all weights between the engines: in float32 to 1e-5, in
+    float64 to 1e-10 (on JAX 1e-6), in half precision to 3e-2 of the largest value; for masks of all
+    shapes, reversal, unrolling, dropout, non-zero initial states and odd sizes. Then:
+    the order of the batch, padding, reversal, a sequence cut in two; every gate
+    matters; `.keras` files and configs give the same layer back; the cell runs in
+    Keras' own `RNN`, `StackedRNNCells` and in `Bidirectional`.
+
+    Args:
+        cell: a `keras_rnnx.cells.Cell`, or the name of a registered one (with 7
+            units).
+        seed: of weights and data. Default 0.
+
+    Returns:
+        What was checked, with the largest errors. It prints readably.
+
+    Raises:
+        AssertionError: naming the property that fails, the case and the numbers.
+        TypeError: if `cell` is not a `Cell`.
+
+    Example:
+
+    >>> print(keras_rnnx.testing.check_cell(keras_rnnx.cells.GRUCell(3)))
+    GRUCell: ...
+    """
+    if isinstance(cell, str):
+        cell = cells.get(cell, units=7)
+    if not isinstance(cell, cells.Cell):
+        raise TypeError(
+            f"check_cell takes a keras_rnnx.cells.Cell or the name of one, received "
+            f"{cell!r}."
+        )
+    fast = tuple(e for e in engine.ENGINES if e != "step") if not refusal(cell) else ()
+    report = Report(type(cell).__name__, (*fast, "step"))
+    for case in CASES:
+        with _precision(case.dtype):
+            expected = _run(cell, case, "step", seed)
+            for name in fast:
+                found = _run(cell, case, name, seed)
+                error = _compare(cell, case, name, expected, found)
+                report.passed[f"{name} equals step: {case.name}"] = error
+    for check in (
+        _every_gate_matters,
+        _batch_order,
+        _padding,
+        _reversal,
+        _cut_in_two,
+        _saved_and_loaded,
+        _in_keras_layers,
+    ):
+        check(cell, seed)
+        report.passed[check.__name__.strip("_").replace("_", " ")] = None
+    return report
+
+
+def _precision(dtype):
+    """JAX computes float64 in float32 unless it is told not to."""
+    if dtype == "float64" and keras.backend.backend() == "jax":
+        return importlib.import_module("jax").enable_x64(True)
+    return contextlib.nullcontext()
+
+
+def _layer(cell, case=Case("plain"), seed=0, **loop):
+    """A built layer over a copy of the cell with distinct random weights."""
+    config = {**cell.get_config(), "dtype": case.dtype, "seed": seed + 1}
+    config.update(dropout=case.dropout, recurrent_dropout=case.dropout)
+    layer = layers.RNN(
+        type(cell).from_config(config), dtype=case.dtype, **{**case.loop, **loop}
+    )
+    layer.build((case.batch, case.steps, case.features))
+    rng = np.random.default_rng(seed)
+    known = ("kernel", "recurrent_kernel", "bias")
+    for variable in layer.trainable_variables:
+        # Other weights may only be meant for some range: stay near where they start.
+        start = 0.0 if variable.name in known else _start(cell, variable.name)
+        variable.assign(start + 0.4 * rng.normal(size=variable.shape))
+    return layer
+
+
+def _start(cell, name):
+    if not cell.built:
+        cell.build((None, 1))
+    (found,) = [v for v in cell.trainable_variables if v.name == name]
+    return keras.ops.convert_to_numpy(found)
+
+
+def _data(cell, case, seed):
+    rng = np.random.default_rng(seed + 100)
+    dtype = "float64" if case.dtype == "float64" else "float32"
+    x = rng.normal(size=(case.batch, case.steps, case.features)).astype(dtype)
+    states = [
+        (0.5 * rng.normal(size=(case.batch, cell.units))).astype(dtype)
+        for _ in cell.states
+    ]
+    return x, states, case.make_mask(rng)
+
+
+def _run(cell, case, engine_name, seed):
+    """Outputs, states and all gradients, by name."""
+    x, states, mask = _data(cell, case, seed)
+    layer = _layer(cell, case, seed)
+
+    def call(x, *states):
+        with engine.force(engine_name):
+            results = layer(
+                x, initial_state=list(states), mask=mask, training=case.training
+            )
+        return [keras.ops.cast(r, x.dtype) for r in results]
+
+    rng = np.random.default_rng(seed + 200)
+    width = (case.batch, cell.units)
+    output = (case.batch, case.steps, cell.units) if case.return_sequences else width
+    cotangents = [rng.normal(size=output)]
+    cotangents += [rng.normal(size=width) for _ in cell.states]
+    variables = layer.trainable_variables
+    results, found = gradients(call, [x, *states], variables, cotangents)
+    values = dict(zip(["output", *(f"state {s}" for s in cell.states)], results))
+    names = ["inputs", *(f"initial state {s}" for s in cell.states)]
+    names += [v.name for v in variables]
+    return values | {f"gradient of {n}": g for n, g in zip(names, found)}
+
+
+def _numpy(tensor):
+    return np.asarray(keras.ops.convert_to_numpy(keras.ops.cast(tensor, "float64")))
+
+
+def _compare(cell, case, engine_name, expected, found):
+    worst = 0.0
+    for name, value in expected.items():
+        value, other = np.asarray(value, "float64"), np.asarray(found[name], "float64")
+        scale = max(1.0, float(np.max(np.abs(value))))
+        error = float(np.max(np.abs(value - other))) / scale
+        assert error <= case.tolerance, (
+            f"{type(cell).__name__}: the {engine_name} engine differs from the step "
+            f"engine in {name} by {error:.2e} of its scale (allowed "
+            f"{case.tolerance:.0e}) in the case {case.name!r}."
+        )
+        worst = max(worst, error)
+    return worst
+
+
+def _call(layer, x, states=None, mask=None):
+    return [_numpy(r) for r in layer(x, initial_state=states, mask=mask)]
+
+
+def _close(cell, what, found, expected):
+    for a, b in zip(found, expected, strict=True):
+        error = float(np.max(np.abs(a - b)))
+        assert error <= 1e-5, f"{type(cell).__name__}: {what}; off by {error:.2e}."
+
+
+def _every_gate_matters(cell, seed):
+    case = Case("gates")
+    found = _run(cell, case, "step", seed)
+    for name in ("kernel", "recurrent_kernel"):
+        blocks = np.split(found[f"gradient of {name}"], len(cell.gates), axis=1)
+        for gate, block in zip(cell.gates, blocks):
+            assert np.any(block != 0), (
+                f"{type(cell).__name__}: the {name} of gate {gate!r} has no influence "
+                f"on the output; is it declared but not used?"
+            )
+
+
+def _batch_order(cell, seed):
+    case = Case("order", mask="holes", batch=5)
+    x, states, mask = _data(cell, case, seed)
+    layer = _layer(cell, case, seed)
+    order = np.random.default_rng(seed).permutation(case.batch)
+    found = _call(layer, x[order], [s[order] for s in states], mask[order])
+    expected = [r[order] for r in _call(layer, x, states, mask)]
+    _close(cell, "the order of the batch changes the results", found, expected)
+
+
+def _padding(cell, seed):
+    case = Case("padding")
+    x, states, _ = _data(cell, case, seed)
+    layer = _layer(cell, case, seed, return_sequences=False)
+    expected = _call(layer, x, states)
+    junk = np.full((case.batch, 2, case.features), 3.0, x.dtype)
+    real, padded = np.ones((case.batch, case.steps), bool), np.zeros((case.batch, 2), bool)
+    for where, parts, mask in (
+        ("left", [junk, x], [padded, real]),
+        ("right", [x, junk], [real, padded]),
+        ("middle", [x[:, :2], junk, x[:, 2:]], [real[:, :2], padded, real[:, 2:]]),
+    ):
+        found = _call(
+            layer, np.concatenate(parts, 1), states, np.concatenate(mask, 1)
+        )
+        _close(cell, f"masked steps ({where}) change the results", found, expected)
+
+
+def _reversal(cell, seed):
+    case = Case("reversal", mask="holes")
+    x, states, mask = _data(cell, case, seed)
+    forwards = _layer(cell, case, seed)
+    backwards = _layer(cell, case, seed, go_backwards=True)
+    found = _call(backwards, x[:, ::-1].copy(), states, mask[:, ::-1].copy())
+    expected = _call(forwards, x, states, mask)
+    _close(cell, "go_backwards is not the reversed input", found, expected)
+
+
+def _cut_in_two(cell, seed):
+    case = Case("cut", steps=7)
+    x, states, _ = _data(cell, case, seed)
+    layer = _layer(cell, case, seed)
+    first = _call(layer, x[:, :3], states)
+    second = _call(layer, x[:, 3:], [s.astype("float32") for s in first[1:]])
+    found = [np.concatenate([first[0], second[0]], axis=1), *second[1:]]
+    _close(
+        cell, "a sequence cut in two is another", found, _call(layer, x, states)
+    )
+
+
+def _saved_and_loaded(cell, seed):
+    case = Case("saving")
+    x, _, _ = _data(cell, case, seed)
+    layer = _layer(cell, case, seed, return_state=False)
+    model = keras.Sequential([keras.Input((case.steps, case.features)), layer])
+    expected = _numpy(model(x))
+    custom = {type(cell).__name__: type(cell)}
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "model.keras")
+        model.save(path)
+        loaded = keras.models.load_model(path, custom_objects=custom)
+        _close(cell, "a saved model is another", [_numpy(loaded(x))], [expected])
+    config = cell.get_config()
+    assert type(cell).from_config(config).get_config() == config, (
+        f"{type(cell).__name__}: from_config does not give the same config back."
+    )
+
+
+def _in_keras_layers(cell, seed):
+    case = Case("keras.layers.RNN", mask="holes")
+    x, states, mask = _data(cell, case, seed)
+    ours = _layer(cell, case, seed)
+    theirs = keras.layers.RNN(ours.cell, return_sequences=True, return_state=True)
+    zero = [np.zeros_like(s) for s in states]
+    found = [_numpy(r) for r in theirs(x, initial_state=zero, mask=mask)]
+    expected = _call(ours, x, zero, mask)
+    _close(cell, "keras.layers.RNN gives other results", found, expected)
+
+    config = cell.get_config()
+    pair = [type(cell).from_config({**config, "name": f"c{i}"}) for i in range(2)]
+    shape = layers.RNN(keras.layers.StackedRNNCells(pair))(x).shape
+    assert tuple(shape) == (case.batch, cell.units), f"StackedRNNCells gives {shape}."
+
+    single = _layer(cell, case, seed, return_state=False)
+    with keras.saving.custom_object_scope({type(cell).__name__: type(cell)}):
+        both = keras.layers.Bidirectional(single)
+    both.build(x.shape)
+    for layer in (both.forward_layer, both.backward_layer):
+        layer.set_weights(single.get_weights())
+    found = _numpy(both(x))
+    back = _layer(cell, case, seed, return_state=False, go_backwards=True)
+    expected = np.concatenate([_numpy(single(x)), _numpy(back(x))[:, ::-1]], axis=-1)
+    _close(cell, "Bidirectional gives other results", [found], [expected])

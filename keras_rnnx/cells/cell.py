@@ -119,7 +119,9 @@ class Cell(keras.layers.Layer):
         rate in (0, 1) from its logit) is computed once. Default: the weights declared
         in `vectors`.
         """
-        return {name: ops.convert_to_tensor(getattr(self, name)) for name in self.vectors}
+        return {
+            name: ops.convert_to_tensor(getattr(self, name)) for name in self.vectors
+        }
 
     @classmethod
     def search_space(cls, hp: Any) -> dict[str, Any]:

@@ -14,9 +14,9 @@ from keras_rnnx.cells.views import State
 class LeakyRNNCell(Cell):
     """Leaky integrator network: `h' = (1 - leak) h + leak tanh(W x + U h + b)`.
 
-    A unit with leak rate `leak` forgets over about `1 / leak` steps. Jaeger, Lukosevicius,
-    Popovici & Siewert 2007, Neural Networks 20(3); Bengio, Boulanger-Lewandowski &
-    Pascanu 2013, arXiv:1212.0901.
+    A unit with leak rate `leak` forgets over about `1 / leak` steps. Jaeger,
+    Lukosevicius, Popovici & Siewert 2007, Neural Networks 20(3); Bengio,
+    Boulanger-Lewandowski & Pascanu 2013, arXiv:1212.0901.
 
     Args:
         units: number of units.

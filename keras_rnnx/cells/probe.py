@@ -53,9 +53,9 @@ def check(cell: keras.layers.Layer) -> None:
         )
     if not isinstance(new, State) or set(vars(new)) != set(cell.states):
         returned = sorted(vars(new)) if isinstance(new, State) else type(new).__name__
+        wanted = ", ".join(f"{state}=..." for state in cell.states)
         raise TypeError(
-            f"{name}.update must return State({', '.join(s + '=...' for s in cell.states)})"
-            f", but it returned {returned}."
+            f"{name}.update must return State({wanted}), but it returned {returned}."
         )
     for state in cell.states:
         shape = tuple(getattr(new, state).shape)

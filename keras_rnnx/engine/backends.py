@@ -2,7 +2,7 @@
 
 Each holds all that differs between backends, as functions:
 
-- `scan(step, carry, xs, length, n_out, width, reverse, unroll)` loops over time;
+- `scan(step, carry, xs, length, loose, reverse, unroll)` loops over time;
 - `pullback(function, inputs)` evaluates a function and gives its vector-Jacobian
   product;
 - `differentiable(forward, backward)` makes a function with a backward pass of its own;

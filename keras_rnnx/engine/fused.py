@@ -70,14 +70,20 @@ class FusedEngine:
         vectors = [_tensor(vectors[k], cell.compute_dtype) for k in cell.vectors]
         states = [_tensor(s, cell.compute_dtype) for s in states]
         xla = self.backend.prefers_xla(sequences.shape[1], training)
-        key = (return_sequences, zero_output_for_mask, xla)
+        key = (return_sequences, zero_output_for_mask, bool(training), xla)
         if key not in self._compiled:
-            self._compiled[key] = self.backend.compiled(self._function(*key[:2]), xla)
+            self._compiled[key] = self.backend.compiled(self._function(*key), xla)
         return self._compiled[key](tensors, vectors, states)
 
-    def _function(self, return_sequences, zero_output_for_mask):
+    def _function(self, return_sequences, zero_output_for_mask, training, xla):
         recurrence = Recurrence(
-            self.cell, self.backend, sequences=return_sequences, unroll=self.unroll
+            self.cell,
+            self.backend,
+            sequences=return_sequences,
+            unroll=self.unroll,
+            keep=training,
+            # XLA holds a whole sequence in one buffer anyway.
+            loose=not xla,
         )
 
         def run(tensors, vectors, states):

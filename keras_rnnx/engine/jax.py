@@ -17,11 +17,13 @@ def total(x):
     return jax.numpy.sum(x, axis=(0, 1))
 
 
-def scan(step, carry, xs, length, n_out, reverse=False, unroll=False):
+def scan(step, carry, xs, length, loose, reverse=False, unroll=False):
     """Runs `step(carry, slices) -> (carry, outs)` over the first axis of `xs`.
 
+    Arguments as in the file for TensorFlow; here loose outputs are stacked too.
+
     Returns:
-        The last carry, and the `n_out` outputs of all steps, stacked.
+        The last carry, and the outputs of all steps.
     """
     return jax.lax.scan(
         step, list(carry), list(xs), length=length, reverse=reverse, unroll=unroll or 1

@@ -7,6 +7,8 @@ vector-Jacobian product, and all weight gradients are single products over all s
 
 from __future__ import annotations
 
+import functools
+import operator
 from types import ModuleType
 from typing import Any
 
@@ -23,13 +25,27 @@ class Recurrence:
         backend: one of the backend files of this package.
         sequences: whether to return the output of every step.
         unroll: whether to write the loop out.
+        keep: whether to keep what the backward pass needs. Without it the backward
+            pass, should it come, runs forward once more.
+        loose: whether what is kept may stay in pieces, one for each step.
     """
 
-    def __init__(self, cell: Cell, backend: ModuleType, sequences: bool, unroll: bool):
+    def __init__(
+        self,
+        cell: Cell,
+        backend: ModuleType,
+        sequences: bool,
+        unroll: bool = False,
+        keep: bool = True,
+        loose: bool = False,
+    ):
         self.cell = cell
         self.backend = backend
         self.sequences = sequences
         self.unroll = unroll
+        self.keep = keep
+        # Gradients of vectors come from one product over all steps.
+        self.loose = loose and not cell.vectors
         self.apart = [k for k in cell.gates if k in (*cell.split, *cell.late)]
 
     def __call__(self, length: Any, **groups: list[Any]) -> tuple[list[Any], list[Any]]:
@@ -51,10 +67,12 @@ class Recurrence:
         flat = [tensor for group in groups.values() for tensor in group]
 
         def forward(inputs):
-            return self._forward(length, _regroup(inputs, sizes))
+            return self._forward(length, _regroup(inputs, sizes), self.keep)
 
         def backward(inputs, residuals, cotangents):
             given = _regroup(inputs, sizes)
+            if not residuals:
+                _, residuals = self._forward(length, given, keep=True)
             gradients = self._backward(length, given, residuals, cotangents)
             return [
                 tensor
@@ -91,7 +109,7 @@ class Recurrence:
             new = [self.backend.where(mask, n, o) for n, o in zip(new, states)]
         return new, [multiplied[k] for k in cell.late]
 
-    def _forward(self, length, given):
+    def _forward(self, length, given, keep):
         cell = self.cell
         r = dict(zip(cell.gates, given["r"]))
         b = dict(zip(self.apart, given["b"]))
@@ -118,32 +136,45 @@ class Recurrence:
                 return products[gate]
 
             new, multiplied = self._advance(states, gates, given["v"], mask, late)
-            kept += [products[k] for k in cell.late] + multiplied
-            return new, new + kept
+            outs = [new[0]] if keep or self.sequences else []
+            if keep:
+                kept += [products[k] for k in cell.late]
+                outs += [*multiplied, *self._kept_states(states), *kept]
+            return new, outs
 
-        n, n_late = len(cell.states), len(cell.late)
+        n_late = len(cell.late)
+        loose = [False] * bool(keep or self.sequences)
+        if keep:
+            n_kept = len(self._kept_states(cell.states)) + len(cell.gates)
+            loose += [False] * n_late + [self.loose] * n_kept
         last, stacks = self.backend.scan(
             step,
             given["s"],
             given["x"] + given["m"],
             length,
-            n_out=n + len(cell.gates) + n_late,
+            loose,
             unroll=self.unroll,
         )
         outputs = stacks[:1] if self.sequences else []
-        return outputs + list(last), stacks
+        return outputs + list(last), stacks if keep else []
+
+    def _kept_states(self, states):
+        """States before a step. The first stands in the outputs too, so that keeping
+        it costs memory unless the pieces are shared."""
+        return list(states) if self.loose else list(states[1:])
 
     def _backward(self, length, given, residuals, cotangents):
         cell = self.cell
         n, n_late = len(cell.states), len(cell.late)
-        stacks = residuals[:n]
         early = [k for k in cell.gates if k not in cell.late]
-        kept = dict(zip([*early, *cell.late], residuals[n:]))
-        multiplied = residuals[len(residuals) - n_late :] if n_late else []
-        before = [
-            self.backend.concatenate([ops.expand_dims(first, 0), stack[:-1]], 0)
-            for first, stack in zip(given["s"], stacks)
-        ]
+        rest = iter(residuals)
+        outputs = next(rest)
+        multiplied = [next(rest) for _ in range(n_late)]
+        first = ops.expand_dims(given["s"][0], 0)
+        h_before = self.backend.concatenate([first, outputs[:-1]], 0)
+        before = [] if self.loose else [h_before]
+        before += [next(rest) for _ in self._kept_states(cell.states)]
+        kept = {k: next(rest) for k in (*early, *cell.late)}
         x = dict(zip(cell.gates, given["x"]))
         r_t = {k: ops.transpose(r) for k, r in zip(cell.gates, given["r"])}
         dropped = _multiplier(given["d"])
@@ -181,7 +212,8 @@ class Recurrence:
                 _zeros(value) if g is None else g
                 for g, value in zip(gradients[n:], values[n:])
             ]
-            d_h = dropped(sum(d_local[second[k]] @ r_t[k] for k in early))
+            products = [d_local[second[k]] @ r_t[k] for k in early]
+            d_h = dropped(functools.reduce(operator.add, products))
             gradients[0] = d_h if gradients[0] is None else gradients[0] + d_h
             new = [
                 _zeros(value) if g is None else g
@@ -194,7 +226,7 @@ class Recurrence:
             d_states,
             before + local + given["m"] + outer,
             length,
-            n_out=len(local) + (n if given["v"] else 0),
+            [False] * (len(local) + (n if given["v"] else 0)),
             reverse=True,
             unroll=self.unroll,
         )
@@ -203,7 +235,7 @@ class Recurrence:
             for k in cell.gates
         ]
         d_u = {k: d_stacks[second[k]] for k in cell.gates}
-        source = dict.fromkeys(early, dropped(before[0]))
+        source = dict.fromkeys(early, dropped(h_before))
         source |= {k: dropped(v) for k, v in zip(cell.late, multiplied)}
         gradients = {
             "x": d_x,

@@ -17,20 +17,31 @@ def total(x):
     return tf.reduce_sum(x, axis=(0, 1))
 
 
-def scan(step, carry, xs, length, n_out, reverse=False, unroll=False):
-    """Runs `step(carry, slices) -> (carry, outs)` over the first axis of `xs`.
+def scan(step, carry, xs, length, loose, reverse=False, unroll=False):
+    """Runs `step(carry, slices) -> (carry, outs)` over time.
+
+    Args:
+        step: the step function, over lists of tensors.
+        carry: the first carry.
+        xs: tensors with time first, or loose outputs of another scan.
+        length: number of steps.
+        loose: for every output whether it will only be given to another scan, so that
+            its steps need not be stacked into one tensor.
+        reverse: whether to run from the last step to the first.
+        unroll: whether to write the loop out.
 
     Returns:
-        The last carry, and the `n_out` outputs of all steps, stacked.
+        The last carry, and the outputs of all steps.
     """
     if unroll:
-        return _unrolled(step, carry, xs, n_out, reverse)
+        return _unrolled(step, carry, xs, length, loose, reverse)
     carry = list(carry)
     dtype, shape = carry[0].dtype, carry[0].shape
-    readers = [tf.TensorArray(x.dtype, length).unstack(x) for x in xs]
-    writers = [
-        tf.TensorArray(dtype, length, element_shape=shape) for _ in range(n_out)
+    readers = [
+        x if isinstance(x, tf.TensorArray) else _array(x.dtype, length).unstack(x)
+        for x in xs
     ]
+    writers = [_array(dtype, length, element_shape=shape) for _ in loose]
 
     def body(i, carry, writers):
         t = length - 1 - i if reverse else i
@@ -45,18 +56,20 @@ def scan(step, carry, xs, length, n_out, reverse=False, unroll=False):
         (tf.constant(0), carry, writers),
         maximum_iterations=length,
     )
-    return carry, [w.stack() for w in writers]
+    return carry, [w if kept else w.stack() for w, kept in zip(writers, loose)]
 
 
-def _unrolled(step, carry, xs, n_out, reverse):
-    slices = list(zip(*[tf.unstack(x) for x in xs]))
-    outs = []
-    for current in reversed(slices) if reverse else slices:
-        carry, out = step(carry, list(current))
-        outs.append(out)
-    if reverse:
-        outs.reverse()
-    return carry, [tf.stack([out[k] for out in outs]) for k in range(n_out)]
+def _array(dtype, length, **kwargs):
+    return tf.TensorArray(dtype, length, clear_after_read=False, **kwargs)
+
+
+def _unrolled(step, carry, xs, length, loose, reverse):
+    xs = [x if isinstance(x, list) else tf.unstack(x) for x in xs]
+    outs = [None] * length
+    for t in reversed(range(length)) if reverse else range(length):
+        carry, outs[t] = step(carry, [x[t] for x in xs])
+    sequences = [[out[k] for out in outs] for k in range(len(loose))]
+    return carry, [s if kept else tf.stack(s) for s, kept in zip(sequences, loose)]
 
 
 def pullback(function, inputs):

@@ -18,17 +18,19 @@ def total(x):
     return torch.sum(x, dim=(0, 1))
 
 
-def scan(step, carry, xs, length, n_out, reverse=False, unroll=False):
+def scan(step, carry, xs, length, loose, reverse=False, unroll=False):
     """Runs `step(carry, slices) -> (carry, outs)` over the first axis of `xs`.
 
+    Arguments as in the file for TensorFlow; here loose outputs are stacked too.
+
     Returns:
-        The last carry, and the `n_out` outputs of all steps, stacked.
+        The last carry, and the outputs of all steps.
     """
     slices = [x.unbind(0) for x in xs]
     outs = [None] * length
     for t in reversed(range(length)) if reverse else range(length):
         carry, outs[t] = step(carry, [x[t] for x in slices])
-    return carry, [torch.stack([out[k] for out in outs]) for k in range(n_out)]
+    return carry, [torch.stack([out[k] for out in outs]) for k in range(len(loose))]
 
 
 def pullback(function, inputs):

@@ -6,6 +6,7 @@ import inspect
 from typing import Any
 
 from keras_rnnx.cells import arguments
+from keras_rnnx.cells.registry import cell_name
 from keras_rnnx.layers.recurrent import RNN
 
 LOOP = (
@@ -38,9 +39,7 @@ class CellLayer(RNN):
             for p in inspect.signature(RNN.__init__).parameters.values()
             if p.name in LOOP
         ]
-        cls.__signature__ = inspect.Signature(
-            [*parameters[:-1], *loop, parameters[-1]]
-        )
+        cls.__signature__ = inspect.Signature([*parameters[:-1], *loop, parameters[-1]])
         cls._cell_arguments = names
         for name in names:
             if name not in vars(cls):
@@ -59,6 +58,7 @@ class CellLayer(RNN):
         own = (*cls._cell_arguments, *arguments.COMPATIBILITY)
         cell = {name: kwargs.pop(name) for name in own if name in kwargs}
         shared = {n: kwargs[n] for n in ("dtype", "trainable") if n in kwargs}
+        shared["name"] = f"{cell_name(cls.cell_class)}_cell"
         super().__init__(cls.cell_class(*args, **cell, **shared), **kwargs)
 
     def get_config(self):

@@ -28,8 +28,8 @@ def call_arguments(layer: Any, sequences: Any, initial_state: Any, mask: Any) ->
     shape = tuple(sequences.shape)
     if len(shape) < 3:
         raise ValueError(
-            f"{layer.name}: sequences must have shape (batch, time, features), received "
-            f"shape {shape}."
+            f"{layer.name}: sequences must have shape (batch, time, features), "
+            f"received shape {shape}."
         )
     _mask(layer, shape, mask)
     _initial_state(layer, shape, initial_state)
@@ -64,8 +64,8 @@ def _initial_state(layer, shape, initial_state):
     for state, size in zip(given, sizes):
         if not isinstance(size, int) or not hasattr(state, "shape"):
             continue
-        found = tuple(state.shape)
-        if len(found) != 2 or not _equal(found[1], size) or not _equal(found[0], shape[0]):
+        found, fits = tuple(state.shape), (shape[0], size)
+        if len(found) != 2 or not all(map(_equal, found, fits)):
             raise ValueError(
                 f"{layer.name}: each initial state must have shape (batch, units) = "
                 f"({shape[0]}, {size}), received shape {found}."

@@ -1,4 +1,4 @@
-"""The conformance suite: proves that a cell is what its equation says on every engine."""
+"""The conformance suite: a cell is what its equation says, on every engine."""
 
 from keras_rnnx.testing.conformance import Report, check_cell
 from keras_rnnx.testing.gradients import gradients

@@ -45,10 +45,10 @@ def check_cell(cell: Any, seed: int = 0) -> Report:
 
     With distinct random weights it compares outputs, states and the gradients of
     inputs, initial states and all weights between the engines: in float32 to 1e-5, in
-    float64 to 1e-10 (on JAX 1e-6), in half precision to 3e-2 of the largest value; for masks of all
-    shapes, reversal, unrolling, dropout, non-zero initial states and odd sizes. Then:
-    the order of the batch, padding, reversal, a sequence cut in two; every gate
-    matters; `.keras` files and configs give the same layer back; the cell runs in
+    float64 to 1e-10 (on JAX 1e-6), in half precision to 3e-2 of the largest value; for
+    masks of all shapes, reversal, unrolling, dropout, non-zero initial states and odd
+    sizes. Then: the order of the batch, padding, reversal, a sequence cut in two; every
+    gate matters; `.keras` files and configs give the same layer back; the cell runs in
     Keras' own `RNN`, `StackedRNNCells` and in `Bidirectional`.
 
     Args:
@@ -105,7 +105,7 @@ def _precision(dtype):
     return contextlib.nullcontext()
 
 
-def _layer(cell, case=Case("plain"), seed=0, **loop):
+def _layer(cell, case, seed, **loop):
     """A built layer over a copy of the cell with distinct random weights."""
     config = {**cell.get_config(), "dtype": case.dtype, "seed": seed + 1}
     config.update(dropout=case.dropout, recurrent_dropout=case.dropout)
@@ -222,15 +222,14 @@ def _padding(cell, seed):
     layer = _layer(cell, case, seed, return_sequences=False)
     expected = _call(layer, x, states)
     junk = np.full((case.batch, 2, case.features), 3.0, x.dtype)
-    real, padded = np.ones((case.batch, case.steps), bool), np.zeros((case.batch, 2), bool)
+    real = np.ones((case.batch, case.steps), bool)
+    padded = np.zeros((case.batch, 2), bool)
     for where, parts, mask in (
         ("left", [junk, x], [padded, real]),
         ("right", [x, junk], [real, padded]),
         ("middle", [x[:, :2], junk, x[:, 2:]], [real[:, :2], padded, real[:, 2:]]),
     ):
-        found = _call(
-            layer, np.concatenate(parts, 1), states, np.concatenate(mask, 1)
-        )
+        found = _call(layer, np.concatenate(parts, 1), states, np.concatenate(mask, 1))
         _close(cell, f"masked steps ({where}) change the results", found, expected)
 
 
@@ -251,9 +250,7 @@ def _cut_in_two(cell, seed):
     first = _call(layer, x[:, :3], states)
     second = _call(layer, x[:, 3:], [s.astype("float32") for s in first[1:]])
     found = [np.concatenate([first[0], second[0]], axis=1), *second[1:]]
-    _close(
-        cell, "a sequence cut in two is another", found, _call(layer, x, states)
-    )
+    _close(cell, "a sequence cut in two is another", found, _call(layer, x, states))
 
 
 def _saved_and_loaded(cell, seed):

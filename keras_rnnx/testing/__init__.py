@@ -1,6 +1,7 @@
 """The conformance suite: a cell is what its equation says, on every engine."""
 
+from keras_rnnx.testing.cases import CASES, Case
 from keras_rnnx.testing.conformance import Report, check_cell
 from keras_rnnx.testing.gradients import gradients
 
-__all__ = ["Report", "check_cell", "gradients"]
+__all__ = ["CASES", "Case", "Report", "check_cell", "gradients"]

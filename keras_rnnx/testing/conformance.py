@@ -123,9 +123,9 @@ def _layer(cell, case, seed, **loop):
 
 
 def _start(cell, name):
-    if not cell.built:
-        cell.build((None, 1))
-    (found,) = [v for v in cell.trainable_variables if v.name == name]
+    copy = type(cell).from_config(cell.get_config())
+    copy.build((None, 1))
+    (found,) = [v for v in copy.trainable_variables if v.name == name]
     return keras.ops.convert_to_numpy(found)
 
 

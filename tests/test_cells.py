@@ -1,0 +1,292 @@
+"""Cells: each equals its oracle, and a wrong declaration is explained."""
+
+import catalogue
+import keras
+import numpy as np
+import pytest
+
+import keras_rnnx
+from keras_rnnx import cells, engine, layers, testing
+from keras_rnnx.cells import Cell, State
+
+DOUBLE = {"tensorflow": 1e-10, "torch": 1e-10, "jax": 1e-5}[keras.backend.backend()]
+
+
+def test_every_registered_cell_has_an_oracle():
+    ours = {row.name for row in cells.catalog() if row.cls.__module__[:4] == "kera"}
+    assert ours == {name for name, _, _ in catalogue.VARIANTS.values()}
+
+
+def build(variant, rng, dtype="float64", **kwargs):
+    layer = layers.RNN(
+        catalogue.make(variant, dtype=dtype),
+        return_sequences=True,
+        return_state=True,
+        dtype=dtype,
+        **kwargs,
+    )
+    layer.build((3, 6, 4))
+    for variable in layer.trainable_variables:
+        variable.assign(0.5 * rng.normal(size=variable.shape))
+    weights = {
+        v.name: keras.ops.convert_to_numpy(v).astype("float64")
+        for v in layer.trainable_variables
+    }
+    return layer, weights
+
+
+def data(layer, rng, dtype="float64"):
+    x = rng.normal(size=(3, 6, 4)).astype(dtype)
+    return x, [0.5 * rng.normal(size=(3, 7)).astype(dtype) for _ in layer.cell.states]
+
+
+@pytest.mark.parametrize("engine_name", engine.ENGINES)
+@pytest.mark.parametrize("variant", catalogue.VARIANTS)
+def test_equals_its_oracle(variant, engine_name):
+    rng = np.random.default_rng(1)
+    layer, weights = build(variant, rng, "float32")
+    x, states = data(layer, rng, "float32")
+    with engine.force(engine_name):
+        found = layer(x, initial_state=states)
+    outputs, last = catalogue.VARIANTS[variant][2](x.astype("float64"), weights, states)
+    for ours, theirs in zip(found, [outputs, *last], strict=True):
+        np.testing.assert_allclose(
+            keras.ops.convert_to_numpy(ours), theirs, rtol=1e-5, atol=1e-5
+        )
+
+
+@pytest.mark.parametrize("variant", catalogue.VARIANTS)
+def test_gradient_equals_finite_differences_of_the_oracle(variant):
+    rng = np.random.default_rng(2)
+    layer, weights = build(variant, rng)
+    x, states = data(layer, rng)
+    oracle = catalogue.VARIANTS[variant][2]
+    variables = layer.trainable_variables
+    cotangents = [rng.normal(size=(3, 6, 7))] + [
+        rng.normal(size=(3, 7)) for _ in states
+    ]
+
+    def value(x, weights, states):
+        outputs, last = oracle(x, weights, states)
+        return sum(np.sum(o * c) for o, c in zip([outputs, *last], cotangents))
+
+    with engine.force("fused"):
+        _, found = testing.gradients(
+            lambda x, *s: list(layer(x, initial_state=list(s), training=True)),
+            [x, *states],
+            variables,
+            cotangents,
+        )
+    # Along random directions, one for each tensor: every entry takes part.
+    names = [v.name for v in variables]
+    points = [x, *states, *(weights[n] for n in names)]
+    tolerance = 1e-6 if DOUBLE < 1e-9 else 1e-4
+    for k, gradient in enumerate(found):
+        direction = rng.normal(size=gradient.shape)
+
+        def along(step, k=k, direction=direction):
+            moved = list(points)
+            moved[k] = points[k] + step * direction
+            n = 1 + len(states)
+            return value(moved[0], dict(zip(names, moved[n:])), moved[1:n])
+
+        expected = (along(1e-5) - along(-1e-5)) / 2e-5
+        assert abs(np.sum(gradient * direction) - expected) <= tolerance * max(
+            1, abs(expected)
+        )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", catalogue.VARIANTS)
+def test_conforms(variant):
+    report = testing.check_cell(catalogue.make(variant))
+    assert report.engines == engine.ENGINES
+    assert len(report.passed) == len(testing.CASES) + 7
+
+
+def test_swapped_gates_are_noticed():
+    class SwappedLSTMCell(cells.LSTMCell):
+        gates = ("f", "i", "c", "o")
+
+    rng = np.random.default_rng(3)
+    layer, weights = build("lstm", rng, "float32")
+    swapped = layers.RNN(SwappedLSTMCell(7), return_sequences=True)
+    swapped.build((3, 6, 4))
+    swapped.set_weights(layer.get_weights())
+    x, states = data(layer, rng, "float32")
+    outputs, _ = catalogue.VARIANTS["lstm"][2](x, weights, states)
+    found = keras.ops.convert_to_numpy(swapped(x, initial_state=states))
+    assert np.max(np.abs(found - outputs)) > 0.01
+
+
+def test_a_cell_whose_gradient_is_wrong_does_not_conform():
+    class Hidden(Cell):
+        states = ("h",)
+        gates = ("h",)
+
+        def update(self, state, gate):
+            # A function of the gate that one engine is told apart from the other.
+            forced = engine.plan(self.layer).engine == "fused"
+            return State(h=keras.ops.tanh(gate.h * (1.001 if forced else 1.0)))
+
+    cell = Hidden(7)
+    Hidden.layer = layers.RNN(cells.SimpleRNNCell(1))
+    with pytest.raises(AssertionError, match="Hidden: the fused engine differs"):
+        testing.check_cell(cell)
+
+
+def test_an_unused_gate_does_not_conform():
+    class Idle(Cell):
+        states = ("h",)
+        gates = ("h", "idle")
+
+        def update(self, state, gate):
+            return State(h=keras.ops.tanh(gate.h))
+
+    with pytest.raises(AssertionError, match="gate 'idle' has no influence"):
+        testing.check_cell(Idle(7))
+
+
+def declare(**body):
+    body.setdefault("update", lambda self, state, gate: state)
+    return type("WrongCell", (Cell,), body)
+
+
+@pytest.mark.parametrize(
+    "body, message",
+    [
+        ({"gates": ("h",)}, r"`states` is missing; write states = \(\"h\",\)"),
+        ({"states": "h", "gates": ("h",)}, "is the string 'h'; write a tuple"),
+        ({"states": ("h",), "gates": ()}, "`gates` must be a tuple"),
+        ({"states": ("h", "h"), "gates": ("h",)}, "holds a name twice"),
+        ({"states": ("h",), "gates": ("1",)}, "'1', which is not a name"),
+        ({"states": ("h",), "gates": ("x",)}, "`gate.x` is the input part"),
+        ({"states": ("h",), "gates": ("h",), "split": ("z",)}, "not in `gates`"),
+        (
+            {"states": ("h",), "gates": ("h",), "split": ("h",), "late": ("h",)},
+            "both `split` and `late`",
+        ),
+        ({"states": ("h",), "gate": ("h",)}, "did you mean it by `gate`"),
+        (
+            {"states": ("h",), "gates": ("h",), "vectors": {"p": "zeros"}},
+            r"must be def update\(self, state, gate, vector\).*declares `vectors`",
+        ),
+        (
+            {"states": ("h",), "gates": ("h",), "update": lambda self, state: state},
+            r"must be def update\(self, state, gate\)",
+        ),
+    ],
+)
+def test_a_wrong_declaration_is_explained_when_the_class_is_made(body, message):
+    with pytest.raises(TypeError, match=message):
+        declare(**body)
+
+
+def test_a_missing_equation_is_explained():
+    with pytest.raises(TypeError, match="the equation is missing"):
+        type("WrongCell", (Cell,), {"states": ("h",), "gates": ("h",)})
+
+
+@pytest.mark.parametrize(
+    "update, error, message",
+    [
+        (lambda self, state, gate: gate.h, TypeError, r"must return State\(h=...\)"),
+        (lambda self, state, gate: State(c=gate.h), TypeError, r"returned \['c'\]"),
+        (
+            lambda self, state, gate: State(h=keras.ops.sum(gate.h, -1)),
+            ValueError,
+            "must keep the shape",
+        ),
+        (lambda self, state, gate: State(h=gate.z), AttributeError, "no gate 'z'"),
+        (
+            lambda self, state, gate: State(h=gate.h * self.kernel[0, 0]),
+            ValueError,
+            r"reads the weights \['kernel'\] directly",
+        ),
+    ],
+)
+def test_a_wrong_equation_is_explained_when_the_cell_is_built(update, error, message):
+    cell = declare(states=("h",), gates=("h",), update=update)(3)
+    with pytest.raises(error, match=message):
+        cell.build((2, 4))
+
+
+def test_a_split_gate_has_no_sum():
+    def update(self, state, gate):
+        return State(h=gate.h)
+
+    cell = declare(states=("h",), gates=("h",), split=("h",), update=update)(3)
+    with pytest.raises(AttributeError, match=r"read gate\.x\.h and gate\.u\.h"):
+        cell.build((2, 4))
+
+
+def test_names_in_the_catalogue():
+    assert keras_rnnx.cells.registry.cell_name(cells.LSTMCell) == "lstm"
+    for class_name, name in [
+        ("LeakyRNNCell", "leaky_rnn"),
+        ("MinGRUCell", "min_gru"),
+        ("FastGRNNCell", "fast_grnn"),
+        ("MGU2Cell", "mgu2"),
+    ]:
+        made = type(class_name, (), {})
+        assert keras_rnnx.cells.registry.cell_name(made) == name
+
+
+def test_catalogue_rows():
+    rows = {row.name: row for row in cells.catalog()}
+    assert rows["lstm"].cls is cells.LSTMCell
+    assert rows["lstm"].year == 1997
+    assert rows["gru"].gates == ("z", "r", "h")
+    assert rows["leaky_rnn"].paper.startswith("Jaeger")
+
+
+def test_a_name_is_registered_once():
+    with pytest.raises(ValueError, match="LSTMCell holds that name"):
+        cells.register(declare(states=("h",), gates=("h",)), name="lstm")
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda: cells.get("lstn", units=3), "Unknown cell.*Did you mean 'lstm'"),
+        (lambda: cells.LSTMCell(0), "`units`, expected a positive integer, got 0"),
+        (lambda: cells.LSTMCell(2.5), "got 2.5"),
+        (lambda: cells.LSTMCell(3, dropout=1.0), r"rate in \[0, 1\), got 1.0"),
+        (lambda: cells.GRUCell(3, recurrent_dropout=-0.1), "got -0.1"),
+        (lambda: cells.LSTMCell(3, droput=0.1), "no argument 'droput'.*'dropout'"),
+        (lambda: cells.LeakyRNNCell(3, leak=0.0), r"in \(0, 1\], received 0.0"),
+        (lambda: cells.LeakyRNNCell(3, leak=[0.1, 0.2]), "units=3 rates"),
+        (
+            lambda: cells.LeakyRNNCell(3, leak=1.0, leak_trainable=True),
+            r"in \(0, 1\), received 1.0",
+        ),
+    ],
+)
+def test_bad_arguments(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_learned_leak_rates_start_where_told_and_stay_inside():
+    cell = cells.LeakyRNNCell(3, leak=[0.1, 0.5, 0.9], leak_trainable=True)
+    cell.build((2, 4))
+    leak = keras.ops.convert_to_numpy(cell.coefficients()["leak"])
+    np.testing.assert_allclose(leak, [0.1, 0.5, 0.9], rtol=1e-6)
+    cell.leak_logit.assign([-20.0, 0.0, 20.0])
+    leak = keras.ops.convert_to_numpy(cell.coefficients()["leak"])
+    assert np.all((leak >= 0) & (leak <= 1))
+
+
+def test_a_step_in_training_without_a_sequence_is_refused():
+    cell = cells.LSTMCell(3, dropout=0.5)
+    x = np.ones((2, 4), "float32")
+    states = cell.get_initial_state(2)
+    cell.build((2, 4))
+    with pytest.raises(ValueError, match="keras_rnnx.layers.RNN"):
+        cell(x, states, training=True)
+    with cell.masks(2):
+        first, _ = cell(x, states, training=True)
+        again, _ = cell(x, states, training=True)
+    np.testing.assert_array_equal(
+        keras.ops.convert_to_numpy(first), keras.ops.convert_to_numpy(again)
+    )

@@ -47,4 +47,5 @@ class GRUCell(Cell):
         z = self.recurrent_activation(gate.z)
         r = self.recurrent_activation(gate.r)
         u = r * gate.u.h if self.reset_after else gate.u.h(r * state.h)
-        return State(h=z * state.h + (1 - z) * self.activation(gate.x.h + u))
+        candidate = self.activation(gate.x.h + u)
+        return State(h=candidate + z * (state.h - candidate))

@@ -6,10 +6,12 @@ Each holds all that differs between backends, as functions:
 - `pullback(function, inputs)` evaluates a function and gives its vector-Jacobian
   product;
 - `differentiable(forward, backward)` makes a function with a backward pass of its own;
+- `product(matrix, beside, xla)` makes the product with a matrix for use in the loop;
 - `compiled(function, xla)` prepares a function for being called often;
 
-and as the operations `where`, `concatenate` and `total` (the sum over time and batch),
-which `keras.ops` computes in float32 for float64 on JAX and torch.
+and as the operations `where`, `concatenate`, `total` (the sum over time and batch) and
+`outer` (the sum of outer products over time and batch), since those of `keras.ops`
+compute float64 in float32 on JAX and torch.
 """
 
 from __future__ import annotations

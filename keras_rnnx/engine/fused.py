@@ -69,7 +69,7 @@ class FusedEngine:
         vectors = cell.coefficients() if cell.vectors else {}
         vectors = [_tensor(vectors[k], cell.compute_dtype) for k in cell.vectors]
         states = [_tensor(s, cell.compute_dtype) for s in states]
-        xla = self.backend.prefers_xla(sequences.shape[1], training)
+        xla = self.backend.prefers_xla(*sequences.shape[:2], cell.units, training)
         key = (return_sequences, zero_output_for_mask, bool(training), xla)
         if key not in self._compiled:
             self._compiled[key] = self.backend.compiled(self._function(*key), xla)
@@ -82,8 +82,7 @@ class FusedEngine:
             sequences=return_sequences,
             unroll=self.unroll,
             keep=training,
-            # XLA holds a whole sequence in one buffer anyway.
-            loose=not xla,
+            xla=xla,
         )
 
         def run(tensors, vectors, states):

@@ -17,6 +17,16 @@ def total(x):
     return jax.numpy.sum(x, axis=(0, 1))
 
 
+def product(matrix, beside, xla):
+    """A function that multiplies by `matrix` from the right."""
+    return lambda vector: vector @ matrix
+
+
+def outer(left, right):
+    """The sum over the first two axes of the outer products, as one product."""
+    return left.reshape(-1, left.shape[-1]).T @ right.reshape(-1, right.shape[-1])
+
+
 def scan(step, carry, xs, length, loose, reverse=False, unroll=False):
     """Runs `step(carry, slices) -> (carry, outs)` over the first axis of `xs`.
 
@@ -80,6 +90,6 @@ def compiled(function: Callable, xla: bool) -> Callable:
     return jax.jit(function)
 
 
-def prefers_xla(length, training: bool) -> bool:
+def prefers_xla(batch, length, units: int, training: bool) -> bool:
     """JAX always compiles."""
     return True

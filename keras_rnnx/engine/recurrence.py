@@ -27,7 +27,7 @@ class Recurrence:
         unroll: whether to write the loop out.
         keep: whether to keep what the backward pass needs. Without it the backward
             pass, should it come, runs forward once more.
-        loose: whether what is kept may stay in pieces, one for each step.
+        xla: whether the loop is compiled into one program.
     """
 
     def __init__(
@@ -37,15 +37,17 @@ class Recurrence:
         sequences: bool,
         unroll: bool = False,
         keep: bool = True,
-        loose: bool = False,
+        xla: bool = False,
     ):
         self.cell = cell
         self.backend = backend
         self.sequences = sequences
         self.unroll = unroll
         self.keep = keep
-        # Gradients of vectors come from one product over all steps.
-        self.loose = loose and not cell.vectors
+        self.xla = xla
+        # What is kept may stay in pieces, one for each step, but not where XLA holds a
+        # sequence in one buffer, nor where vectors take gradients over all steps.
+        self.loose = not xla and not cell.vectors
         self.apart = [k for k in cell.gates if k in (*cell.split, *cell.late)]
 
     def __call__(self, length: Any, **groups: list[Any]) -> tuple[list[Any], list[Any]]:
@@ -111,12 +113,12 @@ class Recurrence:
 
     def _forward(self, length, given, keep):
         cell = self.cell
-        r = dict(zip(cell.gates, given["r"]))
+        times_r = self._products(given["r"])
         b = dict(zip(self.apart, given["b"]))
         dropped = _multiplier(given["d"])
 
         def recur(gate, vector):
-            out = dropped(vector) @ r[gate]
+            out = times_r[gate](dropped(vector))
             return out + b[gate] if gate in b else out
 
         def step(states, slices):
@@ -158,6 +160,12 @@ class Recurrence:
         outputs = stacks[:1] if self.sequences else []
         return outputs + list(last), stacks if keep else []
 
+    def _products(self, matrices):
+        """By gate, the product with its matrix."""
+        beside = len(matrices) - len(self.cell.late)
+        products = [self.backend.product(m, beside, self.xla) for m in matrices]
+        return dict(zip(self.cell.gates, products))
+
     def _kept_states(self, states):
         """States before a step. The first stands in the outputs too, so that keeping
         it costs memory unless the pieces are shared."""
@@ -176,7 +184,7 @@ class Recurrence:
         before += [next(rest) for _ in self._kept_states(cell.states)]
         kept = {k: next(rest) for k in (*early, *cell.late)}
         x = dict(zip(cell.gates, given["x"]))
-        r_t = {k: ops.transpose(r) for k, r in zip(cell.gates, given["r"])}
+        times_r_t = self._products([ops.transpose(r) for r in given["r"]])
         dropped = _multiplier(given["d"])
         # A gate that was summed has one local input, any other has its two parts.
         local = [
@@ -206,13 +214,13 @@ class Recurrence:
             for i in reversed(range(n_late)):
                 gate = cell.late[i]
                 (d_u,) = pull(cotangent, [n + second[gate]])
-                cotangent[n + i] = dropped(d_u @ r_t[gate])
+                cotangent[n + i] = dropped(times_r_t[gate](d_u))
             gradients = list(pull(cotangent, range(len(values))))
             d_local = [
                 _zeros(value) if g is None else g
                 for g, value in zip(gradients[n:], values[n:])
             ]
-            products = [d_local[second[k]] @ r_t[k] for k in early]
+            products = [times_r_t[k](d_local[second[k]]) for k in early]
             d_h = dropped(functools.reduce(operator.add, products))
             gradients[0] = d_h if gradients[0] is None else gradients[0] + d_h
             new = [
@@ -239,7 +247,7 @@ class Recurrence:
         source |= {k: dropped(v) for k, v in zip(cell.late, multiplied)}
         gradients = {
             "x": d_x,
-            "r": [_outer_product(source[k], d_u[k]) for k in cell.gates],
+            "r": [self.backend.outer(source[k], d_u[k]) for k in cell.gates],
             "s": list(d_first),
         }
         if given["b"]:
@@ -249,7 +257,7 @@ class Recurrence:
             _, pull = self.backend.pullback(
                 lambda vectors: advance(before + local, vectors, mask), given["v"]
             )
-            d_late = [dropped(d_u[k] @ r_t[k]) for k in cell.late]
+            d_late = [dropped(times_r_t[k](d_u[k])) for k in cell.late]
             d_v = pull(d_stacks[len(local) :] + d_late, range(len(given["v"])))
             gradients["v"] = [
                 _zeros(v) if g is None else g for g, v in zip(d_v, given["v"])
@@ -285,10 +293,3 @@ def _multiplier(mask):
 
 def _zeros(like):
     return like * 0
-
-
-def _outer_product(left, right):
-    """Sum over time and batch of the outer products, as one product."""
-    left = ops.reshape(left, (-1, left.shape[-1]))
-    right = ops.reshape(right, (-1, right.shape[-1]))
-    return ops.transpose(left) @ right

@@ -6,7 +6,13 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-KERNEL = "loop compiled by XLA in training on fixed lengths, else one graph"
+KERNEL = "XLA loop for small steps of fixed shape, else graph loop"
+
+# Measured with benchmarks/layers.py on 2 cores; see `prefers_xla`.
+SMALL_STEP = 2**20
+USUAL_BATCH = 64
+# From here on a graph is faster with an even number of products a step.
+WIDE = 256
 
 where = tf.where
 concatenate = tf.concat
@@ -15,6 +21,29 @@ concatenate = tf.concat
 def total(x):
     """The sum over the first two axes."""
     return tf.reduce_sum(x, axis=(0, 1))
+
+
+def product(matrix, beside, xla):
+    """A function that multiplies by `matrix` from the right.
+
+    Args:
+        matrix: `(units, units)`.
+        beside: number of products that can run side by side with it, itself included.
+        xla: whether they are compiled by XLA.
+    """
+    units = matrix.shape[1]
+    if xla or beside % 2 == 0 or units < WIDE:
+        return lambda vector: vector @ matrix
+    # Operations run side by side, each on few cores: with an odd number the last one
+    # would leave cores idle.
+    halves = tf.split(matrix, [units // 2, units - units // 2], axis=1)
+    return lambda vector: tf.concat([vector @ half for half in halves], axis=-1)
+
+
+def outer(left, right):
+    """The sum over the first two axes of the outer products, as one product."""
+    left, right = (tf.reshape(x, (-1, x.shape[-1])) for x in (left, right))
+    return tf.matmul(left, right, transpose_a=True)
 
 
 def scan(step, carry, xs, length, loose, reverse=False, unroll=False):
@@ -126,11 +155,22 @@ def compiled(function: Callable, xla: bool) -> Callable:
     )
 
 
-def prefers_xla(length, training: bool) -> bool:
+def prefers_xla(batch, length, units: int, training: bool) -> bool:
     """Whether to compile the loop with XLA.
 
-    It removes the overhead of single ops, which is most of the time at small sizes,
-    but costs seconds for every new shape: only worth it in training on sequences
-    of one length.
+    XLA removes the overhead of single operations, which is most of the time while
+    `batch * units**2`, the work in a step, is small; above that a graph runs the
+    products of the gates side by side, and is faster. XLA also compiles for a second or
+    more for every new shape: that pays where shapes are known to stay as they are.
+
+    Args:
+        batch, length: as far as known when the layer is called: an int, or not.
+        units: number of units.
+        training: whether the layer is called in training.
     """
-    return bool(training) and isinstance(length, int)
+    if not isinstance(length, int):
+        return False
+    if not training and not (isinstance(batch, int) and tf.inside_function()):
+        return False
+    batch = batch if isinstance(batch, int) else USUAL_BATCH
+    return batch * units**2 < SMALL_STEP

@@ -18,6 +18,16 @@ def total(x):
     return torch.sum(x, dim=(0, 1))
 
 
+def product(matrix, beside, xla):
+    """A function that multiplies by `matrix` from the right."""
+    return lambda vector: vector @ matrix
+
+
+def outer(left, right):
+    """The sum over the first two axes of the outer products, as one product."""
+    return left.flatten(0, 1).T @ right.flatten(0, 1)
+
+
 def scan(step, carry, xs, length, loose, reverse=False, unroll=False):
     """Runs `step(carry, slices) -> (carry, outs)` over the first axis of `xs`.
 
@@ -95,6 +105,6 @@ def compiled(function: Callable, xla: bool) -> Callable:
     return function
 
 
-def prefers_xla(length, training: bool) -> bool:
+def prefers_xla(batch, length, units: int, training: bool) -> bool:
     """torch has no XLA here."""
     return False

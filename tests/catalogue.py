@@ -3,7 +3,7 @@
 import numpy as np
 import oracles
 
-from keras_rnnx import cells
+from keras_rnnx import cells, layers
 
 UNITS = 7
 RATES = np.linspace(0.1, 1.0, UNITS).tolist()
@@ -36,3 +36,13 @@ VARIANTS = {
 def make(variant, **kwargs):
     name, arguments, _ = VARIANTS[variant]
     return cells.get(name, units=UNITS, **{**arguments, **kwargs})
+
+
+def built(variant, features=4, **kwargs):
+    """A layer with random weights that returns sequences."""
+    layer = layers.RNN(make(variant), return_sequences=True, **kwargs)
+    layer.build((None, None, features))
+    rng = np.random.default_rng(0)
+    for variable in layer.trainable_variables:
+        variable.assign(0.5 * rng.normal(size=variable.shape))
+    return layer

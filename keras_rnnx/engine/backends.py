@@ -5,7 +5,8 @@ Each holds all that differs between backends, as functions:
 - `scan(step, carry, xs, length, loose, reverse, unroll)` loops over time;
 - `pullback(function, inputs)` evaluates a function and gives its vector-Jacobian
   product;
-- `differentiable(forward, backward)` makes a function with a backward pass of its own;
+- `differentiable(forward, backward, spared)` makes a function with a backward pass of
+  its own;
 - `product(matrix, beside, xla)` makes the product with a matrix for use in the loop;
 - `compiled(function, xla)` prepares a function for being called often;
 

@@ -60,13 +60,14 @@ def pullback(function, inputs):
     return outputs, pull
 
 
-def differentiable(forward, backward):
+def differentiable(forward, backward, spared):
     """A function of a list of tensors with a backward pass of its own.
 
     Args:
         forward: from inputs to `(outputs, residuals)`, lists of tensors.
         backward: from inputs, residuals and the cotangents of the outputs to those of
             the inputs.
+        spared: positions of inputs that `backward` does not read; it may get None.
     """
 
     @jax.custom_vjp
@@ -75,6 +76,7 @@ def differentiable(forward, backward):
 
     def forward_rule(inputs):
         outputs, residuals = forward(inputs)
+        inputs = [None if i in spared else x for i, x in enumerate(inputs)]
         return outputs, (inputs, residuals)
 
     def backward_rule(kept, cotangents):

@@ -55,11 +55,11 @@ class Recurrence:
 
         Args:
             length: number of steps.
-            **groups: lists of tensors. `x`: `(time, batch, units)` for each gate;
-                `r`: `(units, units)` for each gate; `b`: `(units,)` recurrent biases
-                of the split and late gates, or nothing; `v`: the vectors; `s`: the
-                initial states; `m`: the mask `(time, batch, 1)`, or nothing; `d`: the
-                recurrent dropout mask `(batch, units)`, or nothing.
+            **groups: lists of tensors, `x` first. `x`: `(time, batch, units)` for each
+                gate; `r`: `(units, units)` for each gate; `b`: `(units,)` recurrent
+                biases of the split and late gates, or nothing; `v`: the vectors; `s`:
+                the initial states; `m`: the mask `(time, batch, 1)`, or nothing; `d`:
+                the recurrent dropout mask `(batch, units)`, or nothing.
 
         Returns:
             The outputs `(time, batch, units)` in a list, empty without `sequences`;
@@ -82,7 +82,13 @@ class Recurrence:
                 for tensor in gradients.get(name, [None] * size)
             ]
 
-        outputs = self.backend.differentiable(forward, backward)(flat)
+        # Where a sum is kept its input part is not read again.
+        spared = {
+            i
+            for i, gate in enumerate(self.cell.gates)
+            if self.keep and gate not in self.apart
+        }
+        outputs = self.backend.differentiable(forward, backward, spared)(flat)
         n = len(self.cell.states)
         return outputs[:-n], outputs[-n:]
 
@@ -217,14 +223,14 @@ class Recurrence:
                 cotangent[n + i] = dropped(times_r_t[gate](d_u))
             gradients = list(pull(cotangent, range(len(values))))
             d_local = [
-                _zeros(value) if g is None else g
+                ops.zeros_like(value) if g is None else g
                 for g, value in zip(gradients[n:], values[n:])
             ]
             products = [times_r_t[k](d_local[second[k]]) for k in early]
             d_h = dropped(functools.reduce(operator.add, products))
             gradients[0] = d_h if gradients[0] is None else gradients[0] + d_h
             new = [
-                _zeros(value) if g is None else g
+                ops.zeros_like(value) if g is None else g
                 for g, value in zip(gradients[:n], values)
             ]
             return new, d_local + (carry if given["v"] else [])
@@ -260,7 +266,7 @@ class Recurrence:
             d_late = [dropped(times_r_t[k](d_u[k])) for k in cell.late]
             d_v = pull(d_stacks[len(local) :] + d_late, range(len(given["v"])))
             gradients["v"] = [
-                _zeros(v) if g is None else g for g, v in zip(d_v, given["v"])
+                ops.zeros_like(v) if g is None else g for g, v in zip(d_v, given["v"])
             ]
         return gradients
 
@@ -289,7 +295,3 @@ def _pair(values, gates, apart):
 
 def _multiplier(mask):
     return (lambda vector: vector * mask[0]) if mask else (lambda vector: vector)
-
-
-def _zeros(like):
-    return like * 0

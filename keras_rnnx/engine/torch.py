@@ -71,19 +71,21 @@ def pullback(function, inputs):
     return outputs, pull
 
 
-def differentiable(forward, backward):
+def differentiable(forward, backward, spared):
     """A function of a list of tensors with a backward pass of its own.
 
     Args:
         forward: from inputs to `(outputs, residuals)`, lists of tensors.
         backward: from inputs, residuals and the cotangents of the outputs to those of
             the inputs.
+        spared: positions of inputs that `backward` does not read; it may get None.
     """
 
     class Run(torch.autograd.Function):
         @staticmethod
         def forward(ctx, *inputs):
             outputs, residuals = forward(list(inputs))
+            inputs = [None if i in spared else x for i, x in enumerate(inputs)]
             ctx.save_for_backward(*inputs, *residuals)
             ctx.n_inputs = len(inputs)
             return tuple(outputs)

@@ -109,6 +109,8 @@ def _layer(cell, case, seed, **loop):
     """A built layer over a copy of the cell with distinct random weights."""
     config = {**cell.get_config(), "dtype": case.dtype, "seed": seed + 1}
     config.update(dropout=case.dropout, recurrent_dropout=case.dropout)
+    # All weights are set below.
+    config.update(kernel_initializer="zeros", recurrent_initializer="zeros")
     layer = layers.RNN(
         type(cell).from_config(config), dtype=case.dtype, **{**case.loop, **loop}
     )

@@ -1,0 +1,89 @@
+"""Models with the recurrent layers of Keras, with those of keras_rnnx instead."""
+
+from __future__ import annotations
+
+import warnings
+
+import keras
+
+from keras_rnnx._sublayers import walk
+from keras_rnnx.conversion import report as reporting
+from keras_rnnx.conversion import state
+from keras_rnnx.conversion.copying import Copier
+from keras_rnnx.conversion.counterparts import CELLS
+
+
+def convert(
+    model: keras.Layer, report: bool = False
+) -> keras.Layer | tuple[keras.Layer, reporting.Conversion]:
+    """Makes the same model with keras_rnnx layers in place of Keras' recurrent layers.
+
+    Replaced are `keras.layers.LSTM`, `GRU`, `SimpleRNN` and `RNN`, over Keras' cells,
+    stacks of them or any other cell, wherever they are: in Sequential, functional and
+    subclassed models, in models, wrappers and layers inside of them. Shared layers stay
+    shared. The given model is not changed, and trains on its own.
+
+    Kept are weights, outputs, masks, initial states, the states of stateful layers,
+    names, dtype policies, trainable flags, initializers, regularizers, constraints and
+    seeds. A compiled model is compiled in the same way, with `jit_compile` as it had
+    been resolved; the state of its optimizer starts anew.
+
+    Not the same:
+
+    - With `recurrent_dropout`, Keras' LSTM and GRU draw a mask for each gate,
+      keras_rnnx one for all. Training sees other masks; inference is equal.
+    - Where a mask hides the first steps, their outputs are zero. On JAX, Keras gives
+      the initial state there; on other backends, zero too.
+    - As with `keras.models.clone_model`, a functional or Sequential model whose class
+      has a constructor of its own becomes a plain one. If the class has methods too,
+      its layers are left alone. Attributes set on such models stay behind.
+    - Other layers and models are made anew by `from_config(get_config())`. A model
+      class with constructor arguments needs a `get_config`. A class that makes its
+      layers itself makes those of Keras again when it is loaded from a file.
+    - Layers without weights that cannot be made anew (`Lambda`) serve both models.
+
+    Left alone are subclasses of Keras' layers, `ConvLSTM`, layers with a dropout rate
+    of 1 or with `use_cudnn=True`, layers that their owner makes in `build`, and cells
+    that run outside of a layer.
+
+    Args:
+        model: a Keras model or layer.
+        report: whether to return a report too, instead of a warning for layers that
+            were left alone. Default False.
+
+    Returns:
+        The new model, or `(model, report)`.
+
+    Raises:
+        TypeError: if `model` is not a Keras model or layer.
+        ValueError: if a part of the model cannot be copied; it says which and why.
+
+    Example:
+
+    >>> model = keras.Sequential([keras.Input((5, 3)), keras.layers.LSTM(4)])
+    >>> converted = keras_rnnx.convert(model)
+    >>> type(converted.layers[0])
+    <class 'keras_rnnx.layers.named.LSTM'>
+    """
+    if not isinstance(model, keras.Layer):
+        raise TypeError(
+            f"keras_rnnx.convert takes a Keras model or layer, received {model!r} of "
+            f"type {type(model).__name__}."
+        )
+    classes = state.custom_objects(layer for _, layer in walk(model))
+    with keras.saving.custom_object_scope(classes):
+        copier = Copier()
+        stepped = (*CELLS, keras.layers.StackedRNNCells)
+        new = (copier.cell if type(model) in stepped else copier.layer)(model)
+        state.build(copier.pairs)
+        state.copy(copier.pairs)
+        uncompiled = state.compile_copies(copier.pairs)
+    rows = reporting.rows(model, copier, uncompiled)
+    if report:
+        return new, rows
+    left = [f"- {r.layer!r} ({r.type}): {r.reason}" for r in rows if not r.converted]
+    if left:
+        warnings.warn(
+            "\n".join(["keras_rnnx.convert left alone:", *left]), stacklevel=2
+        )
+    return new

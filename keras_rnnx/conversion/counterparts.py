@@ -1,0 +1,43 @@
+"""Which layer and cell of keras_rnnx stands for which of Keras."""
+
+from __future__ import annotations
+
+import keras
+
+from keras_rnnx import cells, layers
+from keras_rnnx.cells import arguments
+
+LAYERS = {
+    keras.layers.LSTM: layers.LSTM,
+    keras.layers.GRU: layers.GRU,
+    keras.layers.SimpleRNN: layers.SimpleRNN,
+    keras.layers.RNN: layers.RNN,
+    layers.RNN: layers.RNN,
+}
+CELLS = {
+    keras.layers.LSTMCell: cells.LSTMCell,
+    keras.layers.GRUCell: cells.GRUCell,
+    keras.layers.SimpleRNNCell: cells.SimpleRNNCell,
+}
+
+
+def refusal(layer: keras.layers.RNN) -> str | None:
+    """Why `convert` leaves a recurrent layer of Keras alone, or None if it does not."""
+    cls = type(layer)
+    if cls not in LAYERS:
+        if cls.__module__.startswith("keras."):
+            return f"keras_rnnx has no {cls.__name__}"
+        return f"{cls.__name__} is a subclass, whose own code would be lost"
+    if cls is not layers.RNN and getattr(layer, "use_cudnn", None) is True:
+        return "use_cudnn=True asks for the kernel that Keras calls"
+    reasons = map(cell_refusal, getattr(layer.cell, "cells", [layer.cell]))
+    return next(filter(None, reasons), None)
+
+
+def cell_refusal(cell: object) -> str | None:
+    """Why a cell of Keras has no counterpart as it is, or None if it has one."""
+    for name in arguments.RATES if type(cell) in CELLS else ():
+        if not 0 <= getattr(cell, name) < 1:
+            rate = getattr(cell, name)
+            return f"{name}={rate} is not in [0, 1), where keras_rnnx has its rates"
+    return None

@@ -1,0 +1,92 @@
+"""Which engine runs each recurrent layer of a model, and why."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import keras
+
+from keras_rnnx import layers
+from keras_rnnx._sublayers import path, walk
+from keras_rnnx._table import Table
+from keras_rnnx.conversion.counterparts import refusal
+from keras_rnnx.engine.plan import plan
+
+
+class Explained(NamedTuple):
+    """One row of an explanation.
+
+    Attributes:
+        layer: name of the layer, after the names of the layers that hold it.
+        cell: class of its cell.
+        engine: the engine that runs it; "keras" for a layer of Keras; "none" if it
+            cannot run as it is.
+        kernel: what does the work, in words.
+        reason: why this engine.
+    """
+
+    layer: str
+    cell: str
+    engine: str
+    kernel: str
+    reason: str
+
+
+class Explanation(Table):
+    """The recurrent layers of a model: a list of `Explained` that shows as a table."""
+
+    empty = "No recurrent layers."
+
+
+def explain(model: keras.Layer) -> Explanation:
+    """Says which engine runs each recurrent layer of a model, and why.
+
+    Looks into models, wrappers and layers inside of the model, and into attributes,
+    lists and dicts of those. A shared layer is listed once. The engine is the one that
+    a call made now would take: on this backend, and inside of
+    `keras_rnnx.engine.force` the forced one.
+
+    Args:
+        model: a Keras model or layer. It need not be built.
+
+    Returns:
+        A list of rows `(layer, cell, engine, kernel, reason)` that shows as a table.
+
+    Raises:
+        TypeError: if `model` is not a Keras model or layer.
+
+    Example:
+
+    >>> model = keras.Sequential([keras_rnnx.layers.LSTM(4, name="memory")])
+    >>> for row in keras_rnnx.explain(model):
+    ...     print(row.layer, row.cell, row.engine)
+    memory LSTMCell fused
+    """
+    if not isinstance(model, keras.Layer):
+        raise TypeError(
+            f"keras_rnnx.explain takes a Keras model or layer, received {model!r} of "
+            f"type {type(model).__name__}."
+        )
+    return Explanation(
+        Explained(path(owners, layer), _cell(layer.cell), *_run(layer))
+        for owners, layer in walk(model)
+        if isinstance(layer, keras.layers.RNN)
+    )
+
+
+def _run(layer: Any) -> tuple[str, str, str]:
+    if not isinstance(layer, layers.RNN):
+        reason = refusal(layer)
+        reason = f"leaves it alone: {reason}" if reason else "replaces it"
+        reason = f"a Keras layer; keras_rnnx.convert(model) {reason}"
+        return "keras", "Keras' own", reason
+    try:
+        chosen = plan(layer)
+    except ValueError as error:
+        return "none", "none", str(error)
+    return chosen.engine, chosen.kernel, chosen.reason
+
+
+def _cell(cell: Any) -> str:
+    inner = [_cell(item) for item in getattr(cell, "cells", ())]
+    return type(cell).__name__ + (f"({', '.join(inner)})" if inner else "")

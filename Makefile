@@ -1,0 +1,129 @@
+# Every target makes the environment it needs in .venv: Python 3.11 or newer is all
+# that has to be there. A change of setup.cfg brings the environment up to date.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV ?= .venv
+BACKENDS ?= tensorflow jax torch
+
+# One backend alone: make test KERAS_BACKEND=jax
+ifeq ($(origin KERAS_BACKEND),command line)
+BACKENDS := $(KERAS_BACKEND)
+endif
+
+# CPU builds of the backends. TensorFlow publishes a small one for Linux on x86-64.
+ifeq ($(shell uname -sm),Linux x86_64)
+TENSORFLOW ?= tensorflow-cpu
+else
+TENSORFLOW ?= tensorflow
+endif
+JAX ?= jax
+TORCH ?= torch==2.13.0
+
+# The demo's search: more trials and epochs find better models.
+TRIALS ?= 6
+EPOCHS ?= 5
+
+RUN := $(VENV)/bin/python
+PIP = $(RUN) -m pip install -qq --disable-pip-version-check --no-input
+PYTEST = $(RUN) -m pytest -q
+
+# TensorFlow's start-up lines would hide what the targets print.
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+
+# One environment, and few cores: one thing at a time, with -j too.
+.NOTPARALLEL:
+.PHONY: help demo test test-gpu test-keras lint format bench build clean
+
+help:
+	@echo "make demo        tune recurrent layers on the digits data, into demo/"
+	@echo "make test        the tests, once on each backend ($(BACKENDS))"
+	@echo "make test-keras  Keras' own recurrent tests, with these layers in place"
+	@echo "make test-gpu    the tests that need a GPU, in the environment of $(PYTHON)"
+	@echo "make bench       times our layers beside Keras', on each backend"
+	@echo "make lint        ruff format --check and ruff check"
+	@echo "make format      ruff format and ruff check --fix"
+	@echo "make build       the sdist and the wheel, into dist/"
+	@echo "make clean       remove the environment and everything built"
+
+# --- environments: a stamp is younger than setup.cfg when its packages are there ---
+
+$(VENV)/venv.stamp:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
+	    "keras_rnnx needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
+	@echo "== making $(VENV)"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
+
+$(VENV)/demo.stamp: setup.cfg pyproject.toml | $(VENV)/venv.stamp
+	@echo "== installing what the demo needs"
+	@$(PIP) $(TENSORFLOW) --editable '.[tuner,datasets]'
+	@touch $@
+
+$(VENV)/test.stamp: setup.cfg pyproject.toml | $(VENV)/venv.stamp
+	@echo "== installing the backends and what the tests need"
+	@$(PIP) $(TENSORFLOW) $(JAX) $(TORCH) --editable '.[test]'
+	@touch $@
+
+$(VENV)/lint.stamp: setup.cfg pyproject.toml | $(VENV)/venv.stamp
+	@$(PIP) --editable '.[lint]'
+	@touch $@
+
+# --- what one runs ---
+
+demo: $(VENV)/demo.stamp
+	@KERAS_BACKEND=tensorflow $(VENV)/bin/keras-rnnx tune digits --cells lstm,gru,leaky_rnn \
+	    --trials $(TRIALS) --max-epochs $(EPOCHS) --dir demo
+
+# All backends run, whatever the first one says; any failure fails the whole.
+test: $(VENV)/test.stamp
+	@status=0; for backend in $(BACKENDS); do \
+	    echo "== tests on $$backend"; \
+	    KERAS_BACKEND=$$backend $(PYTEST) $(ARGS) || status=1; \
+	done; exit $$status
+
+# The builds for a GPU are the machine's own: no environment is made here.
+test-gpu:
+	@status=0; for backend in $(BACKENDS); do \
+	    echo "== GPU tests on $$backend"; \
+	    KERAS_BACKEND=$$backend $(PYTHON) -m pytest -q -m gpu $(ARGS) || status=1; \
+	done; exit $$status
+
+# Keras' wheel has its tests. Its own layers run once for an environment.
+KERAS_TESTS := lstm gru simple_rnn rnn bidirectional stacked_rnn_cells
+KERAS_SUITE = PYTHONPATH=tests $(PYTEST) -rx --disable-warnings -p no:cacheprovider \
+    -c pyproject.toml -p keras_suite.plugin --outcomes $(VENV)/keras-$*.json \
+    --pyargs $(KERAS_TESTS:%=keras.src.layers.rnn.%_test)
+
+.PRECIOUS: $(VENV)/keras-%.json
+
+test-keras: $(BACKENDS:%=test-keras-%)
+
+$(VENV)/keras-%.json: $(VENV)/test.stamp
+	@echo "== Keras' tests on $*, Keras' layers"
+	@KERAS_BACKEND=$* $(KERAS_SUITE) --layers-from keras
+
+test-keras-%: $(VENV)/keras-%.json
+	@echo "== Keras' tests on $*, layers of keras_rnnx"
+	@KERAS_BACKEND=$* $(KERAS_SUITE) --layers-from keras_rnnx
+
+bench: $(VENV)/test.stamp
+	@for backend in $(BACKENDS); do \
+	    echo "== benchmarks on $$backend"; \
+	    KERAS_BACKEND=$$backend $(RUN) benchmarks/layers.py $(ARGS) || exit 1; \
+	done
+
+lint: $(VENV)/lint.stamp
+	@$(RUN) -m ruff format --check . && $(RUN) -m ruff check .
+
+format: $(VENV)/lint.stamp
+	@$(RUN) -m ruff check --fix . ; $(RUN) -m ruff format .
+
+build: $(VENV)/test.stamp
+	@$(RUN) -m build
+
+clean:
+	rm -rf $(VENV) build dist demo *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

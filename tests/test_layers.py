@@ -255,6 +255,14 @@ def test_foreign_cells_and_stacks_run_in_keras_loop(x):
             ours(x)
 
 
+def test_a_stack_with_dropout_trains(x):
+    cells_ = [cells.GRUCell(UNITS, dropout=0.2, recurrent_dropout=0.2) for _ in "ab"]
+    model = keras.Sequential([keras.Input((STEPS, FEATURES)), layers.RNN(cells_)])
+    model.compile("sgd", "mse")
+    model.fit(x, np.ones((ROWS, UNITS), "float32"), verbose=0)
+    assert not np.allclose(numpy(model(x, training=True)), numpy(model(x)))
+
+
 def test_dropout_masks_last_a_sequence_and_are_scaled():
     cell = cells.SimpleRNNCell(
         2000,

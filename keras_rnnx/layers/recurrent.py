@@ -81,9 +81,22 @@ class RNN(keras.layers.RNN):
 
     def call(self, sequences, initial_state=None, mask=None, training=False):
         checks.call_arguments(self, sequences, initial_state, mask)
-        return super().call(
-            sequences, initial_state=initial_state, mask=mask, training=training
-        )
+        # Around all of Keras' call, since it steps a stack of cells once beforehand.
+        with self._step_masks(sequences, training):
+            return super().call(
+                sequences, initial_state=initial_state, mask=mask, training=training
+            )
+
+    @contextlib.contextmanager
+    def _step_masks(self, sequences, training):
+        """Gives the cells their dropout masks where the step engine runs them."""
+        with contextlib.ExitStack() as stack:
+            if training and plan(self).engine == "step":
+                batch_size = ops.shape(keras.tree.flatten(sequences)[0])[0]
+                for cell in getattr(self.cell, "cells", [self.cell]):
+                    if isinstance(cell, Cell):
+                        stack.enter_context(cell.masks(batch_size))
+            yield
 
     def inner_loop(self, sequences, initial_state, mask, training=False):
         if keras.tree.is_nested(mask):
@@ -98,25 +111,16 @@ class RNN(keras.layers.RNN):
             sequences,
             initial_state,
             mask,
-            self._draw_masks(self.cell, sequences, training),
+            self.cell.draw_masks(ops.shape(sequences)[0]) if training else (None, None),
             return_sequences=self.return_sequences,
             zero_output_for_mask=self.zero_output_for_mask,
             training=training,
         )
 
-    def _draw_masks(self, cell, sequences, training):
-        return cell.draw_masks(ops.shape(sequences)[0]) if training else (None, None)
-
     def _step_loop(self, sequences, initial_state, mask, training):
-        batch_size = ops.shape(keras.tree.flatten(sequences)[0])[0]
-        with contextlib.ExitStack() as stack:
-            if training:
-                for cell in getattr(self.cell, "cells", [self.cell]):
-                    if isinstance(cell, Cell):
-                        stack.enter_context(cell.masks(batch_size))
-            last, outputs, states = super().inner_loop(
-                sequences, initial_state, mask=mask, training=training
-            )
+        last, outputs, states = super().inner_loop(
+            sequences, initial_state, mask=mask, training=training
+        )
         if mask is not None and keras.backend.backend() == "jax":
             # Keras gives the initial state before the first valid step here, and
             # zeros on other backends.

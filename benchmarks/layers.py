@@ -36,7 +36,8 @@ RESULTS = pathlib.Path(__file__).parent / "results"
 # batch, steps, inputs, units
 SHORT = [(1, 100, 32, 128), (32, 50, 32, 128), (64, 100, 64, 256), (16, 512, 128, 512)]
 GRID = [
-    (b, t, u, u) for b, t, u in itertools.product([1, 32, 128], [20, 100, 500], [32, 128, 512])
+    (b, t, u, u)
+    for b, t, u in itertools.product([1, 32, 128], [20, 100, 500], [32, 128, 512])
 ]
 
 
@@ -49,9 +50,7 @@ def forward(layer, x):
         return lambda: run(x).numpy()
     if backend == "jax":
         jax = importlib.import_module("jax")
-        run = jax.jit(
-            lambda t, n, x: layer.stateless_call(t, n, x, training=False)[0]
-        )
+        run = jax.jit(lambda t, n, x: layer.stateless_call(t, n, x, training=False)[0])
         state = _values(layer)
         return lambda: run(*state, x).block_until_ready()
     torch = importlib.import_module("torch")
@@ -129,23 +128,31 @@ def measure(name, size, seconds):
     row = {"layer": name, "size": list(size)}
     for what, make in (("forward", forward), ("training", training)):
         keras_ms, our_ms = in_turn([make(theirs, x), make(ours, x)], seconds)
-        row[what] = {"keras": keras_ms, "keras_rnnx": our_ms, "ratio": keras_ms / our_ms}
+        row[what] = {
+            "keras": keras_ms,
+            "keras_rnnx": our_ms,
+            "ratio": keras_ms / our_ms,
+        }
     return row
 
 
 def show(rows):
     """The rows as a table."""
     table = Table(title=f"milliseconds, {keras.backend.backend()}, {device()}")
-    for column in ("layer", "batch, steps, inputs, units"):
-        table.add_column(column)
+    for column in ("layer", "batch, steps,\ninputs, units"):
+        table.add_column(column, no_wrap=True)
     for what in ("forward", "training"):
-        for column in (f"{what}: Keras", "keras_rnnx", "times faster"):
+        for column in (f"{what}\nKeras", "\nours", "\nratio"):
             table.add_column(column, justify="right")
     for row in rows:
         cells = [row["layer"], ", ".join(map(str, row["size"]))]
         for what in ("forward", "training"):
             t = row[what]
-            cells += [f"{t['keras']:.1f}", f"{t['keras_rnnx']:.1f}", f"{t['ratio']:.2f}"]
+            cells += [
+                f"{t['keras']:.1f}",
+                f"{t['keras_rnnx']:.1f}",
+                f"{t['ratio']:.2f}",
+            ]
         table.add_row(*cells)
     Console(width=110).print(table)
 

@@ -24,21 +24,19 @@ import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import keras  # noqa: E402
-import numpy as np  # noqa: E402
-from rich.console import Console  # noqa: E402
-from rich.progress import track  # noqa: E402
-from rich.table import Table  # noqa: E402
+import keras
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
 
-import keras_rnnx  # noqa: E402
+import keras_rnnx
 
 RESULTS = pathlib.Path(__file__).parent / "results"
 # batch, steps, inputs, units
 SHORT = [(1, 100, 32, 128), (32, 50, 32, 128), (64, 100, 64, 256), (16, 512, 128, 512)]
-GRID = [
-    (b, t, u, u)
-    for b, t, u in itertools.product([1, 32, 128], [20, 100, 500], [32, 128, 512])
-]
+BATCHES, STEPS, UNITS = (1, 32, 128), (20, 100, 500), (32, 128, 512)
+GRID = [(b, t, u, u) for b, t, u in itertools.product(BATCHES, STEPS, UNITS)]
 
 
 def forward(layer, x):

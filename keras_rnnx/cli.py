@@ -1,0 +1,274 @@
+"""The command `keras-rnnx`: the catalogue, explanations, and searches."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.util
+import os
+import shlex
+import sys
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple, NoReturn
+
+import keras
+import rich.console
+import rich.progress
+
+import keras_rnnx
+from keras_rnnx._table import Table
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command.
+
+    Args:
+        argv: its arguments. Default: those of the process.
+
+    Returns:
+        The exit status: 0, or 2 after an error, or 130 when stopped by Ctrl-C.
+    """
+    argv = sys.argv[1:] if argv is None else list(argv)
+    try:
+        arguments = _parser().parse_args(argv)
+        arguments.run(arguments)
+    except CommandError as error:
+        print(f"keras-rnnx: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(
+            f"Stopped. Finished trials are kept; to go on: "
+            f"{shlex.join(['keras-rnnx', *argv])}"
+            if argv[:1] == ["tune"]
+            else "Stopped.",
+            file=sys.stderr,
+        )
+        return 130
+    return 0
+
+
+class CommandError(Exception):
+    """What the user can mend; printed on one line, without a traceback."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise CommandError(f"{message} (see {self.prog} --help)")
+
+
+def _parser():
+    parser = _Parser(
+        prog="keras-rnnx", description="Recurrent layers for Keras: cells and searches."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    cells = _command(commands, "cells", _cells, "list the catalogue of cells")
+    _add_import(cells)
+
+    explain = _command(
+        commands, "explain", _explain, "say which engine runs the layers of a model"
+    )
+    explain.add_argument("model", metavar="MODEL.keras", help="a saved model")
+    _add_import(explain)
+
+    tune = _command(commands, "tune", _tune, "search for the best model for a task")
+    tune.add_argument("task", metavar="TASK", help="digits, adding, or your own")
+    tune.add_argument(
+        "--cells", type=_names, metavar="A,B", help="cells (lstm,gru,leaky_rnn)"
+    )
+    tune.add_argument(
+        "--trials", type=_positive, metavar="N", help="models to try (10)"
+    )
+    tune.add_argument(
+        "--max-epochs", type=_positive, default=40, metavar="N", help="most epochs (40)"
+    )
+    tune.add_argument("--dir", required=True, help="where to save, and to go on")
+    tune.add_argument("--seed", type=_natural, default=0, metavar="N", help="(0)")
+    tune.add_argument(
+        "--tuner",
+        choices=("bayesian", "random", "hyperband"),
+        default="bayesian",
+        help="how trials are chosen (bayesian)",
+    )
+    tune.add_argument(
+        "--batch-size", type=_positive, default=32, metavar="N", help="(32)"
+    )
+    tune.add_argument(
+        "--length", type=int, metavar="N", help="steps of the adding problem"
+    )
+    _add_import(tune)
+    return parser
+
+
+def _command(commands, name, run, text):
+    parser = commands.add_parser(name, help=text, description=text.capitalize() + ".")
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _add_import(parser):
+    parser.add_argument(
+        "--import",
+        dest="imports",
+        action="append",
+        default=[],
+        metavar="MODULE",
+        help="a module or .py file that registers cells or tasks; may be repeated",
+    )
+
+
+def _natural(text: str) -> int:
+    return _at_least(0, text)
+
+
+def _positive(text: str) -> int:
+    return _at_least(1, text)
+
+
+def _at_least(least, text):
+    if not text.isdecimal() or int(text) < least:
+        raise argparse.ArgumentTypeError(
+            f"must be an integer of at least {least}, received {text!r}"
+        )
+    return int(text)
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",")]
+
+
+def _import(names: Sequence[str]) -> None:
+    for name in names:
+        path = Path(name)
+        if path.suffix != ".py":
+            # A command's first path is its own folder, not the user's.
+            if os.getcwd() not in sys.path:
+                sys.path.insert(0, os.getcwd())
+            try:
+                importlib.import_module(name)
+            except ModuleNotFoundError as error:
+                raise CommandError(f"--import {name}: {error}") from error
+            continue
+        if not path.is_file():
+            raise CommandError(f"--import {name}: no such file")
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        module = importlib.util.module_from_spec(spec)
+        # Keras looks the module of a class up by name.
+        sys.modules[path.stem] = module
+        spec.loader.exec_module(module)
+
+
+class CatalogRow(NamedTuple):
+    """One row of what `keras-rnnx cells` prints."""
+
+    name: str
+    states: str
+    gates: str
+    paper: str
+    year: str
+
+
+def _cells(arguments):
+    _import(arguments.imports)
+    rows = [
+        CatalogRow(
+            info.name,
+            " ".join(info.states),
+            " ".join(info.gates),
+            info.paper,
+            str(info.year or ""),
+        )
+        for info in keras_rnnx.cells.catalog()
+    ]
+    rich.console.Console().print(Table(rows))
+
+
+def _explain(arguments):
+    _import(arguments.imports)
+    path = Path(arguments.model)
+    if not path.is_file():
+        raise CommandError(f"{path}: no such file")
+    try:
+        model = keras.models.load_model(path, compile=False)
+    except (TypeError, ValueError, zipfile.BadZipFile) as error:
+        raise CommandError(f"{path} cannot be loaded: {error}") from error
+    rich.console.Console().print(keras_rnnx.explain(model))
+
+
+def _tune(arguments):
+    _import(arguments.imports)
+    options = {} if arguments.length is None else {"length": arguments.length}
+    try:
+        from keras_rnnx import datasets, tuner
+
+        task = datasets.load_task(arguments.task, **options)
+        model = tuner.HyperRNN.for_task(task, **_given(cells=arguments.cells))
+    except (ImportError, ValueError) as error:
+        raise CommandError(error) from error
+    console = rich.console.Console(highlight=False)
+    console.print(f"{task.description} Cells: {', '.join(model.cells)}.")
+    try:
+        with _Reporter(console, model.objective.name) as report:
+            result = tuner.search(
+                task,
+                model.cells,
+                trials=arguments.trials,
+                max_epochs=arguments.max_epochs,
+                directory=arguments.dir,
+                tuner=arguments.tuner,
+                seed=arguments.seed,
+                batch_size=arguments.batch_size,
+                progress=report,
+            )
+    except (tuner.SearchError, ImportError, OSError) as error:
+        raise CommandError(error) from error
+    console.print(result.table())
+    figures = ", ".join(f"{name} {value:.4f}" for name, value in result.test.items())
+    best = result.leaderboard[0]
+    console.print(
+        f"Best: trial {best['trial']}, {best['cell']}. On test data: {figures}."
+    )
+    imports = ", ".join(
+        ["keras", "keras_rnnx", *(Path(n).stem for n in arguments.imports)]
+    )
+    path = result.directory / "best_model.keras"
+    console.print(
+        f"To use it: import {imports}; keras.models.load_model({str(path)!r})"
+    )
+
+
+def _given(**options):
+    return {name: value for name, value in options.items() if value is not None}
+
+
+class _Reporter(rich.progress.Progress):
+    """Bars for trials and epochs, and a line for each trial that has ended."""
+
+    def __init__(self, console, objective):
+        super().__init__(
+            rich.progress.TextColumn("{task.description}"),
+            rich.progress.BarColumn(),
+            rich.progress.MofNCompleteColumn(),
+            rich.progress.TimeElapsedColumn(),
+            console=console,
+            transient=True,
+        )
+        self.objective = objective
+        self.trials = self.add_task("trials", total=None)
+        self.epochs = self.add_task("epochs", total=None)
+
+    def __call__(self, event):
+        ended = event.row is not None
+        self.update(self.trials, total=event.trials, completed=event.trial - 1 + ended)
+        self.update(self.epochs, total=event.epochs, completed=event.epoch)
+        if ended:
+            row = event.row
+            score = row["status"] if row["score"] is None else f"{row['score']:.4f}"
+            self.console.print(
+                f"trial {event.trial}{f'/{event.trials}' if event.trials else ''}: "
+                f"{row['cell']} {row['units']}, {self.objective} {score}, "
+                f"{row['epochs']} epochs, {row['seconds']:.0f} s",
+                markup=False,
+            )

@@ -1,0 +1,76 @@
+"""The adding problem, a test of memory over long sequences."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from keras_rnnx._numbers import integer
+from keras_rnnx.datasets.task import Objective, Split, Task, register_task
+
+
+@register_task("adding")
+def adding(
+    length: int = 200,
+    train: int = 10_000,
+    validation: int = 1_000,
+    test: int = 1_000,
+    seed: int = 0,
+) -> Task:
+    """The adding problem of Hochreiter & Schmidhuber 1997.
+
+    Each step has a value, uniform in [0, 1], and a marker, which is one at one step of
+    each half of the sequence and zero elsewhere. The target is the sum of the two
+    marked values. Answering 1 always gives a mean squared error of 1/6 = 0.167.
+
+    Args:
+        length: number of steps, at least 2. Default 200.
+        train, validation, test: numbers of sequences. Default 10,000, 1,000 and 1,000.
+        seed: seed of the data. Default 0.
+
+    Returns:
+        The task; `x` is `(n, length, 2)`, values then markers, and `y` is `(n, 1)`.
+
+    Raises:
+        ValueError: if `length` is not an integer of at least 2, or a size is not a
+            positive integer.
+
+    Example:
+
+    >>> keras_rnnx.datasets.load_task("adding", length=50, train=8).train.x.shape
+    (8, 50, 2)
+    """
+    options = {
+        "length": integer("length", length, least=2),
+        "train": integer("train", train, least=1),
+        "validation": integer("validation", validation, least=1),
+        "test": integer("test", test, least=1),
+        "seed": integer("seed", seed, least=0),
+    }
+    # A generator for each part: another size of one leaves the others as they are.
+    parts = [
+        _sequences(np.random.default_rng((seed, part)), size, length)
+        for part, size in enumerate((train, validation, test))
+    ]
+    return Task(
+        name="adding",
+        description=f"Add the two marked values among {length}.",
+        train=parts[0],
+        validation=parts[1],
+        test=parts[2],
+        classes=None,
+        loss="mean_squared_error",
+        metrics=("mean_absolute_error",),
+        objective=Objective("val_loss", "min"),
+        options=options,
+    )
+
+
+def _sequences(random, size, length):
+    values = random.random((size, length), dtype="float32")
+    rows = np.arange(size)
+    first = random.integers(0, length // 2, size)
+    second = random.integers(length // 2, length, size)
+    markers = np.zeros_like(values)
+    markers[rows, first] = markers[rows, second] = 1
+    total = values[rows, first] + values[rows, second]
+    return Split(np.stack([values, markers], axis=-1), total[:, np.newaxis])

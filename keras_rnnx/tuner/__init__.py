@@ -1,0 +1,19 @@
+"""KerasTuner search over recurrent models.
+
+`HyperRNN` is a hypermodel for any KerasTuner tuner. `search` runs a whole search over a
+task and saves what it found; interrupted, it goes on where it was.
+"""
+
+try:
+    import keras_tuner  # noqa: F401
+except ModuleNotFoundError as error:
+    raise ImportError(
+        f"keras_rnnx.tuner needs {error.name}: pip install 'keras-rnnx[tuner]'."
+    ) from error
+
+from keras_rnnx.tuner.hypermodel import HyperRNN
+from keras_rnnx.tuner.journal import SearchError
+from keras_rnnx.tuner.report import SearchResult
+from keras_rnnx.tuner.search import Progress, search
+
+__all__ = ["HyperRNN", "Progress", "SearchError", "SearchResult", "search"]

@@ -1,0 +1,28 @@
+"""Files that are there whole or not at all, whenever the process is stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import keras
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes JSON in one step: a reader sees the old file or the new one."""
+    new = path.with_name(f"{path.name}.new")
+    with open(new, "w", encoding="utf-8") as file:
+        json.dump(value, file, indent=1)
+        file.flush()
+        # A power cut after the rename must not leave an empty file under the name.
+        os.fsync(file.fileno())
+    os.replace(new, path)
+
+
+def write_model(path: Path, model: keras.Model) -> None:
+    """Saves a model in one step, to a path that ends in `.keras`."""
+    new = path.with_name(f"{path.stem}.new.keras")
+    model.save(new)
+    os.replace(new, path)

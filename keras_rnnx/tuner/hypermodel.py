@@ -1,0 +1,251 @@
+"""The hypermodel: which models there are to search."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import keras
+import keras_tuner
+from keras_tuner.engine.metrics_tracking import infer_metric_direction
+
+from keras_rnnx import layers
+from keras_rnnx.cells.registry import lookup
+from keras_rnnx.datasets import Task
+from keras_rnnx.tuner import training
+from keras_rnnx.tuner.seeds import derive_seed
+
+CELLS = ("lstm", "gru", "leaky_rnn")
+
+
+class HyperRNN(keras_tuner.HyperModel):
+    """Recurrent classifiers and regressors, for any KerasTuner tuner.
+
+    It searches the cell and the cell's own hyperparameters (`Cell.search_space`), the
+    number of layers, the units of each, Gaussian noise on the inputs, dropout between
+    layers and before the output, learning rate and gradient clipping.
+
+    Training lowers the learning rate along a cosine, stops a trial that has not
+    improved for half of its epochs, and ends one that diverges: its score is then
+    1e30, or -1e30 where more is better, so that it neither fails nor wins.
+
+    Args:
+        input_shape: `(time, features)` of one sequence; `time` may be None.
+        classes: number of classes, with integer targets. None: regression.
+        outputs: number of values to predict, if `classes` is None. Default 1.
+        cells: names of the cells to choose from, the default first. Default "lstm",
+            "gru" and "leaky_rnn".
+        min_units: least units of a layer. Default 32.
+        max_units: most units of a layer. Default 128.
+        max_layers: most recurrent layers. Default 2.
+        max_noise: largest standard deviation of the noise, in the units of the inputs.
+            Default 0.2, for values of about one; 0 for none.
+        loss: a Keras loss. Default: cross-entropy, or mean squared error.
+        metrics: names of Keras metrics. Default: accuracy, or mean absolute error.
+        objective: a `keras_tuner.Objective`. Default: validation accuracy, or loss.
+        seed: integer that, with a trial's hyperparameters, determines its initial
+            weights, dropout and shuffling, by way of `keras.utils.set_random_seed`.
+            Default None: random.
+        name: passed to `keras_tuner.HyperModel`.
+        tunable: passed to `keras_tuner.HyperModel`.
+
+    Raises:
+        ValueError: for an unknown cell, with the nearest names, a shape that is not
+            `(time, features)`, or a range that is empty.
+
+    Example:
+
+    >>> hypermodel = keras_rnnx.tuner.HyperRNN(input_shape=(64, 1), classes=10)
+    >>> tuner = keras_tuner.RandomSearch(
+    ...     hypermodel, hypermodel.objective, directory=tempfile.mkdtemp())
+    >>> tuner.hypermodel.build(tuner.oracle.get_space()).output_shape
+    (None, 10)
+
+    Then `tuner.search(x, y, validation_split=0.2, epochs=40)`.
+    """
+
+    def __init__(
+        self,
+        input_shape: tuple[int | None, int],
+        classes: int | None = None,
+        outputs: int = 1,
+        cells: Iterable[str] = CELLS,
+        min_units: int = 32,
+        max_units: int = 128,
+        max_layers: int = 2,
+        max_noise: float = 0.2,
+        loss: str | None = None,
+        metrics: Sequence[str] | None = None,
+        objective: keras_tuner.Objective | None = None,
+        seed: int | None = None,
+        name: str | None = None,
+        tunable: bool = True,
+    ):
+        super().__init__(name=name, tunable=tunable)
+        self.input_shape = tuple(input_shape)
+        if len(self.input_shape) != 2 or self.input_shape[1] is None:
+            raise ValueError(
+                f"`input_shape` must be (time, features), received {input_shape}."
+            )
+        self.cells = tuple(cells)
+        for cell in self.cells:
+            lookup(cell)
+        if not self.cells or len(set(self.cells)) < len(self.cells):
+            raise ValueError(f"`cells` must be distinct names, received {self.cells}.")
+        if classes is not None and classes < 2:
+            raise ValueError(f"`classes` must be at least 2, received {classes}.")
+        if max_noise < 0:
+            raise ValueError(f"`max_noise` must not be negative, received {max_noise}.")
+        if outputs < 1 or max_layers < 1 or not 1 <= min_units <= max_units:
+            raise ValueError(
+                f"`outputs`, `max_layers` and `min_units` must be positive and "
+                f"`min_units` at most `max_units`, received outputs={outputs}, "
+                f"max_layers={max_layers}, min_units={min_units}, "
+                f"max_units={max_units}."
+            )
+        self.classes = classes
+        self.outputs = outputs
+        self.min_units = min_units
+        self.max_units = max_units
+        self.max_layers = max_layers
+        self.max_noise = max_noise
+        self.seed = seed
+        if classes:
+            self.loss = loss or "sparse_categorical_crossentropy"
+            self.metrics = list(metrics or ["accuracy"])
+            default = keras_tuner.Objective("val_accuracy", "max")
+        else:
+            self.loss = loss or "mean_squared_error"
+            self.metrics = list(metrics or ["mean_absolute_error"])
+            default = keras_tuner.Objective("val_loss", "min")
+        self.objective = objective or default
+        self._fits = collections.Counter()
+
+    @classmethod
+    def for_task(cls, task: Task, **kwargs: Any) -> HyperRNN:
+        """The hypermodel that fits a task.
+
+        Args:
+            task: what `keras_rnnx.datasets.load_task` returns.
+            **kwargs: the other arguments of `HyperRNN`.
+
+        Example:
+
+        >>> task = keras_rnnx.datasets.load_task("adding", length=50)
+        >>> keras_rnnx.tuner.HyperRNN.for_task(task, cells=["gru"]).input_shape
+        (50, 2)
+        """
+        return cls(
+            task.input_shape,
+            classes=task.classes,
+            outputs=task.outputs,
+            loss=task.loss,
+            metrics=task.metrics,
+            objective=keras_tuner.Objective(*task.objective),
+            **kwargs,
+        )
+
+    def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
+        """Makes the compiled model for a choice of hyperparameters."""
+        cell, arguments = self._choose_cell(hp)
+        units = self._choose_units(hp)
+        noise = 0.0
+        if self.max_noise:
+            half = self.max_noise / 2
+            noise = hp.Float("noise", 0.0, self.max_noise, default=half)
+        rate = hp.Float("dropout", 0.0, 0.5, step=0.1, default=0.2)
+        learning_rate = hp.Float(
+            "learning_rate", 2e-3, 2e-2, sampling="log", default=1e-2
+        )
+        clipnorm = hp.Float("clipnorm", 0.5, 5.0, sampling="log", default=1.0)
+        if self.seed is not None:
+            keras.utils.set_random_seed(self._trial_seed(hp))
+
+        inputs = keras.Input(self.input_shape)
+        x = keras.layers.GaussianNoise(noise)(inputs)
+        for depth, width in enumerate(units):
+            # The first layer sees the data whole: with one feature, dropping it would
+            # drop the sequence.
+            kwargs = {"dropout": rate if depth else 0.0, **arguments}
+            sequences = depth < len(units) - 1
+            x = layers.RNN(cell(width, **kwargs), return_sequences=sequences)(x)
+        x = keras.layers.Dropout(rate)(x)
+        outputs = keras.layers.Dense(
+            self.classes or self.outputs,
+            activation="softmax" if self.classes else None,
+            # Activations in half precision, the output in full: softmax needs it.
+            dtype="float32",
+        )(x)
+        model = keras.Model(inputs, outputs, name=self.name)
+        model.compile(
+            keras.optimizers.Adam(learning_rate, clipnorm=clipnorm),
+            loss=self.loss,
+            metrics=list(self.metrics),
+        )
+        return model
+
+    def _choose_cell(self, hp):
+        name = hp.Choice("cell", list(self.cells))
+        for other in self.cells:
+            with hp.conditional_scope("cell", [other]), hp.name_scope(other):
+                # In a scope that is not active every draw gives None, which a cell
+                # that computes with what it draws cannot take.
+                if other == name:
+                    arguments = lookup(name).search_space(hp)
+        return lookup(name), arguments
+
+    def _choose_units(self, hp):
+        depth = hp.Int("layers", 1, self.max_layers)
+        units = []
+        # All depths are entered, so that a tuner learns of all units from the start.
+        for layer in range(self.max_layers):
+            deep_enough = list(range(layer + 1, self.max_layers + 1))
+            with hp.conditional_scope("layers", deep_enough):
+                draw = hp.Int(
+                    f"units_{layer}",
+                    self.min_units,
+                    self.max_units,
+                    default=(self.min_units + self.max_units) // 2,
+                )
+                units.append(draw)
+        return units[:depth]
+
+    def _trial_seed(self, hp):
+        # The count tells the executions of one trial apart.
+        key = derive_seed(self.seed, hp.values)
+        return derive_seed(key, self._fits[key])
+
+    def fit(
+        self,
+        hp: keras_tuner.HyperParameters,
+        model: keras.Model,
+        *args: Any,
+        **kwargs: Any,
+    ) -> keras.callbacks.History | dict[str, float]:
+        """Trains a model of `build`. Takes the arguments of `keras.Model.fit`.
+
+        Returns:
+            The history; if training diverged, the penalty under each logged name.
+        """
+        validated = kwargs.get("validation_data") is not None
+        validated = validated or kwargs.get("validation_split")
+        goal = self.objective if validated else keras_tuner.Objective("loss", "min")
+        own = training.callbacks(
+            hp.get("learning_rate"),
+            kwargs.get("epochs", 1),
+            monitor=goal.name,
+            direction=goal.direction,
+        )
+        # Ahead of the tuner's own callbacks, which then see the learning rate.
+        kwargs["callbacks"] = [*own, *(kwargs.get("callbacks") or [])]
+        history = model.fit(*args, **kwargs)
+        self._fits[derive_seed(self.seed, hp.values)] += 1
+        if not training.diverged(history.history):
+            return history
+        return {name: self._penalty(name) for name in history.history}
+
+    def _penalty(self, name):
+        if name == self.objective.name:
+            return training.penalty(self.objective.direction)
+        return training.penalty(infer_metric_direction(name))

@@ -1,0 +1,190 @@
+"""The command line: what it prints, where, and how it exits."""
+
+import importlib
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import pytest
+
+import keras_rnnx
+from keras_rnnx import cli
+
+ROOT = Path(__file__).parents[1]
+OWN = '''
+import keras
+import keras_rnnx
+from keras_rnnx.cells import Cell, State
+from keras_rnnx.datasets import load_task, register_task
+
+
+@keras_rnnx.cells.register
+class OwnCliTestCell(Cell):
+    """A simple RNN under another name."""
+
+    states = ("h",)
+    gates = ("h",)
+    paper = "Nobody 1999"
+
+    def update(self, state, gate):
+        return State(h=keras.ops.tanh(gate.h))
+
+
+@register_task("own_cli_test")
+def own(length=5, seed=0):
+    return load_task("adding", length=length, train=64, validation=32, test=32)
+'''
+
+
+@pytest.fixture
+def own(tmp_path):
+    """A file that registers a cell and a task."""
+    path = tmp_path / "own_cli_test.py"
+    path.write_text(OWN)
+    return path
+
+
+def run(*arguments):
+    """The command in a process of its own, without the noise of the backend."""
+    command = [sys.executable, "-m", "keras_rnnx", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+
+
+def test_cells_lists_the_catalogue(capsys, own, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    assert cli.main(["cells", "--import", str(own)]) == 0
+    out = capsys.readouterr().out
+    for info in keras_rnnx.cells.catalog():
+        assert re.search(rf"\b{info.name}\b", out)
+    (line,) = (line for line in out.splitlines() if "own_cli_test" in line)
+    assert "Nobody 1999" in line
+
+
+def test_a_search_from_start_to_use(own, tmp_path, capsys):
+    """A cell and a task of one's own, stopped, resumed, reported, used elsewhere."""
+    directory = tmp_path / "found"
+    command = ["tune", "own_cli_test", "--import", str(own), "--length", "4"]
+    command += ["--cells", "own_cli_test,simple_rnn", "--max-epochs", "1"]
+    command += ["--dir", str(directory)]
+    with pytest.MonkeyPatch.context() as patch:
+        # The package has a function of the same name.
+        module = importlib.import_module("keras_rnnx.tuner.search")
+        patch.setattr(module, "_notifier", interrupt_in_trial(2))
+        assert cli.main([*command, "--trials", "2"]) == 130
+    error = capsys.readouterr().err
+    assert error.startswith("Stopped.") and error.count("\n") == 1
+    assert f"keras-rnnx {' '.join(command)} --trials 2" in error
+
+    assert cli.main([*command, "--trials", "2"]) == 0
+    out, error = capsys.readouterr()
+    assert not error
+    assert "trial 1/2" not in out and "trial 2/2: simple_rnn [80], val_loss" in out
+    board = json.loads((directory / "leaderboard.json").read_text())
+    assert {row["cell"] for row in board["trials"]} == {"own_cli_test", "simple_rnn"}
+    assert f"loss {board['test']['loss']:.4f}" in out
+    assert "import keras, keras_rnnx, own_cli_test" in out
+
+    program = (
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
+        "import keras, keras_rnnx, own_cli_test\n"
+        f"model = keras.models.load_model({str(directory / 'best_model.keras')!r})\n"
+        "task = keras_rnnx.datasets.load_task('own_cli_test', length=4)\n"
+        "print('error', model.evaluate(*task.test, verbose=0)[0])\n"
+    )
+    used = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT
+    )
+    assert used.returncode == 0, used.stderr
+    error = float(re.search(r"error (\S+)", used.stdout).group(1))
+    assert error == pytest.approx(board["test"]["loss"], rel=1e-4)
+
+    model = str(directory / "best_model.keras")
+    assert cli.main(["explain", model, "--import", str(own)]) == 0
+    assert re.search(r"OwnCliTestCell|SimpleRNNCell", capsys.readouterr().out)
+
+    assert cli.main([*command, "--trials", "2", "--seed", "1"]) == 2
+    assert "differs in seed (0 there, 1 now)" in capsys.readouterr().err
+
+
+def interrupt_in_trial(number):
+    """In place of `search._notifier`: stops like Ctrl-C."""
+
+    def notifier(tuner, trials, max_epochs, progress):
+        def notify(trial, history, ended):
+            if int(trial.trial_id) + 1 == number:
+                raise KeyboardInterrupt
+
+        return notify
+
+    return notifier
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["tune", "digit", "--dir", "{}"], "'digit'.*Did you mean 'digits'"),
+        (
+            ["tune", "adding", "--cells", "lstm,gur", "--dir", "{}"],
+            "'gur'.*Did you mean 'gru'",
+        ),
+        (["tune", "digits", "--length", "5", "--dir", "{}"], "option.*'length'"),
+        (["tune", "adding", "--length", "1", "--dir", "{}"], "`length`.*received 1"),
+        (["tune", "adding", "--trials", "0", "--dir", "{}"], "--trials.*'0'"),
+        (["tune", "adding", "--trials", "x", "--dir", "{}"], "--trials.*'x'"),
+        (["tune", "adding", "--max-epochs", "-1", "--dir", "{}"], "--max-epochs"),
+        (["tune", "adding", "--seed", "1.5", "--dir", "{}"], "--seed.*'1.5'"),
+        (["tune", "adding", "--tuner", "best", "--dir", "{}"], "--tuner.*bayesian"),
+        (["tune", "adding"], "--dir"),
+        (["tune", "adding", "--import", "no_such", "--dir", "{}"], "no_such"),
+        (["tune", "adding", "--import", "no/such.py", "--dir", "{}"], "no/such.py"),
+        (["explain", "{}/no.keras"], "no.keras: no such file"),
+        (["explain", __file__], "cannot be loaded"),
+        (["cels"], "cels.*cells"),
+        ([], "COMMAND"),
+    ],
+)
+def test_an_error_is_one_line_and_status_2(arguments, message, tmp_path, capsys):
+    arguments = [argument.replace("{}", str(tmp_path)) for argument in arguments]
+    assert cli.main(arguments) == 2
+    out, error = capsys.readouterr()
+    assert not out
+    assert error.startswith("keras-rnnx: ") and error.count("\n") == 1
+    assert re.search(message, error)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_no_model_is_named(tmp_path, capsys):
+    path = tmp_path / "not_a_model.keras"
+    path.write_text("nothing")
+    assert cli.main(["explain", str(path)]) == 2
+    error = capsys.readouterr().err
+    assert "not_a_model.keras cannot be loaded" in error and error.count("\n") == 1
+
+
+def test_a_taken_directory_is_an_error_too(tmp_path, capsys):
+    path = tmp_path / "file"
+    path.write_text("")
+    arguments = ["tune", "adding", "--length", "4", "--trials", "1", "--dir", str(path)]
+    assert cli.main(arguments) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_it_runs_as_a_module():
+    done = run("cells")
+    assert done.returncode == 0
+    assert "leaky_rnn" in done.stdout
+    failed = run("tune", "digit", "--dir", "x")
+    assert failed.returncode == 2
+    assert "keras-rnnx: Unknown task: received 'digit'." in failed.stderr
+
+
+def test_explain_a_model(tmp_path, capsys):
+    path = tmp_path / "model.keras"
+    layer = keras_rnnx.layers.LSTM(2, name="memory")
+    keras.Sequential([keras.Input((3, 1)), layer]).save(path)
+    assert cli.main(["explain", str(path)]) == 0
+    out = capsys.readouterr().out
+    assert "memory" in out and "LSTMCell" in out

@@ -23,8 +23,8 @@ JAX ?= jax
 TORCH ?= torch==2.13.0
 
 # The demo's search: more trials and epochs find better models.
-TRIALS ?= 6
-EPOCHS ?= 5
+TRIALS ?= 8
+EPOCHS ?= 40
 
 RUN := $(VENV)/bin/python
 PIP = $(RUN) -m pip install -qq --disable-pip-version-check --no-input

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import keras_tuner
@@ -60,4 +61,7 @@ class BayesianOracle(keras_tuner.oracles.RandomSearchOracle):
             guide.trials[copy.trial_id] = copy
         # Small products on several threads wait for each other, 3 times as long.
         with threadpoolctl.threadpool_limits(1):
-            return guide.populate_space(trial_id)
+            suggestion = guide.populate_space(trial_id)
+        # As they will be read back from the journal.
+        values = json.loads(json.dumps(suggestion["values"]))
+        return {**suggestion, "values": values}

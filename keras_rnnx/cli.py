@@ -228,7 +228,8 @@ def _tune(arguments):
     figures = ", ".join(f"{name} {value:.4f}" for name, value in result.test.items())
     best = result.leaderboard[0]
     console.print(
-        f"Best: trial {best['trial']}, {best['cell']}. On test data: {figures}."
+        f"Best: trial {best['trial']}, {best['cell']} with {result.describe()}.\n"
+        f"On test data: {figures}."
     )
     imports = ", ".join(
         ["keras", "keras_rnnx", *(Path(n).stem for n in arguments.imports)]

@@ -16,7 +16,7 @@ from keras_rnnx.tuner.training import PENALTY
 
 
 class Ranked(NamedTuple):
-    """One row of a leaderboard as a table shows it."""
+    """One row of a leaderboard as a table shows it, 80 characters wide."""
 
     rank: int
     trial: int
@@ -26,7 +26,6 @@ class Ranked(NamedTuple):
     epochs: int
     parameters: str
     seconds: float
-    hyperparameters: str
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -59,6 +58,18 @@ class SearchResult:
         """The leaderboard as a list of named tuples that shows as a table."""
         return Table(_ranked(row) for row in self.leaderboard)
 
+    def describe(self) -> str:
+        """The hyperparameters of the best model on one line, without cell and units."""
+        best = self.leaderboard[0]
+        units = (f"units_{layer}" for layer in range(best["layers"]))
+        shown = ("cell", "layers", *units)
+        return ", ".join(
+            f"{name.removeprefix(best['cell'] + '/')} "
+            + (f"{value:.3g}" if isinstance(value, float) else str(value))
+            for name, value in self.hyperparameters.items()
+            if name not in shown
+        )
+
     def save(self) -> None:
         """Writes the files into `directory`, each in one step."""
         write_model(self.directory / "best_model.keras", self.model)
@@ -73,8 +84,6 @@ class SearchResult:
 
 
 def _ranked(row):
-    shown = ("cell", "layers", *(f"units_{layer}" for layer in range(row["layers"])))
-    others = {k: v for k, v in row["hyperparameters"].items() if k not in shown}
     return Ranked(
         row["rank"],
         row["trial"],
@@ -84,11 +93,6 @@ def _ranked(row):
         row["epochs"],
         "" if row["parameters"] is None else f"{row['parameters']:,}",
         row["seconds"],
-        ", ".join(
-            f"{name.removeprefix(row['cell'] + '/')} "
-            + (f"{value:.3g}" if isinstance(value, float) else str(value))
-            for name, value in others.items()
-        ),
     )
 
 

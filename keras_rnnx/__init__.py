@@ -3,6 +3,7 @@
 Modules:
     cells: the recurrent cells, each a declaration and an equation.
     layers: Keras layers over them.
+    initializers: initializers of recurrent weights.
     engine: how a sequence is run.
     testing: the conformance suite for cells.
     datasets: tasks to train and tune on.
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import importlib
 
-from keras_rnnx import cells, engine, layers
+from keras_rnnx import cells, engine, initializers, layers
 from keras_rnnx._version import __version__
 
 _LAZY = {
@@ -31,6 +32,7 @@ __all__ = [
     "datasets",
     "engine",
     "explain",
+    "initializers",
     "layers",
     "testing",
     "tuner",

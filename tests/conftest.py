@@ -2,9 +2,14 @@
 
 import keras
 
-ABOUT_ONE_BACKEND = {"tensorflow": "test_tensorflow.py"}
+ABOUT_ONE_BACKEND = {
+    "tensorflow": ("test_tensorflow.py", "test_cudnn.py", "test_cudnn_emulator.py"),
+    "torch": ("test_torch.py",),
+    "jax": ("test_jax.py",),
+}
 collect_ignore = [
     path
-    for backend, path in ABOUT_ONE_BACKEND.items()
+    for backend, paths in ABOUT_ONE_BACKEND.items()
+    for path in paths
     if keras.backend.backend() != backend
 ]

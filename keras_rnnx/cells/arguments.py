@@ -130,3 +130,14 @@ def rate(name: str, value: object) -> float:
             f"[0, 1), got {value!r}."
         )
     return float(value)
+
+
+def number(name: str, value: object) -> float:
+    """`value` as a float, or a ValueError if it is not a finite number."""
+    real = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+    if not real or not np.isfinite(value):
+        raise ValueError(
+            f"Received an invalid value for argument `{name}`, expected a finite "
+            f"number, got {value!r}."
+        )
+    return float(value)

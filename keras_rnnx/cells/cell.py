@@ -11,6 +11,7 @@ import keras
 from keras import ops
 
 from keras_rnnx.cells import arguments, declaration, probe
+from keras_rnnx.cells.lowering import Lowering
 from keras_rnnx.cells.views import Gates, State
 
 
@@ -122,6 +123,13 @@ class Cell(keras.layers.Layer):
         return {
             name: ops.convert_to_tensor(getattr(self, name)) for name in self.vectors
         }
+
+    def lowering(self) -> Lowering | str:
+        """How a vendor's kernel computes this cell exactly, or why none does.
+
+        Called once all arguments are set, before there are weights.
+        """
+        return "no vendor kernel is known to compute its equation"
 
     @classmethod
     def search_space(cls, hp: Any) -> dict[str, Any]:

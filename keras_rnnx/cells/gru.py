@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from keras_rnnx.cells import families
 from keras_rnnx.cells.cell import Cell
 from keras_rnnx.cells.registry import register
 from keras_rnnx.cells.views import State
@@ -49,3 +50,10 @@ class GRUCell(Cell):
         u = r * gate.u.h if self.reset_after else gate.u.h(r * state.h)
         candidate = self.activation(gate.x.h + u)
         return State(h=candidate + z * (state.h - candidate))
+
+    def lowering(self):
+        if not self.reset_after:
+            return "reset_after=False multiplies by U in the middle of a step"
+        return families.sigmoid_gates(self.recurrent_activation) or families.gated(
+            self.activation, lambda w: {"z": w.z, "r": w.r, "h": w.h}
+        )

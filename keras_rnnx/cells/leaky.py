@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from keras import ops
 
+from keras_rnnx.cells import families
 from keras_rnnx.cells.cell import Cell
 from keras_rnnx.cells.registry import register
 from keras_rnnx.cells.views import State
@@ -76,6 +77,23 @@ class LeakyRNNCell(Cell):
         if self.leak_trainable:
             return {"leak": ops.sigmoid(self.leak_logit)}
         return {"leak": ops.convert_to_tensor(self._rates, self.compute_dtype)}
+
+    def lowering(self):
+        if not self.leak_trainable and np.all(self._rates == 1):
+            return families.simple(self.activation)
+        return families.leaky(
+            self.activation,
+            keep=lambda w: 1 - w.vector.leak,
+            write=lambda w: w.vector.leak,
+            keep_logit=lambda w: self._keep_logit(w.vector.leak.dtype),
+        )
+
+    def _keep_logit(self, dtype):
+        if self.leak_trainable:
+            return ops.cast(-ops.convert_to_tensor(self.leak_logit), dtype)
+        # At leak 1 next to nothing is kept: a logit must be finite.
+        kept = np.maximum(1 - self._rates, np.finfo("float32").tiny)
+        return ops.convert_to_tensor(np.log(kept) - np.log(self._rates), dtype)
 
     @classmethod
     def search_space(cls, hp):

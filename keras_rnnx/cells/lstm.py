@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from keras_rnnx.cells import families
 from keras_rnnx.cells.cell import Cell
+from keras_rnnx.cells.lowering import Lowering
 from keras_rnnx.cells.registry import register
 from keras_rnnx.cells.views import State
 
@@ -46,3 +48,45 @@ class LSTMCell(Cell):
     def gate_bias_initializer(self, gate):
         forget = gate == "f" and self.unit_forget_bias
         return "ones" if forget else self.bias_initializer
+
+    def lowering(self):
+        refused = families.standard(self.activation, self.recurrent_activation)
+        return refused or Lowering("lstm")
+
+
+@register
+class CIFGCell(LSTMCell):
+    """LSTM with coupled input and forget gates: what is forgotten is written anew.
+
+    `c' = f c + (1 - f) tanh(a_c)`, `h' = o tanh(c')` with `f, o = sigmoid(a)`: a gate
+    less than an LSTM. Greff, Srivastava, Koutnik, Steunebrink & Schmidhuber 2015,
+    arXiv:1503.04069.
+
+    Args:
+        units: number of units.
+        activation: of candidate and output. Default "tanh".
+        recurrent_activation: of the gates. Default "sigmoid".
+        unit_forget_bias: start the forget gate's bias at 1. Default True.
+        **kwargs: the arguments of `Cell`.
+
+    Example:
+
+    >>> keras_rnnx.layers.RNN(CIFGCell(4))(np.ones((2, 5, 3), "float32")).shape
+    (2, 4)
+    """
+
+    gates = ("f", "c", "o")
+    paper = "Greff et al. 2015"
+
+    def update(self, state, gate):
+        f, o = self.recurrent_activation(gate.f), self.recurrent_activation(gate.o)
+        c = f * state.c + (1 - f) * self.activation(gate.c)
+        return State(h=o * self.activation(c), c=c)
+
+    def lowering(self):
+        refused = families.standard(self.activation, self.recurrent_activation)
+        return refused or Lowering(
+            "lstm",
+            lambda w: {"i": -w.f, "f": w.f, "c": w.c, "o": w.o},
+            says="input gate tied to the forget gate",
+        )

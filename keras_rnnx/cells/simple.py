@@ -1,7 +1,8 @@
-"""The simple recurrent network."""
+"""The simple recurrent network, and the ways to start it so that it trains."""
 
 from __future__ import annotations
 
+from keras_rnnx.cells import families
 from keras_rnnx.cells.cell import Cell
 from keras_rnnx.cells.registry import register
 from keras_rnnx.cells.views import State
@@ -32,3 +33,68 @@ class SimpleRNNCell(Cell):
 
     def update(self, state, gate):
         return State(h=self.activation(gate.h))
+
+    def lowering(self):
+        return families.simple(self.activation)
+
+
+@register
+class IRNNCell(SimpleRNNCell):
+    """Simple ReLU network that starts as the identity: `h' = relu(W x + U h + b)`.
+
+    `U = I`, `b = 0` and small `W` at the start, so that states and gradients are kept.
+    Le, Jaitly & Hinton 2015, arXiv:1504.00941.
+
+    Args:
+        units: number of units.
+        activation: of the state. Default "relu".
+        kernel_initializer: default normal with standard deviation 0.001.
+        recurrent_initializer: default the identity; `keras.initializers.Identity(0.01)`
+            forgets sooner, as the paper does for speech.
+        **kwargs: the arguments of `Cell`.
+
+    Example:
+
+    >>> keras_rnnx.layers.RNN(IRNNCell(4))(np.ones((2, 5, 3), "float32")).shape
+    (2, 4)
+    """
+
+    options = {
+        "activation": "relu",
+        "kernel_initializer": {
+            "class_name": "RandomNormal",
+            "config": {"stddev": 0.001},
+        },
+        "recurrent_initializer": "identity",
+    }
+    paper = "Le et al. 2015"
+
+
+@register(name="np_rnn")
+class NPRNNCell(SimpleRNNCell):
+    """Simple ReLU network with a normalized positive definite recurrent matrix.
+
+    `h' = relu(W x + U h + b)`, where the largest eigenvalue of `U` is 1 at the start.
+    Talathi & Vartak 2015, arXiv:1511.03771.
+
+    Args:
+        units: number of units.
+        activation: of the state. Default "relu".
+        recurrent_initializer: default
+            `keras_rnnx.initializers.NormalizedPositiveDefinite()`.
+        **kwargs: the arguments of `Cell`.
+
+    Example:
+
+    >>> keras_rnnx.layers.RNN(NPRNNCell(4))(np.ones((2, 5, 3), "float32")).shape
+    (2, 4)
+    """
+
+    options = {
+        "activation": "relu",
+        "recurrent_initializer": {
+            "class_name": "keras_rnnx>NormalizedPositiveDefinite",
+            "config": {},
+        },
+    }
+    paper = "Talathi & Vartak 2015"

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import jax
+from jax.experimental import rnn
 
 KERNEL = "lax.scan"
+
+KERNELS_TAKE_LENGTHS = True
 
 where = jax.numpy.where
 concatenate = jax.numpy.concatenate
@@ -95,3 +98,45 @@ def compiled(function: Callable, xla: bool) -> Callable:
 def prefers_xla(batch, length, units: int, training: bool) -> bool:
     """JAX always compiles."""
     return True
+
+
+def gather_steps(x, index):
+    """`x[b, index[b, t]]` for every `b` and `t`, of `x` `(batch, time, features)`."""
+    return jax.numpy.take_along_axis(x, index[:, :, None], axis=1)
+
+
+def kernels() -> tuple[str | None, str]:
+    """Which engine vendors' kernels are here, and whose they are: cuDNN's on a GPU."""
+    return ("cudnn" if jax.default_backend() == "gpu" else None), "cuDNN"
+
+
+def kernel_refusal(kernel: str, dtype: str) -> str | None:
+    """Why the kernels here do not run this one, or None."""
+    if kernel != "lstm":
+        return f"JAX has cuDNN's LSTM alone, and this is its {kernel}"
+    if dtype != "float32":
+        return f"JAX has cuDNN's LSTM in float32 alone, and this is {dtype}"
+    return None
+
+
+def run_kernel(kernel, x, states, gates, lengths):
+    """Runs cuDNN's LSTM. Arguments and results as in the file for torch."""
+    parts = [gate.kernel.T for gate in gates]
+    parts += [gate.recurrent_kernel.T for gate in gates]
+    parts += [gate.bias for gate in gates] + [gate.recurrent_bias for gate in gates]
+    batch, steps, features = x.shape
+    if lengths is None:
+        lengths = jax.numpy.full((batch,), steps)
+    outputs, *last = rnn.lstm(
+        x,
+        states[0][None],
+        states[1][None],
+        jax.numpy.concatenate([part.ravel() for part in parts]),
+        lengths.astype("int32"),
+        input_size=features,
+        hidden_size=states[0].shape[-1],
+        num_layers=1,
+        dropout=0.0,
+        bidirectional=False,
+    )
+    return outputs, [state[0] for state in last]

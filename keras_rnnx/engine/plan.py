@@ -12,9 +12,10 @@ import keras
 
 from keras_rnnx._errors import unknown
 from keras_rnnx.cells import Cell
-from keras_rnnx.engine import backends
+from keras_rnnx.engine import backends, costs
 
-ENGINES = ("fused", "step")
+# Best first.
+ENGINES = ("cudnn", "native", "fused", "step")
 
 _forced: contextvars.ContextVar[str | None] = contextvars.ContextVar(
     "keras_rnnx_engine", default=None
@@ -26,7 +27,7 @@ class Plan:
     """How a layer is run.
 
     Attributes:
-        engine: "fused" or "step".
+        engine: "cudnn", "native", "fused" or "step".
         kernel: what does the work, in words.
         reason: why this engine.
     """
@@ -44,7 +45,7 @@ def force(engine: str) -> Iterator[None]:
     it was traced with.
 
     Args:
-        engine: "fused" or "step".
+        engine: "cudnn", "native", "fused" or "step".
 
     Raises:
         ValueError: for an unknown engine; and inside, when a layer is called that this
@@ -65,8 +66,22 @@ def force(engine: str) -> Iterator[None]:
         _forced.reset(token)
 
 
-def refusal(cell: Any) -> str | None:
-    """Why the fused engine cannot run this cell, or None if it can."""
+def refusal(layer: keras.layers.RNN, engine: str, training: bool = True) -> str | None:
+    """Why an engine cannot run a layer, or None if it can.
+
+    Args:
+        layer: a `keras_rnnx.layers.RNN`.
+        engine: one of `ENGINES`.
+        training: whether for training, where dropout is on.
+    """
+    if engine == "step":
+        return None
+    return _unknown_equation(layer.cell) or (
+        None if engine == "fused" else _kernel_refusal(layer, engine, training)
+    )
+
+
+def _unknown_equation(cell: Any) -> str | None:
     if isinstance(cell, keras.layers.StackedRNNCells):
         return "a stack of cells interleaves its cells at every step"
     if not isinstance(cell, Cell):
@@ -77,15 +92,49 @@ def refusal(cell: Any) -> str | None:
     if type(cell).call is not Cell.call:
         return f"{type(cell).__name__} has a `call` of its own"
     if backends.current() is None:
-        return f"the {keras.backend.backend()} backend has no fused engine"
+        return f"the {keras.backend.backend()} backend has no engines but Keras' loop"
     return None
 
 
-def plan(layer: keras.layers.Layer) -> Plan:
+def _kernel_refusal(layer, engine, training):
+    cell, backend = layer.cell, backends.current()
+    available, _ = backend.kernels()
+    if available != engine:
+        return {
+            "cudnn": f"{keras.backend.backend()} finds no GPU",
+            "native": f"{keras.backend.backend()} has no fused kernels on the CPU"
+            if available is None
+            else "there is a GPU",
+        }[engine]
+    if engine == "cudnn" and getattr(layer, "use_cudnn", "auto") is False:
+        return "use_cudnn=False"
+    lowering = cell.lowering()
+    if isinstance(lowering, str):
+        return lowering
+    if training and cell.recurrent_dropout:
+        return (
+            f"recurrent_dropout={cell.recurrent_dropout} draws a mask per sample for "
+            f"the state"
+        )
+    if layer.unroll:
+        return "unroll=True asks for the loop written out"
+    dtype = cell.compute_dtype
+    if not lowering.half and dtype in ("float16", "bfloat16"):
+        return f"its lowering is not exact enough in {dtype}"
+    return backend.kernel_refusal(lowering.kernel, dtype)
+
+
+def plan(
+    layer: keras.layers.RNN,
+    training: bool = True,
+    batch: int | None = None,
+) -> Plan:
     """Chooses the engine for a recurrent layer.
 
     Args:
         layer: a `keras_rnnx.layers.RNN`.
+        training: whether for training, where dropout is on. Default True.
+        batch: number of sequences, where it is known. Default: not known.
 
     Returns:
         The plan.
@@ -93,22 +142,53 @@ def plan(layer: keras.layers.Layer) -> Plan:
     Raises:
         ValueError: when an engine was asked for that cannot run the layer.
     """
-    refused = refusal(layer.cell)
-    if getattr(layer, "use_cudnn", "auto") is True:
-        raise ValueError(
-            f"use_cudnn=True cannot be had for layer {layer.name!r} "
-            f"({type(layer.cell).__name__} on the {keras.backend.backend()} backend): "
-            f"this version of keras_rnnx has no cuDNN engine. Pass use_cudnn='auto'."
-        )
     forced = _forced.get()
-    if forced == "fused" and refused:
-        raise ValueError(
-            f"The fused engine was forced, but cannot run layer {layer.name!r}: "
-            f"{refused}."
+    cudnn = getattr(layer, "use_cudnn", "auto") is True
+    if forced is None and cudnn:
+        forced = "cudnn"
+    if forced:
+        refused = refusal(layer, forced, training)
+        if refused and cudnn:
+            raise ValueError(
+                f"use_cudnn=True cannot be had for layer {layer.name!r} "
+                f"({type(layer.cell).__name__} on the {keras.backend.backend()} "
+                f"backend): {refused}. Pass use_cudnn='auto' to take the fastest "
+                f"engine that can run it."
+            )
+        if refused:
+            raise ValueError(
+                f"The {forced} engine was forced, but cannot run layer "
+                f"{layer.name!r}: {refused}."
+            )
+        return Plan(
+            forced, _kernel(layer, forced), "use_cudnn=True" if cudnn else "forced"
         )
-    if forced == "step":
-        return Plan("step", "Keras' loop", "forced")
-    if refused:
-        return Plan("step", "Keras' loop", refused)
-    reason = "forced" if forced else "the equation is known"
-    return Plan("fused", backends.current().KERNEL, reason)
+    refused = {}
+    for engine in ENGINES:
+        reason = refusal(layer, engine, training)
+        reason = reason or costs.refusal(layer.cell, engine, training, batch)
+        if reason is None:
+            return Plan(engine, _kernel(layer, engine), _why(layer, engine, refused))
+        refused[engine] = reason
+    raise AssertionError("the step engine refuses nothing")
+
+
+def _kernel(layer, engine):
+    """What does the work, in words."""
+    if engine == "step":
+        return "Keras' loop"
+    backend = backends.current()
+    if engine == "fused":
+        return backend.KERNEL
+    _, vendor = backend.kernels()
+    return f"{vendor} {layer.cell.lowering().kernel}"
+
+
+def _why(layer, engine, refused):
+    """Why this engine: what is special about it, or what kept a better one away."""
+    if engine in ("cudnn", "native"):
+        says = layer.cell.lowering().says
+        return f"exact: {says}" if says else "exact"
+    available, _ = backends.current().kernels() if backends.current() else (None, "")
+    kept_away = refused.get("fused") or refused.get(available) or refused.get("cudnn")
+    return kept_away or "the equation is known"

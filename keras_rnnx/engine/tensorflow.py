@@ -8,11 +8,13 @@ import tensorflow as tf
 
 KERNEL = "XLA loop for small steps of fixed shape, else graph loop"
 
-# Measured with benchmarks/layers.py on 2 cores; see `prefers_xla`.
+# Measured with benchmarks/run.py on 2 cores; see `prefers_xla`.
 SMALL_STEP = 2**20
 USUAL_BATCH = 64
 # From here on a graph is faster with an even number of products a step.
 WIDE = 256
+
+KERNELS_TAKE_LENGTHS = True
 
 where = tf.where
 concatenate = tf.concat
@@ -175,3 +177,43 @@ def prefers_xla(batch, length, units: int, training: bool) -> bool:
         return False
     batch = batch if isinstance(batch, int) else USUAL_BATCH
     return batch * units**2 < SMALL_STEP
+
+
+def gather_steps(x, index):
+    """`x[b, index[b, t]]` for every `b` and `t`, of `x` `(batch, time, features)`."""
+    return tf.gather(x, index, batch_dims=1)
+
+
+def kernels() -> tuple[str | None, str]:
+    """Which engine vendors' kernels are here, and whose they are: cuDNN's on a GPU."""
+    return ("cudnn" if tf.config.list_logical_devices("GPU") else None), "cuDNN"
+
+
+def kernel_refusal(kernel: str, dtype: str) -> str | None:
+    """Why the kernels here do not run this one, or None."""
+    if tf.test.is_built_with_rocm():
+        return "this build of TensorFlow is for ROCm, whose kernels are not cuDNN's"
+    return None
+
+
+def run_kernel(kernel, x, states, gates, lengths):
+    """Runs a cuDNN kernel. Arguments and results as in the file for torch."""
+    # All matrices of the inputs, all recurrent ones, then the biases likewise, each
+    # matrix with its outputs in rows.
+    parts = [tf.transpose(gate.kernel) for gate in gates]
+    parts += [tf.transpose(gate.recurrent_kernel) for gate in gates]
+    parts += [gate.bias for gate in gates] + [gate.recurrent_bias for gate in gates]
+    if lengths is None:
+        lengths = tf.fill([tf.shape(x)[0]], tf.shape(x)[1])
+    outputs, *last, _, _ = tf.raw_ops.CudnnRNNV3(
+        input=x,
+        input_h=tf.expand_dims(states[0], 1),
+        input_c=tf.expand_dims(states[1], 1) if kernel == "lstm" else 0,
+        params=tf.concat([tf.reshape(part, [-1]) for part in parts], 0),
+        sequence_lengths=tf.cast(lengths, tf.int32),
+        rnn_mode=kernel,
+        is_training=True,
+        time_major=False,
+    )
+    outputs.set_shape([*x.shape[:2], states[0].shape[-1]])
+    return outputs, [tf.squeeze(state, 1) for state in last[: len(states)]]

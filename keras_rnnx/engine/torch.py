@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import keras
 import torch
 from torch.autograd.function import once_differentiable
 
 KERNEL = "eager loop"
+
+# Kernels are called without lengths: with them torch's own needs the lengths on the
+# host, sorts, and leaves its fast path.
+KERNELS_TAKE_LENGTHS = False
 
 where = torch.where
 concatenate = torch.cat
@@ -110,3 +115,69 @@ def compiled(function: Callable, xla: bool) -> Callable:
 def prefers_xla(batch, length, units: int, training: bool) -> bool:
     """torch has no XLA here."""
     return False
+
+
+def gather_steps(x, index):
+    """`x[b, index[b, t]]` for every `b` and `t`, of `x` `(batch, time, features)`."""
+    index = index.long().unsqueeze(-1).expand(-1, -1, x.shape[-1])
+    return torch.gather(x, 1, index)
+
+
+def kernels() -> tuple[str | None, str]:
+    """Which engine vendors' kernels are here, and whose they are.
+
+    Returns:
+        "cudnn" on a GPU, "native" on the CPU; and a name to show.
+    """
+    if keras.ops.zeros(()).is_cuda:
+        return "cudnn", "cuDNN"
+    return "native", "torch"
+
+
+def kernel_refusal(kernel: str, dtype: str) -> str | None:
+    """Why the kernels here do not run this one, or None."""
+    if dtype == "float16" and kernels()[0] == "native":
+        return "torch's kernels on the CPU have no float16"
+    return None
+
+
+def run_kernel(kernel, x, states, gates, lengths):
+    """Runs a vendor's kernel.
+
+    Args:
+        kernel: a name in `keras_rnnx.cells.lowering.KERNELS`.
+        x: inputs `(batch, time, features)`.
+        states: initial states, each `(batch, units)`.
+        gates: the weights of the gates in the vendor's order.
+        lengths: None, or the number of steps of each row, `(batch,)`.
+
+    Returns:
+        Outputs `(batch, time, units)` and the last states.
+    """
+    matrices = [
+        torch.cat([getattr(gate, name) for gate in gates], 1).T
+        for name in ("kernel", "recurrent_kernel")
+    ]
+    biases = [
+        torch.cat([getattr(gate, name) for gate in gates])
+        for name in ("bias", "recurrent_bias")
+    ]
+    weights = matrices + biases
+    if x.is_cuda:
+        # cuDNN wants them in one piece, in this order.
+        flat = torch.cat([weight.flatten() for weight in weights])
+        pieces = flat.split([weight.numel() for weight in weights])
+        weights = [p.view(weight.shape) for p, weight in zip(pieces, weights)]
+    states = [state.unsqueeze(0).contiguous() for state in states]
+    outputs, *last = getattr(torch, kernel)(
+        x,
+        states if kernel == "lstm" else states[0],
+        weights,
+        True,  # has_biases
+        1,  # num_layers
+        0.0,  # dropout
+        torch.is_grad_enabled(),  # train: whether a backward pass may come
+        False,  # bidirectional
+        True,  # batch_first
+    )
+    return outputs, [state.squeeze(0) for state in last]

@@ -11,6 +11,7 @@ from keras import ops
 from keras_rnnx.cells import Cell
 from keras_rnnx.engine import masks
 from keras_rnnx.engine.fused import FusedEngine
+from keras_rnnx.engine.native import KernelEngine
 from keras_rnnx.engine.plan import plan
 from keras_rnnx.layers import checks
 
@@ -34,8 +35,9 @@ class RNN(keras.layers.RNN):
             Default False.
         zero_output_for_mask: whether the output of a masked step is zero instead of
             the last output. Default False.
-        use_cudnn: "auto" or False; True raises a ValueError, since this version has no
-            cuDNN engine. Default "auto".
+        use_cudnn: "auto": cuDNN where it can compute the cell and is there; True: raise
+            a ValueError with the reason where it cannot be had; False: never. Default
+            "auto".
         **kwargs: arguments of `keras.layers.Layer`.
 
     Call arguments:
@@ -77,7 +79,7 @@ class RNN(keras.layers.RNN):
             **kwargs,
         )
         self.use_cudnn = checks.use_cudnn(use_cudnn)
-        self._engine = None
+        self._engines = {}
 
     def call(self, sequences, initial_state=None, mask=None, training=False):
         checks.call_arguments(self, sequences, initial_state, mask)
@@ -91,7 +93,7 @@ class RNN(keras.layers.RNN):
     def _step_masks(self, sequences, training):
         """Gives the cells their dropout masks where the step engine runs them."""
         with contextlib.ExitStack() as stack:
-            if training and plan(self).engine == "step":
+            if training and plan(self, training).engine == "step":
                 batch_size = ops.shape(keras.tree.flatten(sequences)[0])[0]
                 for cell in getattr(self.cell, "cells", [self.cell]):
                     if isinstance(cell, Cell):
@@ -101,13 +103,16 @@ class RNN(keras.layers.RNN):
     def inner_loop(self, sequences, initial_state, mask, training=False):
         if keras.tree.is_nested(mask):
             mask = mask[0]
-        if plan(self).engine == "step":
+        engine = plan(self, training, sequences.shape[0]).engine
+        if engine == "step":
             return self._step_loop(sequences, initial_state, mask, training)
         # `Bidirectional` sets attributes of its layers after they were made.
         options = self.go_backwards, self.unroll
-        if self._engine is None or self._engine[0] != options:
-            self._engine = options, FusedEngine(self.cell, *options)
-        return self._engine[1](
+        key = (engine, *options)
+        if key not in self._engines:
+            make = FusedEngine if engine == "fused" else KernelEngine
+            self._engines[key] = make(self.cell, *options)
+        return self._engines[key](
             sequences,
             initial_state,
             mask,

@@ -1,0 +1,157 @@
+"""What our layers are timed beside: Keras' layers, custom Keras cells, torch.nn.
+
+Each function makes a pair of layers by name, Keras' and ours, with the same weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import device
+import keras
+import numpy as np
+from keras import ops
+from timing import torch_call
+
+import keras_rnnx
+
+RATE = 0.25
+LEAK = 0.1
+# The sizes at which layers are compared before they are timed.
+PROBE = (3, 7, 5, 6)
+TOLERANCE = 1e-4
+
+
+class LeakyCell(keras.layers.Layer):
+    """A leaky integrator as one writes it for `keras.layers.RNN`.
+
+    Args:
+        units: number of units.
+        activation: of the update.
+        leak: the leak rate.
+        leak_trainable: whether it is learned, one per unit.
+    """
+
+    def __init__(
+        self, units, activation="tanh", leak=LEAK, leak_trainable=True, **kwargs
+    ):
+        super().__init__(**kwargs)
+        self.units = self.state_size = self.output_size = units
+        self.activation = keras.activations.get(activation)
+        self.leak = leak
+        self.leak_trainable = leak_trainable
+
+    def build(self, input_shape):
+        shape = (input_shape[-1], self.units)
+        self.kernel = self.add_weight(shape=shape, name="kernel")
+        self.recurrent_kernel = self.add_weight(
+            shape=(self.units, self.units),
+            initializer="orthogonal",
+            name="recurrent_kernel",
+        )
+        self.bias = self.add_weight(
+            shape=(self.units,), initializer="zeros", name="bias"
+        )
+        if self.leak_trainable:
+            logit = float(np.log(self.leak) - np.log1p(-self.leak))
+            self.leak_logit = self.add_weight(
+                shape=(self.units,),
+                initializer=keras.initializers.Constant(logit),
+                name="leak_logit",
+            )
+
+    def call(self, inputs, states, training=False):
+        (state,) = states
+        leak = ops.sigmoid(self.leak_logit) if self.leak_trainable else self.leak
+        update = ops.matmul(inputs, self.kernel) + self.bias
+        update = update + ops.matmul(state, self.recurrent_kernel)
+        state = (1 - leak) * state + leak * self.activation(update)
+        return state, [state]
+
+
+def same_name(name: str, units: int, **options):
+    """`keras.layers.<name>` and `keras_rnnx.layers.<name>`."""
+    options = {"return_sequences": True, **options}
+    return (
+        getattr(keras.layers, name)(units, **options),
+        getattr(keras_rnnx.layers, name)(units, **options),
+    )
+
+
+def leaky(units: int, **options):
+    """`keras.layers.RNN(LeakyCell(units))` and `keras_rnnx.layers.LeakyRNN(units)`."""
+    options = {"leak": LEAK, **options}
+    return (
+        keras.layers.RNN(LeakyCell(units, **options), return_sequences=True),
+        keras_rnnx.layers.LeakyRNN(units, return_sequences=True, **options),
+    )
+
+
+REGULARIZED: dict[str, Callable] = {
+    f"LSTM, recurrent_dropout={RATE}": lambda units: same_name(
+        "LSTM", units, recurrent_dropout=RATE
+    ),
+    f"GRU, recurrent_dropout={RATE}": lambda units: same_name(
+        "GRU", units, recurrent_dropout=RATE
+    ),
+    "LeakyRNN, learned leak": lambda units: leaky(units, leak_trainable=True),
+    "LeakyRNN, relu": lambda units: leaky(
+        units, activation="relu", leak_trainable=False
+    ),
+}
+
+
+def inputs(size: tuple[int, ...]):
+    """Random sequences `(batch, steps, inputs)`, the same ones every time."""
+    x = np.random.default_rng(0).normal(size=size[:3]).astype("float32")
+    return ops.convert_to_tensor(x)
+
+
+def with_same_weights(pair, x):
+    """Builds Keras' layer and ours, and gives ours the weights of the other."""
+    theirs, ours = pair
+    theirs.build(x.shape)
+    ours.build(x.shape)
+    ours.set_weights(theirs.get_weights())
+    return theirs, ours
+
+
+def check_same(name: str, make: Callable) -> None:
+    """Raises a ValueError unless both layers of a pair compute the same outputs."""
+    x = inputs(PROBE)
+    theirs, ours = with_same_weights(make(PROBE[-1]), x)
+    difference = theirs(x, training=False) - ours(x, training=False)
+    apart = float(np.abs(ops.convert_to_numpy(difference)).max())
+    if not apart <= TOLERANCE:
+        raise ValueError(
+            f"{name}: the outputs of Keras' layer and of ours are {apart:.1e} apart, "
+            f"more than {TOLERANCE}, so their numbers cannot be compared. Mend the "
+            f"layer, or leave it out with --layers."
+        )
+
+
+def torch_layer(name: str, size: tuple[int, ...]) -> dict[str, Callable]:
+    """Forward pass and training step of a layer of torch.nn, of the same size.
+
+    Args:
+        name: "LSTM", "GRU" or "SimpleRNN".
+        size: batch, steps, inputs, units.
+
+    Returns:
+        Functions by name, "forward" and "training".
+    """
+    torch = device.torch()
+    place = "cuda" if device.gpu() else "cpu"
+    kind = getattr(torch.nn, name.removeprefix("Simple"))
+    layer = kind(size[2], size[3], batch_first=True, device=place)
+    x = torch.from_numpy(ops.convert_to_numpy(inputs(size)).copy()).to(place)
+
+    @torch.no_grad()
+    def forward():
+        layer(x)
+
+    def training():
+        layer.zero_grad()
+        (layer(x)[0] ** 2).mean().backward()
+
+    return {"forward": torch_call(forward), "training": torch_call(training)}

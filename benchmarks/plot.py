@@ -1,0 +1,109 @@
+"""The plot of a result: one panel a layer, one line a size."""
+
+from __future__ import annotations
+
+import collections
+import pathlib
+
+PASSES = ("forward", "training")
+COLOURS = ("tab:blue", "tab:orange", "tab:green", "tab:purple", "tab:brown")
+LABELS = {"keras_rnnx": "keras_rnnx", "torch": "torch.nn"}
+INSTALL = 'matplotlib is not installed: pip install "keras-rnnx[plots]"'
+
+
+def draw(result: dict, path: pathlib.Path) -> str:
+    """Draws a result into a PNG file.
+
+    Returns:
+        What became of it, in words: without matplotlib it is left out.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        return f"the plot was left out, since {INSTALL}"
+    suite = result.get("suite", "layers")
+    layers = list(dict.fromkeys(row["layer"] for row in result["rows"]))
+    lines = max(collections.Counter(row["layer"] for row in result["rows"]).values())
+    if suite == "memory":
+        lines *= 3
+    figure = Figure(
+        figsize=(3 + 3.2 * len(layers), 2.2 + 0.28 * lines), layout="constrained"
+    )
+    panels = figure.subplots(1, len(layers), sharey=True, squeeze=False)[0]
+    for layer, axes in zip(layers, panels):
+        rows = [row for row in result["rows"] if row["layer"] == layer]
+        axes.set_title(layer, fontsize="medium")
+        axes.grid(alpha=0.3)
+        if suite == "memory":
+            _bars(axes, rows)
+        else:
+            _dots(axes, rows, "step" if suite == "engines" else "keras")
+    # The first size stands on top, as in the table. The panels share their axis.
+    panels[0].invert_yaxis()
+    panels[0].set_ylabel("batch, steps, inputs, units")
+    handles, labels = panels[0].get_legend_handles_labels()
+    if handles:
+        figure.legend(handles, labels, loc="outside lower center", ncols=4)
+    figure.suptitle(
+        f"{result['backend']} {result['backend_version']}, {result['device']}, "
+        f"{result['processor']}, {result['date']}",
+        fontsize="medium",
+    )
+    figure.savefig(path, dpi=120)
+    return f"plot in {path}"
+
+
+def _dots(axes, rows, baseline):
+    """Times faster than the baseline, on a logarithmic axis."""
+    names = dict.fromkeys(p for row in rows for which in PASSES for p in row[which])
+    peers = [p for p in names if p in LABELS or (baseline == "step" and p != baseline)]
+    for colour, peer in zip(COLOURS, peers):
+        for which in PASSES:
+            times = [
+                row[which][baseline] / row[which][peer]
+                if {baseline, peer} <= row[which].keys()
+                else float("nan")
+                for row in rows
+            ]
+            axes.plot(
+                times,
+                range(len(rows)),
+                "o",
+                color=colour,
+                fillstyle="full" if which == "training" else "none",
+                label=f"{LABELS.get(peer, peer)}, {which}",
+            )
+    axes.axvline(1, color="black", linewidth=0.8)
+    axes.set_xscale("log")
+    _plain_ticks(axes)
+    whom = "the step engine" if baseline == "step" else "Keras"
+    axes.set_xlabel(f"times faster than {whom}")
+    axes.set_yticks(range(len(rows)), [_size(row) for row in rows], fontsize="small")
+
+
+def _plain_ticks(axes):
+    """Ticks at 1, 2, 5 and tenfold, in plain numbers."""
+    from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
+
+    # Where all is close to 1, no such tick might lie on the axis.
+    low, high = axes.get_xlim()
+    axes.set_xlim(min(low, 0.45), max(high, 2.2))
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    formatter = ScalarFormatter()
+    formatter.set_scientific(False)
+    axes.xaxis.set_major_formatter(formatter)
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _bars(axes, rows):
+    """MiB of each kind of layer."""
+    names = [(row, kind) for row in rows for kind in row["memory"]]
+    values = [row["memory"][kind] for row, kind in names]
+    labels = [f"{kind}\n{_size(row)}" for row, kind in names]
+    axes.barh(range(len(names)), values, color=COLOURS[0], height=0.6)
+    axes.set_yticks(range(len(names)), labels, fontsize="small")
+    axes.set_xlabel("peak memory of a training step, MiB")
+
+
+def _size(row):
+    return ", ".join(map(str, row["size"]))

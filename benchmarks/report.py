@@ -1,0 +1,142 @@
+"""The table of a result, and its JSON."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+WIDTH = 110
+DIGITS = 5
+PASSES = ("forward", "training")
+
+
+def show(result: dict) -> None:
+    """Prints a result as a table, with its notes."""
+    suite = result.get("suite", "layers")
+    title = f"{suite}, {result['unit']}: {result['backend']}, {result['device']}"
+    table = Table(
+        title=f"{title}, {result['date']}", title_justify="left", box=SIMPLE_HEAD
+    )
+    columns = _memory_columns() if suite == "memory" else _time_columns(suite, result)
+    table.add_column("layer", vertical="bottom", no_wrap=True)
+    table.add_column("batch, steps,\ninputs, units", no_wrap=True)
+    part = "memory of" if suite == "memory" else "pass"
+    table.add_column(part, vertical="bottom", no_wrap=True)
+    for name in columns:
+        table.add_column(name, justify="right", vertical="bottom", no_wrap=True)
+    before = None
+    for row in result["rows"]:
+        for part, numbers in _lines(row):
+            cells = [cell(numbers) for cell in columns.values()]
+            head = row["layer"], ", ".join(map(str, row["size"]))
+            table.add_row(*(("", "") if head == before else head), part, *cells)
+            before = head
+    console = Console()
+    console = Console(width=max(console.width, WIDTH))
+    console.print(table)
+    for note in notes(result):
+        console.print(note, markup=False)
+
+
+def _lines(row):
+    """The lines of a row: what stands in front, and the numbers by name."""
+    if "memory" not in row:
+        return [(which, row[which]) for which in PASSES if which in row]
+    keras = row["memory"].get("keras")
+    return [
+        (kind, {"MiB": value, "keras": keras}) for kind, value in row["memory"].items()
+    ]
+
+
+def _time_columns(suite, result):
+    """Functions from the medians of a pass to what stands in a column, by its title."""
+    present = {
+        peer: None
+        for row in result["rows"]
+        for which in PASSES
+        for peer in row.get(which, {})
+    }
+    if suite == "engines":
+        columns = {engine: _milliseconds(engine) for engine in present}
+        return {**columns, "fastest": lambda m: min(m, key=m.get) if m else ""}
+    on_gpu = result.get("kind") == "gpu"
+    columns = {"Keras": _milliseconds("keras"), "ours": _milliseconds("keras_rnnx")}
+    if suite == "layers":
+        title = "torch.nn\n(cuDNN)" if on_gpu else "torch.nn"
+        columns[title] = _milliseconds("torch")
+    columns["Keras /\nours"] = _times("keras")
+    if suite == "layers":
+        columns["torch /\nours"] = _times("torch")
+        columns["limit,\n% of ours"] = _percent("limit")
+        if on_gpu:
+            columns["cuDNN,\n% of ours"] = _percent("torch")
+    return columns
+
+
+def _memory_columns():
+    return {
+        "MiB": lambda m: f"{m['MiB']:.0f}",
+        "of Keras'": lambda m: f"{m['MiB'] / m['keras']:.2f}" if m["keras"] else "",
+    }
+
+
+def _milliseconds(peer):
+    return lambda m: f"{m[peer]:.2f}" if peer in m else ""
+
+
+def _times(peer):
+    return lambda m: f"{m[peer] / m['keras_rnnx']:.2f}" if peer in m else ""
+
+
+def _percent(peer):
+    return lambda m: f"{100 * m[peer] / m['keras_rnnx']:.0f}" if peer in m else ""
+
+
+def notes(result: dict) -> list[str]:
+    """What stands below the table: what was left out, and why."""
+    left_out = {
+        f"{row['layer']}, {name}: left out. {reason}": None
+        for row in result["rows"]
+        for name, reason in row.get("left_out", {}).items()
+    }
+    return [*result.get("notes", ()), *left_out]
+
+
+def write(result: dict, path: pathlib.Path) -> None:
+    """Keeps a result as JSON, one row a line."""
+    head = {key: value for key, value in result.items() if key != "rows"}
+    lines = [f" {json.dumps(k)}: {json.dumps(v)}," for k, v in head.items()]
+    rows = ",\n".join(f"  {json.dumps(_rounded(row))}" for row in result["rows"])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(["{", *lines, ' "rows": [', rows, " ]", "}"]) + "\n")
+
+
+def read(path: pathlib.Path) -> dict:
+    """A result that was kept.
+
+    Raises:
+        ValueError: if the file holds none.
+    """
+    try:
+        result = json.loads(path.read_text())
+        result["rows"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{path} cannot be shown ({error}). Give a JSON file that "
+            f"benchmarks/run.py has written."
+        ) from error
+    return result
+
+
+def _rounded(value):
+    if isinstance(value, float):
+        return float(f"{value:.{DIGITS}g}")
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_rounded(item) for item in value]
+    return value

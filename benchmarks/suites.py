@@ -1,0 +1,196 @@
+"""The suites: what each times, for which layers, at which sizes."""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import device
+import limit
+import memory
+import peers
+import timing
+from peers import REGULARIZED, with_same_weights
+
+import keras_rnnx
+from keras_rnnx.engine import ENGINES, force
+
+PASSES = ("forward", "training")
+# batch, steps, inputs, units
+SHORT = [(1, 100, 32, 128), (32, 50, 32, 128), (64, 100, 64, 256), (16, 512, 128, 512)]
+BATCHES, STEPS, UNITS = (1, 32, 128), (20, 100, 500), (32, 128, 512)
+GRID = [(b, t, u, u) for b, t, u in itertools.product(BATCHES, STEPS, UNITS)]
+SIZES = {
+    "short": SHORT,
+    "grid": GRID,
+    "all": SHORT + GRID,
+    "long": [(16, 2000, 64, 128)],
+}
+
+
+@dataclass(frozen=True)
+class Suite:
+    """One set of measurements.
+
+    Attributes:
+        layers: the layers it measures unless told otherwise.
+        others: further layers it can measure.
+        sizes: the name of its sizes unless told otherwise.
+        unit: of its numbers.
+        reference: what the ratios are relative to.
+        check: raises a ValueError for a layer whose numbers would mean nothing.
+        measure: makes a row of a layer, a size and seconds.
+    """
+
+    layers: tuple[str, ...]
+    sizes: str
+    reference: str
+    check: Callable[[str], None]
+    measure: Callable[[str, tuple[int, ...], float], dict]
+    unit: str = "ms, median"
+    others: tuple[str, ...] = ()
+
+    def row(self, name: str, size: tuple[int, ...], seconds: float) -> dict:
+        """Measures one row, with its ratios."""
+        gc.collect()
+        row = self.measure(name, size, seconds)
+        row["ratios"] = {
+            key: {
+                peer: value / row[key][self.reference]
+                for peer, value in row[key].items()
+                if peer != self.reference
+            }
+            for key in (*PASSES, "memory")
+            if self.reference in row.get(key, {})
+        }
+        return row
+
+
+def _timed(name, size, functions, seconds):
+    """A row with medians and quartiles of functions by pass and peer."""
+    row = {"layer": name, "size": list(size), "quartiles": {}}
+    for which in PASSES:
+        times = timing.in_turn(functions[which], seconds)
+        quartiles = {peer: timing.quartiles(t) for peer, t in times.items()}
+        ways = [peer for peer in quartiles if peer.startswith("limit")]
+        if ways:
+            fastest = min((quartiles.pop(way) for way in ways), key=lambda q: q[1])
+            quartiles["limit"] = fastest
+        row["quartiles"][which] = quartiles
+        row[which] = {peer: q[1] for peer, q in quartiles.items()}
+    return row
+
+
+def _pair_functions(make, size):
+    x = peers.inputs(size)
+    theirs, ours = with_same_weights(make(size[-1]), x)
+    return {
+        which: {
+            "keras": getattr(timing, which)(theirs, x),
+            "keras_rnnx": getattr(timing, which)(ours, x),
+        }
+        for which in PASSES
+    }
+
+
+def _same_name(name):
+    return lambda units: peers.same_name(name, units)
+
+
+def _layers(name, size, seconds):
+    """Our layer beside Keras', torch.nn's and the bare products."""
+    functions = _pair_functions(_same_name(name), size)
+    theirs = {} if device.torch_note() else peers.torch_layer(name, size)
+    for which in PASSES:
+        if theirs:
+            functions[which]["torch"] = theirs[which]
+        functions[which] |= getattr(limit, which)(name, size)
+    return _timed(name, size, functions, seconds)
+
+
+def _regularized(name, size, seconds):
+    """Our layer beside what one writes with Keras alone."""
+    functions = _pair_functions(REGULARIZED[name], size)
+    return _timed(name, size, functions, seconds)
+
+
+def _engines(name, size, seconds):
+    """One cell on every engine that can run it."""
+    x = peers.inputs(size)
+    functions = {which: {} for which in PASSES}
+    left_out = {}
+    weights = None
+    for engine in ENGINES:
+        layer = keras_rnnx.layers.RNN(
+            keras_rnnx.cells.get(name, size[-1]), return_sequences=True, name=name
+        )
+        layer.build(x.shape)
+        weights = weights or layer.get_weights()
+        layer.set_weights(weights)
+        for which in PASSES:
+            call = _forced(engine, getattr(timing, which)(layer, x))
+            try:
+                call()
+            except ValueError as error:
+                left_out[engine] = _reason(error)
+            else:
+                functions[which][engine] = call
+    return {**_timed(name, size, functions, seconds), "left_out": left_out}
+
+
+def _reason(error):
+    """The message of an error without what Keras writes around it."""
+    parts = re.sub(r"\x1b\[\d+m", "", str(error)).strip().split("\n\n")
+    return parts[1] if len(parts) > 1 else parts[0]
+
+
+def _forced(engine, function):
+    def call():
+        with force(engine):
+            function()
+
+    return call
+
+
+SUITES = {
+    "layers": Suite(
+        layers=tuple(limit.GATES),
+        sizes="short",
+        reference="keras_rnnx",
+        check=lambda name: peers.check_same(name, _same_name(name)),
+        measure=_layers,
+    ),
+    "regularized": Suite(
+        layers=tuple(REGULARIZED),
+        sizes="short",
+        reference="keras_rnnx",
+        check=lambda name: peers.check_same(name, REGULARIZED[name]),
+        measure=_regularized,
+    ),
+    "engines": Suite(
+        layers=("lstm", "gru", "simple_rnn", "leaky_rnn"),
+        others=tuple(info.name for info in keras_rnnx.cells.catalog()),
+        sizes="grid",
+        reference="fused",
+        check=lambda name: None,
+        measure=_engines,
+    ),
+    "memory": Suite(
+        layers=("LSTM", "GRU"),
+        others=("SimpleRNN",),
+        sizes="long",
+        reference="keras",
+        check=lambda name: peers.check_same(name, _same_name(name)),
+        measure=memory.measure,
+        unit="MiB",
+    ),
+}
+
+
+def notes(suite: str) -> list[str]:
+    """What a reader of the suite's table has to know."""
+    note = device.torch_note() if suite == "layers" else None
+    return [note] if note else []

@@ -1,0 +1,159 @@
+"""Gated units smaller than a GRU."""
+
+from __future__ import annotations
+
+from keras_rnnx.cells import families
+from keras_rnnx.cells.arguments import number
+from keras_rnnx.cells.cell import Cell
+from keras_rnnx.cells.lowering import OPEN
+from keras_rnnx.cells.registry import register
+from keras_rnnx.cells.views import State
+
+
+@register
+class UGRNNCell(Cell):
+    """Update gate network: `h' = g h + (1 - g) tanh(a_c)` with `g = sigmoid(a_g)`.
+
+    Collins, Sohl-Dickstein & Sussillo 2017, arXiv:1611.09913.
+
+    Args:
+        units: number of units.
+        activation: of the candidate. Default "tanh".
+        recurrent_activation: of the gate. Default "sigmoid".
+        unit_forget_bias: start the gate's bias at 1, so that states are kept. Default
+            True.
+        **kwargs: the arguments of `Cell`.
+
+    Example:
+
+    >>> keras_rnnx.layers.RNN(UGRNNCell(4))(np.ones((2, 5, 3), "float32")).shape
+    (2, 4)
+    """
+
+    states = ("h",)
+    gates = ("g", "c")
+    options = {
+        "activation": "tanh",
+        "recurrent_activation": "sigmoid",
+        "unit_forget_bias": True,
+    }
+    paper = "Collins et al. 2017"
+
+    def update(self, state, gate):
+        candidate = self.activation(gate.c)
+        g = self.recurrent_activation(gate.g)
+        return State(h=candidate + g * (state.h - candidate))
+
+    def gate_bias_initializer(self, gate):
+        keep = gate == "g" and self.unit_forget_bias
+        return "ones" if keep else self.bias_initializer
+
+    def lowering(self):
+        return families.sigmoid_gates(self.recurrent_activation) or families.gated(
+            self.activation,
+            lambda w: {"z": w.g, "r": w.held(OPEN), "h": w.c},
+            says="reset gate held open",
+        )
+
+
+@register
+class JANETCell(Cell):
+    """Just another network: an LSTM of which only the forget gate is left.
+
+    `h' = sigmoid(s) h + (1 - sigmoid(s - beta)) tanh(a_c)` with `s = a_f`.
+    van der Westhuizen & Lasenby 2018, arXiv:1804.04849.
+
+    Args:
+        units: number of units.
+        activation: of the candidate. Default "tanh".
+        recurrent_activation: of the gate. Default "sigmoid".
+        beta: how much more is written than forgotten. At 0 the two are coupled, and
+            the cell runs on vendor kernels. Default 1.0.
+        unit_forget_bias: start the forget gate's bias at 1. Default True.
+        **kwargs: the arguments of `Cell`.
+
+    Example:
+
+    >>> keras_rnnx.layers.RNN(JANETCell(4))(np.ones((2, 5, 3), "float32")).shape
+    (2, 4)
+    """
+
+    states = ("h",)
+    gates = ("f", "c")
+    options = {
+        "activation": "tanh",
+        "recurrent_activation": "sigmoid",
+        "beta": 1.0,
+        "unit_forget_bias": True,
+    }
+    paper = "van der Westhuizen & Lasenby 2018"
+
+    def configure(self):
+        self.beta = number("beta", self.beta)
+
+    def update(self, state, gate):
+        forget = self.recurrent_activation(gate.f)
+        write = 1 - self.recurrent_activation(gate.f - self.beta)
+        return State(h=forget * state.h + write * self.activation(gate.c))
+
+    def gate_bias_initializer(self, gate):
+        forget = gate == "f" and self.unit_forget_bias
+        return "ones" if forget else self.bias_initializer
+
+    def lowering(self):
+        if self.beta:
+            return f"beta={self.beta} forgets and writes apart; beta=0 couples them"
+        return families.sigmoid_gates(self.recurrent_activation) or families.gated(
+            self.activation,
+            lambda w: {"z": w.f, "r": w.held(OPEN), "h": w.c},
+            says="reset gate held open",
+        )
+
+
+@register
+class MGUCell(Cell):
+    """Minimal gated unit: a GRU with one gate for both.
+
+    `h' = (1 - f) h + f tanh(W x + U (f h) + b)` with `f = sigmoid(a_f)`; with
+    `reset_after` the candidate is `tanh(W x + b + f (U h))`. Zhou, Wu, Zhang & Zhou
+    2016, arXiv:1603.09420.
+
+    Args:
+        units: number of units.
+        activation: of the candidate. Default "tanh".
+        recurrent_activation: of the gate. Default "sigmoid".
+        reset_after: whether the gate acts after the recurrent product: not the paper's
+            equation, but one that runs on vendor kernels. Default False.
+        **kwargs: the arguments of `Cell`.
+
+    Example:
+
+    >>> keras_rnnx.layers.RNN(MGUCell(4))(np.ones((2, 5, 3), "float32")).shape
+    (2, 4)
+    """
+
+    states = ("h",)
+    gates = ("f", "h")
+    options = {
+        "activation": "tanh",
+        "recurrent_activation": "sigmoid",
+        "reset_after": False,
+    }
+    paper = "Zhou et al. 2016"
+
+    def configure(self):
+        self.split, self.late = (("h",), ()) if self.reset_after else ((), ("h",))
+
+    def update(self, state, gate):
+        f = self.recurrent_activation(gate.f)
+        u = f * gate.u.h if self.reset_after else gate.u.h(f * state.h)
+        return State(h=state.h + f * (self.activation(gate.x.h + u) - state.h))
+
+    def lowering(self):
+        if not self.reset_after:
+            return "reset_after=False multiplies by U in the middle of a step"
+        return families.sigmoid_gates(self.recurrent_activation) or families.gated(
+            self.activation,
+            lambda w: {"z": -w.f, "r": w.f, "h": w.h},
+            says="update gate tied to the reset gate",
+        )

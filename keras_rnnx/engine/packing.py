@@ -1,0 +1,62 @@
+"""Any mask made a right-padded one, which is all that vendors' kernels take."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras import ops
+
+from keras_rnnx.engine import backends
+
+
+class Packing:
+    """Moves the valid steps of each row to its front, and outputs back.
+
+    Args:
+        mask: boolean, `(batch, time)`, of any pattern.
+
+    Attributes:
+        lengths: number of valid steps of each row, `(batch,)`.
+        valid: whether a step holds something after packing, `(batch, time)`.
+    """
+
+    def __init__(self, mask: Any):
+        self.backend = backends.current()
+        self.mask = mask
+        self.counts = ops.cumsum(ops.cast(mask, "int32"), axis=1)
+        self.lengths = self.counts[:, -1]
+        steps = ops.expand_dims(ops.arange(ops.shape(mask)[1], dtype="int32"), 0)
+        self.valid = steps < ops.expand_dims(self.lengths, 1)
+        # Keys are distinct, so that any sort keeps the order of the steps.
+        behind = steps + ops.shape(mask)[1]
+        self.order = ops.argsort(self.backend.where(mask, steps, behind), axis=1)
+
+    def pack(self, sequences: Any) -> Any:
+        """`(batch, time, features)` with the valid steps first, then zeros."""
+        found = self.backend.gather_steps(sequences, self.order)
+        # Whatever stands in masked steps, not a number for one, stays out.
+        valid = ops.expand_dims(self.valid, -1)
+        return self.backend.where(valid, found, ops.zeros_like(found))
+
+    def unpack(self, outputs: Any, initial: Any) -> Any:
+        """The state after each step of the original sequence.
+
+        Args:
+            outputs: states after each packed step, `(batch, time, units)`.
+            initial: the state before the first step, `(batch, units)`.
+        """
+        index = ops.maximum(self.counts - 1, 0)
+        found = self.backend.gather_steps(outputs, index)
+        begun = ops.expand_dims(self.counts > 0, -1)
+        return self.backend.where(begun, found, ops.expand_dims(initial, 1))
+
+    def last(self, outputs: Any, initial: Any) -> Any:
+        """The state after the last step, `(batch, units)`. Arguments as `unpack`."""
+        index = ops.expand_dims(ops.maximum(self.lengths - 1, 0), 1)
+        found = self.backend.gather_steps(outputs, index)[:, 0]
+        return self.keep_where_empty(found, initial)
+
+    def keep_where_empty(self, state: Any, initial: Any) -> Any:
+        """`state`, but the initial one in rows without a valid step."""
+        begun = ops.expand_dims(self.lengths > 0, 1)
+        return self.backend.where(begun, state, initial)

@@ -1,9 +1,10 @@
 """Every registered cell with its variants, and the oracle for each."""
 
+import keras
 import numpy as np
 import oracles
 
-from keras_rnnx import cells, layers
+from keras_rnnx import cells, engine, layers
 
 UNITS = 7
 RATES = np.linspace(0.1, 1.0, UNITS).tolist()
@@ -11,31 +12,84 @@ RATES = np.linspace(0.1, 1.0, UNITS).tolist()
 # name of the variant: (catalogue name, arguments, oracle)
 VARIANTS = {
     "lstm": ("lstm", {}, oracles.lstm),
+    "cifg": ("cifg", {}, oracles.cifg),
     "gru": ("gru", {}, oracles.gru_v1),
     "gru_reset_before": ("gru", {"reset_after": False}, oracles.gru_v3),
-    "simple_rnn": ("simple_rnn", {}, oracles.simple_rnn),
+    "ugrnn": ("ugrnn", {}, oracles.ugrnn),
+    "janet": ("janet", {}, oracles.janet(1.0)),
+    "janet_coupled": ("janet", {"beta": 0.0}, oracles.janet(0.0)),
+    "mgu": ("mgu", {}, oracles.mgu),
+    "mgu_reset_after": ("mgu", {"reset_after": True}, oracles.mgu_reset_after),
+    "simple_rnn": ("simple_rnn", {}, oracles.simple()),
     "simple_rnn_relu": (
         "simple_rnn",
         {"activation": "relu"},
-        oracles.leaky(1.0, oracles.relu),
+        oracles.simple(oracles.relu),
     ),
+    "simple_rnn_sigmoid": (
+        "simple_rnn",
+        {"activation": "sigmoid"},
+        oracles.simple(oracles.sigmoid),
+    ),
+    "simple_rnn_leaky_relu": (
+        "simple_rnn",
+        {"activation": "leaky_relu"},
+        oracles.simple(oracles.leaky_relu),
+    ),
+    "irnn": ("irnn", {}, oracles.simple(oracles.relu)),
+    "np_rnn": ("np_rnn", {}, oracles.simple(oracles.relu)),
     "leaky_rnn": ("leaky_rnn", {}, oracles.leaky(0.5)),
-    "leaky_rnn_per_unit": (
+    "leaky_rnn_sigmoid": (
+        "leaky_rnn",
+        {"activation": "sigmoid", "leak": RATES},
+        oracles.leaky(RATES, oracles.sigmoid),
+    ),
+    "leaky_rnn_relu": (
         "leaky_rnn",
         {"leak": RATES, "activation": "relu"},
         oracles.leaky(RATES, oracles.relu),
+    ),
+    "leaky_rnn_leaky_relu": (
+        "leaky_rnn",
+        {"leak": RATES, "activation": "leaky_relu"},
+        oracles.leaky(RATES, oracles.leaky_relu),
     ),
     "leaky_rnn_learned": (
         "leaky_rnn",
         {"leak": 0.3, "leak_trainable": True, "activation": "leaky_relu"},
         oracles.leaky(None, oracles.leaky_relu),
     ),
+    "fast_rnn": ("fast_rnn", {}, oracles.fast()),
+    "fast_rnn_relu": ("fast_rnn", {"activation": "relu"}, oracles.fast(oracles.relu)),
 }
+
+# Those that no vendor's kernel computes.
+WITHOUT_LOWERING = ("gru_reset_before", "janet", "mgu")
+
+# The conformance suite takes 10 to 25 seconds a cell on JAX. It runs once for each kind
+# of equation (sums of the parts, split, late, vectors of a gate each, vectors shared by
+# all units, two states) and each kind of lowering (as it is, gates tied, a gate held,
+# the state rescaled, units repeated, the first state given with the inputs). The others
+# differ from one of these in an activation or in their initial weights: oracle, finite
+# differences and, where there are kernels, test_lowering.py cover them.
+CONFORMING = (
+    "lstm",
+    "cifg",
+    "gru",
+    "gru_reset_before",
+    "janet",
+    "mgu_reset_after",
+    "simple_rnn",
+    "leaky_rnn",
+    "leaky_rnn_relu",
+    "leaky_rnn_learned",
+    "fast_rnn",
+)
 
 
 def make(variant, **kwargs):
     name, arguments, _ = VARIANTS[variant]
-    return cells.get(name, units=UNITS, **{**arguments, **kwargs})
+    return cells.get(name, **{"units": UNITS, **arguments, **kwargs})
 
 
 def built(variant, features=4, **kwargs):
@@ -46,3 +100,11 @@ def built(variant, features=4, **kwargs):
     for variable in layer.trainable_variables:
         variable.assign(0.5 * rng.normal(size=variable.shape))
     return layer
+
+
+def engines(variant, layer, training=True):
+    """The engines that can run a layer; with torch on the CPU its kernel is one."""
+    found = [e for e in engine.ENGINES if not engine.refusal(layer, e, training)]
+    if keras.backend.backend() == "torch" and not keras.ops.zeros(()).is_cuda:
+        assert ("native" in found) == (variant not in WITHOUT_LOWERING)
+    return found

@@ -2,7 +2,9 @@
 
 Each oracle is a function of one sequence batch `(batch, time, features)`, the weights
 by name and the initial states; it returns the outputs and the last states. Column
-blocks stand in the order Keras documents: LSTM i, f, c, o; GRU z, r, h.
+blocks stand in the order Keras documents, LSTM i, f, c, o and GRU z, r, h, and where
+Keras has no such cell in that of its docstring: CIFG f, c, o; UGRNN g, c; JANET f, c;
+MGU f, h.
 """
 
 import numpy as np
@@ -91,4 +93,113 @@ def leaky(leak=None, activation=np.tanh):
     return run
 
 
-simple_rnn = leaky(leak=1.0)
+def simple(activation=np.tanh):
+    """Elman's network; with ReLU and their own initial weights IRNN and np-RNN."""
+
+    def run(x, weights, states):
+        (h,) = states
+        outputs = []
+        for t in range(x.shape[1]):
+            a = x[:, t] @ weights["kernel"] + h @ weights["recurrent_kernel"]
+            h = activation(a + weights["bias"])
+            outputs.append(h)
+        return np.stack(outputs, 1), [h]
+
+    return run
+
+
+def fast(activation=np.tanh):
+    """FastRNN: two numbers for all units, each from its logit."""
+
+    def run(x, weights, states):
+        (h,) = states
+        alpha, beta = sigmoid(weights["alpha"]), sigmoid(weights["beta"])
+        outputs = []
+        for t in range(x.shape[1]):
+            a = x[:, t] @ weights["kernel"] + h @ weights["recurrent_kernel"]
+            h = alpha * activation(a + weights["bias"]) + beta * h
+            outputs.append(h)
+        return np.stack(outputs, 1), [h]
+
+    return run
+
+
+def cifg(x, weights, states):
+    """An LSTM in which i = 1 - f."""
+    h, c = states
+    w = columns(weights, 3)
+    outputs = []
+    for t in range(x.shape[1]):
+        f, new, o = [
+            x[:, t] @ w["kernel"][k] + h @ w["recurrent_kernel"][k] + w["bias"][k]
+            for k in range(3)
+        ]
+        f, o = sigmoid(f), sigmoid(o)
+        c = f * c + (1 - f) * np.tanh(new)
+        h = o * np.tanh(c)
+        outputs.append(h)
+    return np.stack(outputs, 1), [h, c]
+
+
+def ugrnn(x, weights, states):
+    (h,) = states
+    w = columns(weights, 2)
+    outputs = []
+    for t in range(x.shape[1]):
+        g, new = [
+            x[:, t] @ w["kernel"][k] + h @ w["recurrent_kernel"][k] + w["bias"][k]
+            for k in range(2)
+        ]
+        g = sigmoid(g)
+        h = g * h + (1 - g) * np.tanh(new)
+        outputs.append(h)
+    return np.stack(outputs, 1), [h]
+
+
+def janet(beta):
+    """What is written is gated by the forget gate's argument, less beta."""
+
+    def run(x, weights, states):
+        (c,) = states
+        w = columns(weights, 2)
+        outputs = []
+        for t in range(x.shape[1]):
+            s, new = [
+                x[:, t] @ w["kernel"][k] + c @ w["recurrent_kernel"][k] + w["bias"][k]
+                for k in range(2)
+            ]
+            c = sigmoid(s) * c + (1 - sigmoid(s - beta)) * np.tanh(new)
+            outputs.append(c)
+        return np.stack(outputs, 1), [c]
+
+    return run
+
+
+def mgu(x, weights, states):
+    """The one gate acts before the product, as in the paper."""
+    (h,) = states
+    w = columns(weights, 2)
+    (w_f, w_h), (u_f, u_h), (b_f, b_h) = (
+        w[name] for name in ("kernel", "recurrent_kernel", "bias")
+    )
+    outputs = []
+    for t in range(x.shape[1]):
+        f = sigmoid(x[:, t] @ w_f + h @ u_f + b_f)
+        h = (1 - f) * h + f * np.tanh(x[:, t] @ w_h + (f * h) @ u_h + b_h)
+        outputs.append(h)
+    return np.stack(outputs, 1), [h]
+
+
+def mgu_reset_after(x, weights, states):
+    """The one gate acts after the product, and not on the bias."""
+    (h,) = states
+    w = columns(weights, 2)
+    (w_f, w_h), (u_f, u_h), (b_f, b_h) = (
+        w[name] for name in ("kernel", "recurrent_kernel", "bias")
+    )
+    outputs = []
+    for t in range(x.shape[1]):
+        f = sigmoid(x[:, t] @ w_f + h @ u_f + b_f)
+        h = (1 - f) * h + f * np.tanh(x[:, t] @ w_h + f * (h @ u_h) + b_h)
+        outputs.append(h)
+    return np.stack(outputs, 1), [h]

@@ -47,8 +47,8 @@ class LeakyRNNCell(Cell):
     paper = "Jaeger et al. 2007"
 
     def update(self, state, gate, vector):
-        h = (1 - vector.leak) * state.h + vector.leak * self.activation(gate.h)
-        return State(h=h)
+        moved = self.activation(gate.h) - state.h
+        return State(h=state.h + vector.leak * moved)
 
     def configure(self):
         rates = np.asarray(self.leak, dtype="float64")

@@ -48,7 +48,7 @@ class GateWeights:
 
     def __mul__(self, factor: Any) -> GateWeights:
         """The weights with which the gate is `factor` times what it was."""
-        return GateWeights(*(factor * getattr(self, f) for f in _FIELDS))
+        return GateWeights(*(factor * getattr(self, f) for f in FIELDS))
 
     __rmul__ = __mul__
 
@@ -56,7 +56,7 @@ class GateWeights:
         return -1.0 * self
 
 
-_FIELDS = [field.name for field in dataclasses.fields(GateWeights)]
+FIELDS = [field.name for field in dataclasses.fields(GateWeights)]
 
 
 class Weights:
@@ -78,7 +78,7 @@ class Weights:
     def held(self, logit: Any) -> GateWeights:
         """A gate held at `sigmoid(logit)`, a number or one for each unit."""
         like = next(iter(self._gates.values()))
-        zeros = {f: ops.zeros_like(getattr(like, f)) for f in _FIELDS}
+        zeros = {f: ops.zeros_like(getattr(like, f)) for f in FIELDS}
         return GateWeights(**zeros | {"bias": zeros["bias"] + logit})
 
     def of(self, scale: Any, shift: Any) -> Weights:
@@ -97,7 +97,7 @@ class Weights:
         return Weights(gates, vars(self.vector))
 
 
-def _same_gates(weights):
+def _same_gates(weights: Weights) -> dict[str, GateWeights]:
     return dict(weights._gates)
 
 
@@ -143,3 +143,8 @@ class Lowering:
     def work(self) -> int:
         """Matrix products in a step of the kernel, in units of one of the cell's."""
         return len(KERNELS[self.kernel]) * self.width**2
+
+    @property
+    def plain(self) -> bool:
+        """Whether the cell is the kernel, with the same weights and states."""
+        return self == Lowering(self.kernel)

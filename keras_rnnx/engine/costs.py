@@ -1,8 +1,61 @@
-"""Whether a kernel that can run a cell is also the faster way."""
+"""Whether a vendor's kernel that can compute a cell is also the faster way.
+
+A lowering may hold gates that the cell does not have, or repeat units. What that costs
+is told by the products of matrices in a step, those of the kernel over those of the
+cell; what it saves, the calls of single operations, weighs more the smaller a step is.
+The limits were measured with `benchmarks/run.py --suite engines`; see
+`benchmarks/results/engines-*.json`.
+"""
 
 from __future__ import annotations
 
+import math
 
-def refusal(cell, engine, training, batch):
-    """Placeholder until measured."""
-    return None
+from keras_rnnx.cells import Cell
+
+# How many times the products of the cell a kernel may take, for steps of at most so
+# many multiplications a product (batch * units**2).
+LIMITS = {
+    # Torch's kernels on 2 cores.
+    ("native", "training"): ((4 / 3, math.inf), (1.5, 2**18)),
+    ("native", "inference"): ((4 / 3, math.inf), (3, 2**18)),
+    # Not measured yet. A kernel runs a step in about the time in which a loop starts
+    # one operation of ten or more.
+    ("cudnn", "training"): ((4, math.inf), (16, 2**20)),
+    ("cudnn", "inference"): ((4, math.inf), (16, 2**20)),
+}
+# Where the size of the batch is not known.
+USUAL_BATCH = 32
+# Up to this size of a step the derived backward pass is faster than a kernel's own on
+# the CPU, which autodiff runs operation by operation.
+DERIVED = 2**19
+
+
+def refusal(
+    cell: Cell, engine: str, training: bool, batch: int | None = None
+) -> str | None:
+    """Why an engine that can run a cell is not worth it, or None if it is.
+
+    Args:
+        cell: the cell.
+        engine: one of `ENGINES`.
+        training: whether for training.
+        batch: number of sequences, None where it is not known.
+    """
+    limits = LIMITS.get((engine, "training" if training else "inference"))
+    if limits is None:
+        return None
+    lowering = cell.lowering()
+    ratio = lowering.work / len(cell.gates)
+    size = step_size(cell.units, batch)
+    if any(ratio <= most and size <= limit for most, limit in limits):
+        return None
+    return (
+        f"as a {lowering.kernel} ({lowering.says}) it would take {ratio:.3g} times the "
+        f"matrix products, which is slower at {cell.units} units"
+    )
+
+
+def step_size(units: int, batch: int | None) -> int:
+    """Multiplications in one recurrent product of a step."""
+    return (batch or USUAL_BATCH) * units**2

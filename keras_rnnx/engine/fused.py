@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+
 from keras import ops
 
 from keras_rnnx.engine import masks
+from keras_rnnx.engine.eager import EagerRecurrence, project_all
 from keras_rnnx.engine.recurrence import Recurrence
 from keras_rnnx.engine.sequence import SequenceEngine
 
@@ -17,14 +20,22 @@ class FusedEngine(SequenceEngine):
         return self.backend.prefers_xla(batch, length, self.cell.units, training)
 
     def _function(self, return_sequences, zero_output_for_mask, training, xla):
-        recurrence = Recurrence(
-            self.cell,
-            self.backend,
-            sequences=return_sequences,
-            unroll=self.unroll,
-            keep=training,
-            xla=xla,
-        )
+        eager = self.backend.EAGER and not self.cell.late
+        if eager:
+            recurrence = EagerRecurrence(
+                self.cell, self.backend, sequences=return_sequences, keep=training
+            )
+            project = functools.partial(project_all, self.cell)
+        else:
+            recurrence = Recurrence(
+                self.cell,
+                self.backend,
+                sequences=return_sequences,
+                unroll=self.unroll,
+                keep=training,
+                xla=xla,
+            )
+            project = self._project
 
         def run(tensors, vectors, states):
             x = ops.transpose(tensors["sequences"], (1, 0, 2))
@@ -39,7 +50,7 @@ class FusedEngine(SequenceEngine):
             length = x.shape[0] if isinstance(x.shape[0], int) else ops.shape(x)[0]
             outputs, states = recurrence(
                 length,
-                **self._project(x, tensors),
+                **project(x, tensors),
                 v=vectors,
                 s=states,
                 m=[] if mask is None else [mask],

@@ -10,6 +10,7 @@ from jax.experimental import rnn
 KERNEL = "lax.scan"
 
 KERNELS_TAKE_LENGTHS = True
+EAGER = False
 
 where = jax.numpy.where
 concatenate = jax.numpy.concatenate
@@ -119,11 +120,9 @@ def kernel_refusal(kernel: str, dtype: str) -> str | None:
     return None
 
 
-def run_kernel(kernel, x, states, gates, lengths):
+def run_kernel(kernel, x, states, weights, lengths):
     """Runs cuDNN's LSTM. Arguments and results as in the file for torch."""
-    parts = [gate.kernel.T for gate in gates]
-    parts += [gate.recurrent_kernel.T for gate in gates]
-    parts += [gate.bias for gate in gates] + [gate.recurrent_bias for gate in gates]
+    parts = [weights[0].T, weights[1].T, *weights[2:]]
     batch, steps, features = x.shape
     if lengths is None:
         lengths = jax.numpy.full((batch,), steps)

@@ -15,6 +15,7 @@ USUAL_BATCH = 64
 WIDE = 256
 
 KERNELS_TAKE_LENGTHS = True
+EAGER = False
 
 where = tf.where
 concatenate = tf.concat
@@ -196,13 +197,11 @@ def kernel_refusal(kernel: str, dtype: str) -> str | None:
     return None
 
 
-def run_kernel(kernel, x, states, gates, lengths):
+def run_kernel(kernel, x, states, weights, lengths):
     """Runs a cuDNN kernel. Arguments and results as in the file for torch."""
-    # All matrices of the inputs, all recurrent ones, then the biases likewise, each
-    # matrix with its outputs in rows.
-    parts = [tf.transpose(gate.kernel) for gate in gates]
-    parts += [tf.transpose(gate.recurrent_kernel) for gate in gates]
-    parts += [gate.bias for gate in gates] + [gate.recurrent_bias for gate in gates]
+    # Each matrix with its outputs in rows; those of the inputs, the recurrent ones, then
+    # the biases likewise.
+    parts = [tf.transpose(weights[0]), tf.transpose(weights[1]), *weights[2:]]
     if lengths is None:
         lengths = tf.fill([tf.shape(x)[0]], tf.shape(x)[1])
     outputs, *last, _, _ = tf.raw_ops.CudnnRNNV3(

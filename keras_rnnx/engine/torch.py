@@ -9,6 +9,7 @@ import torch
 from torch.autograd.function import once_differentiable
 
 KERNEL = "eager loop"
+EAGER = True
 
 # Kernels are called without lengths: with them torch's own needs the lengths on the
 # host, sorts, and leaves its fast path.
@@ -26,6 +27,24 @@ def total(x):
 def product(matrix, beside, xla):
     """A function that multiplies by `matrix` from the right."""
     return lambda vector: vector @ matrix
+
+
+def split(x, n):
+    """`n` equal blocks of the last axis."""
+    return (x,) if n == 1 else x.chunk(n, -1)
+
+
+def empty(shape, like):
+    """A tensor to be filled."""
+    return torch.empty(shape, dtype=like.dtype, device=like.device)
+
+
+def add_product(term, vectors, matrix):
+    """`term + vectors @ matrix`, of one step or of all."""
+    if vectors.ndim == 2:
+        return torch.addmm(term, vectors, matrix)
+    product = vectors @ matrix
+    return product.add_(term)
 
 
 def outer(left, right):
@@ -46,6 +65,63 @@ def scan(step, carry, xs, length, loose, reverse=False, unroll=False):
     for t in reversed(range(length)) if reverse else range(length):
         carry, outs[t] = step(carry, [x[t] for x in slices])
     return carry, [torch.stack([out[k] for out in outs]) for k in range(len(loose))]
+
+
+def reverse_loop(of_gates, of_states, outer, last, back, dropped, carried, out):
+    """The loop back in time of `EagerRecurrence`.
+
+    Args:
+        of_gates: for each state its derivative for what the recurrent product gives,
+            `(time, batch, gates, units)`, or None for zero.
+        of_states: for each state those for the states before, `(time, batch, units)`.
+        outer: cotangents of the outputs, `(time, batch, units)`, or None.
+        last: cotangents of the last states.
+        back: the transposed recurrent kernel.
+        dropped: recurrent dropout mask `(batch, units)`, or None.
+        carried: whether the cotangents of all states at all steps are wanted.
+        out: filled with the cotangents of what the recurrent product gives, `(time,
+            batch, gates, units)`.
+
+    Returns:
+        Cotangents of the states before, and of those after each step if `carried`.
+    """
+    n = len(last)
+    # Slices are taken in one call; what stands in lists is not looked up by step.
+    gates = [(i, d.unbind(0)) for i, d in enumerate(of_gates) if d is not None]
+    states = [
+        (i, k, d.unbind(0))
+        for i, of_state in enumerate(of_states)
+        for k, d in enumerate(of_state)
+        if d is not None
+    ]
+    by_gate, flat = out.unbind(0), out.flatten(2).unbind(0)
+    outer = None if outer is None else outer.unbind(0)
+    carry, kept = list(last), []
+    (first, first_slices), others = gates[0], gates[1:]
+    for t in reversed(range(len(flat))):
+        if outer is not None:
+            carry[0] = carry[0] + outer[t]
+        if carried:
+            kept.append(list(carry))
+        torch.mul(first_slices[t], carry[first].unsqueeze(1), out=by_gate[t])
+        for i, slices in others:
+            by_gate[t].addcmul_(slices[t], carry[i].unsqueeze(1))
+        new = [None] * n
+        for i, k, slices in states:
+            if new[k] is None:
+                new[k] = slices[t] * carry[i]
+            else:
+                new[k] = torch.addcmul(new[k], slices[t], carry[i])
+        if dropped is not None:
+            through = (flat[t] @ back) * dropped
+            new[0] = through if new[0] is None else new[0] + through
+        elif new[0] is None:
+            new[0] = flat[t] @ back
+        else:
+            new[0] = torch.addmm(new[0], flat[t], back)
+        carry = [torch.zeros_like(c) if x is None else x for x, c in zip(new, carry)]
+    stacks = [torch.stack(steps) for steps in zip(*reversed(kept))]
+    return carry, stacks
 
 
 def pullback(function, inputs):
@@ -129,7 +205,7 @@ def kernels() -> tuple[str | None, str]:
     Returns:
         "cudnn" on a GPU, "native" on the CPU; and a name to show.
     """
-    if keras.ops.zeros(()).is_cuda:
+    if torch.cuda.is_available() and keras.ops.zeros(()).is_cuda:
         return "cudnn", "cuDNN"
     return "native", "torch"
 
@@ -141,28 +217,21 @@ def kernel_refusal(kernel: str, dtype: str) -> str | None:
     return None
 
 
-def run_kernel(kernel, x, states, gates, lengths):
+def run_kernel(kernel, x, states, weights, lengths):
     """Runs a vendor's kernel.
 
     Args:
         kernel: a name in `keras_rnnx.cells.lowering.KERNELS`.
         x: inputs `(batch, time, features)`.
         states: initial states, each `(batch, units)`.
-        gates: the weights of the gates in the vendor's order.
+        weights: the kernel `(features, gates * units)`, the recurrent kernel `(units,
+            gates * units)` and their biases, by gate in the vendor's order.
         lengths: None, or the number of steps of each row, `(batch,)`.
 
     Returns:
         Outputs `(batch, time, units)` and the last states.
     """
-    matrices = [
-        torch.cat([getattr(gate, name) for gate in gates], 1).T
-        for name in ("kernel", "recurrent_kernel")
-    ]
-    biases = [
-        torch.cat([getattr(gate, name) for gate in gates])
-        for name in ("bias", "recurrent_bias")
-    ]
-    weights = matrices + biases
+    weights = [weights[0].T, weights[1].T, *weights[2:]]
     if x.is_cuda:
         # cuDNN wants them in one piece, in this order.
         flat = torch.cat([weight.flatten() for weight in weights])

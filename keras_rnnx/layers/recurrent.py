@@ -92,13 +92,29 @@ class RNN(keras.layers.RNN):
     @contextlib.contextmanager
     def _step_masks(self, sequences, training):
         """Gives the cells their dropout masks where the step engine runs them."""
+        cells = getattr(self.cell, "cells", [self.cell])
+        drawing = [
+            cell
+            for cell in cells
+            if isinstance(cell, Cell) and (cell.dropout or cell.recurrent_dropout)
+        ]
         with contextlib.ExitStack() as stack:
-            if training and plan(self, training).engine == "step":
+            if training and drawing and plan(self, training).engine == "step":
                 batch_size = ops.shape(keras.tree.flatten(sequences)[0])[0]
-                for cell in getattr(self.cell, "cells", [self.cell]):
-                    if isinstance(cell, Cell):
-                        stack.enter_context(cell.masks(batch_size))
+                for cell in drawing:
+                    stack.enter_context(cell.masks(batch_size))
             yield
+
+    @property
+    def supports_jit(self) -> bool:
+        """Whether Keras may compile a model with this layer by XLA."""
+        if keras.backend.backend() == "tensorflow" and plan(self).engine == "cudnn":
+            return False
+        return self._supports_jit
+
+    @supports_jit.setter
+    def supports_jit(self, value: bool):
+        self._supports_jit = value
 
     def inner_loop(self, sequences, initial_state, mask, training=False):
         if keras.tree.is_nested(mask):

@@ -1,0 +1,248 @@
+"""The recurrence where every operation is called one by one, and so costs a call.
+
+Little is left in the loops: forward one product and the equation; backward a few
+multiplications, since the local derivatives of all steps are taken at once before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+from keras import ops
+
+from keras_rnnx.cells import Cell
+
+# Elements of a state over the steps of a piece: those of some tens of such tensors fit
+# into a processor's cache.
+PIECE = 2**17
+
+
+class EagerRecurrence:
+    """The loop over time of one cell without late gates.
+
+    Args:
+        cell: the cell.
+        backend: one of the backend files of this package.
+        sequences: whether to return the output of every step.
+        keep: whether to keep what the backward pass needs. Without it the backward
+            pass, should it come, runs forward once more.
+        kernel: computes the outputs of all steps, `(time, batch, units)`, in place of
+            the loop, for a cell with one state. Default: the loop.
+    """
+
+    def __init__(
+        self,
+        cell: Cell,
+        backend: ModuleType,
+        sequences: bool,
+        keep: bool = True,
+        kernel: Callable[[], Any] | None = None,
+    ):
+        self.cell = cell
+        self.backend = backend
+        self.sequences = sequences
+        self.keep = keep
+        self.kernel = kernel
+
+    def __call__(self, length: int, **groups: list[Any]) -> tuple[list, list]:
+        """Runs the cell.
+
+        Args:
+            length: number of steps.
+            **groups: lists of tensors. `x`: one, `(time, batch, gates * units)`; `r`:
+                one, `(units, gates * units)`; `b`: the recurrent bias `(gates *
+                units,)` of cells with split gates, or nothing; `v`, `s`, `m`, `d` as
+                for `Recurrence`.
+
+        Returns:
+            The outputs `(time, batch, units)` in a list, empty without `sequences`;
+            and the last states.
+        """
+        sizes = {name: len(group) for name, group in groups.items()}
+        flat = [tensor for group in groups.values() for tensor in group]
+
+        def forward(inputs):
+            return self._forward(length, regroup(inputs, sizes), self.keep)
+
+        def backward(inputs, residuals, cotangents):
+            given = regroup(inputs, sizes)
+            if not residuals:
+                _, residuals = self._forward(length, given, keep=True)
+            gradients = self._backward(length, given, residuals, cotangents)
+            return [
+                tensor
+                for name, size in sizes.items()
+                for tensor in gradients.get(name, [None] * size)
+            ]
+
+        # Where sums are kept the input part is not read again.
+        spared = {0} if self.keep and not self.cell.split and not self.kernel else set()
+        outputs = self.backend.differentiable(forward, backward, spared)(flat)
+        n = len(self.cell.states)
+        return outputs[:-n], outputs[-n:]
+
+    def _advance(self, states, x, u, vectors, mask):
+        """The states after a step, or after all steps, from the parts of all gates.
+
+        Without split gates `u` is the sum and `x` is not read.
+        """
+        cell = self.cell
+        n = len(cell.gates)
+        names = cell.gates
+        recurrent = dict(zip(names, self.backend.split(u, n)))
+        if cell.split:
+            inputs = dict(zip(names, self.backend.split(x, n)))
+            sums = {k: inputs[k] + recurrent[k] for k in names if k not in cell.split}
+            apart = ({k: part[k] for k in cell.split} for part in (inputs, recurrent))
+        else:
+            sums, apart = recurrent, ({}, {})
+        new = cell.advance(states, sums, *apart, dict(zip(cell.vectors, vectors)))
+        if mask is not None:
+            new = [self.backend.where(mask, n, o) for n, o in zip(new, states)]
+        return new
+
+    def _recurrent_part(self, given, h, x):
+        """What `h` adds to the gates: with split gates alone, else with `x`."""
+        h = h * given["d"][0] if given["d"] else h
+        if not self.cell.split:
+            return self.backend.add_product(x, h, given["r"][0])
+        if given["b"]:
+            return self.backend.add_product(given["b"][0], h, given["r"][0])
+        return h @ given["r"][0]
+
+    def _forward(self, length, given, keep):
+        if self.kernel is not None:
+            outputs = self.kernel()
+            last = [outputs[-1]]
+            return [outputs] * self.sequences + last, [outputs] if keep else []
+
+        def step(states, slices):
+            x, mask = slices[0], slices[1] if given["m"] else None
+            u = self._recurrent_part(given, states[0], x)
+            new = self._advance(states, x, u, given["v"], mask)
+            outs = [new[0]] if keep or self.sequences else []
+            return new, outs + ([u, *states[1:]] if keep else [])
+
+        n = (keep or self.sequences) + len(self.cell.states) * keep
+        last, stacks = self.backend.scan(
+            step, given["s"], given["x"] + given["m"], length, [False] * n
+        )
+        outputs = stacks[:1] if self.sequences else []
+        return outputs + list(last), stacks if keep else []
+
+    def _backward(self, length, given, residuals, cotangents):
+        """Goes back in pieces, each of so many steps that it stays in the cache."""
+        cell, backend = self.cell, self.backend
+        n = len(cell.states)
+        batch = given["s"][0].shape[0]
+        at_once = max(1, PIECE // max(1, batch * cell.units))
+        back = ops.transpose(given["r"][0])
+        dropped = given["d"][0] if given["d"] else None
+        carry = list(cotangents[-n:])
+        d_u = backend.empty((length, batch, len(cell.gates), cell.units), carry[0])
+        d_x, d_r, d_v = [], None, [None] * len(given["v"])
+        for stop in range(length, 0, -at_once):
+            steps = slice(max(0, stop - at_once), stop)
+            before = self._before(given["s"], residuals, steps)
+            inputs, pull = self._local(given, residuals, before, steps)
+            derivatives = []
+            for i in range(n):
+                ones = [
+                    ops.ones_like(s) if k == i else None for k, s in enumerate(before)
+                ]
+                derivatives.append(pull(ones, range(1 + n)))
+            carry, d_states = backend.reverse_loop(
+                [self._by_gate(of_state[0]) for of_state in derivatives],
+                [of_state[1:] for of_state in derivatives],
+                cotangents[0][steps] if self.sequences else None,
+                carry,
+                back,
+                dropped,
+                bool(cell.split or cell.vectors),
+                d_u[steps],
+            )
+            source = before[0] if dropped is None else before[0] * dropped
+            found = backend.outer(
+                source, ops.reshape(d_u[steps], (*source.shape[:2], -1))
+            )
+            d_r = found if d_r is None else d_r + found
+            if d_states:
+                rest = list(pull(d_states, range(1 + n, len(inputs))))
+                if cell.split:
+                    d_x.insert(0, rest.pop(0))
+                d_v = [_add(a, b) for a, b in zip(d_v, rest)]
+        d_u = ops.reshape(d_u, (length, batch, -1))
+        gradients = {"x": [d_u], "r": [d_r], "s": carry}
+        if given["b"]:
+            gradients["b"] = [backend.total(d_u)]
+        if cell.split:
+            gradients["x"] = [backend.concatenate(d_x, 0)]
+        gradients["v"] = [
+            ops.zeros_like(v) if g is None else g for g, v in zip(d_v, given["v"])
+        ]
+        return gradients
+
+    def _before(self, first, residuals, steps):
+        """The states before each of the steps."""
+        outputs, others = residuals[0], [] if self.kernel else residuals[2:]
+        if steps.start:
+            h = outputs[steps.start - 1 : steps.stop - 1]
+        else:
+            first = ops.expand_dims(first[0], 0)
+            h = self.backend.concatenate([first, outputs[: steps.stop - 1]], 0)
+        return [h, *(state[steps] for state in others)]
+
+    def _local(self, given, residuals, before, steps):
+        """The equation at these steps: its inputs, and its vector-Jacobian product."""
+        n, split = len(before), bool(self.cell.split)
+        x = given["x"][0][steps] if split or self.kernel else None
+        if self.kernel is None:
+            u = residuals[1][steps]
+        else:
+            u = self._recurrent_part(given, before[0], x)
+        mask = given["m"][0][steps] if given["m"] else None
+        inputs = [u, *before, *([x] if split else []), *given["v"]]
+
+        def advance(inputs):
+            u, states, rest = inputs[0], inputs[1 : 1 + n], inputs[1 + n :]
+            x = rest.pop(0) if split else None
+            return self._advance(states, x, u, rest, mask)
+
+        return inputs, self.backend.pullback(advance, inputs)[1]
+
+    def _by_gate(self, derivative):
+        if derivative is None:
+            return None
+        shape = (*derivative.shape[:-1], len(self.cell.gates), -1)
+        return ops.reshape(derivative, shape)
+
+
+def _add(a, b):
+    return b if a is None else a if b is None else a + b
+
+
+def project_all(cell: Cell, x: Any, tensors: dict[str, Any]) -> dict[str, list[Any]]:
+    """The groups `x`, `r` and `b` from inputs `(time, batch, features)` and weights."""
+    parts, recurrent = ops.reshape(x, (-1, x.shape[-1])) @ tensors["kernel"], []
+    if "bias" in tensors:
+        bias = tensors["bias"]
+        parts = parts + (bias[0] if cell.recurrent_bias else bias)
+        recurrent = [bias[1]] if cell.recurrent_bias else []
+        if recurrent and not cell.split:
+            parts, recurrent = parts + recurrent[0], []
+    return {
+        "x": [ops.reshape(parts, (*x.shape[:2], -1))],
+        "r": [tensors["recurrent_kernel"]],
+        "b": recurrent,
+    }
+
+
+def regroup(flat: list[Any], sizes: dict[str, int]) -> dict[str, list[Any]]:
+    """Lists of tensors by name, from all of them in a row."""
+    groups, start = {}, 0
+    for name, size in sizes.items():
+        groups[name] = list(flat[start : start + size])
+        start += size
+    return groups

@@ -5,6 +5,7 @@ import numpy as np
 import oracles
 
 from keras_rnnx import cells, engine, layers
+from keras_rnnx.engine import backends
 
 UNITS = 7
 RATES = np.linspace(0.1, 1.0, UNITS).tolist()
@@ -63,6 +64,8 @@ VARIANTS = {
     "fast_rnn_relu": ("fast_rnn", {"activation": "relu"}, oracles.fast(oracles.relu)),
 }
 
+# The engine of an LSTM, a GRU or a SimpleRNN: with torch a kernel also on the CPU.
+BEST = backends.current().kernels()[0] or "fused"
 # Those that no vendor's kernel computes.
 WITHOUT_LOWERING = ("gru_reset_before", "janet", "mgu")
 

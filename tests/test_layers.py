@@ -73,7 +73,8 @@ MASKS = {
 @pytest.mark.parametrize("name", NAMES)
 def test_equals_keras(name, kwargs, mask, x):
     theirs, ours = pair(name, return_state=True, **kwargs)
-    assert engine.plan(ours).engine == "fused"
+    gated_relu = "activation" in kwargs and name != "SimpleRNN"
+    assert engine.plan(ours).engine == ("fused" if gated_relu else catalogue.BEST)
     expected = theirs(x, mask=MASKS[mask])
     for a, b in zip(ours(x, mask=MASKS[mask]), expected, strict=True):
         close(a, b)
@@ -370,11 +371,11 @@ def test_a_forced_engine_ends_with_the_block():
     layer = layers.GRU(3)
     with engine.force("step"):
         assert engine.plan(layer) == engine.Plan("step", "Keras' loop", "forced")
-    assert engine.plan(layer).engine == "fused"
+    assert engine.plan(layer).engine == catalogue.BEST
 
 
 def test_registered_by_name_in_keras():
-    for name in ("RNN", "LSTM", "GRU", "SimpleRNN", "LeakyRNN"):
+    for name in layers.__all__:
         registered = keras.saving.get_registered_object(f"keras_rnnx>{name}")
         assert registered is getattr(keras_rnnx.layers, name)
 
@@ -410,14 +411,19 @@ def test_float64_is_exact_in_the_engine_where_the_equation_is():
 
 
 def test_second_derivatives(x):
-    """Through the fused engine where the backend can, a clear error elsewhere."""
+    """Through the fused engine where the backend can, a clear error elsewhere.
+
+    Small layers on torch's kernels have the fused engine's backward pass.
+    """
     layer = layers.GRU(UNITS, activation=ops.tanh)
     layer.build(x.shape)
     randomize(layer)
     found = {}
     for name in engine.ENGINES:
-        with engine.force(name):
-            found[name] = second(layer, x, name)
+        if engine.refusal(layer, name) is None:
+            with engine.force(name):
+                found[name] = second(layer, x, name)
+    assert {"fused", "step"} <= found.keys()
     if keras.backend.backend() != "torch":
         np.testing.assert_allclose(found["fused"], found["step"], rtol=1e-3, atol=1e-4)
 

@@ -199,8 +199,8 @@ def kernel_refusal(kernel: str, dtype: str) -> str | None:
 
 def run_kernel(kernel, x, states, weights, lengths):
     """Runs a cuDNN kernel. Arguments and results as in the file for torch."""
-    # Each matrix with its outputs in rows; those of the inputs, the recurrent ones, then
-    # the biases likewise.
+    # Each matrix with its outputs in rows: those of the inputs, the recurrent ones,
+    # then the biases likewise.
     parts = [tf.transpose(weights[0]), tf.transpose(weights[1]), *weights[2:]]
     if lengths is None:
         lengths = tf.fill([tf.shape(x)[0]], tf.shape(x)[1])

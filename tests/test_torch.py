@@ -1,0 +1,164 @@
+"""torch: the kernels it has on the CPU, and what is said of them."""
+
+import catalogue
+import keras
+import numpy as np
+import pytest
+import torch
+
+import keras_rnnx
+from keras_rnnx import cells, engine, layers
+
+pytestmark = pytest.mark.skipif(
+    torch.cuda.is_available(), reason="the kernels are cuDNN's: see test_gpu.py"
+)
+KERNELS = {
+    "lstm": "lstm",
+    "cifg": "lstm",
+    "gru": "gru",
+    "ugrnn": "gru",
+    "janet_coupled": "gru",
+    "mgu_reset_after": "gru",
+    "leaky_rnn": "gru",
+    "leaky_rnn_sigmoid": "gru",
+    "fast_rnn": "gru",
+    "simple_rnn": "rnn_tanh",
+    "simple_rnn_sigmoid": "rnn_tanh",
+    "simple_rnn_relu": "rnn_relu",
+    "simple_rnn_leaky_relu": "rnn_relu",
+    "irnn": "rnn_relu",
+    "np_rnn": "rnn_relu",
+    "leaky_rnn_relu": "rnn_relu",
+    "leaky_rnn_leaky_relu": "rnn_relu",
+    "leaky_rnn_learned": "rnn_relu",
+    "fast_rnn_relu": "rnn_relu",
+}
+
+
+def test_every_lowering_has_its_kernel_here():
+    assert set(KERNELS) == set(catalogue.VARIANTS) - set(catalogue.WITHOUT_LOWERING)
+
+
+@pytest.mark.parametrize("variant", KERNELS)
+def test_the_kernel_that_is_planned_is_the_one_that_is_called(variant, monkeypatch):
+    layer = layers.RNN(catalogue.make(variant))
+    assert engine.refusal(layer, "native") is None
+    with engine.force("native"):
+        plan = engine.plan(layer)
+    assert plan == engine.Plan("native", f"torch {KERNELS[variant]}", "forced")
+    called = []
+    real = getattr(torch, KERNELS[variant])
+
+    def counting(*args, **kwargs):
+        called.append(args[0].shape)
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(torch, KERNELS[variant], counting)
+    with engine.force("native"):
+        layer(np.ones((3, 6, 4), "float32"))
+    assert len(called) == 1 and tuple(called[0][:2]) in {(3, 6), (6, 3)}
+
+
+@pytest.mark.parametrize("name", ["LSTM", "GRU", "SimpleRNN", "CIFG"])
+def test_a_named_layer_takes_the_kernel_by_itself(name):
+    plan = engine.plan(getattr(layers, name)(4))
+    assert (plan.engine, plan.kernel[:6]) == ("native", "torch ")
+    assert plan.reason.startswith("exact")
+
+
+def test_explain_says_which_kernel_and_why():
+    model = keras.Sequential(
+        [
+            keras.Input((5, 3)),
+            layers.LSTM(4, return_sequences=True, name="a"),
+            layers.CIFG(4, return_sequences=True, name="b"),
+            layers.GRU(4, reset_after=False, return_sequences=True, name="c"),
+            layers.LSTM(4, recurrent_dropout=0.1, name="d"),
+        ]
+    )
+    rows = {row.layer: row for row in keras_rnnx.explain(model)}
+    assert rows["a"][1:] == ("LSTMCell", "native", "torch lstm", "exact")
+    assert rows["b"][1:4] == ("CIFGCell", "native", "torch lstm")
+    assert rows["b"].reason == "exact: input gate tied to the forget gate"
+    assert rows["c"].engine == "fused"
+    assert "reset_after=False multiplies by U" in rows["c"].reason
+    assert rows["d"].engine == "fused"
+    assert "recurrent_dropout=0.1 draws a mask" in rows["d"].reason
+
+
+@pytest.mark.parametrize(
+    "layer, training, reason",
+    [
+        (layers.LSTM(3, unroll=True), True, "unroll=True"),
+        (layers.LSTM(3, recurrent_dropout=0.5), True, "recurrent_dropout=0.5"),
+        (layers.LSTM(3, recurrent_dropout=0.5), False, None),
+        (layers.LSTM(3, dropout=0.5), True, None),
+        (layers.LSTM(3, activation="relu"), True, "activation='relu'"),
+        (layers.GRU(3, recurrent_activation="hard_sigmoid"), True, "hard_sigmoid"),
+        (layers.GRU(3, dtype="mixed_float16"), True, "have no float16"),
+        (layers.GRU(3, dtype="mixed_bfloat16"), True, None),
+        (layers.FastRNN(3, dtype="mixed_bfloat16"), True, "not exact enough"),
+        (layers.JANET(3), True, "beta=1.0 forgets and writes apart"),
+        (layers.MGU(3), True, "reset_after=False"),
+    ],
+    ids=lambda value: getattr(value, "name", None),
+)
+def test_what_the_kernels_refuse(layer, training, reason):
+    found = engine.refusal(layer, "native", training)
+    assert (found is None) if reason is None else (reason in found)
+    if reason is not None:
+        with engine.force("native"), pytest.raises(ValueError, match="was forced, but"):
+            engine.plan(layer, training)
+        assert engine.plan(layer, training).engine == "fused"
+
+
+def test_cudnn_cannot_be_had_without_a_gpu():
+    layer = layers.LSTM(3, use_cudnn=True)
+    with pytest.raises(ValueError, match="LSTMCell on the torch.*finds no GPU"):
+        layer(np.ones((2, 4, 3), "float32"))
+    # It is about cuDNN alone: the kernels of the CPU stay.
+    assert engine.plan(layers.LSTM(3, use_cudnn=False)).engine == "native"
+
+
+@pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode])
+def test_the_kernel_runs_without_a_graph(context):
+    layer = catalogue.built("lstm")
+    x = torch.tensor(np.random.default_rng(0).normal(size=(2, 5, 4)).astype("float32"))
+    with engine.force("native"):
+        expected = layer(x).detach().numpy()
+        with context():
+            found = layer(x)
+    assert not found.requires_grad
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-6, atol=1e-6)
+
+
+def test_the_kernel_serves_a_cell_of_ones_own():
+    class TiedCell(cells.Cell):
+        """An LSTM whose output gate is its input gate."""
+
+        states = ("h", "c")
+        gates = ("i", "f", "c")
+
+        def update(self, state, gate):
+            i, f = keras.ops.sigmoid(gate.i), keras.ops.sigmoid(gate.f)
+            c = f * state.c + i * keras.ops.tanh(gate.c)
+            return cells.State(h=i * keras.ops.tanh(c), c=c)
+
+        def lowering(self):
+            return cells.Lowering(
+                "lstm", lambda w: {"i": w.i, "f": w.f, "c": w.c, "o": w.i}
+            )
+
+    report = keras_rnnx.testing.check_cell(TiedCell(5))
+    assert report.engines == ("native", "fused", "step")
+
+
+def test_a_wrong_lowering_does_not_conform():
+    class SwappedCell(cells.CIFGCell):
+        def lowering(self):
+            return cells.Lowering(
+                "lstm", lambda w: {"i": w.f, "f": -w.f, "c": w.c, "o": w.o}
+            )
+
+    with pytest.raises(AssertionError, match="SwappedCell: the native engine differs"):
+        keras_rnnx.testing.check_cell(SwappedCell(5))

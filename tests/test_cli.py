@@ -128,7 +128,7 @@ def interrupt_in_trial(number):
         (["tune", "digit", "--dir", "{}"], "'digit'.*Did you mean 'digits'"),
         (
             ["tune", "adding", "--cells", "lstm,gur", "--dir", "{}"],
-            "'gur'.*Did you mean 'gru'",
+            "'gur'.*Did you mean .*'gru'",
         ),
         (["tune", "digits", "--length", "5", "--dir", "{}"], "option.*'length'"),
         (["tune", "adding", "--length", "1", "--dir", "{}"], "`length`.*received 1"),

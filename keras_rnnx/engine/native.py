@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import keras
 from keras import ops
 
 from keras_rnnx.cells.lowering import (
@@ -22,10 +23,9 @@ from keras_rnnx.engine.sequence import SequenceEngine
 
 # Gates by the order of vendors, where it is not that of Keras.
 ORDER = KERNELS | {"gru": ("r", "z", "h")}
-# Far beyond a pre-activation. The gates that it shuts and opens, by kernel, so that a
-# step changes nothing that is read later.
-FAR = 1e4
-IDLE = {"lstm": {"i": -FAR, "f": FAR}, "rnn_relu": {"h": -FAR}}
+# By kernel the gates to be shut (-1) and opened (1) so that a step changes nothing that
+# is read later.
+IDLE = {"lstm": {"i": -1.0, "f": 1.0}, "rnn_relu": {"h": -1.0}}
 
 
 class KernelEngine(SequenceEngine):
@@ -148,12 +148,15 @@ def _idle_behind(packing, x, gates, kernel):
     """
     if kernel not in IDLE:
         return x, gates
-    behind = ops.expand_dims(ops.cast(ops.logical_not(packing.valid), x.dtype), -1)
+    # Far beyond a pre-activation, whose size has no limit after rectifiers.
+    dtype = keras.backend.standardize_dtype(x.dtype)
+    far = 6e4 if dtype == "float16" else 1e30
+    behind = ops.expand_dims(ops.cast(ops.logical_not(packing.valid), dtype), -1)
     gates = {
         name: dataclasses.replace(
             gate,
             kernel=ops.concatenate(
-                [gate.kernel, IDLE[kernel].get(name, 0.0) + 0 * gate.bias[None]]
+                [gate.kernel, far * IDLE[kernel].get(name, 0.0) + 0 * gate.bias[None]]
             ),
         )
         for name, gate in gates.items()

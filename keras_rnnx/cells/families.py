@@ -154,10 +154,11 @@ def _rectified(activation, keep=None, write=None):
 
     def lift(positive, like):
         # At zero a kernel's ReLU has no slope, but the activation has one. A part at
-        # exactly zero (no input yet, no bias) is lifted off it, below all precision.
+        # exactly zero (no input yet, no bias) is lifted off it, below all precision,
+        # and its counterpart lowered: of the two just one has a slope.
         half = keras.backend.standardize_dtype(like.dtype) == "float16"
-        least = 1e-7 if half else 1e-30
-        return (least if slope and positive else 0.0) * ops.ones_like(like)
+        least = (1e-7 if half else 1e-30) if slope else 0.0
+        return (least if positive else -least) * ops.ones_like(like)
 
     def gates(w):
         rows, signs, columns, positive = zip(*parts(w))

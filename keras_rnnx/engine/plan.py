@@ -173,6 +173,17 @@ def plan(
     raise AssertionError("the step engine refuses nothing")
 
 
+def may_leave_xla(layer: keras.layers.RNN) -> bool:
+    """Whether a kernel that XLA cannot compile may run a layer, in any of its calls.
+
+    Keras asks once for a model. Its batches differ in size, dropout is on in training
+    alone, and either can change the plan.
+    """
+    if keras.backend.backend() != "tensorflow" or _forced.get() not in (None, "cudnn"):
+        return False
+    return refusal(layer, "cudnn", training=False) is None
+
+
 def _kernel(layer, engine):
     """What does the work, in words."""
     if engine == "step":

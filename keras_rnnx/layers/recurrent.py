@@ -12,7 +12,7 @@ from keras_rnnx.cells import Cell
 from keras_rnnx.engine import masks
 from keras_rnnx.engine.fused import FusedEngine
 from keras_rnnx.engine.native import KernelEngine
-from keras_rnnx.engine.plan import plan
+from keras_rnnx.engine.plan import may_leave_xla, plan
 from keras_rnnx.layers import checks
 
 
@@ -108,9 +108,7 @@ class RNN(keras.layers.RNN):
     @property
     def supports_jit(self) -> bool:
         """Whether Keras may compile a model with this layer by XLA."""
-        if keras.backend.backend() == "tensorflow" and plan(self).engine == "cudnn":
-            return False
-        return self._supports_jit
+        return self._supports_jit and not may_leave_xla(self)
 
     @supports_jit.setter
     def supports_jit(self, value: bool):

@@ -610,10 +610,26 @@ def test_layers_left_alone_are_reported():
     assert_equal(new.get_weights(), model.get_weights(), 0)
 
 
-def test_explicit_cudnn_is_left_alone():
-    new, reasons = left_alone(layers.LSTM(4, use_cudnn=True, name="memory"))
+@pytest.mark.parametrize("name", ["LSTM", "GRU"])
+def test_explicit_cudnn_is_asked_of_the_new_layer(name):
+    """Which has it, or says why not."""
+    layer = getattr(layers, name)(4, use_cudnn=True, name="memory")
+    layer.build((None, STEPS, FEATURES))
+    new = keras_rnnx.convert(layer)
+    assert is_ours(new) and new.use_cudnn is True
+    refused = keras_rnnx.engine.refusal(new, "cudnn")
+    if refused is None:
+        assert keras_rnnx.engine.plan(new).engine == "cudnn"
+        return
+    message = f"use_cudnn=True cannot be had for layer 'memory' .*{refused}"
+    with pytest.raises(ValueError, match=message):
+        new(np.ones((2, STEPS, FEATURES), "float32"))
+
+
+def test_a_layer_left_alone_keeps_its_use_cudnn():
+    """Keras does not write it into the config."""
+    new, _ = left_alone(layers.LSTM(4, dropout=1.0, use_cudnn=True))
     assert type(new) is layers.LSTM and new.use_cudnn is True
-    assert reasons == {"memory": "use_cudnn=True asks for the kernel that Keras calls"}
 
 
 def test_a_report_silences_the_warning():

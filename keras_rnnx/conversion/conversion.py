@@ -24,9 +24,11 @@ def convert(
     shared. The given model is not changed, and trains on its own.
 
     Kept are weights, outputs, masks, initial states, the states of stateful layers,
-    names, dtype policies, trainable flags, initializers, regularizers, constraints and
-    seeds. A compiled model is compiled in the same way, with `jit_compile` as it had
-    been resolved; the state of its optimizer starts anew.
+    names, dtype policies, trainable flags, initializers, regularizers, constraints,
+    seeds and `use_cudnn`: True raises where keras_rnnx cannot have cuDNN, with the
+    reason, when the new layer is called. A compiled model is compiled in the same way,
+    with `jit_compile` as it had been resolved, but not by XLA where a new layer may run
+    on cuDNN on TensorFlow; the state of its optimizer starts anew.
 
     Not the same:
 
@@ -43,8 +45,8 @@ def convert(
     - Layers without weights that cannot be made anew (`Lambda`) serve both models.
 
     Left alone are subclasses of Keras' layers, `ConvLSTM`, layers with a dropout rate
-    of 1 or with `use_cudnn=True`, layers that their owner makes in `build`, and cells
-    that run outside of a layer.
+    of 1, layers that their owner makes in `build`, and cells that run outside of a
+    layer.
 
     Args:
         model: a Keras model or layer.

@@ -28,8 +28,6 @@ def refusal(layer: keras.layers.RNN) -> str | None:
         if cls.__module__.startswith("keras."):
             return f"keras_rnnx has no {cls.__name__}"
         return f"{cls.__name__} is a subclass, whose own code would be lost"
-    if cls is not layers.RNN and getattr(layer, "use_cudnn", None) is True:
-        return "use_cudnn=True asks for the kernel that Keras calls"
     reasons = map(cell_refusal, getattr(layer.cell, "cells", [layer.cell]))
     return next(filter(None, reasons), None)
 

@@ -13,21 +13,18 @@ from typing import Any
 from keras import ops
 
 from keras_rnnx.cells import Cell
+from keras_rnnx.engine.differentiable import Differentiable
 
 # Elements of a state over the steps of a piece: those of some tens of such tensors fit
 # into a processor's cache.
 PIECE = 2**17
 
 
-class EagerRecurrence:
-    """The loop over time of one cell without late gates.
+class EagerRecurrence(Differentiable):
+    """The loop over time of one cell without late gates, over merged blocks.
 
     Args:
-        cell: the cell.
-        backend: one of the backend files of this package.
-        sequences: whether to return the output of every step.
-        keep: whether to keep what the backward pass needs. Without it the backward
-            pass, should it come, runs forward once more.
+        cell, backend, sequences, keep: as for `Differentiable`.
         kernel: computes the outputs of all steps, `(time, batch, units)`, in place of
             the loop, for a cell with one state. Default: the loop.
     """
@@ -40,48 +37,13 @@ class EagerRecurrence:
         keep: bool = True,
         kernel: Callable[[], Any] | None = None,
     ):
-        self.cell = cell
-        self.backend = backend
-        self.sequences = sequences
-        self.keep = keep
+        super().__init__(cell, backend, sequences, keep)
         self.kernel = kernel
+        self.kept = len(cell.states)
 
-    def __call__(self, length: int, **groups: list[Any]) -> tuple[list, list]:
-        """Runs the cell.
-
-        Args:
-            length: number of steps.
-            **groups: lists of tensors. `x`: one, `(time, batch, gates * units)`; `r`:
-                one, `(units, gates * units)`; `b`: the recurrent bias `(gates *
-                units,)` of cells with split gates, or nothing; `v`, `s`, `m`, `d` as
-                for `Recurrence`.
-
-        Returns:
-            The outputs `(time, batch, units)` in a list, empty without `sequences`;
-            and the last states.
-        """
-        sizes = {name: len(group) for name, group in groups.items()}
-        flat = [tensor for group in groups.values() for tensor in group]
-
-        def forward(inputs):
-            return self._forward(length, regroup(inputs, sizes), self.keep)
-
-        def backward(inputs, residuals, cotangents):
-            given = regroup(inputs, sizes)
-            if not residuals:
-                _, residuals = self._forward(length, given, keep=True)
-            gradients = self._backward(length, given, residuals, cotangents)
-            return [
-                tensor
-                for name, size in sizes.items()
-                for tensor in gradients.get(name, [None] * size)
-            ]
-
+    def spared(self):
         # Where sums are kept the input part is not read again.
-        spared = {0} if self.keep and not self.cell.split and not self.kernel else set()
-        outputs = self.backend.differentiable(forward, backward, spared)(flat)
-        n = len(self.cell.states)
-        return outputs[:-n], outputs[-n:]
+        return set() if self.cell.split or self.kernel else {0}
 
     def _advance(self, states, x, u, vectors, mask):
         """The states after a step, or after all steps, from the parts of all gates.
@@ -112,7 +74,7 @@ class EagerRecurrence:
             return self.backend.add_product(given["b"][0], h, given["r"][0])
         return h @ given["r"][0]
 
-    def _forward(self, length, given, keep):
+    def forward(self, length, given, keep):
         if self.kernel is not None:
             outputs = self.kernel()
             last = [outputs[-1]]
@@ -132,7 +94,7 @@ class EagerRecurrence:
         outputs = stacks[:1] if self.sequences else []
         return outputs + list(last), stacks if keep else []
 
-    def _backward(self, length, given, residuals, cotangents):
+    def backward(self, length, given, residuals, cotangents):
         """Goes back in pieces, each of so many steps that it stays in the cache."""
         cell, backend = self.cell, self.backend
         n = len(cell.states)
@@ -221,28 +183,3 @@ class EagerRecurrence:
 
 def _add(a, b):
     return b if a is None else a if b is None else a + b
-
-
-def project_all(cell: Cell, x: Any, tensors: dict[str, Any]) -> dict[str, list[Any]]:
-    """The groups `x`, `r` and `b` from inputs `(time, batch, features)` and weights."""
-    parts, recurrent = ops.reshape(x, (-1, x.shape[-1])) @ tensors["kernel"], []
-    if "bias" in tensors:
-        bias = tensors["bias"]
-        parts = parts + (bias[0] if cell.recurrent_bias else bias)
-        recurrent = [bias[1]] if cell.recurrent_bias else []
-        if recurrent and not cell.split:
-            parts, recurrent = parts + recurrent[0], []
-    return {
-        "x": [ops.reshape(parts, (*x.shape[:2], -1))],
-        "r": [tensors["recurrent_kernel"]],
-        "b": recurrent,
-    }
-
-
-def regroup(flat: list[Any], sizes: dict[str, int]) -> dict[str, list[Any]]:
-    """Lists of tensors by name, from all of them in a row."""
-    groups, start = {}, 0
-    for name, size in sizes.items():
-        groups[name] = list(flat[start : start + size])
-        start += size
-    return groups

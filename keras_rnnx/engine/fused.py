@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import functools
-
 from keras import ops
 
 from keras_rnnx.engine import masks
-from keras_rnnx.engine.eager import EagerRecurrence, project_all
+from keras_rnnx.engine.eager import EagerRecurrence
+from keras_rnnx.engine.projection import Projection
 from keras_rnnx.engine.recurrence import Recurrence
+from keras_rnnx.engine.segments import Segment, Segments, length
 from keras_rnnx.engine.sequence import SequenceEngine
 
 
@@ -20,24 +20,11 @@ class FusedEngine(SequenceEngine):
         return self.backend.prefers_xla(batch, length, self.cell.units, training)
 
     def _function(self, return_sequences, zero_output_for_mask, training, xla):
-        eager = self.backend.EAGER and not self.cell.late
-        if eager:
-            recurrence = EagerRecurrence(
-                self.cell, self.backend, sequences=return_sequences, keep=training
-            )
-            project = functools.partial(project_all, self.cell)
-        else:
-            recurrence = Recurrence(
-                self.cell,
-                self.backend,
-                sequences=return_sequences,
-                unroll=self.unroll,
-                keep=training,
-                xla=xla,
-            )
-            project = self._project
-
         def run(tensors, vectors, states):
+            shared = {
+                k: v for k, v in tensors.items() if k not in ("sequences", "mask")
+            }
+            shared |= dict(zip(self._vector_names(), vectors))
             x = ops.transpose(tensors["sequences"], (1, 0, 2))
             mask = None
             if "mask" in tensors:
@@ -45,64 +32,102 @@ class FusedEngine(SequenceEngine):
             if self.go_backwards:
                 x = ops.flip(x, axis=0)
                 mask = mask if mask is None else ops.flip(mask, axis=0)
-            if "input_mask" in tensors:
-                x = x * tensors["input_mask"]
-            length = x.shape[0] if isinstance(x.shape[0], int) else ops.shape(x)[0]
-            outputs, states = recurrence(
-                length,
-                **project(x, tensors),
-                v=vectors,
-                s=states,
-                m=[] if mask is None else [mask],
-                d=[tensors[k] for k in ("recurrent_mask",) if k in tensors],
-            )
+            steps, keep = self._steps(x, training, xla)
+            loop = Loop(self, return_sequences, training, xla, steps is None)
+            if steps is None:
+                outputs, states = loop(x, mask, states, shared)
+            else:
+                segments = Segments(loop, self.backend, steps, return_sequences, keep)
+                outputs, states = segments(x, mask, states, shared)
             if not return_sequences:
                 last = states[0]
                 if mask is not None:
                     last = masks.mask_last(last, mask, zero_output_for_mask)
                 return last, ops.expand_dims(last, 1), states
-            outputs = outputs[0]
             if mask is not None:
                 outputs = masks.mask_outputs(outputs, mask, zero_output_for_mask)
             return outputs[-1], ops.transpose(outputs, (1, 0, 2)), states
 
         return run
 
-    def _project(self, x, tensors):
-        """Input parts of all gates at all steps, and the blocks of the weights."""
-        cell = self.cell
-        n = len(cell.gates)
-        # A product per gate costs no more than one for all and needs no copies to
-        # take the gates apart, here and in the loop.
-        kernels = ops.split(tensors["kernel"], n, axis=1)
-        flat = ops.reshape(x, (-1, x.shape[-1]))
-        biases, recurrent_biases = [None] * n, []
-        if "bias" in tensors:
-            bias = tensors["bias"]
-            if cell.recurrent_bias:
-                biases, recurrent_biases = self._both_biases(bias)
-            else:
-                biases = ops.split(bias, n)
-        shape = (*ops.shape(x)[:2], cell.units)
-        parts = []
-        for kernel, bias in zip(kernels, biases):
-            part = flat @ kernel
-            part = part if bias is None else part + bias
-            parts.append(ops.reshape(part, shape))
+    def _steps(self, x, training, xla):
+        """Steps of a segment, or None; and whether a segment keeps what it needs."""
+        if training and self.checkpoint is not None:
+            return self._checkpoint_steps(length(x)), False
+        if training and all(isinstance(n, int) for n in x.shape[:2]):
+            return self.backend.segment_steps(*x.shape[:2], self.cell.units, xla), True
+        return None, True
+
+
+class Loop(Segment):
+    """The loop over a segment, or over a whole sequence when called.
+
+    Args:
+        engine: the engine.
+        sequences: whether the output of every step is wanted.
+        training: whether gradients will be taken.
+        xla: whether the loop is compiled into one program.
+        whole: whether there is one loop over the sequence.
+    """
+
+    def __init__(
+        self,
+        engine: FusedEngine,
+        sequences: bool,
+        training: bool,
+        xla: bool,
+        whole: bool,
+    ):
+        cell, backend = engine.cell, engine.backend
+        self.cell = cell
+        self.vectors = engine._vector_names()
+        merged = backend.EAGER and not cell.late
+        self.projection = Projection(cell, merged)
+        if merged:
+            self.recurrence = EagerRecurrence(cell, backend, sequences, training)
+        else:
+            self.recurrence = Recurrence(
+                cell, backend, sequences, training, engine.unroll, xla, pieces=whole
+            )
+        self.kept = self.recurrence.kept
+
+    def __call__(self, x, mask, states, shared):
+        outputs, last = self.recurrence(
+            length(x),
+            **self._groups(x, mask, states, shared),
+        )
+        return outputs[0] if outputs else None, last
+
+    def run(self, x, mask, states, shared, keep):
+        given = self._groups(x, mask, states, shared)
+        results, kept = self.recurrence.forward(length(x), given, keep)
+        shown = results if self.recurrence.sequences else kept or [None]
+        return shown[0], results[len(results) - len(states) :], kept[1:]
+
+    def gradients(self, x, mask, states, shared, kept, cotangents):
+        given = self._groups(x, mask, states, shared)
+        if kept is None:
+            _, residuals = self.recurrence.forward(length(x), given, keep=True)
+        else:
+            residuals = [kept[0], *kept[1]]
+        outer, last = cotangents
+        of_groups = self.recurrence.backward(
+            length(x), given, residuals, [*([] if outer is None else [outer]), *last]
+        )
+        x = _dropped(x, shared)
+        d_x, found = self.projection.gradients(x, shared, of_groups)
+        found |= dict(zip(self.vectors, of_groups.get("v", [])))
+        return _dropped(d_x, shared), of_groups["s"], found
+
+    def _groups(self, x, mask, states, shared):
         return {
-            "x": parts,
-            "r": ops.split(tensors["recurrent_kernel"], n, axis=1),
-            "b": recurrent_biases,
+            **self.projection(_dropped(x, shared), shared),
+            "v": [shared[name] for name in self.vectors],
+            "s": states,
+            "m": [] if mask is None else [mask],
+            "d": [shared[k] for k in ("recurrent_mask",) if k in shared],
         }
 
-    def _both_biases(self, bias):
-        """Adds the recurrent bias to that of the input where the parts are summed."""
-        cell = self.cell
-        apart = (*cell.split, *cell.late)
-        n = len(cell.gates)
-        inputs, recurrent = ops.split(bias[0], n), ops.split(bias[1], n)
-        sums = [
-            i if gate in apart else i + r
-            for gate, i, r in zip(cell.gates, inputs, recurrent)
-        ]
-        return sums, [r for gate, r in zip(cell.gates, recurrent) if gate in apart]
+
+def _dropped(x, shared):
+    return x * shared["input_mask"] if "input_mask" in shared else x

@@ -9,6 +9,10 @@ from jax.experimental import rnn
 
 KERNEL = "lax.scan"
 
+# Elements of the states of all steps from which on memory counts, and segments then.
+LONG = 2**21
+SEGMENTS = 16
+
 KERNELS_TAKE_LENGTHS = True
 EAGER = False
 
@@ -31,7 +35,7 @@ def outer(left, right):
     return left.reshape(-1, left.shape[-1]).T @ right.reshape(-1, right.shape[-1])
 
 
-def scan(step, carry, xs, length, loose, reverse=False, unroll=False):
+def scan(step, carry, xs, length, loose, reverse=False, unroll=False, shapes=None):
     """Runs `step(carry, slices) -> (carry, outs)` over the first axis of `xs`.
 
     Arguments as in the file for TensorFlow; here loose outputs are stacked too.
@@ -42,6 +46,16 @@ def scan(step, carry, xs, length, loose, reverse=False, unroll=False):
     return jax.lax.scan(
         step, list(carry), list(xs), length=length, reverse=reverse, unroll=unroll or 1
     )
+
+
+def counter(n):
+    """0, 1, ... `n - 1`, for a scan."""
+    return jax.numpy.arange(n)
+
+
+def steps_of(x, start, count):
+    """`count` steps of `x`, time first, from `start` on."""
+    return jax.lax.dynamic_slice_in_dim(x, start, count)
 
 
 def pullback(function, inputs):
@@ -99,6 +113,16 @@ def compiled(function: Callable, xla: bool) -> Callable:
 def prefers_xla(batch, length, units: int, training: bool) -> bool:
     """JAX always compiles."""
     return True
+
+
+def segment_steps(length: int, batch: int, units: int, xla: bool) -> int | None:
+    """Steps of the segments in which the loop over a sequence goes, or None for one.
+
+    Arguments as in the file for TensorFlow.
+    """
+    if length * batch * units < LONG:
+        return None
+    return -(-length // SEGMENTS)
 
 
 def gather_steps(x, index):

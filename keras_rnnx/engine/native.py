@@ -17,8 +17,10 @@ from keras_rnnx.cells.lowering import (
     Weights,
 )
 from keras_rnnx.engine import costs, masks
-from keras_rnnx.engine.eager import EagerRecurrence, project_all
+from keras_rnnx.engine.eager import EagerRecurrence
 from keras_rnnx.engine.packing import Packing
+from keras_rnnx.engine.projection import Projection
+from keras_rnnx.engine.segments import Recomputed, Segments, length
 from keras_rnnx.engine.sequence import SequenceEngine
 
 # Gates by the order of vendors, where it is not that of Keras.
@@ -33,45 +35,90 @@ class KernelEngine(SequenceEngine):
 
     def _function(self, return_sequences, zero_output_for_mask, training, xla):
         def run(tensors, vectors, states):
-            # In eager code the derived backward pass can be faster than autodiff of a
-            # kernel. It needs the states of all steps: the kernel gives the outputs.
-            derived = (
-                training
-                and self.backend.EAGER
-                and self.backend.kernels()[0] == "native"
-                and len(states) == 1
-                and costs.step_size(*states[0].shape[::-1]) < costs.DERIVED
-            )
-            x = tensors["sequences"]
-            if "input_mask" in tensors:
-                x = x * ops.expand_dims(tensors["input_mask"], 1)
-            x = ops.flip(x, axis=1) if self.go_backwards else x
-            packing = self._packing(tensors)
-            x = x if packing is None else packing.pack(x)
-            lengths = None if packing is None else ops.maximum(packing.lengths, 1)
-            if derived:
-                outputs, last = self._derived(
-                    x, tensors, vectors, states, packing, lengths
+            shared = {
+                k: v for k, v in tensors.items() if k not in ("sequences", "mask")
+            }
+            shared |= dict(zip(self._vector_names(), vectors))
+            x, mask = tensors["sequences"], tensors.get("mask")
+            if mask is not None:
+                mask = ops.reshape(mask, ops.shape(mask)[:2])
+            if self.go_backwards:
+                x = ops.flip(x, axis=1)
+                mask = mask if mask is None else ops.flip(mask, axis=1)
+            if training and self.checkpoint is not None:
+                outputs, last = self._in_segments(
+                    x, mask, states, shared, return_sequences
                 )
             else:
-                outputs, last = self._run(x, tensors, vectors, states, packing, lengths)
-            if packing is None:
-                last = [outputs[:, -1], *last[1:]]
-                shown = outputs if return_sequences else outputs[:, -1:]
+                outputs, last = self._states(x, mask, states, shared, training)
+            if mask is None:
+                shown = outputs if return_sequences else ops.expand_dims(last[0], 1)
                 return last[0], shown, last
-            last = [
-                packing.last(outputs, states[0]),
-                *map(packing.keep_where_empty, last[1:], states[1:]),
-            ]
-            mask = masks.time_major(packing.mask)
+            mask = masks.time_major(mask)
             if not return_sequences:
                 shown = masks.mask_last(last[0], mask, zero_output_for_mask)
                 return shown, ops.expand_dims(shown, 1), last
-            outputs = ops.transpose(packing.unpack(outputs, states[0]), (1, 0, 2))
+            outputs = ops.transpose(outputs, (1, 0, 2))
             outputs = masks.mask_outputs(outputs, mask, zero_output_for_mask)
             return outputs[-1], ops.transpose(outputs, (1, 0, 2)), last
 
         return run
+
+    def _in_segments(self, x, mask, states, shared, return_sequences):
+        """As `_states`, of which it is the gradient segment by segment."""
+
+        def segment(x, mask, states, shared):
+            x = ops.transpose(x, (1, 0, 2))
+            mask = None if mask is None else ops.transpose(mask[..., 0])
+            outputs, last = self._states(x, mask, states, shared, True)
+            return ops.transpose(outputs, (1, 0, 2)), last
+
+        x = ops.transpose(x, (1, 0, 2))
+        segments = Segments(
+            Recomputed(segment, self.backend),
+            self.backend,
+            self._checkpoint_steps(length(x)),
+            return_sequences,
+            keep=False,
+        )
+        mask = None if mask is None else masks.time_major(mask)
+        outputs, last = segments(x, mask, states, shared)
+        return None if outputs is None else ops.transpose(outputs, (1, 0, 2)), last
+
+    def _states(self, x, mask, states, shared, training):
+        """The first state after every step, `(batch, time, units)`, and the last ones.
+
+        Args:
+            x: inputs `(batch, time, features)`.
+            mask: None, or boolean `(batch, time)`.
+            states: initial states.
+            shared: weights and vectors, by name.
+            training: whether gradients will be taken.
+        """
+        # In eager code the derived backward pass can be faster than autodiff of a
+        # kernel. It needs the states of all steps: the kernel gives the outputs.
+        derived = (
+            training
+            and self.backend.EAGER
+            and self.backend.kernels()[0] == "native"
+            and len(states) == 1
+            and costs.step_size(*states[0].shape[::-1]) < costs.DERIVED
+        )
+        vectors = [shared[name] for name in self._vector_names()]
+        if "input_mask" in shared:
+            x = x * ops.expand_dims(shared["input_mask"], 1)
+        packing = None if mask is None else Packing(mask)
+        x = x if packing is None else packing.pack(x)
+        lengths = None if packing is None else ops.maximum(packing.lengths, 1)
+        run = self._derived if derived else self._run
+        outputs, last = run(x, shared, vectors, states, packing, lengths)
+        if packing is None:
+            return outputs, [outputs[:, -1], *last[1:]]
+        last = [
+            packing.last(outputs, states[0]),
+            *map(packing.keep_where_empty, last[1:], states[1:]),
+        ]
+        return packing.unpack(outputs, states[0]), last
 
     def _run(self, x, tensors, vectors, states, packing, lengths):
         """Outputs `(batch, time, units)` and last states of the kernel."""
@@ -108,19 +155,13 @@ class KernelEngine(SequenceEngine):
         recurrence = EagerRecurrence(self.cell, self.backend, True, kernel=kernel)
         (outputs,), last = recurrence(
             x_major.shape[0],
-            **project_all(self.cell, x_major, tensors),
+            **Projection(self.cell, merged=True)(x_major, tensors),
             v=vectors,
             s=states,
             m=[],
             d=[],
         )
         return ops.transpose(outputs, (1, 0, 2)), last
-
-    def _packing(self, tensors):
-        if "mask" not in tensors:
-            return None
-        mask = ops.reshape(tensors["mask"], ops.shape(tensors["mask"])[:2])
-        return Packing(ops.flip(mask, axis=1) if self.go_backwards else mask)
 
     def _merged(self, tensors):
         """Both kernels and both biases of the cell, zeros where it has none."""

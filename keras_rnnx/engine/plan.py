@@ -75,7 +75,9 @@ def refusal(layer: keras.layers.RNN, engine: str, training: bool = True) -> str 
         training: whether for training, where dropout is on.
     """
     if engine == "step":
-        return None
+        if layer.checkpoint is None:
+            return None
+        return f"checkpoint={layer.checkpoint!r} is not for Keras' loop"
     return _unknown_equation(layer.cell) or (
         None if engine == "fused" else _kernel_refusal(layer, engine, training)
     )
@@ -170,7 +172,10 @@ def plan(
         if reason is None:
             return Plan(engine, _kernel(layer, engine), _why(layer, engine, refused))
         refused[engine] = reason
-    raise AssertionError("the step engine refuses nothing")
+    raise ValueError(
+        f"Layer {layer.name!r} has checkpoint={layer.checkpoint!r}, and no engine that "
+        f"can do that can run it: {refused['fused']}. Pass checkpoint=None."
+    )
 
 
 def may_leave_xla(layer: keras.layers.RNN) -> bool:

@@ -10,24 +10,21 @@ from __future__ import annotations
 import functools
 import operator
 from types import ModuleType
-from typing import Any
 
 from keras import ops
 
 from keras_rnnx.cells import Cell
+from keras_rnnx.engine.differentiable import Differentiable
 
 
-class Recurrence:
-    """The loop over time of one cell.
+class Recurrence(Differentiable):
+    """The loop over time of one cell, over a block for each gate.
 
     Args:
-        cell: the cell.
-        backend: one of the backend files of this package.
-        sequences: whether to return the output of every step.
+        cell, backend, sequences, keep: as for `Differentiable`.
         unroll: whether to write the loop out.
-        keep: whether to keep what the backward pass needs. Without it the backward
-            pass, should it come, runs forward once more.
         xla: whether the loop is compiled into one program.
+        pieces: whether what is kept may stay in pieces, one for each step.
     """
 
     def __init__(
@@ -35,62 +32,25 @@ class Recurrence:
         cell: Cell,
         backend: ModuleType,
         sequences: bool,
-        unroll: bool = False,
         keep: bool = True,
+        unroll: bool = False,
         xla: bool = False,
+        pieces: bool = True,
     ):
-        self.cell = cell
-        self.backend = backend
-        self.sequences = sequences
+        super().__init__(cell, backend, sequences, keep)
         self.unroll = unroll
-        self.keep = keep
         self.xla = xla
-        # What is kept may stay in pieces, one for each step, but not where XLA holds a
-        # sequence in one buffer, nor where vectors take gradients over all steps.
-        self.loose = not xla and not cell.vectors
+        # Not where XLA holds a sequence in one buffer, nor where vectors take gradients
+        # over all steps.
+        self.loose = pieces and not xla and not cell.vectors
         self.apart = [k for k in cell.gates if k in (*cell.split, *cell.late)]
+        self.kept = len(cell.late) + len(self._kept_states(cell.states))
+        self.kept += len(cell.gates)
 
-    def __call__(self, length: Any, **groups: list[Any]) -> tuple[list[Any], list[Any]]:
-        """Runs the cell.
-
-        Args:
-            length: number of steps.
-            **groups: lists of tensors, `x` first. `x`: `(time, batch, units)` for each
-                gate; `r`: `(units, units)` for each gate; `b`: `(units,)` recurrent
-                biases of the split and late gates, or nothing; `v`: the vectors; `s`:
-                the initial states; `m`: the mask `(time, batch, 1)`, or nothing; `d`:
-                the recurrent dropout mask `(batch, units)`, or nothing.
-
-        Returns:
-            The outputs `(time, batch, units)` in a list, empty without `sequences`;
-            and the last states.
-        """
-        sizes = {name: len(group) for name, group in groups.items()}
-        flat = [tensor for group in groups.values() for tensor in group]
-
-        def forward(inputs):
-            return self._forward(length, _regroup(inputs, sizes), self.keep)
-
-        def backward(inputs, residuals, cotangents):
-            given = _regroup(inputs, sizes)
-            if not residuals:
-                _, residuals = self._forward(length, given, keep=True)
-            gradients = self._backward(length, given, residuals, cotangents)
-            return [
-                tensor
-                for name, size in sizes.items()
-                for tensor in gradients.get(name, [None] * size)
-            ]
-
+    def spared(self):
         # Where a sum is kept its input part is not read again.
-        spared = {
-            i
-            for i, gate in enumerate(self.cell.gates)
-            if self.keep and gate not in self.apart
-        }
-        outputs = self.backend.differentiable(forward, backward, spared)(flat)
-        n = len(self.cell.states)
-        return outputs[:-n], outputs[-n:]
+        gates = enumerate(self.cell.gates)
+        return {i for i, gate in gates if gate not in self.apart}
 
     def _advance(self, states, gates, vectors, mask, late=None):
         """The states after a step, and the vectors that late gates multiplied.
@@ -117,7 +77,7 @@ class Recurrence:
             new = [self.backend.where(mask, n, o) for n, o in zip(new, states)]
         return new, [multiplied[k] for k in cell.late]
 
-    def _forward(self, length, given, keep):
+    def forward(self, length, given, keep):
         cell = self.cell
         times_r = self._products(given["r"])
         b = dict(zip(self.apart, given["b"]))
@@ -177,7 +137,7 @@ class Recurrence:
         it costs memory unless the pieces are shared."""
         return list(states) if self.loose else list(states[1:])
 
-    def _backward(self, length, given, residuals, cotangents):
+    def backward(self, length, given, residuals, cotangents):
         cell = self.cell
         n, n_late = len(cell.states), len(cell.late)
         early = [k for k in cell.gates if k not in cell.late]
@@ -185,7 +145,7 @@ class Recurrence:
         outputs = next(rest)
         multiplied = [next(rest) for _ in range(n_late)]
         first = ops.expand_dims(given["s"][0], 0)
-        h_before = self.backend.concatenate([first, outputs[:-1]], 0)
+        h_before = self.backend.concatenate([first, outputs], 0)[:length]
         before = [] if self.loose else [h_before]
         before += [next(rest) for _ in self._kept_states(cell.states)]
         kept = {k: next(rest) for k in (*early, *cell.late)}
@@ -269,14 +229,6 @@ class Recurrence:
                 ops.zeros_like(v) if g is None else g for g, v in zip(d_v, given["v"])
             ]
         return gradients
-
-
-def _regroup(flat, sizes):
-    groups, start = {}, 0
-    for name, size in sizes.items():
-        groups[name] = list(flat[start : start + size])
-        start += size
-    return groups
 
 
 def _positions(gates, apart):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from keras import ops
@@ -19,12 +20,21 @@ class SequenceEngine:
         cell: the cell.
         go_backwards: whether to read the sequence from its end.
         unroll: whether to write the loop out.
+        checkpoint: steps of a segment of which the first states alone are kept in
+            training, True for about the square root of all steps, or None.
     """
 
-    def __init__(self, cell: Cell, go_backwards: bool, unroll: bool):
+    def __init__(
+        self,
+        cell: Cell,
+        go_backwards: bool,
+        unroll: bool,
+        checkpoint: bool | int | None,
+    ):
         self.cell = cell
         self.go_backwards = go_backwards
         self.unroll = unroll
+        self.checkpoint = checkpoint
         self.backend = backends.current()
         self._compiled = {}
 
@@ -78,6 +88,19 @@ class SequenceEngine:
 
     def _prefers_xla(self, sequences, training):
         return False
+
+    def _vector_names(self):
+        """Their names among the tensors that all segments share."""
+        return [f"vector {name}" for name in self.cell.vectors]
+
+    def _checkpoint_steps(self, length):
+        """Steps of a segment; `length` is a number or, where not known, a tensor."""
+        known = isinstance(length, int)
+        if self.checkpoint is not True:
+            return min(self.checkpoint, length) if known else self.checkpoint
+        if known:
+            return math.isqrt(length - 1) + 1
+        return ops.cast(ops.ceil(ops.sqrt(ops.cast(length, "float32"))), "int32")
 
     def _function(self, return_sequences, zero_output_for_mask, training, xla):
         """A function of tensors, vectors and states that returns what a call does."""

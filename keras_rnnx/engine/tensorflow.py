@@ -11,6 +11,9 @@ KERNEL = "XLA loop for small steps of fixed shape, else graph loop"
 # Measured with benchmarks/run.py on 2 cores; see `prefers_xla`.
 SMALL_STEP = 2**20
 USUAL_BATCH = 64
+# Elements of the states of all steps from which on memory counts, and segments then.
+LONG = 2**21
+SEGMENTS = 16
 # From here on a graph is faster with an even number of products a step.
 WIDE = 256
 
@@ -49,7 +52,7 @@ def outer(left, right):
     return tf.matmul(left, right, transpose_a=True)
 
 
-def scan(step, carry, xs, length, loose, reverse=False, unroll=False):
+def scan(step, carry, xs, length, loose, reverse=False, unroll=False, shapes=None):
     """Runs `step(carry, slices) -> (carry, outs)` over time.
 
     Args:
@@ -61,6 +64,7 @@ def scan(step, carry, xs, length, loose, reverse=False, unroll=False):
             its steps need not be stacked into one tensor.
         reverse: whether to run from the last step to the first.
         unroll: whether to write the loop out.
+        shapes: of the outputs of a step, if not that of the first carry.
 
     Returns:
         The last carry, and the outputs of all steps.
@@ -68,12 +72,12 @@ def scan(step, carry, xs, length, loose, reverse=False, unroll=False):
     if unroll:
         return _unrolled(step, carry, xs, length, loose, reverse)
     carry = list(carry)
-    dtype, shape = carry[0].dtype, carry[0].shape
+    dtype, shapes = carry[0].dtype, shapes or [carry[0].shape] * len(loose)
     readers = [
         x if isinstance(x, tf.TensorArray) else _array(x.dtype, length).unstack(x)
         for x in xs
     ]
-    writers = [_array(dtype, length, element_shape=shape) for _ in loose]
+    writers = [_array(dtype, length, element_shape=shape) for shape in shapes]
 
     def body(i, carry, writers):
         t = length - 1 - i if reverse else i
@@ -102,6 +106,19 @@ def _unrolled(step, carry, xs, length, loose, reverse):
         carry, outs[t] = step(carry, [x[t] for x in xs])
     sequences = [[out[k] for out in outs] for k in range(len(loose))]
     return carry, [s if kept else tf.stack(s) for s, kept in zip(sequences, loose)]
+
+
+def counter(n):
+    """0, 1, ... `n - 1`, for a scan."""
+    return tf.range(n)
+
+
+def steps_of(x, start, count):
+    """`count` steps of `x`, time first, from `start` on."""
+    rest = x.shape[1:]
+    part = tf.slice(x, [start, *[0] * len(rest)], [count, *[-1] * len(rest)])
+    part.set_shape([count if isinstance(count, int) else None, *rest])
+    return part
 
 
 def pullback(function, inputs):
@@ -178,6 +195,21 @@ def prefers_xla(batch, length, units: int, training: bool) -> bool:
         return False
     batch = batch if isinstance(batch, int) else USUAL_BATCH
     return batch * units**2 < SMALL_STEP
+
+
+def segment_steps(length: int, batch: int, units: int, xla: bool) -> int | None:
+    """Steps of the segments in which the loop over a sequence goes, or None for one.
+
+    Under XLA a sequence is in one buffer, of which there are many: those that need not
+    be kept are as long as a segment. A graph hands single steps on.
+
+    Args:
+        length, batch, units: of the call; all known.
+        xla: whether the loop is compiled by XLA.
+    """
+    if not xla or length * batch * units < LONG:
+        return None
+    return -(-length // SEGMENTS)
 
 
 def gather_steps(x, index):

@@ -52,7 +52,7 @@ def outer(left, right):
     return left.flatten(0, 1).T @ right.flatten(0, 1)
 
 
-def scan(step, carry, xs, length, loose, reverse=False, unroll=False):
+def scan(step, carry, xs, length, loose, reverse=False, unroll=False, shapes=None):
     """Runs `step(carry, slices) -> (carry, outs)` over the first axis of `xs`.
 
     Arguments as in the file for TensorFlow; here loose outputs are stacked too.
@@ -65,6 +65,16 @@ def scan(step, carry, xs, length, loose, reverse=False, unroll=False):
     for t in reversed(range(length)) if reverse else range(length):
         carry, outs[t] = step(carry, [x[t] for x in slices])
     return carry, [torch.stack([out[k] for out in outs]) for k in range(len(loose))]
+
+
+def counter(n):
+    """0, 1, ... `n - 1`, for a scan."""
+    return torch.arange(n)
+
+
+def steps_of(x, start, count):
+    """`count` steps of `x`, time first, from `start` on."""
+    return x.narrow(0, int(start), count)
 
 
 def reverse_loop(of_gates, of_states, outer, last, back, dropped, carried, out):
@@ -191,6 +201,11 @@ def compiled(function: Callable, xla: bool) -> Callable:
 def prefers_xla(batch, length, units: int, training: bool) -> bool:
     """torch has no XLA here."""
     return False
+
+
+def segment_steps(length: int, batch: int, units: int, xla: bool) -> int | None:
+    """None: what an eager loop does not need is freed as it goes."""
+    return None
 
 
 def gather_steps(x, index):

@@ -17,6 +17,7 @@ LOOP = (
     "unroll",
     "zero_output_for_mask",
     "use_cudnn",
+    "checkpoint",
 )
 LAYER = ("activity_regularizer", "input_shape", "batch_input_shape", "batch_shape")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from typing import Any
 
 import keras
@@ -15,6 +16,24 @@ def use_cudnn(value: Any) -> bool | str:
             f"{{'auto', True, False}}. Received: use_cudnn={value!r}"
         )
     return value
+
+
+def checkpoint(value: Any, unroll: bool) -> bool | int | None:
+    """`value` if it is None, True or a number of steps, else a ValueError."""
+    if value is None or value is False:
+        return None
+    whole = isinstance(value, numbers.Integral) and value > 0
+    if not whole:
+        raise ValueError(
+            "Invalid value received for argument `checkpoint`. Expected None, True or "
+            f"a positive number of steps. Received: checkpoint={value!r}"
+        )
+    if unroll:
+        raise ValueError(
+            f"checkpoint={value!r} runs segments of the sequence again and again, and "
+            "unroll=True writes all steps out. Pass one of them."
+        )
+    return value if value is True else int(value)
 
 
 def call_arguments(layer: Any, sequences: Any, initial_state: Any, mask: Any) -> None:

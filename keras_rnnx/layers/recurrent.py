@@ -38,6 +38,10 @@ class RNN(keras.layers.RNN):
         use_cudnn: "auto": cuDNN where it can compute the cell and is there; True: raise
             a ValueError with the reason where it cannot be had; False: never. Default
             "auto".
+        checkpoint: None; or steps after which training keeps the states alone, and
+            computes what lies between once more on the way back: less memory for about
+            a third more time. True: about the square root of the number of steps,
+            which needs the least. Default None.
         **kwargs: arguments of `keras.layers.Layer`.
 
     Call arguments:
@@ -47,7 +51,8 @@ class RNN(keras.layers.RNN):
         training: whether dropout is on. Default False.
 
     Raises:
-        ValueError: for an unknown argument, a wrong rank, mask or state list.
+        ValueError: for an unknown argument, a wrong rank, mask or state list; for
+            `checkpoint` together with `unroll`, or where Keras' loop has to run.
 
     Example:
 
@@ -66,6 +71,7 @@ class RNN(keras.layers.RNN):
         unroll: bool = False,
         zero_output_for_mask: bool = False,
         use_cudnn: bool | str = "auto",
+        checkpoint: bool | int | None = None,
         **kwargs: Any,
     ):
         super().__init__(
@@ -79,6 +85,7 @@ class RNN(keras.layers.RNN):
             **kwargs,
         )
         self.use_cudnn = checks.use_cudnn(use_cudnn)
+        self.checkpoint = checks.checkpoint(checkpoint, unroll)
         self._engines = {}
 
     def call(self, sequences, initial_state=None, mask=None, training=False):
@@ -121,7 +128,7 @@ class RNN(keras.layers.RNN):
         if engine == "step":
             return self._step_loop(sequences, initial_state, mask, training)
         # `Bidirectional` sets attributes of its layers after they were made.
-        options = self.go_backwards, self.unroll
+        options = self.go_backwards, self.unroll, self.checkpoint
         key = (engine, *options)
         if key not in self._engines:
             make = FusedEngine if engine == "fused" else KernelEngine
@@ -153,4 +160,5 @@ class RNN(keras.layers.RNN):
         return last, outputs, states
 
     def get_config(self):
-        return {**super().get_config(), "use_cudnn": self.use_cudnn}
+        own = {"use_cudnn": self.use_cudnn, "checkpoint": self.checkpoint}
+        return {**super().get_config(), **own}

@@ -35,15 +35,17 @@ class Case:
     go_backwards: bool = False
     unroll: bool = False
     zero_output_for_mask: bool = False
+    checkpoint: bool | int | None = None
 
     @property
-    def loop(self) -> dict[str, bool]:
+    def loop(self) -> dict[str, bool | int | None]:
         """Arguments for the layer."""
         return {
             "return_sequences": self.return_sequences,
             "go_backwards": self.go_backwards,
             "unroll": self.unroll,
             "zero_output_for_mask": self.zero_output_for_mask,
+            "checkpoint": self.checkpoint,
             "return_state": True,
         }
 
@@ -105,6 +107,14 @@ CASES = (
         return_sequences=False,
     ),
     Case("dropout, float64", training=True, dropout=0.4, dtype="float64", steps=4),
+    Case(
+        "checkpoint, holes, backwards, float64",
+        mask="holes",
+        dtype="float64",
+        training=True,
+        go_backwards=True,
+        checkpoint=4,
+    ),
     Case("one sample, one step", batch=1, steps=1, features=1, mask="right"),
     Case("mixed_bfloat16", dtype="mixed_bfloat16", mask="right"),
     Case("mixed_float16", dtype="mixed_float16"),

@@ -1,0 +1,97 @@
+"""A recurrence with a backward pass of its own, whatever computes it."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+from keras_rnnx.cells import Cell
+
+
+class Differentiable:
+    """Base class of the recurrences: subclasses have `forward` and `backward`.
+
+    Args:
+        cell: the cell.
+        backend: one of the backend files of this package.
+        sequences: whether to return the output of every step.
+        keep: whether to keep what the backward pass needs. Without it the backward
+            pass, should it come, runs forward once more.
+
+    Attributes:
+        kept: number of tensors kept beside the outputs.
+    """
+
+    kept: int
+
+    def __init__(
+        self, cell: Cell, backend: ModuleType, sequences: bool, keep: bool = True
+    ):
+        self.cell = cell
+        self.backend = backend
+        self.sequences = sequences
+        self.keep = keep
+
+    def __call__(self, length: Any, **groups: list[Any]) -> tuple[list[Any], list[Any]]:
+        """Runs the cell.
+
+        Args:
+            length: number of steps.
+            **groups: lists of tensors, `x` first. `x`, `r`, `b`: what a `Projection`
+                gives; `v`: the vectors; `s`: the initial states; `m`: the mask `(time,
+                batch, 1)`, or nothing; `d`: the recurrent dropout mask `(batch,
+                units)`, or nothing.
+
+        Returns:
+            The outputs `(time, batch, units)` in a list, empty without `sequences`;
+            and the last states.
+        """
+        sizes = {name: len(group) for name, group in groups.items()}
+        flat = [tensor for group in groups.values() for tensor in group]
+
+        def forward(inputs):
+            return self.forward(length, _regroup(inputs, sizes), self.keep)
+
+        def backward(inputs, residuals, cotangents):
+            given = _regroup(inputs, sizes)
+            if not residuals:
+                _, residuals = self.forward(length, given, keep=True)
+            gradients = self.backward(length, given, residuals, cotangents)
+            return [
+                tensor
+                for name, size in sizes.items()
+                for tensor in gradients.get(name, [None] * size)
+            ]
+
+        spared = self.spared() if self.keep else set()
+        outputs = self.backend.differentiable(forward, backward, spared)(flat)
+        n = len(self.cell.states)
+        return outputs[:-n], outputs[-n:]
+
+    def spared(self) -> set[int]:
+        """Positions in `x` that the backward pass does not read, where all is kept."""
+        return set()
+
+    def forward(
+        self, length: Any, given: dict[str, list[Any]], keep: bool
+    ) -> tuple[list[Any], list[Any]]:
+        """What a call returns, in one list, and with `keep` what `backward` needs."""
+        raise NotImplementedError
+
+    def backward(
+        self,
+        length: Any,
+        given: dict[str, list[Any]],
+        residuals: list[Any],
+        cotangents: list[Any],
+    ) -> dict[str, list[Any]]:
+        """Gradients by group; those that are left out are zero."""
+        raise NotImplementedError
+
+
+def _regroup(flat, sizes):
+    groups, start = {}, 0
+    for name, size in sizes.items():
+        groups[name] = list(flat[start : start + size])
+        start += size
+    return groups

@@ -1,0 +1,261 @@
+"""A long sequence in segments of time, so that less of it has to be in memory.
+
+Between segments only the states are kept; what lies within one is kept in the compact
+form that its engine asks for, or computed again on the way back (checkpointing, Chen
+et al., 2016, arXiv:1604.06174). What is larger, such as the inputs' part of all gates,
+exists for one segment at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+from keras import ops
+
+# Tensors of all segments alike that take no gradient.
+MASKS = ("input_mask", "recurrent_mask")
+
+
+class Segment:
+    """How an engine computes one segment.
+
+    Attributes:
+        kept: number of tensors `(time, batch, units)` that `run` can keep.
+    """
+
+    kept = 0
+
+    def run(
+        self, x: Any, mask: Any, states: list, shared: dict[str, Any], keep: bool
+    ) -> tuple[Any, list, list]:
+        """The segment from its first states.
+
+        Args:
+            x: inputs `(time, batch, features)`.
+            mask: None, or boolean `(time, batch, 1)`.
+            states: states before the segment, each `(batch, units)`.
+            shared: weights, vectors and dropout masks, by name.
+            keep: whether to keep tensors for `gradients`.
+
+        Returns:
+            Outputs `(time, batch, units)` or None if neither they nor `keep` are
+            wanted; the last states; what is kept.
+        """
+        raise NotImplementedError
+
+    def gradients(
+        self,
+        x: Any,
+        mask: Any,
+        states: list,
+        shared: dict[str, Any],
+        kept: tuple[Any, list] | None,
+        cotangents: tuple[Any, list],
+    ) -> tuple[Any, list, dict[str, Any]]:
+        """Gradients of `x`, of the states and of what is shared.
+
+        Args:
+            x, mask, states, shared: as for `run`.
+            kept: outputs and what `run` kept, or None to compute it again.
+            cotangents: of the outputs, or None, and of the last states.
+        """
+        raise NotImplementedError
+
+
+class Recomputed(Segment):
+    """A segment whose gradients are those of a function, taken where they are needed.
+
+    Args:
+        function: from `x`, `mask`, `states` and `shared` to outputs and last states.
+        backend: one of the backend files of this package.
+    """
+
+    def __init__(self, function: Callable, backend: ModuleType):
+        self.function = function
+        self.backend = backend
+
+    def run(self, x, mask, states, shared, keep):
+        return *self.function(x, mask, states, shared), []
+
+    def gradients(self, x, mask, states, shared, kept, cotangents):
+        names = [name for name in shared if name not in MASKS]
+        n = len(states)
+
+        def call(inputs):
+            weights = dict(zip(names, inputs[1 + n :]))
+            outputs, last = self.function(
+                inputs[0], mask, inputs[1 : 1 + n], shared | weights
+            )
+            return [outputs, *last]
+
+        inputs = [x, *states, *(shared[name] for name in names)]
+        _, pull = self.backend.pullback(call, inputs)
+        found = [
+            ops.zeros_like(i) if d is None else d
+            for i, d in zip(
+                inputs, pull([cotangents[0], *cotangents[1]], range(len(inputs)))
+            )
+        ]
+        return found[0], found[1 : 1 + n], dict(zip(names, found[1 + n :]))
+
+
+class Segments:
+    """Runs segment after segment, and back.
+
+    Args:
+        segment: how to compute one.
+        backend: one of the backend files of this package.
+        steps: steps of a segment; the last one may be shorter.
+        sequences: whether the output of every step is wanted.
+        keep: whether segments keep what their gradients need.
+    """
+
+    def __init__(
+        self,
+        segment: Segment,
+        backend: ModuleType,
+        steps: Any,
+        sequences: bool,
+        keep: bool,
+    ):
+        self.segment = segment
+        self.backend = backend
+        self.steps = steps
+        self.sequences = sequences
+        self.keep = keep
+
+    def __call__(
+        self, x: Any, mask: Any, states: list, shared: dict[str, Any]
+    ) -> tuple[Any, list]:
+        """Arguments as for `Segment.run`.
+
+        Returns:
+            Outputs `(time, batch, units)`, or None without `sequences`, and the last
+            states.
+        """
+        names, n = list(shared), len(states)
+
+        def given(inputs):
+            rest = list(inputs)
+            x, mask_ = rest.pop(0), None if mask is None else rest.pop(0)
+            return x, mask_, rest[:n], dict(zip(names, rest[n:]))
+
+        def forward(inputs):
+            outputs, last, residuals = self._forward(*given(inputs))
+            return [outputs] * self.sequences + list(last), residuals
+
+        def backward(inputs, residuals, cotangents):
+            outer = cotangents[0] if self.sequences else None
+            d_x, d_states, d_shared = self._backward(
+                *given(inputs), residuals, outer, cotangents[-n:]
+            )
+            d_shared = [d_shared.get(name) for name in names]
+            return [d_x, *[None] * (mask is not None), *d_states, *d_shared]
+
+        flat = [x, *[mask] * (mask is not None), *states, *shared.values()]
+        results = self.backend.differentiable(forward, backward, set())(flat)
+        return results[0] if self.sequences else None, results[-n:]
+
+    def _split(self, x):
+        """Number of whole segments, and of the steps behind them."""
+        return length(x) // self.steps, length(x) % self.steps
+
+    def _forward(self, x, mask, states, shared):
+        whole, rest = self._split(x)
+
+        def run(start, steps, states):
+            part, part_mask = self._part(x, start, steps), mask
+            if mask is not None:
+                part_mask = self._part(mask, start, steps)
+            outputs, last, kept = self.segment.run(
+                part, part_mask, states, shared, self.keep
+            )
+            shown = [outputs] * (self.sequences or self.keep)
+            return list(last), [*shown, *kept, *states]
+
+        n, shapes = len(states), self._shapes(states)
+        behind, stacks = self.backend.scan(
+            lambda carry, i: run(i[0] * self.steps, self.steps, carry),
+            states,
+            [self.backend.counter(whole)],
+            whole,
+            [False] * len(shapes),
+            shapes=shapes,
+        )
+        last, long = behind, [_joined(stack) for stack in stacks[:-n]]
+        if _some(rest):
+            last, parts = run(whole * self.steps, rest, behind)
+            long = [self.backend.concatenate(pair, 0) for pair in zip(long, parts)]
+        residuals = [*(long if self.keep else []), *stacks[-n:], *behind]
+        return long[0] if self.sequences else None, last, residuals
+
+    def _backward(self, x, mask, states, shared, residuals, outer, d_last):
+        whole, rest = self._split(x)
+        n = len(states)
+        names = [name for name in shared if name not in MASKS]
+        long, starts = residuals[: -2 * n], residuals[-2 * n : -n]
+        behind = residuals[-n:]
+
+        def back(start, steps, before, carry):
+            def part(tensor):
+                return None if tensor is None else self._part(tensor, start, steps)
+
+            kept = [part(tensor) for tensor in long] if self.keep else None
+            d_x, d_states, d_shared = self.segment.gradients(
+                part(x),
+                part(mask),
+                before,
+                shared,
+                (kept[0], kept[1:]) if self.keep else None,
+                (part(outer), carry[:n]),
+            )
+            sums = [a + d_shared[name] for a, name in zip(carry[n:], names)]
+            return [*d_states, *sums], [d_x]
+
+        carry = [*d_last, *(ops.zeros_like(shared[name]) for name in names)]
+        ends = []
+        if _some(rest):
+            carry, ends = back(whole * self.steps, rest, behind, carry)
+        carry, (d_x,) = self.backend.scan(
+            lambda carry, i: back(i[0] * self.steps, self.steps, i[1:], carry),
+            carry,
+            [self.backend.counter(whole), *starts],
+            whole,
+            [False],
+            reverse=True,
+            shapes=[(self._static, *x.shape[1:])],
+        )
+        d_x = _joined(d_x)
+        if ends:
+            d_x = self.backend.concatenate([d_x, *ends], 0)
+        return d_x, carry[:n], dict(zip(names, carry[n:]))
+
+    def _part(self, tensor, start, steps):
+        return self.backend.steps_of(tensor, start, steps)
+
+    @property
+    def _static(self):
+        return self.steps if isinstance(self.steps, int) else None
+
+    def _shapes(self, states):
+        """Of what is stacked for each segment: sequences, then the states before it."""
+        long = (self.sequences or self.keep) + self.segment.kept * self.keep
+        shape = tuple(states[0].shape)
+        return [(self._static, *shape)] * long + [shape] * len(states)
+
+
+def length(x: Any) -> Any:
+    """Number of steps of `x`, time first: an int, or a tensor where not known."""
+    return x.shape[0] if isinstance(x.shape[0], int) else ops.shape(x)[0]
+
+
+def _joined(stack):
+    """`(segments, steps, ...)` as `(time, ...)`."""
+    return ops.reshape(stack, (-1, *ops.shape(stack)[2:]))
+
+
+def _some(rest):
+    """Whether there may be steps: their number is not always known beforehand."""
+    return not isinstance(rest, int) or rest > 0

@@ -19,9 +19,10 @@ from keras_rnnx.testing import Case
 from keras_rnnx.testing.conformance import _run
 
 BACKEND = keras.backend.backend()
-ENGINE = {"torch": "native", "tensorflow": "cudnn"}[BACKEND]
+# On JAX the helpers here serve test_gpu.py alone.
+ENGINE = "native" if BACKEND == "torch" else "cudnn"
 # On TensorFlow every shape is traced anew, on both engines.
-EXAMPLES = {"torch": 40, "tensorflow": 4}[BACKEND]
+EXAMPLES = 40 if BACKEND == "torch" else 4
 
 # name: (catalogue name, arguments). The catalogue's, and the pairs of a family and an
 # activation that are missing there.

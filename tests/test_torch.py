@@ -162,3 +162,16 @@ def test_a_wrong_lowering_does_not_conform():
 
     with pytest.raises(AssertionError, match="SwappedCell: the native engine differs"):
         keras_rnnx.testing.check_cell(SwappedCell(5))
+
+
+@pytest.mark.parametrize("name", ["native", "fused"])
+def test_second_derivatives_raise_also_for_a_linear_loss(name):
+    """Its cotangents carry no graph, but the gradients depend on the weights."""
+    layer = layers.GRU(3)
+    x = torch.ones(2, 4, 3)
+    with engine.force(name):
+        y = layer(x, training=True).sum()
+    weights = [v.value for v in layer.trainable_variables]
+    gradients = torch.autograd.grad(y, weights, create_graph=True)
+    with pytest.raises(RuntimeError, match="no second derivatives.*force..step"):
+        sum((g**2).sum() for g in gradients).backward()

@@ -2,61 +2,58 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from keras import ops
 
-from keras_rnnx.engine import masks
 from keras_rnnx.engine.eager import EagerRecurrence
 from keras_rnnx.engine.projection import Projection
 from keras_rnnx.engine.recurrence import Recurrence
 from keras_rnnx.engine.segments import Segment, Segments, length
-from keras_rnnx.engine.sequence import SequenceEngine
+from keras_rnnx.engine.sequence import SequenceEngine, Way
 
 
 class FusedEngine(SequenceEngine):
     """Runs one cell over sequences in a loop with a backward pass of its own."""
 
-    def _prefers_xla(self, sequences, training):
-        batch, length = sequences.shape[:2]
-        return self.backend.prefers_xla(batch, length, self.cell.units, training)
+    def _way(self, sequences, training):
+        way = super()._way(sequences, training)
+        batch, steps = sequences.shape[:2]
+        units = self.cell.units
+        xla = self.backend.prefers_xla(batch, steps, units, training)
+        kept = (
+            training
+            and way.segments is None
+            and not self.unroll
+            and isinstance(batch, int)
+            and isinstance(steps, int)
+            and steps * batch * units >= self.backend.LONG
+        )
+        return dataclasses.replace(
+            way, xla=xla, segments="kept" if kept else way.segments
+        )
 
-    def _function(self, return_sequences, zero_output_for_mask, training, xla):
-        def run(tensors, vectors, states):
-            shared = {
-                k: v for k, v in tensors.items() if k not in ("sequences", "mask")
-            }
-            shared |= dict(zip(self._vector_names(), vectors))
-            x = ops.transpose(tensors["sequences"], (1, 0, 2))
-            mask = None
-            if "mask" in tensors:
-                mask = masks.time_major(tensors["mask"])
-            if self.go_backwards:
-                x = ops.flip(x, axis=0)
-                mask = mask if mask is None else ops.flip(mask, axis=0)
-            steps, keep = self._steps(x, training, xla)
-            loop = Loop(self, return_sequences, training, xla, steps is None)
-            if steps is None:
-                outputs, states = loop(x, mask, states, shared)
-            else:
-                segments = Segments(loop, self.backend, steps, return_sequences, keep)
-                outputs, states = segments(x, mask, states, shared)
-            if not return_sequences:
-                last = states[0]
-                if mask is not None:
-                    last = masks.mask_last(last, mask, zero_output_for_mask)
-                return last, ops.expand_dims(last, 1), states
-            if mask is not None:
-                outputs = masks.mask_outputs(outputs, mask, zero_output_for_mask)
-            return outputs[-1], ops.transpose(outputs, (1, 0, 2)), states
+    def _function(self, return_sequences, zero_output_for_mask, way):
+        loop = Loop(self, return_sequences, way)
 
-        return run
+        def states_after(x, mask, states, shared):
+            if way.segments is not None:
+                steps = self._segment_steps(length(x), way)
+                return Segments(
+                    loop,
+                    self.backend,
+                    steps,
+                    return_sequences,
+                    keep=way.segments == "kept",
+                )(x, mask, states, shared)
+            x = ops.transpose(x, (1, 0, 2))
+            mask = None if mask is None else ops.transpose(mask, (1, 0, 2))
+            outputs, states = loop(x, mask, states, shared)
+            if return_sequences:
+                outputs = ops.transpose(outputs, (1, 0, 2))
+            return outputs, states
 
-    def _steps(self, x, training, xla):
-        """Steps of a segment, or None; and whether a segment keeps what it needs."""
-        if training and self.checkpoint is not None:
-            return self._checkpoint_steps(length(x)), False
-        if training and all(isinstance(n, int) for n in x.shape[:2]):
-            return self.backend.segment_steps(*x.shape[:2], self.cell.units, xla), True
-        return None, True
+        return self._around(states_after, return_sequences, zero_output_for_mask)
 
 
 class Loop(Segment):
@@ -65,54 +62,56 @@ class Loop(Segment):
     Args:
         engine: the engine.
         sequences: whether the output of every step is wanted.
-        training: whether gradients will be taken.
-        xla: whether the loop is compiled into one program.
-        whole: whether there is one loop over the sequence.
+        way: how the call is computed.
     """
 
-    def __init__(
-        self,
-        engine: FusedEngine,
-        sequences: bool,
-        training: bool,
-        xla: bool,
-        whole: bool,
-    ):
+    def __init__(self, engine: FusedEngine, sequences: bool, way: Way):
         cell, backend = engine.cell, engine.backend
         self.cell = cell
         self.vectors = engine._vector_names()
         merged = backend.EAGER and not cell.late
         self.projection = Projection(cell, merged)
         if merged:
-            self.recurrence = EagerRecurrence(cell, backend, sequences, training)
+            self.recurrence = EagerRecurrence(cell, backend, sequences, way.training)
         else:
             self.recurrence = Recurrence(
-                cell, backend, sequences, training, engine.unroll, xla, pieces=whole
+                cell,
+                backend,
+                sequences,
+                way.training,
+                engine.unroll,
+                way.xla,
+                pieces=way.segments is None,
+                states_only=way.segments == "kept",
             )
         self.kept = self.recurrence.kept
+        if way.segments is not None and way.xla:
+            self.run = backend.compiled_part(self.run)
+            self.gradients = backend.compiled_part(self.gradients)
 
     def __call__(self, x, mask, states, shared):
         outputs, last = self.recurrence(
-            length(x),
+            length(x, axis=0),
             **self._groups(x, mask, states, shared),
         )
         return outputs[0] if outputs else None, last
 
     def run(self, x, mask, states, shared, keep):
         given = self._groups(x, mask, states, shared)
-        results, kept = self.recurrence.forward(length(x), given, keep)
+        results, kept = self.recurrence.forward(length(x, axis=0), given, keep)
         shown = results if self.recurrence.sequences else kept or [None]
         return shown[0], results[len(results) - len(states) :], kept[1:]
 
     def gradients(self, x, mask, states, shared, kept, cotangents):
         given = self._groups(x, mask, states, shared)
         if kept is None:
-            _, residuals = self.recurrence.forward(length(x), given, keep=True)
-        else:
-            residuals = [kept[0], *kept[1]]
+            _, kept = self.recurrence.forward(length(x, axis=0), given, keep=True)
         outer, last = cotangents
         of_groups = self.recurrence.backward(
-            length(x), given, residuals, [*([] if outer is None else [outer]), *last]
+            length(x, axis=0),
+            given,
+            kept,
+            [*([] if outer is None else [outer]), *last],
         )
         x = _dropped(x, shared)
         d_x, found = self.projection.gradients(x, shared, of_groups)

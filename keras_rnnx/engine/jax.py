@@ -9,9 +9,8 @@ from jax.experimental import rnn
 
 KERNEL = "lax.scan"
 
-# Elements of the states of all steps from which on memory counts, and segments then.
+# Elements of the states of all steps from which on memory counts.
 LONG = 2**21
-SEGMENTS = 16
 
 KERNELS_TAKE_LENGTHS = True
 EAGER = False
@@ -54,8 +53,8 @@ def counter(n):
 
 
 def steps_of(x, start, count):
-    """`count` steps of `x`, time first, from `start` on."""
-    return jax.lax.dynamic_slice_in_dim(x, start, count)
+    """`count` steps from `start` on of `x` `(batch, time, features)`."""
+    return jax.lax.dynamic_slice_in_dim(x, start, count, axis=1)
 
 
 def pullback(function, inputs):
@@ -110,19 +109,14 @@ def compiled(function: Callable, xla: bool) -> Callable:
     return jax.jit(function)
 
 
+def compiled_part(function: Callable) -> Callable:
+    """`function` as it is: the whole is compiled."""
+    return function
+
+
 def prefers_xla(batch, length, units: int, training: bool) -> bool:
     """JAX always compiles."""
     return True
-
-
-def segment_steps(length: int, batch: int, units: int, xla: bool) -> int | None:
-    """Steps of the segments in which the loop over a sequence goes, or None for one.
-
-    Arguments as in the file for TensorFlow.
-    """
-    if length * batch * units < LONG:
-        return None
-    return -(-length // SEGMENTS)
 
 
 def gather_steps(x, index):

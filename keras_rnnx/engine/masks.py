@@ -13,27 +13,25 @@ from keras import ops
 from keras_rnnx.engine import backends
 
 
-def time_major(mask: Any) -> Any:
-    """`(batch, time)` or `(batch, time, 1)` to a boolean `(time, batch, 1)`."""
+def column(mask: Any) -> Any:
+    """`(batch, time)` or `(batch, time, 1)` to a boolean `(batch, time, 1)`."""
     mask = ops.cast(mask, "bool")
-    if len(mask.shape) == 2:
-        mask = ops.expand_dims(mask, -1)
-    return ops.transpose(mask, (1, 0, 2))
+    return ops.expand_dims(mask, -1) if len(mask.shape) == 2 else mask
 
 
 def mask_outputs(outputs: Any, mask: Any, zero_output: bool) -> Any:
-    """Outputs `(time, batch, units)` where the states were carried over masked steps.
+    """Outputs `(batch, time, units)` where the states were carried over masked steps.
 
     Args:
         outputs: first state after every step.
-        mask: boolean, `(time, batch, 1)`.
+        mask: boolean, `(batch, time, 1)`.
         zero_output: whether masked steps give zeros.
     """
-    shown = mask if zero_output else ops.cumsum(ops.cast(mask, "int32"), axis=0) > 0
+    shown = mask if zero_output else ops.cumsum(ops.cast(mask, "int32"), axis=1) > 0
     return backends.current().where(shown, outputs, ops.zeros_like(outputs))
 
 
 def mask_last(output: Any, mask: Any, zero_output: bool) -> Any:
     """The same for the output of the last step alone, `(batch, units)`."""
-    shown = mask[-1] if zero_output else ops.any(mask, axis=0)
+    shown = mask[:, -1] if zero_output else ops.any(mask, axis=1)
     return backends.current().where(shown, output, ops.zeros_like(output))

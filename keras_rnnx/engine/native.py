@@ -16,7 +16,7 @@ from keras_rnnx.cells.lowering import (
     GateWeights,
     Weights,
 )
-from keras_rnnx.engine import costs, masks
+from keras_rnnx.engine import costs
 from keras_rnnx.engine.eager import EagerRecurrence
 from keras_rnnx.engine.packing import Packing
 from keras_rnnx.engine.projection import Projection
@@ -33,57 +33,26 @@ IDLE = {"lstm": {"i": -1.0, "f": 1.0}, "rnn_relu": {"h": -1.0}}
 class KernelEngine(SequenceEngine):
     """Runs one cell over sequences on a vendor's kernel."""
 
-    def _function(self, return_sequences, zero_output_for_mask, training, xla):
-        def run(tensors, vectors, states):
-            shared = {
-                k: v for k, v in tensors.items() if k not in ("sequences", "mask")
-            }
-            shared |= dict(zip(self._vector_names(), vectors))
-            x, mask = tensors["sequences"], tensors.get("mask")
-            if mask is not None:
-                mask = ops.reshape(mask, ops.shape(mask)[:2])
-            if self.go_backwards:
-                x = ops.flip(x, axis=1)
-                mask = mask if mask is None else ops.flip(mask, axis=1)
-            if training and self.checkpoint is not None:
-                outputs, last = self._in_segments(
-                    x, mask, states, shared, return_sequences
-                )
-            else:
-                outputs, last = self._states(x, mask, states, shared, training)
-            if mask is None:
-                shown = outputs if return_sequences else ops.expand_dims(last[0], 1)
-                return last[0], shown, last
-            mask = masks.time_major(mask)
-            if not return_sequences:
-                shown = masks.mask_last(last[0], mask, zero_output_for_mask)
-                return shown, ops.expand_dims(shown, 1), last
-            outputs = ops.transpose(outputs, (1, 0, 2))
-            outputs = masks.mask_outputs(outputs, mask, zero_output_for_mask)
-            return outputs[-1], ops.transpose(outputs, (1, 0, 2)), last
-
-        return run
-
-    def _in_segments(self, x, mask, states, shared, return_sequences):
-        """As `_states`, of which it is the gradient segment by segment."""
+    def _function(self, return_sequences, zero_output_for_mask, way):
+        def states_after(x, mask, states, shared):
+            if way.segments is not None:
+                return Segments(
+                    Recomputed(segment, self.backend),
+                    self.backend,
+                    self._segment_steps(length(x), way),
+                    return_sequences,
+                    keep=False,
+                )(x, mask, states, shared)
+            mask = None if mask is None else mask[..., 0]
+            return self._states(x, mask, states, shared, way.training)
 
         def segment(x, mask, states, shared):
             x = ops.transpose(x, (1, 0, 2))
             mask = None if mask is None else ops.transpose(mask[..., 0])
-            outputs, last = self._states(x, mask, states, shared, True)
+            outputs, last = self._states(x, mask, states, shared, way.training)
             return ops.transpose(outputs, (1, 0, 2)), last
 
-        x = ops.transpose(x, (1, 0, 2))
-        segments = Segments(
-            Recomputed(segment, self.backend),
-            self.backend,
-            self._checkpoint_steps(length(x)),
-            return_sequences,
-            keep=False,
-        )
-        mask = None if mask is None else masks.time_major(mask)
-        outputs, last = segments(x, mask, states, shared)
-        return None if outputs is None else ops.transpose(outputs, (1, 0, 2)), last
+        return self._around(states_after, return_sequences, zero_output_for_mask)
 
     def _states(self, x, mask, states, shared, training):
         """The first state after every step, `(batch, time, units)`, and the last ones.

@@ -25,6 +25,8 @@ class Recurrence(Differentiable):
         unroll: whether to write the loop out.
         xla: whether the loop is compiled into one program.
         pieces: whether what is kept may stay in pieces, one for each step.
+        states_only: whether to keep the states alone. The backward pass then has the
+            products of all steps once more, each as one large product.
     """
 
     def __init__(
@@ -36,6 +38,7 @@ class Recurrence(Differentiable):
         unroll: bool = False,
         xla: bool = False,
         pieces: bool = True,
+        states_only: bool = False,
     ):
         super().__init__(cell, backend, sequences, keep)
         self.unroll = unroll
@@ -44,8 +47,9 @@ class Recurrence(Differentiable):
         # over all steps.
         self.loose = pieces and not xla and not cell.vectors
         self.apart = [k for k in cell.gates if k in (*cell.split, *cell.late)]
+        self.states_only = states_only
         self.kept = len(cell.late) + len(self._kept_states(cell.states))
-        self.kept += len(cell.gates)
+        self.kept += 0 if states_only else len(cell.gates)
 
     def spared(self):
         # Where a sum is kept its input part is not read again.
@@ -106,15 +110,15 @@ class Recurrence(Differentiable):
             new, multiplied = self._advance(states, gates, given["v"], mask, late)
             outs = [new[0]] if keep or self.sequences else []
             if keep:
-                kept += [products[k] for k in cell.late]
-                outs += [*multiplied, *self._kept_states(states), *kept]
+                outs += [*multiplied, *self._kept_states(states)]
+            if keep and not self.states_only:
+                outs += [*kept, *(products[k] for k in cell.late)]
             return new, outs
 
         n_late = len(cell.late)
         loose = [False] * bool(keep or self.sequences)
         if keep:
-            n_kept = len(self._kept_states(cell.states)) + len(cell.gates)
-            loose += [False] * n_late + [self.loose] * n_kept
+            loose += [False] * n_late + [self.loose] * (self.kept - n_late)
         last, stacks = self.backend.scan(
             step,
             given["s"],
@@ -132,6 +136,18 @@ class Recurrence(Differentiable):
         products = [self.backend.product(m, beside, self.xla) for m in matrices]
         return dict(zip(self.cell.gates, products))
 
+    def _products_again(self, given, x, source):
+        """What the step kept of each gate, for all steps at once."""
+        b = dict(zip(self.apart, given["b"]))
+        kept = {}
+        for k, r in zip(self.cell.gates, given["r"]):
+            u = source[k] @ r
+            if k in self.apart:
+                kept[k] = u + b[k] if k in b else u
+            else:
+                kept[k] = x[k] + u
+        return kept
+
     def _kept_states(self, states):
         """States before a step. The first stands in the outputs too, so that keeping
         it costs memory unless the pieces are shared."""
@@ -141,6 +157,7 @@ class Recurrence(Differentiable):
         cell = self.cell
         n, n_late = len(cell.states), len(cell.late)
         early = [k for k in cell.gates if k not in cell.late]
+        dropped = _multiplier(given["d"])
         rest = iter(residuals)
         outputs = next(rest)
         multiplied = [next(rest) for _ in range(n_late)]
@@ -148,10 +165,14 @@ class Recurrence(Differentiable):
         h_before = self.backend.concatenate([first, outputs], 0)[:length]
         before = [] if self.loose else [h_before]
         before += [next(rest) for _ in self._kept_states(cell.states)]
-        kept = {k: next(rest) for k in (*early, *cell.late)}
         x = dict(zip(cell.gates, given["x"]))
+        source = dict.fromkeys(early, dropped(h_before))
+        source |= {k: dropped(v) for k, v in zip(cell.late, multiplied)}
+        if self.states_only:
+            kept = self._products_again(given, x, source)
+        else:
+            kept = {k: next(rest) for k in (*early, *cell.late)}
         times_r_t = self._products([ops.transpose(r) for r in given["r"]])
-        dropped = _multiplier(given["d"])
         # A gate that was summed has one local input, any other has its two parts.
         local = [
             tensor
@@ -209,8 +230,6 @@ class Recurrence(Differentiable):
             for k in cell.gates
         ]
         d_u = {k: d_stacks[second[k]] for k in cell.gates}
-        source = dict.fromkeys(early, dropped(h_before))
-        source |= {k: dropped(v) for k, v in zip(cell.late, multiplied)}
         gradients = {
             "x": d_x,
             "r": [self.backend.outer(source[k], d_u[k]) for k in cell.gates],

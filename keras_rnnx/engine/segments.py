@@ -51,14 +51,14 @@ class Segment:
         mask: Any,
         states: list,
         shared: dict[str, Any],
-        kept: tuple[Any, list] | None,
+        kept: list | None,
         cotangents: tuple[Any, list],
     ) -> tuple[Any, list, dict[str, Any]]:
         """Gradients of `x`, of the states and of what is shared.
 
         Args:
             x, mask, states, shared: as for `run`.
-            kept: outputs and what `run` kept, or None to compute it again.
+            kept: the outputs and what `run` kept, or None to compute it again.
             cotangents: of the outputs, or None, and of the last states.
         """
         raise NotImplementedError
@@ -129,10 +129,15 @@ class Segments:
     def __call__(
         self, x: Any, mask: Any, states: list, shared: dict[str, Any]
     ) -> tuple[Any, list]:
-        """Arguments as for `Segment.run`.
+        """Runs the sequence.
+
+        Args:
+            x: inputs `(batch, time, features)`.
+            mask: None, or boolean `(batch, time, 1)`.
+            states, shared: as for `Segment.run`.
 
         Returns:
-            Outputs `(time, batch, units)`, or None without `sequences`, and the last
+            Outputs `(batch, time, units)`, or None without `sequences`, and the last
             states.
         """
         names, n = list(shared), len(states)
@@ -172,8 +177,9 @@ class Segments:
             outputs, last, kept = self.segment.run(
                 part, part_mask, states, shared, self.keep
             )
-            shown = [outputs] * (self.sequences or self.keep)
-            return list(last), [*shown, *kept, *states]
+            # Where the outputs are wanted, they are there for the way back too.
+            kept = [outputs, *kept] if self.keep or self.sequences else []
+            return list(last), [*kept, *states]
 
         n, shapes = len(states), self._shapes(states)
         behind, stacks = self.backend.scan(
@@ -181,59 +187,79 @@ class Segments:
             states,
             [self.backend.counter(whole)],
             whole,
-            [False] * len(shapes),
+            [k > 0 or not self.sequences for k in range(len(shapes))],
             shapes=shapes,
         )
-        last, long = behind, [_joined(stack) for stack in stacks[:-n]]
+        last, parts = behind, []
         if _some(rest):
             last, parts = run(whole * self.steps, rest, behind)
-            long = [self.backend.concatenate(pair, 0) for pair in zip(long, parts)]
-        residuals = [*(long if self.keep else []), *stacks[-n:], *behind]
-        return long[0] if self.sequences else None, last, residuals
+        outputs = []
+        if self.sequences:
+            outputs = [self._joined(stacks.pop(0), parts[:1])]
+            parts = parts[1:]
+        kept = [*stacks, *parts[:-n], *behind]
+        if self.keep:
+            kept = [*outputs, *kept]
+        return outputs[0] if self.sequences else None, last, kept
 
     def _backward(self, x, mask, states, shared, residuals, outer, d_last):
         whole, rest = self._split(x)
-        n = len(states)
         names = [name for name in shared if name not in MASKS]
-        long, starts = residuals[: -2 * n], residuals[-2 * n : -n]
-        behind = residuals[-n:]
+        residuals = list(residuals)
+        whole_outputs = self.keep and self.sequences
+        outputs = residuals.pop(0) if whole_outputs else None
+        n = len(states)
+        m = (1 + self.segment.kept - whole_outputs) * self.keep
+        stacks, residuals = residuals[: m + n], residuals[m + n :]
+        parts, behind = residuals[:-n], residuals[-n:]
 
-        def back(start, steps, before, carry):
+        def back(start, steps, kept, before, carry):
             def part(tensor):
                 return None if tensor is None else self._part(tensor, start, steps)
 
-            kept = [part(tensor) for tensor in long] if self.keep else None
             d_x, d_states, d_shared = self.segment.gradients(
                 part(x),
                 part(mask),
                 before,
                 shared,
-                (kept[0], kept[1:]) if self.keep else None,
+                [*([part(outputs)] if whole_outputs else []), *kept] or None,
                 (part(outer), carry[:n]),
             )
             sums = [a + d_shared[name] for a, name in zip(carry[n:], names)]
             return [*d_states, *sums], [d_x]
 
+        def step(carry, slices):
+            i, *slices = slices
+            kept, before = slices[:m], slices[m:]
+            return back(i * self.steps, self.steps, kept, before, carry)
+
         carry = [*d_last, *(ops.zeros_like(shared[name]) for name in names)]
         ends = []
         if _some(rest):
-            carry, ends = back(whole * self.steps, rest, behind, carry)
+            carry, ends = back(whole * self.steps, rest, parts, behind, carry)
         carry, (d_x,) = self.backend.scan(
-            lambda carry, i: back(i[0] * self.steps, self.steps, i[1:], carry),
+            step,
             carry,
-            [self.backend.counter(whole), *starts],
+            [self.backend.counter(whole), *stacks],
             whole,
             [False],
             reverse=True,
-            shapes=[(self._static, *x.shape[1:])],
+            shapes=[(self._static, x.shape[0], x.shape[2])],
         )
-        d_x = _joined(d_x)
-        if ends:
-            d_x = self.backend.concatenate([d_x, *ends], 0)
-        return d_x, carry[:n], dict(zip(names, carry[n:]))
+        return self._joined(d_x, ends), carry[:n], dict(zip(names, carry[n:]))
 
     def _part(self, tensor, start, steps):
-        return self.backend.steps_of(tensor, start, steps)
+        """Steps of a tensor `(batch, time, ...)`, time first."""
+        part = self.backend.steps_of(tensor, start, steps)
+        return ops.transpose(part, (1, 0, 2))
+
+    def _joined(self, stack, rest):
+        """`(batch, time, ...)` from `(segments, steps, batch, ...)` and the rest."""
+        batch, features = ops.shape(stack)[2:]
+        joined = ops.reshape(ops.transpose(stack, (2, 0, 1, 3)), (batch, -1, features))
+        if not rest:
+            return joined
+        return self.backend.concatenate([joined, ops.transpose(rest[0], (1, 0, 2))], 1)
 
     @property
     def _static(self):
@@ -241,19 +267,14 @@ class Segments:
 
     def _shapes(self, states):
         """Of what is stacked for each segment: sequences, then the states before it."""
-        long = (self.sequences or self.keep) + self.segment.kept * self.keep
+        long = 1 + self.segment.kept if self.keep else int(self.sequences)
         shape = tuple(states[0].shape)
         return [(self._static, *shape)] * long + [shape] * len(states)
 
 
-def length(x: Any) -> Any:
-    """Number of steps of `x`, time first: an int, or a tensor where not known."""
-    return x.shape[0] if isinstance(x.shape[0], int) else ops.shape(x)[0]
-
-
-def _joined(stack):
-    """`(segments, steps, ...)` as `(time, ...)`."""
-    return ops.reshape(stack, (-1, *ops.shape(stack)[2:]))
+def length(x: Any, axis: int = 1) -> Any:
+    """Number of steps of `x`: an int, or a tensor where not known."""
+    return x.shape[axis] if isinstance(x.shape[axis], int) else ops.shape(x)[axis]
 
 
 def _some(rest):

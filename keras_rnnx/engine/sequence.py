@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any
 
 from keras import ops
 
 from keras_rnnx.cells import Cell
-from keras_rnnx.engine import backends
+from keras_rnnx.engine import backends, masks
+
+# Into how many segments a sequence goes whose segments keep what they need.
+SEGMENTS = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class Way:
+    """How a call is computed.
+
+    Attributes:
+        training: whether gradients will be taken, as far as is known.
+        xla: whether the loop is compiled by XLA.
+        segments: None; or how the sequence is run in segments: "kept" (what their
+            gradients need is kept) or "repeated" (it is computed again).
+    """
+
+    training: bool
+    xla: bool = False
+    segments: str | None = None
 
 
 class SequenceEngine:
@@ -80,31 +100,71 @@ class SequenceEngine:
         vectors = cell.coefficients() if cell.vectors else {}
         vectors = [_tensor(vectors[k], cell.compute_dtype) for k in cell.vectors]
         states = [_tensor(s, cell.compute_dtype) for s in states]
-        xla = self._prefers_xla(sequences, training)
-        key = (return_sequences, zero_output_for_mask, bool(training), xla)
+        way = self._way(tensors["sequences"], bool(training))
+        key = (return_sequences, zero_output_for_mask, way)
         if key not in self._compiled:
+            # With segments it is these that are compiled.
+            xla = way.xla and way.segments is None
             self._compiled[key] = self.backend.compiled(self._function(*key), xla)
         return self._compiled[key](tensors, vectors, states)
 
-    def _prefers_xla(self, sequences, training):
-        return False
+    def _way(self, sequences, training):
+        repeated = training and self.checkpoint is not None
+        return Way(training, segments="repeated" if repeated else None)
 
     def _vector_names(self):
         """Their names among the tensors that all segments share."""
         return [f"vector {name}" for name in self.cell.vectors]
 
-    def _checkpoint_steps(self, length):
+    def _segment_steps(self, length, way):
         """Steps of a segment; `length` is a number or, where not known, a tensor."""
         known = isinstance(length, int)
+        if way.segments == "kept":
+            return -(-length // SEGMENTS)
         if self.checkpoint is not True:
             return min(self.checkpoint, length) if known else self.checkpoint
-        if known:
-            return math.isqrt(length - 1) + 1
-        return ops.cast(ops.ceil(ops.sqrt(ops.cast(length, "float32"))), "int32")
+        if not known:
+            root = ops.ceil(ops.sqrt(ops.cast(length, "float32")))
+            return ops.cast(root, "int32")
+        # About the root; a divisor saves putting the rest behind the whole segments.
+        root = math.isqrt(length - 1) + 1
+        near = [k for k in range(root // 2, 2 * root) if k and length % k == 0]
+        return min(near, key=lambda k: abs(k - root), default=root)
 
-    def _function(self, return_sequences, zero_output_for_mask, training, xla):
+    def _function(self, return_sequences, zero_output_for_mask, way):
         """A function of tensors, vectors and states that returns what a call does."""
         raise NotImplementedError
+
+    def _around(self, states_after, return_sequences, zero_output_for_mask):
+        """What all engines do before and behind.
+
+        `states_after` gives the first state after every step, `(batch, time, units)`
+        or None if not wanted, and the last states; from inputs `(batch, time,
+        features)`, the mask `(batch, time, 1)` or None, initial states and all other
+        tensors by name.
+        """
+
+        def run(tensors, vectors, states):
+            shared = {
+                k: v for k, v in tensors.items() if k not in ("sequences", "mask")
+            }
+            shared |= dict(zip(self._vector_names(), vectors))
+            x, mask = tensors["sequences"], tensors.get("mask")
+            mask = None if mask is None else masks.column(mask)
+            if self.go_backwards:
+                x = ops.flip(x, axis=1)
+                mask = mask if mask is None else ops.flip(mask, axis=1)
+            outputs, states = states_after(x, mask, states, shared)
+            if not return_sequences:
+                last = states[0]
+                if mask is not None:
+                    last = masks.mask_last(last, mask, zero_output_for_mask)
+                return last, ops.expand_dims(last, 1), states
+            if mask is not None:
+                outputs = masks.mask_outputs(outputs, mask, zero_output_for_mask)
+            return outputs[:, -1], outputs, states
+
+        return run
 
 
 def _tensor(value, dtype):

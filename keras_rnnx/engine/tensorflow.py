@@ -11,9 +11,8 @@ KERNEL = "XLA loop for small steps of fixed shape, else graph loop"
 # Measured with benchmarks/run.py on 2 cores; see `prefers_xla`.
 SMALL_STEP = 2**20
 USUAL_BATCH = 64
-# Elements of the states of all steps from which on memory counts, and segments then.
+# Elements of the states of all steps from which on memory counts.
 LONG = 2**21
-SEGMENTS = 16
 # From here on a graph is faster with an even number of products a step.
 WIDE = 256
 
@@ -114,10 +113,9 @@ def counter(n):
 
 
 def steps_of(x, start, count):
-    """`count` steps of `x`, time first, from `start` on."""
-    rest = x.shape[1:]
-    part = tf.slice(x, [start, *[0] * len(rest)], [count, *[-1] * len(rest)])
-    part.set_shape([count if isinstance(count, int) else None, *rest])
+    """`count` steps from `start` on of `x` `(batch, time, features)`."""
+    part = tf.slice(x, [0, start, 0], [-1, count, -1])
+    part.set_shape([x.shape[0], count if isinstance(count, int) else None, x.shape[2]])
     return part
 
 
@@ -176,6 +174,11 @@ def compiled(function: Callable, xla: bool) -> Callable:
     )
 
 
+def compiled_part(function: Callable) -> Callable:
+    """A part of a graph, compiled by XLA for every shape it meets."""
+    return tf.function(function, autograph=False, jit_compile=True)
+
+
 def prefers_xla(batch, length, units: int, training: bool) -> bool:
     """Whether to compile the loop with XLA.
 
@@ -195,21 +198,6 @@ def prefers_xla(batch, length, units: int, training: bool) -> bool:
         return False
     batch = batch if isinstance(batch, int) else USUAL_BATCH
     return batch * units**2 < SMALL_STEP
-
-
-def segment_steps(length: int, batch: int, units: int, xla: bool) -> int | None:
-    """Steps of the segments in which the loop over a sequence goes, or None for one.
-
-    Under XLA a sequence is in one buffer, of which there are many: those that need not
-    be kept are as long as a segment. A graph hands single steps on.
-
-    Args:
-        length, batch, units: of the call; all known.
-        xla: whether the loop is compiled by XLA.
-    """
-    if not xla or length * batch * units < LONG:
-        return None
-    return -(-length // SEGMENTS)
 
 
 def gather_steps(x, index):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import keras
 import torch
-from torch.autograd.function import once_differentiable
 
 KERNEL = "eager loop"
+
+# Elements of the states of all steps from which on memory counts: what an eager loop
+# does not need is freed as it goes.
+LONG = math.inf
 EAGER = True
 
 # Kernels are called without lengths: with them torch's own needs the lengths on the
@@ -73,8 +77,8 @@ def counter(n):
 
 
 def steps_of(x, start, count):
-    """`count` steps of `x`, time first, from `start` on."""
-    return x.narrow(0, int(start), count)
+    """`count` steps from `start` on of `x` `(batch, time, features)`."""
+    return x.narrow(1, int(start), count)
 
 
 def reverse_loop(of_gates, of_states, outer, last, back, dropped, carried, out):
@@ -162,6 +166,21 @@ def pullback(function, inputs):
     return outputs, pull
 
 
+class _OnlyOnce(torch.autograd.Function):
+    """A gradient that has no gradient itself."""
+
+    @staticmethod
+    def forward(ctx, gradient, anchor):
+        return gradient.view_as(gradient)
+
+    @staticmethod
+    def backward(ctx, cotangent):
+        raise RuntimeError(
+            "The fast engines of keras_rnnx have no second derivatives on torch. Run "
+            "the layer inside `with keras_rnnx.engine.force('step'):`, whose loop has."
+        )
+
+
 def differentiable(forward, backward, spared):
     """A function of a list of tensors with a backward pass of its own.
 
@@ -181,14 +200,19 @@ def differentiable(forward, backward, spared):
             ctx.n_inputs = len(inputs)
             return tuple(outputs)
 
-        # Residuals carry no graph, so a second derivative would be silently wrong:
-        # torch raises instead. The step engine has them.
         @staticmethod
-        @once_differentiable
         def backward(ctx, *cotangents):
             saved = ctx.saved_tensors
             inputs, residuals = saved[: ctx.n_inputs], saved[ctx.n_inputs :]
-            return tuple(backward(list(inputs), list(residuals), list(cotangents)))
+            with torch.no_grad():
+                found = backward(list(inputs), list(residuals), list(cotangents))
+            if not torch.is_grad_enabled():
+                return tuple(found)
+            # Residuals carry no graph: a second derivative would be silently wrong.
+            anchor = torch.zeros((), requires_grad=True)
+            return tuple(
+                None if d is None else _OnlyOnce.apply(d, anchor) for d in found
+            )
 
     return lambda inputs: list(Run.apply(*inputs))
 
@@ -198,14 +222,14 @@ def compiled(function: Callable, xla: bool) -> Callable:
     return function
 
 
+def compiled_part(function: Callable) -> Callable:
+    """`function` as it is: torch runs eagerly."""
+    return function
+
+
 def prefers_xla(batch, length, units: int, training: bool) -> bool:
     """torch has no XLA here."""
     return False
-
-
-def segment_steps(length: int, batch: int, units: int, xla: bool) -> int | None:
-    """None: what an eager loop does not need is freed as it goes."""
-    return None
 
 
 def gather_steps(x, index):

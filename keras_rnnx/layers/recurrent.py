@@ -150,13 +150,10 @@ class RNN(keras.layers.RNN):
         if mask is not None and keras.backend.backend() == "jax":
             # Keras gives the initial state before the first valid step here, and
             # zeros on other backends.
-            mask = masks.time_major(mask)
-            mask = ops.flip(mask, axis=0) if self.go_backwards else mask
-            zero = self.zero_output_for_mask
-            last = masks.mask_last(last, mask, zero)
-            outputs = ops.transpose(outputs, (1, 0, 2))
-            outputs = masks.mask_outputs(outputs, mask, zero)
-            outputs = ops.transpose(outputs, (1, 0, 2))
+            mask = masks.column(mask)
+            mask = ops.flip(mask, axis=1) if self.go_backwards else mask
+            last = masks.mask_last(last, mask, self.zero_output_for_mask)
+            outputs = masks.mask_outputs(outputs, mask, self.zero_output_for_mask)
         return last, outputs, states
 
     def get_config(self):

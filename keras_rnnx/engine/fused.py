@@ -12,6 +12,10 @@ from keras_rnnx.engine.recurrence import Recurrence
 from keras_rnnx.engine.segments import Segment, Segments, length
 from keras_rnnx.engine.sequence import SequenceEngine, Way
 
+# Elements of the states of all steps from which on memory counts: 8 MiB in float32.
+LARGE = 2**21
+USUAL_BATCH = 32
+
 
 class FusedEngine(SequenceEngine):
     """Runs one cell over sequences in a loop with a backward pass of its own."""
@@ -20,18 +24,20 @@ class FusedEngine(SequenceEngine):
         way = super()._way(sequences, training)
         batch, steps = sequences.shape[:2]
         units = self.cell.units
-        xla = self.backend.prefers_xla(batch, steps, units, training)
-        kept = (
-            training
-            and way.segments is None
-            and not self.unroll
-            and isinstance(batch, int)
-            and isinstance(steps, int)
-            and steps * batch * units >= self.backend.LONG
-        )
-        return dataclasses.replace(
-            way, xla=xla, segments="kept" if kept else way.segments
-        )
+        if training and way.segments is None and self._is_long(batch, steps):
+            way = dataclasses.replace(way, segments="kept")
+        if way.segments is None:
+            xla = self.backend.prefers_xla(batch, steps, units, training)
+        else:
+            # A program for XLA needs the least memory, whatever the size of a step.
+            xla = isinstance(steps, int)
+        return dataclasses.replace(way, xla=xla)
+
+    def _is_long(self, batch, steps):
+        if self.unroll or not isinstance(steps, int) or steps < self.backend.LONG:
+            return False
+        batch = batch if isinstance(batch, int) else USUAL_BATCH
+        return batch * steps * self.cell.units >= LARGE
 
     def _function(self, return_sequences, zero_output_for_mask, way):
         loop = Loop(self, return_sequences, way)

@@ -9,8 +9,8 @@ from jax.experimental import rnn
 
 KERNEL = "lax.scan"
 
-# Elements of the states of all steps from which on memory counts.
-LONG = 2**21
+# Steps from which on less memory is worth some time: see `Segments`.
+LONG = 1000
 
 KERNELS_TAKE_LENGTHS = True
 EAGER = False

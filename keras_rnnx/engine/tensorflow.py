@@ -11,8 +11,8 @@ KERNEL = "XLA loop for small steps of fixed shape, else graph loop"
 # Measured with benchmarks/run.py on 2 cores; see `prefers_xla`.
 SMALL_STEP = 2**20
 USUAL_BATCH = 64
-# Elements of the states of all steps from which on memory counts.
-LONG = 2**21
+# Steps from which on less memory is worth some time: see `Segments`.
+LONG = 1000
 # From here on a graph is faster with an even number of products a step.
 WIDE = 256
 

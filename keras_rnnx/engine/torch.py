@@ -10,8 +10,7 @@ import torch
 
 KERNEL = "eager loop"
 
-# Elements of the states of all steps from which on memory counts: what an eager loop
-# does not need is freed as it goes.
+# No sequence is too long: what an eager loop does not need is freed as it goes.
 LONG = math.inf
 EAGER = True
 

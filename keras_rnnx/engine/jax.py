@@ -47,6 +47,9 @@ def scan(step, carry, xs, length, loose, reverse=False, unroll=False, shapes=Non
     )
 
 
+compiled_scan = scan
+
+
 def counter(n):
     """0, 1, ... `n - 1`, for a scan."""
     return jax.numpy.arange(n)

@@ -7,14 +7,13 @@ vector-Jacobian product, and all weight gradients are single products over all s
 
 from __future__ import annotations
 
-import functools
-import operator
 from types import ModuleType
 
 from keras import ops
 
 from keras_rnnx.cells import Cell
 from keras_rnnx.engine.differentiable import Differentiable
+from keras_rnnx.engine.products import Products
 
 
 class Recurrence(Differentiable):
@@ -88,18 +87,19 @@ class Recurrence(Differentiable):
         dropped = _multiplier(given["d"])
 
         def recur(gate, vector):
-            out = times_r[gate](dropped(vector))
+            out = times_r.one(gate, dropped(vector))
             return out + b[gate] if gate in b else out
 
         def step(states, slices):
             x = dict(zip(cell.gates, slices))
             mask = slices[-1] if given["m"] else None
+            early = times_r.each(dropped(states[0]))
             gates, kept, products = [], [], {}
             for k in cell.gates:
                 if k in cell.late:
                     gates.append([x[k], None])
                     continue
-                u = recur(k, states[0])
+                u = early[k] + b[k] if k in b else early[k]
                 gates.append([x[k], u] if k in cell.split else x[k] + u)
                 kept.append(u if k in cell.split else gates[-1])
 
@@ -119,7 +119,7 @@ class Recurrence(Differentiable):
         loose = [False] * bool(keep or self.sequences)
         if keep:
             loose += [False] * n_late + [self.loose] * (self.kept - n_late)
-        last, stacks = self.backend.scan(
+        last, stacks = self._scan(
             step,
             given["s"],
             given["x"] + given["m"],
@@ -131,10 +131,11 @@ class Recurrence(Differentiable):
         return outputs + list(last), stacks if keep else []
 
     def _products(self, matrices):
-        """By gate, the product with its matrix."""
-        beside = len(matrices) - len(self.cell.late)
-        products = [self.backend.product(m, beside, self.xla) for m in matrices]
-        return dict(zip(self.cell.gates, products))
+        return Products(self.cell, matrices, self.backend, self.xla)
+
+    def _scan(self, *args, **kwargs):
+        run = self.backend.compiled_scan if self.xla else self.backend.scan
+        return run(*args, **kwargs)
 
     def _products_again(self, given, x, source):
         """What the step kept of each gate, for all steps at once."""
@@ -201,14 +202,14 @@ class Recurrence(Differentiable):
             for i in reversed(range(n_late)):
                 gate = cell.late[i]
                 (d_u,) = pull(cotangent, [n + second[gate]])
-                cotangent[n + i] = dropped(times_r_t[gate](d_u))
+                cotangent[n + i] = dropped(times_r_t.one(gate, d_u))
             gradients = list(pull(cotangent, range(len(values))))
             d_local = [
                 ops.zeros_like(value) if g is None else g
                 for g, value in zip(gradients[n:], values[n:])
             ]
-            products = [times_r_t[k](d_local[second[k]]) for k in early]
-            d_h = dropped(functools.reduce(operator.add, products))
+            d_u = {k: d_local[second[k]] for k in early}
+            d_h = dropped(times_r_t.total(d_u))
             gradients[0] = d_h if gradients[0] is None else gradients[0] + d_h
             new = [
                 ops.zeros_like(value) if g is None else g
@@ -216,7 +217,7 @@ class Recurrence(Differentiable):
             ]
             return new, d_local + (carry if given["v"] else [])
 
-        d_first, d_stacks = self.backend.scan(
+        d_first, d_stacks = self._scan(
             step,
             d_states,
             before + local + given["m"] + outer,
@@ -242,7 +243,7 @@ class Recurrence(Differentiable):
             _, pull = self.backend.pullback(
                 lambda vectors: advance(before + local, vectors, mask), given["v"]
             )
-            d_late = [dropped(times_r_t[k](d_u[k])) for k in cell.late]
+            d_late = [dropped(times_r_t.one(k, d_u[k])) for k in cell.late]
             d_v = pull(d_stacks[len(local) :] + d_late, range(len(given["v"])))
             gradients["v"] = [
                 ops.zeros_like(v) if g is None else g for g, v in zip(d_v, given["v"])

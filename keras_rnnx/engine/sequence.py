@@ -103,9 +103,8 @@ class SequenceEngine:
         way = self._way(tensors["sequences"], bool(training))
         key = (return_sequences, zero_output_for_mask, way)
         if key not in self._compiled:
-            # With segments it is these that are compiled.
-            xla = way.xla and way.segments is None
-            self._compiled[key] = self.backend.compiled(self._function(*key), xla)
+            function = self._function(*key)
+            self._compiled[key] = self.backend.compiled(function, way.xla)
         return self._compiled[key](tensors, vectors, states)
 
     def _way(self, sequences, training):

@@ -166,12 +166,19 @@ def differentiable(forward, backward, spared):
 def compiled(function: Callable, xla: bool) -> Callable:
     """`function` as one graph, so that the eager loop does not run op by op.
 
-    With `xla` the graph is compiled for every shape it meets, without it one graph
+    With `xla` shapes are fixed and a graph is made for each, without it one graph
     serves all shapes.
     """
-    return tf.function(
-        function, autograph=False, jit_compile=xla or None, reduce_retracing=not xla
-    )
+    return tf.function(function, autograph=False, reduce_retracing=not xla)
+
+
+def compiled_scan(step, carry, xs, length, loose, **kwargs):
+    """`scan` with the loop compiled by XLA; the large products around it are not."""
+
+    def run(carry, xs):
+        return scan(step, carry, xs, length, loose, **kwargs)
+
+    return compiled_part(run)(list(carry), list(xs))
 
 
 def compiled_part(function: Callable) -> Callable:

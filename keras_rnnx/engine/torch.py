@@ -70,6 +70,9 @@ def scan(step, carry, xs, length, loose, reverse=False, unroll=False, shapes=Non
     return carry, [torch.stack([out[k] for out in outs]) for k in range(len(loose))]
 
 
+compiled_scan = scan
+
+
 def counter(n):
     """0, 1, ... `n - 1`, for a scan."""
     return torch.arange(n)

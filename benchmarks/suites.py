@@ -27,7 +27,7 @@ SIZES = {
     "short": SHORT,
     "grid": GRID,
     "all": SHORT + GRID,
-    "long": [(16, 2000, 64, 128)],
+    "long": [(16, 2000, 64, 128), (64, 2000, 64, 256)],
 }
 
 
@@ -179,8 +179,7 @@ SUITES = {
         measure=_engines,
     ),
     "memory": Suite(
-        layers=("LSTM", "GRU"),
-        others=("SimpleRNN",),
+        layers=("LSTM", "GRU", "SimpleRNN"),
         sizes="long",
         reference="keras",
         check=lambda name: peers.check_same(name, _same_name(name)),

@@ -30,7 +30,7 @@ def simple(activation: Callable) -> Lowering | str:
     """`h' = activation(a_h)`."""
     if activation in _SLOPES:
         return _rectified(activation)
-    return _squashed("rnn_tanh", activation, lambda w: {"h": w.h})
+    return _squashed("rnn_tanh", activation, lambda w: {"h": w.h}, rectifiers=True)
 
 
 def gated(activation: Callable, gates: Gates, says: str = "") -> Lowering | str:
@@ -59,7 +59,8 @@ def leaky(
     def gates(w):
         return {"z": w.held(keep_logit(w)), "r": w.held(OPEN), "h": w.h}
 
-    return _squashed("gru", activation, gates, "update and reset gate held", scale)
+    says = "update and reset gate held"
+    return _squashed("gru", activation, gates, says, scale, rectifiers=True)
 
 
 def standard(activation: Callable, recurrent_activation: Callable) -> str | None:
@@ -81,7 +82,7 @@ def _other(name, activation, fitting):
     return f"{name}={found!r}, where the kernels have {fitting}"
 
 
-def _squashed(kernel, activation, gates, says="", scale=None):
+def _squashed(kernel, activation, gates, says="", scale=None, rectifiers=False):
     """A kernel with tanh, for a cell with tanh or sigmoid and a state of any scale.
 
     The cell's state is `h = scale g + shift` of the kernel's state `g`. The logistic
@@ -94,7 +95,8 @@ def _squashed(kernel, activation, gates, says="", scale=None):
     elif activation in _SIGMOID:
         half = True
     else:
-        return _other("activation", activation, "tanh, sigmoid, rectifiers")
+        fitting = "tanh, sigmoid" + ", rectifiers" * rectifiers
+        return _other("activation", activation, fitting)
 
     def change(w):
         full = 1.0 if scale is None else scale(w)

@@ -58,12 +58,12 @@ def test_one_graph_serves_all_shapes(variant, jit_compile):
     assert len(traces) == 1
 
 
-@pytest.mark.parametrize("variant", ["lstm", "gru", "gru_reset_before", "simple_rnn"])
+@pytest.mark.parametrize("variant", ["lstm", "gru", "gru_reset_before"])
 def test_wide_layers_in_a_graph(variant):
     """Above a width the products of an odd number of gates are cut in two."""
     tf_backend = backends.current()
     units = tf_backend.WIDE + 1
-    assert not tf_backend.prefers_xla(32, 3, units, True)
+    assert not tf_backend.prefers_xla(32, 3, units, 3, True)
     cell = catalogue.make(variant).get_config() | {"units": units}
     layer = layers.RNN(type(catalogue.make(variant)).from_config(cell))
     rng = np.random.default_rng(2)
@@ -90,11 +90,12 @@ def test_wide_layers_in_a_graph(variant):
 
 def test_xla_only_where_shapes_stay():
     prefers = backends.current().prefers_xla
-    assert prefers(32, 50, 64, True)
-    assert prefers(None, 50, 64, True)
-    assert not prefers(32, None, 64, True), "every length would be compiled anew"
-    assert not prefers(32, 50, 64, False), "an eager call may have any batch"
-    assert not prefers(16, 50, 512, True), "a graph is faster at this size"
+    assert prefers(32, 50, 64, 4, True)
+    assert prefers(None, 50, 64, 4, True)
+    assert not prefers(32, None, 64, 4, True), "every length would be compiled anew"
+    assert not prefers(32, 50, 64, 4, False), "an eager call may have any batch"
+    assert not prefers(16, 50, 512, 4, True), "a graph is faster at this size"
+    assert prefers(16, 50, 512, 1, True), "with one product it has nothing to share out"
 
 
 def test_weight_gradients_are_outside_of_the_loop():

@@ -27,7 +27,8 @@ class FusedEngine(SequenceEngine):
         if training and way.segments is None and self._is_long(batch, steps):
             way = dataclasses.replace(way, segments="kept")
         if way.segments is None:
-            xla = self.backend.prefers_xla(batch, steps, units, training)
+            gates = len(self.cell.gates)
+            xla = self.backend.prefers_xla(batch, steps, units, gates, training)
         else:
             # A program for XLA needs the least memory, whatever the size of a step.
             xla = isinstance(steps, int)

@@ -117,7 +117,7 @@ def compiled_part(function: Callable) -> Callable:
     return function
 
 
-def prefers_xla(batch, length, units: int, training: bool) -> bool:
+def prefers_xla(batch, length, units: int, gates: int, training: bool) -> bool:
     """JAX always compiles."""
     return True
 

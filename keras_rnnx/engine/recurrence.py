@@ -23,7 +23,8 @@ class Recurrence(Differentiable):
         cell, backend, sequences, keep: as for `Differentiable`.
         unroll: whether to write the loop out.
         xla: whether the loop is compiled into one program.
-        pieces: whether what is kept may stay in pieces, one for each step.
+        pieces: whether what is kept may stay in pieces, one for each step. Else all of
+            the recurrence, with what stands around it, is one program for XLA.
         states_only: whether to keep the states alone. The backward pass then has the
             products of all steps once more, each as one large product.
     """
@@ -42,6 +43,7 @@ class Recurrence(Differentiable):
         super().__init__(cell, backend, sequences, keep)
         self.unroll = unroll
         self.xla = xla
+        self.pieces = pieces
         # Not where XLA holds a sequence in one buffer, nor where vectors take gradients
         # over all steps.
         self.loose = pieces and not xla and not cell.vectors
@@ -134,7 +136,8 @@ class Recurrence(Differentiable):
         return Products(self.cell, matrices, self.backend, self.xla)
 
     def _scan(self, *args, **kwargs):
-        run = self.backend.compiled_scan if self.xla else self.backend.scan
+        alone = self.xla and self.pieces
+        run = self.backend.compiled_scan if alone else self.backend.scan
         return run(*args, **kwargs)
 
     def _products_again(self, given, x, source):

@@ -14,7 +14,7 @@ USUAL_BATCH = 64
 # Steps from which on less memory is worth some time: see `Segments`.
 LONG = 1000
 # From here on a graph is faster with an even number of products a step.
-WIDE = 256
+WIDE = 512
 
 KERNELS_TAKE_LENGTHS = True
 EAGER = False
@@ -186,17 +186,18 @@ def compiled_part(function: Callable) -> Callable:
     return tf.function(function, autograph=False, jit_compile=True)
 
 
-def prefers_xla(batch, length, units: int, training: bool) -> bool:
+def prefers_xla(batch, length, units: int, gates: int, training: bool) -> bool:
     """Whether to compile the loop with XLA.
 
     XLA removes the overhead of single operations, which is most of the time while
-    `batch * units**2`, the work in a step, is small; above that a graph runs the
-    products of the gates side by side, and is faster. XLA also compiles for a second or
-    more for every new shape: that pays where shapes are known to stay as they are.
+    `batch * units**2`, the work in a step, is small. Above that a graph is faster for
+    several gates: it runs their products side by side. XLA also compiles for a second
+    or more for every new shape: that pays where shapes are known to stay.
 
     Args:
         batch, length: as far as known when the layer is called: an int, or not.
         units: number of units.
+        gates: number of gates, the candidate included.
         training: whether the layer is called in training.
     """
     if not isinstance(length, int):
@@ -204,7 +205,7 @@ def prefers_xla(batch, length, units: int, training: bool) -> bool:
     if not training and not (isinstance(batch, int) and tf.inside_function()):
         return False
     batch = batch if isinstance(batch, int) else USUAL_BATCH
-    return batch * units**2 < SMALL_STEP
+    return gates == 1 or batch * units**2 < SMALL_STEP
 
 
 def gather_steps(x, index):

@@ -229,7 +229,7 @@ def compiled_part(function: Callable) -> Callable:
     return function
 
 
-def prefers_xla(batch, length, units: int, training: bool) -> bool:
+def prefers_xla(batch, length, units: int, gates: int, training: bool) -> bool:
     """torch has no XLA here."""
     return False
 

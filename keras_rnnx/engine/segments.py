@@ -244,7 +244,7 @@ class Segments:
             whole,
             [False],
             reverse=True,
-            shapes=[(self._static, x.shape[0], x.shape[2])],
+            shapes=[(self.steps, ops.shape(x)[0], x.shape[2])],
         )
         return self._joined(d_x, ends), carry[:n], dict(zip(names, carry[n:]))
 
@@ -261,15 +261,11 @@ class Segments:
             return joined
         return self.backend.concatenate([joined, ops.transpose(rest[0], (1, 0, 2))], 1)
 
-    @property
-    def _static(self):
-        return self.steps if isinstance(self.steps, int) else None
-
     def _shapes(self, states):
         """Of what is stacked for each segment: sequences, then the states before it."""
         long = 1 + self.segment.kept if self.keep else int(self.sequences)
-        shape = tuple(states[0].shape)
-        return [(self._static, *shape)] * long + [shape] * len(states)
+        shape = tuple(ops.shape(states[0]))
+        return [(self.steps, *shape)] * long + [shape] * len(states)
 
 
 def length(x: Any, axis: int = 1) -> Any:

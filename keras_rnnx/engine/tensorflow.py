@@ -71,12 +71,13 @@ def scan(step, carry, xs, length, loose, reverse=False, unroll=False, shapes=Non
     if unroll:
         return _unrolled(step, carry, xs, length, loose, reverse)
     carry = list(carry)
-    dtype, shapes = carry[0].dtype, shapes or [carry[0].shape] * len(loose)
+    dtype = carry[0].dtype
+    shapes = shapes or [_shape(carry[0])] * len(loose)
     readers = [
         x if isinstance(x, tf.TensorArray) else _array(x.dtype, length).unstack(x)
         for x in xs
     ]
-    writers = [_array(dtype, length, element_shape=shape) for shape in shapes]
+    writers = [_array(dtype, length, element_shape=_static(shape)) for shape in shapes]
 
     def body(i, carry, writers):
         t = length - 1 - i if reverse else i
@@ -91,7 +92,30 @@ def scan(step, carry, xs, length, loose, reverse=False, unroll=False, shapes=Non
         (tf.constant(0), carry, writers),
         maximum_iterations=length,
     )
-    return carry, [w if kept else w.stack() for w, kept in zip(writers, loose)]
+    return carry, [
+        w if kept else _stacked(w, dtype, length, shape)
+        for w, kept, shape in zip(writers, loose, shapes)
+    ]
+
+
+def _shape(x):
+    """Sizes, as tensors where they are not known beforehand."""
+    return [tf.shape(x)[i] if n is None else n for i, n in enumerate(x.shape)]
+
+
+def _static(shape):
+    return [n if isinstance(n, int) else None for n in shape]
+
+
+def _stacked(writer, dtype, length, shape):
+    if isinstance(length, int):
+        return writer.stack()
+    # Of no steps at all only a shape that is given in full makes a tensor.
+    stack = tf.raw_ops.TensorListStack(
+        input_handle=writer.flow, element_shape=tf.stack(shape), element_dtype=dtype
+    )
+    stack.set_shape([None, *_static(shape)])
+    return stack
 
 
 def _array(dtype, length, **kwargs):

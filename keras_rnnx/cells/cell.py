@@ -11,6 +11,7 @@ import keras
 from keras import ops
 
 from keras_rnnx.cells import arguments, declaration, probe
+from keras_rnnx.cells.binding import bound
 from keras_rnnx.cells.lowering import Lowering
 from keras_rnnx.cells.views import Gates, State
 
@@ -33,6 +34,8 @@ class Cell(keras.layers.Layer):
     - `options`: further constructor arguments with their defaults, kept as attributes.
       Names that end in `activation`, `initializer`, `regularizer` or `constraint` take
       what Keras takes there. Naming a standard argument changes its default.
+    - `memory_gates`: the gates that say how long the state is kept, each with the sign
+      (1 or -1) with which its pre-activation keeps it: `{"f": 1, "i": -1}`.
     - `recurrent_bias`: whether the two parts have a bias each: `bias` is then
       `(2, n_gates * units)`, as in Keras' GRU.
     - `paper`: authors and year of the source.
@@ -83,6 +86,7 @@ class Cell(keras.layers.Layer):
     late: tuple[str, ...] = ()
     vectors: dict[str, Any] = {}
     options: dict[str, Any] = {}
+    memory_gates: dict[str, int] = {}
     recurrent_bias: bool = False
     paper: str = ""
 
@@ -153,9 +157,10 @@ class Cell(keras.layers.Layer):
             weight = self.add_weight(
                 shape=shape,
                 name=name,
-                initializer=getattr(self, f"{prefix}_initializer"),
-                regularizer=getattr(self, f"{prefix}_regularizer"),
-                constraint=getattr(self, f"{prefix}_constraint"),
+                **{
+                    kind: bound(getattr(self, f"{prefix}_{kind}"), self, name)
+                    for kind in ("initializer", "regularizer", "constraint")
+                },
             )
             setattr(self, name, weight)
         self.bias = None
@@ -164,8 +169,8 @@ class Cell(keras.layers.Layer):
                 shape=(2, width) if self.recurrent_bias else (width,),
                 name="bias",
                 initializer=self._bias_initializer(),
-                regularizer=self.bias_regularizer,
-                constraint=self.bias_constraint,
+                regularizer=bound(self.bias_regularizer, self, "bias"),
+                constraint=bound(self.bias_constraint, self, "bias"),
             )
         for name in self.vectors:
             self.build_vector(name)
@@ -181,6 +186,10 @@ class Cell(keras.layers.Layer):
         setattr(self, name, weight)
 
     def _bias_initializer(self):
+        # One that knows the gates decides for all of them.
+        made = bound(self.bias_initializer, self, "bias")
+        if made is not self.bias_initializer:
+            return made
         blocks = [self.gate_bias_initializer(gate) for gate in self.gates]
         if all(block is self.bias_initializer for block in blocks):
             return self.bias_initializer

@@ -37,6 +37,10 @@ def check(cls: type) -> None:
             )
     if not isinstance(cls.vectors, dict):
         _fail(cls, f"`vectors` must map names to initializers, not {cls.vectors!r}")
+    memory = cls.memory_gates
+    signs = isinstance(memory, dict) and all(v in (1, -1) for v in memory.values())
+    if not signs or not set(memory) <= set(cls.gates):
+        _fail(cls, f"`memory_gates` must map gates to 1 or -1, not {memory!r}")
     if not isinstance(cls.options, dict):
         _fail(cls, f"`options` must map names to defaults, not {cls.options!r}")
     _update(cls)

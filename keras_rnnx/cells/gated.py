@@ -32,6 +32,7 @@ class UGRNNCell(Cell):
 
     states = ("h",)
     gates = ("g", "c")
+    memory_gates = {"g": 1}
     options = {
         "activation": "tanh",
         "recurrent_activation": "sigmoid",
@@ -80,6 +81,7 @@ class JANETCell(Cell):
 
     states = ("h",)
     gates = ("f", "c")
+    memory_gates = {"f": 1}
     options = {
         "activation": "tanh",
         "recurrent_activation": "sigmoid",
@@ -134,6 +136,7 @@ class MGUCell(Cell):
 
     states = ("h",)
     gates = ("f", "h")
+    memory_gates = {"f": -1}
     options = {
         "activation": "tanh",
         "recurrent_activation": "sigmoid",

@@ -33,6 +33,7 @@ class GRUCell(Cell):
 
     states = ("h",)
     gates = ("z", "r", "h")
+    memory_gates = {"z": 1}
     options = {
         "activation": "tanh",
         "recurrent_activation": "sigmoid",

@@ -33,6 +33,7 @@ class LSTMCell(Cell):
 
     states = ("h", "c")
     gates = ("i", "f", "c", "o")
+    memory_gates = {"f": 1, "i": -1}
     options = {
         "activation": "tanh",
         "recurrent_activation": "sigmoid",
@@ -76,6 +77,7 @@ class CIFGCell(LSTMCell):
     """
 
     gates = ("f", "c", "o")
+    memory_gates = {"f": 1}
     paper = "Greff et al. 2015"
 
     def update(self, state, gate):

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from keras_rnnx._errors import nearest
+from keras_rnnx.cells.noise import MASKS
 
 STANDARD = {
     "use_bias": True,
@@ -23,9 +24,18 @@ STANDARD = {
     "bias_constraint": None,
     "dropout": 0.0,
     "recurrent_dropout": 0.0,
+    "dropout_mask": "sequence",
+    "weight_dropout": 0.0,
+    "input_weight_dropout": 0.0,
+    "update_dropout": 0.0,
+    "zoneout": 0.0,
+    "monte_carlo": False,
+    "layer_norm": False,
     "seed": None,
 }
-RATES = ("dropout", "recurrent_dropout")
+# Keras' own, in the order in which it takes them by position. Others by keyword alone.
+BY_POSITION = 4
+FLAGS = ("monte_carlo", "layer_norm")
 # How Keras computes a step (2: one product, 1: one per gate). Here the engine decides,
 # so the argument is taken, for code written for Keras, and changes nothing.
 COMPATIBILITY = ("implementation",)
@@ -49,7 +59,7 @@ def signature(options: dict[str, Any]) -> inspect.Signature:
     extra = {k: v for k, v in options.items() if k not in STANDARD}
     first = {k: v for k, v in extra.items() if k.endswith("activation")}
     last = {k: v for k, v in extra.items() if k not in first}
-    by_position = list(first) + list(STANDARD)[:4]
+    by_position = list(first) + list(STANDARD)[:BY_POSITION]
     parameter = inspect.Parameter
     parameters = [parameter("units", parameter.POSITIONAL_OR_KEYWORD)]
     for name, default in {**first, **standard, **last}.items():
@@ -96,8 +106,12 @@ def resolve(name: str, value: object) -> object:
     """Makes an object of an argument that names one: "tanh" becomes a function."""
     if name == "units":
         return positive_int(name, value)
-    if name in RATES:
+    if name in MASKS:
         return rate(name, value)
+    if name == "dropout_mask":
+        return choice(name, value, ("sequence", "step"))
+    if name in FLAGS:
+        return flag(name, value)
     registry = _REGISTRIES.get(name.rsplit("_", 1)[-1])
     return value if registry is None else registry.get(value)
 
@@ -130,6 +144,39 @@ def rate(name: str, value: object) -> float:
             f"[0, 1), got {value!r}."
         )
     return float(value)
+
+
+def rates(name: str, value: object, states: tuple[str, ...]) -> tuple[float, ...]:
+    """`value`, a rate or one for each state, as a tuple of rates, or a ValueError."""
+    if not isinstance(value, (list, tuple, np.ndarray)):
+        return (rate(name, value),) * len(states)
+    if len(value) != len(states):
+        raise ValueError(
+            f"Received an invalid value for argument `{name}`, expected a rate or a "
+            f"list of {len(states)}, one for each of the states "
+            f"{', '.join(states)}; got {value!r}."
+        )
+    return tuple(rate(name, item) for item in value)
+
+
+def choice(name: str, value: object, valid: tuple[str, ...]) -> object:
+    """`value`, or a ValueError if it is not one of `valid`."""
+    if value not in valid:
+        raise ValueError(
+            f"Received an invalid value for argument `{name}`, expected "
+            f"{' or '.join(map(repr, valid))}, got {value!r}."
+        )
+    return value
+
+
+def flag(name: str, value: object) -> bool:
+    """`value` as a bool, or a ValueError if it is not True or False."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise ValueError(
+            f"Received an invalid value for argument `{name}`, expected True or "
+            f"False, got {value!r}."
+        )
+    return bool(value)
 
 
 def number(name: str, value: object) -> float:

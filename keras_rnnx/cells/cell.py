@@ -13,6 +13,8 @@ from keras import ops
 from keras_rnnx.cells import arguments, declaration, probe
 from keras_rnnx.cells.binding import bound
 from keras_rnnx.cells.lowering import Lowering
+from keras_rnnx.cells.noise import MASKS, Noise
+from keras_rnnx.cells.normalization import LayerNormalization
 from keras_rnnx.cells.views import Gates, State
 
 
@@ -57,9 +59,26 @@ class Cell(keras.layers.Layer):
         kernel_constraint, recurrent_constraint, bias_constraint: Keras constraints.
             Default None.
         dropout: rate in [0, 1) at which inputs are dropped in training, with one mask
-            per sample for the whole sequence. Default 0.
+            per sample for the whole sequence (Gal & Ghahramani 2016,
+            arXiv:1512.05287). What is left is scaled up, here and below. Default 0.
         recurrent_dropout: the same for what `recurrent_kernel` multiplies. Default 0.
-        seed: integer seed of the dropout masks. Default None: random.
+        dropout_mask: "sequence", or "step" for masks drawn anew at every step, of
+            `dropout`, `recurrent_dropout` and `update_dropout`. Default "sequence".
+        weight_dropout: rate at which entries of `recurrent_kernel` are dropped, with
+            one mask for a batch (Merity et al. 2017, arXiv:1708.02182). It keeps the
+            fastest kernels. Default 0.
+        input_weight_dropout: the same for `kernel`. Default 0.
+        update_dropout: rate at which is dropped what is written anew to the state, and
+            not what is kept (Semeniuta et al. 2016, arXiv:1603.05118). Default 0.
+        zoneout: probability in [0, 1) that a unit keeps its old state for a step, a
+            number or one for each state; the expected value at inference (Krueger et
+            al. 2016, arXiv:1606.01305). Default 0.
+        monte_carlo: whether all these masks are drawn at inference too, for samples of
+            a prediction (Gal & Ghahramani). Default False.
+        layer_norm: whether both parts of the pre-activations are normalized over the
+            units, and the cell state where the output reads it (Ba et al. 2016,
+            arXiv:1607.06450). Default False.
+        seed: integer seed of the masks. Default None: random.
         **kwargs: the options of the cell, and `name`, `dtype`, `trainable`.
 
     Raises:
@@ -103,11 +122,14 @@ class Cell(keras.layers.Layer):
         self._argument_names = tuple(own)
         self._masks = None
         self.seed_generator = keras.random.SeedGenerator(self.seed)
+        self.zoneout_rates = arguments.rates("zoneout", self.zoneout, self.states)
         self.state_size = (
             self.units if len(self.states) == 1 else [self.units] * len(self.states)
         )
         self.output_size = self.units
+        self.normalization = LayerNormalization(self) if self.layer_norm else None
         self.configure()
+        self.noise = Noise(self)
 
     def configure(self) -> None:
         """Called when all arguments are set: checks options, or lets them change the
@@ -175,7 +197,16 @@ class Cell(keras.layers.Layer):
         for name in self.vectors:
             self.build_vector(name)
         self.built = True
-        probe.check(self)
+        called = probe.check(self)
+        if self.update_dropout and "drop" not in called:
+            raise ValueError(
+                f"update_dropout={self.update_dropout} drops what a gate writes anew "
+                f"to the state, and {type(self).__name__} does not tell it from what "
+                f"it keeps: its equation does not call `gate.drop`. zoneout or "
+                f"recurrent_dropout fit any cell."
+            )
+        if self.normalization:
+            self.normalization.build("norm" in called)
 
     def build_vector(self, name: str) -> None:
         """Makes the weight behind one of `vectors`. Default: an attribute of that name,
@@ -201,6 +232,27 @@ class Cell(keras.layers.Layer):
 
         return initializer
 
+    @property
+    def apart(self) -> tuple[str, ...]:
+        """Gates of which the equation reads the two parts, or makes the second."""
+        return (*self.split, *self.late)
+
+    @property
+    def unsummed(self) -> tuple[str, ...]:
+        """Gates of which `advance` takes the two parts."""
+        return self.gates if self.normalization else self.apart
+
+    @property
+    def vector_names(self) -> tuple[str, ...]:
+        """Names of all vectors that `advance` takes."""
+        more = self.normalization.vectors if self.normalization else ()
+        return (*self.vectors, *more)
+
+    def all_coefficients(self) -> dict[str, Any]:
+        """These vectors, each of shape `(units,)`."""
+        found = self.coefficients() if self.vectors else {}
+        return found | (self.normalization.coefficients() if self.normalization else {})
+
     def advance(
         self,
         states: list[Any],
@@ -208,51 +260,73 @@ class Cell(keras.layers.Layer):
         x: dict[str, Any],
         u: dict[str, Any],
         vectors: dict[str, Any],
+        noise: dict[str, Any] | None = None,
     ) -> list[Any]:
         """Applies the equation to tensors. Engines call this, users call the layer.
 
         Args:
             states: the states before the step, in the order of `self.states`.
-            total: pre-activations of the gates that are neither split nor late.
-            x: input parts of the split and late gates.
-            u: recurrent parts of the split gates; for late gates, functions.
-            vectors: what `coefficients` returned.
+            total: pre-activations of the gates that are not in `unsummed`.
+            x: input parts of the others.
+            u: their recurrent parts; for late gates, functions.
+            vectors: what `all_coefficients` returned.
+            noise: masks of the step by name, as in `Noise`.
 
         Returns:
             The states after the step.
         """
+        noise = noise or {}
+        hooks = {}
+        if "update" in noise:
+            hooks["drop"] = lambda written: written * noise["update"]
+        if self.normalization:
+            total, x, u = self.normalization.step(x, u, vectors)
+            hooks["norm"] = lambda state: self.normalization.state(state, vectors)
         state = State(**dict(zip(self.states, states)))
-        arguments = (state, Gates(total, x, u))
+        arguments = (state, Gates(total, x, u, **hooks))
         if self.vectors:
-            arguments += (State(**vectors),)
+            arguments += (State(**{name: vectors[name] for name in self.vectors}),)
         new = self.update(*arguments)
         new = [getattr(new, name) for name in self.states]
         # Keras' activations give float32 for float64 on some backends.
-        return [
+        new = [
             n if n.dtype == old.dtype else ops.cast(n, self.compute_dtype)
             for n, old in zip(new, states)
         ]
+        return self._zoned(states, new, noise)
+
+    def _zoned(self, states, new, noise):
+        if not any(self.zoneout_rates):
+            return new
+        found = []
+        for name, rate, a, b in zip(self.states, self.zoneout_rates, states, new):
+            keep = noise.get(f"zoneout {name}")
+            if keep is not None:
+                b = ops.where(keep, a, b)
+            elif rate:
+                b = rate * a + (1 - rate) * b
+            found.append(b)
+        return found
 
     def call(self, inputs, states, training=False):
         nested = keras.tree.is_nested(states)
         states = list(states) if nested else [states]
-        input_mask, recurrent_mask = self._current_masks(training)
-        if input_mask is not None:
-            inputs = inputs * input_mask
+        inputs, noise = self._current_masks(inputs, training)
+        weights = {
+            name: ops.convert_to_tensor(getattr(self, name))
+            for name in ("kernel", "recurrent_kernel")
+        }
+        weights = {k: w * noise[k] if k in noise else w for k, w in weights.items()}
+        inputs = inputs * noise["inputs"] if "inputs" in noise else inputs
         inputs = ops.cast(inputs, self.compute_dtype)
         # The operator, since `ops.matmul` computes float64 in float32 on torch.
-        x = self._blocks(inputs @ ops.convert_to_tensor(self.kernel))
-        blocks = self._blocks(ops.convert_to_tensor(self.recurrent_kernel))
-        recurrent_bias = {}
-        if self.bias is not None:
-            bias = ops.convert_to_tensor(self.bias)
-            input_bias = self._blocks(bias[0] if self.recurrent_bias else bias)
-            x = {k: x[k] + input_bias[k] for k in self.gates}
-            recurrent_bias = self._blocks(bias[1]) if self.recurrent_bias else {}
+        x = self._blocks(inputs @ weights["kernel"])
+        blocks = self._blocks(weights["recurrent_kernel"])
+        x, recurrent_bias = self._with_biases(x)
 
         def product(gate, vector):
-            if recurrent_mask is not None:
-                vector = vector * recurrent_mask
+            if "recurrent" in noise:
+                vector = vector * noise["recurrent"]
             out = vector @ blocks[gate]
             return out + recurrent_bias[gate] if recurrent_bias else out
 
@@ -262,68 +336,78 @@ class Cell(keras.layers.Layer):
             else product(k, states[0])
             for k in self.gates
         }
-        apart = (*self.split, *self.late)
+        unsummed = self.unsummed
         new = self.advance(
             states,
-            {k: x[k] + u[k] for k in self.gates if k not in apart},
-            {k: x[k] for k in apart},
-            {k: u[k] for k in apart},
-            self.coefficients(),
+            {k: x[k] + u[k] for k in self.gates if k not in unsummed},
+            {k: x[k] for k in unsummed},
+            {k: u[k] for k in unsummed},
+            self.all_coefficients(),
+            noise,
         )
         return new[0], new if nested else new[0]
+
+    def _with_biases(self, x):
+        """The inputs' part of the gates with their biases, and those of the other."""
+        bias = None if self.bias is None else ops.convert_to_tensor(self.bias)
+        if self.normalization:
+            tensors = {} if bias is None else {"bias": bias}
+            tensors |= {k: getattr(self, k) for k in self.normalization.tensors}
+            return self.normalization.inputs(x, tensors), {}
+        if bias is None:
+            return x, {}
+        of_inputs = self._blocks(bias[0] if self.recurrent_bias else bias)
+        x = {k: x[k] + of_inputs[k] for k in self.gates}
+        return x, self._blocks(bias[1]) if self.recurrent_bias else {}
 
     def _blocks(self, tensor):
         """The blocks of the last axis, by gate."""
         return dict(zip(self.gates, ops.split(tensor, len(self.gates), axis=-1)))
 
-    def draw_masks(self, batch_size: Any, dtype: Any = None) -> tuple[Any, Any]:
-        """Draws the dropout masks of one sequence.
+    @contextlib.contextmanager
+    def masks(
+        self, batch_size: Any, drawn: dict[str, Any] | None = None
+    ) -> Iterator[None]:
+        """Holds one draw of the masks for all steps taken inside.
+
+        Wrap a hand-written training loop over `cell(x_t, states, training=True)` in
+        it; `keras_rnnx.layers.RNN` does. Masks that are drawn for every step are drawn
+        at every call.
 
         Args:
             batch_size: number of sequences in the batch.
-            dtype: of the masks. Default: the compute dtype of the cell.
-
-        Returns:
-            The mask of the inputs, `(batch, input_dim)`, and that of the recurrent
-            connections, `(batch, units)`; None where the rate is 0.
+            drawn: masks to hold, as `cell.noise.draw` returns them; those of every step
+                then come with the inputs, in a list behind them. Default: a new draw.
         """
-
-        def draw(rate, width):
-            if not rate:
-                return None
-            ones = ops.ones((batch_size, width), dtype or self.compute_dtype)
-            return keras.random.dropout(ones, rate, seed=self.seed_generator)
-
-        return (
-            draw(self.dropout, self.kernel.shape[0]),
-            draw(self.recurrent_dropout, self.units),
-        )
-
-    @contextlib.contextmanager
-    def masks(self, batch_size: Any) -> Iterator[None]:
-        """Holds one draw of the dropout masks for all steps taken inside.
-
-        Wrap a hand-written training loop over `cell(x_t, states, training=True)` in
-        it; `keras_rnnx.layers.RNN` does.
-        """
-        self._masks = self.draw_masks(batch_size)
+        own = drawn is None
+        drawn = self.noise.draw(batch_size, 1) if own else drawn
+        self._masks = {k: v for k, v in drawn.items() if k not in self.noise.by_step}
+        self._each_step = batch_size if own else None
         try:
             yield
         finally:
             self._masks = None
 
-    def _current_masks(self, training):
-        if not training or not (self.dropout or self.recurrent_dropout):
-            return None, None
+    def _current_masks(self, inputs, training):
+        """The inputs of a step, and its masks by name."""
+        if not self.noise.on(training):
+            return inputs, {}
         if self._masks is None:
+            rates = [name for name in MASKS if getattr(self, name)]
+            rates += ["zoneout"] * any(self.zoneout_rates)
+            given = ", ".join(f"{name}={getattr(self, name)}" for name in rates)
             raise ValueError(
-                f"{type(self).__name__} with dropout={self.dropout}, "
-                f"recurrent_dropout={self.recurrent_dropout} was called for a training "
+                f"{type(self).__name__} with {given} was called for a training "
                 f"step outside of a sequence, so there is no mask to keep from step to "
                 f"step. Use keras_rnnx.layers.RNN (which takes all that "
                 f"keras.layers.RNN takes), or step inside `with cell.masks(batch):`."
             )
-        return self._masks
+        names = self.noise.by_step
+        if self._each_step is None:
+            inputs, *drawn = inputs if names else [inputs]
+            return inputs, self._masks | dict(zip(names, drawn))
+        drawn = self.noise.draw(self._each_step, 1) if names else {}
+        return inputs, self._masks | {name: drawn[name][:, 0] for name in names}
 
     def get_initial_state(self, batch_size: Any = None) -> list[Any]:
         """States of zeros, each of shape `(batch_size, units)`."""

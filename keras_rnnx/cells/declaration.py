@@ -8,7 +8,12 @@ import keyword
 from keras_rnnx._errors import nearest
 
 GATE_KINDS = ("split", "late")
-RESERVED_GATES = ("x", "u")
+RESERVED_GATES = {
+    "x": "is the input part of all gates",
+    "u": "is the recurrent part of all gates",
+    "drop": "drops what is written anew",
+    "norm": "normalizes a state",
+}
 
 
 def check(cls: type) -> None:
@@ -28,13 +33,9 @@ def check(cls: type) -> None:
     both = set(cls.split) & set(cls.late)
     if both:
         _fail(cls, f"{sorted(both)} stand in both `split` and `late`")
-    for name in RESERVED_GATES:
+    for name, meaning in RESERVED_GATES.items():
         if name in cls.gates:
-            _fail(
-                cls,
-                f"a gate is called {name!r}, but `gate.{name}` is the "
-                f"{'input' if name == 'x' else 'recurrent'} part of all gates",
-            )
+            _fail(cls, f"a gate is called {name!r}, but `gate.{name}` {meaning}")
     if not isinstance(cls.vectors, dict):
         _fail(cls, f"`vectors` must map names to initializers, not {cls.vectors!r}")
     memory = cls.memory_gates

@@ -41,8 +41,8 @@ class FastRNNCell(Cell):
     paper = "Kusupati et al. 2018"
 
     def update(self, state, gate, vector):
-        h = vector.alpha * self.activation(gate.h) + vector.beta * state.h
-        return State(h=h)
+        written = gate.drop(self.activation(gate.h))
+        return State(h=vector.alpha * written + vector.beta * state.h)
 
     def build_vector(self, name):
         weight = self.add_weight(

@@ -41,7 +41,7 @@ class UGRNNCell(Cell):
     paper = "Collins et al. 2017"
 
     def update(self, state, gate):
-        candidate = self.activation(gate.c)
+        candidate = gate.drop(self.activation(gate.c))
         g = self.recurrent_activation(gate.g)
         return State(h=candidate + g * (state.h - candidate))
 
@@ -96,7 +96,8 @@ class JANETCell(Cell):
     def update(self, state, gate):
         forget = self.recurrent_activation(gate.f)
         write = 1 - self.recurrent_activation(gate.f - self.beta)
-        return State(h=forget * state.h + write * self.activation(gate.c))
+        candidate = gate.drop(self.activation(gate.c))
+        return State(h=forget * state.h + write * candidate)
 
     def gate_bias_initializer(self, gate):
         forget = gate == "f" and self.unit_forget_bias
@@ -150,7 +151,8 @@ class MGUCell(Cell):
     def update(self, state, gate):
         f = self.recurrent_activation(gate.f)
         u = f * gate.u.h if self.reset_after else gate.u.h(f * state.h)
-        return State(h=state.h + f * (self.activation(gate.x.h + u) - state.h))
+        candidate = gate.drop(self.activation(gate.x.h + u))
+        return State(h=state.h + f * (candidate - state.h))
 
     def lowering(self):
         if not self.reset_after:

@@ -49,7 +49,7 @@ class GRUCell(Cell):
         z = self.recurrent_activation(gate.z)
         r = self.recurrent_activation(gate.r)
         u = r * gate.u.h if self.reset_after else gate.u.h(r * state.h)
-        candidate = self.activation(gate.x.h + u)
+        candidate = gate.drop(self.activation(gate.x.h + u))
         return State(h=candidate + z * (state.h - candidate))
 
     def lowering(self):

@@ -47,7 +47,7 @@ class LeakyRNNCell(Cell):
     paper = "Jaeger et al. 2007"
 
     def update(self, state, gate, vector):
-        moved = self.activation(gate.h) - state.h
+        moved = gate.drop(self.activation(gate.h)) - state.h
         return State(h=state.h + vector.leak * moved)
 
     def configure(self):

@@ -128,6 +128,7 @@ class Lowering:
         width: units of the kernel for each unit of the cell.
         says: how the cell is the kernel, in words.
         half: whether half precision is as exact as in the cell's own equation.
+        zoneout: whether the expected value of zoneout is in it.
     """
 
     kernel: str
@@ -138,6 +139,7 @@ class Lowering:
     width: int = 1
     says: str = ""
     half: bool = True
+    zoneout: bool = False
 
     @property
     def work(self) -> int:

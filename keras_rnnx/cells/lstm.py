@@ -43,8 +43,9 @@ class LSTMCell(Cell):
 
     def update(self, state, gate):
         gated, squashed = self.recurrent_activation, self.activation
-        c = gated(gate.f) * state.c + gated(gate.i) * squashed(gate.c)
-        return State(h=gated(gate.o) * squashed(c), c=c)
+        written = gated(gate.i) * gate.drop(squashed(gate.c))
+        c = gated(gate.f) * state.c + written
+        return State(h=gated(gate.o) * squashed(gate.norm(c)), c=c)
 
     def gate_bias_initializer(self, gate):
         forget = gate == "f" and self.unit_forget_bias
@@ -82,8 +83,8 @@ class CIFGCell(LSTMCell):
 
     def update(self, state, gate):
         f, o = self.recurrent_activation(gate.f), self.recurrent_activation(gate.o)
-        c = f * state.c + (1 - f) * self.activation(gate.c)
-        return State(h=o * self.activation(c), c=c)
+        c = f * state.c + (1 - f) * gate.drop(self.activation(gate.c))
+        return State(h=o * self.activation(gate.norm(c)), c=c)
 
     def lowering(self):
         refused = families.standard(self.activation, self.recurrent_activation)

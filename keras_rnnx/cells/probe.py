@@ -20,8 +20,11 @@ class _Recorder(keras.StatelessScope):
         return super().get_current_value(variable)
 
 
-def check(cell: keras.layers.Layer) -> None:
+def check(cell: keras.layers.Layer) -> set[str]:
     """Runs `cell.update` once on ones and checks what it reads and returns.
+
+    Returns:
+        Which of "drop" and "norm" the equation calls.
 
     Raises:
         TypeError: if it does not return a State of exactly the declared states.
@@ -32,12 +35,23 @@ def check(cell: keras.layers.Layer) -> None:
     ones = ops.ones((1, cell.units), dtype=cell.compute_dtype)
     apart = (*cell.split, *cell.late)
     u = {k: ones for k in cell.split} | {k: lambda vector: vector for k in cell.late}
+    called = set()
+
+    def hook(kind):
+        def call(value):
+            called.add(kind)
+            return value
+
+        return call
+
     arguments = {
         "state": State(**dict.fromkeys(cell.states, ones)),
         "gate": Gates(
             {k: ones for k in cell.gates if k not in apart},
             {k: ones for k in apart},
             u,
+            hook("drop"),
+            hook("norm"),
         ),
     }
     if cell.vectors:
@@ -64,3 +78,4 @@ def check(cell: keras.layers.Layer) -> None:
                 f"{name}.update must keep the shape (batch, units) of its states, but "
                 f"{state!r} came back as {shape} for (1, {cell.units})."
             )
+    return called

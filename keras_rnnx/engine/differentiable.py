@@ -39,8 +39,8 @@ class Differentiable:
             length: number of steps.
             **groups: lists of tensors, `x` first. `x`, `r`, `b`: what a `Projection`
                 gives; `v`: the vectors; `s`: the initial states; `m`: the mask `(time,
-                batch, 1)`, or nothing; `d`: the recurrent dropout mask `(batch,
-                units)`, or nothing.
+                batch, 1)`, or nothing; `n`: the noise of every step `(time, batch,
+                units)`; `d`: that of the whole sequence `(batch, units)`.
 
         Returns:
             The outputs `(time, batch, units)` in a list, empty without `sequences`;

@@ -27,6 +27,7 @@ class EagerRecurrence(Differentiable):
         cell, backend, sequences, keep: as for `Differentiable`.
         kernel: computes the outputs of all steps, `(time, batch, units)`, in place of
             the loop, for a cell with one state. Default: the loop.
+        noise: names of the masks of every step, and of those of the whole sequence.
     """
 
     def __init__(
@@ -36,16 +37,28 @@ class EagerRecurrence(Differentiable):
         sequences: bool,
         keep: bool = True,
         kernel: Callable[[], Any] | None = None,
+        noise: tuple[list[str], list[str]] = ((), ()),
     ):
         super().__init__(cell, backend, sequences, keep)
         self.kernel = kernel
+        self.by_step, self.by_sequence = noise
         self.kept = len(cell.states)
+
+    @staticmethod
+    def takes(cell: Cell) -> bool:
+        """Whether the equation is elementwise, so that derivatives are too."""
+        return not cell.late and not cell.normalization
 
     def spared(self):
         # Where sums are kept the input part is not read again.
         return set() if self.cell.split or self.kernel else {0}
 
-    def _advance(self, states, x, u, vectors, mask):
+    def _noise(self, given, steps):
+        """The masks by name, with those of a step or of several."""
+        each = {k: v[steps] for k, v in zip(self.by_step, given["n"])}
+        return each | dict(zip(self.by_sequence, given["d"]))
+
+    def _advance(self, states, x, u, vectors, mask, noise):
         """The states after a step, or after all steps, from the parts of all gates.
 
         Without split gates `u` is the sum and `x` is not read.
@@ -60,14 +73,15 @@ class EagerRecurrence(Differentiable):
             apart = ({k: part[k] for k in cell.split} for part in (inputs, recurrent))
         else:
             sums, apart = recurrent, ({}, {})
-        new = cell.advance(states, sums, *apart, dict(zip(cell.vectors, vectors)))
+        vectors = dict(zip(cell.vector_names, vectors))
+        new = cell.advance(states, sums, *apart, vectors, noise)
         if mask is not None:
             new = [self.backend.where(mask, n, o) for n, o in zip(new, states)]
         return new
 
-    def _recurrent_part(self, given, h, x):
+    def _recurrent_part(self, given, h, x, noise):
         """What `h` adds to the gates: with split gates alone, else with `x`."""
-        h = h * given["d"][0] if given["d"] else h
+        h = h * noise["recurrent"] if "recurrent" in noise else h
         if not self.cell.split:
             return self.backend.add_product(x, h, given["r"][0])
         if given["b"]:
@@ -80,16 +94,24 @@ class EagerRecurrence(Differentiable):
             last = [outputs[-1]]
             return [outputs] * self.sequences + last, [outputs] if keep else []
 
+        whole = dict(zip(self.by_sequence, given["d"]))
+
         def step(states, slices):
-            x, mask = slices[0], slices[1] if given["m"] else None
-            u = self._recurrent_part(given, states[0], x)
-            new = self._advance(states, x, u, given["v"], mask)
+            x, rest = slices[0], slices[1:]
+            mask = rest.pop(0) if given["m"] else None
+            noise = dict(zip(self.by_step, rest)) | whole
+            u = self._recurrent_part(given, states[0], x, noise)
+            new = self._advance(states, x, u, given["v"], mask, noise)
             outs = [new[0]] if keep or self.sequences else []
             return new, outs + ([u, *states[1:]] if keep else [])
 
         n = (keep or self.sequences) + len(self.cell.states) * keep
         last, stacks = self.backend.scan(
-            step, given["s"], given["x"] + given["m"], length, [False] * n
+            step,
+            given["s"],
+            given["x"] + given["m"] + given["n"],
+            length,
+            [False] * n,
         )
         outputs = stacks[:1] if self.sequences else []
         return outputs + list(last), stacks if keep else []
@@ -101,14 +123,15 @@ class EagerRecurrence(Differentiable):
         batch = given["s"][0].shape[0]
         at_once = max(1, PIECE // max(1, batch * cell.units))
         back = ops.transpose(given["r"][0])
-        dropped = given["d"][0] if given["d"] else None
         carry = list(cotangents[-n:])
         d_u = backend.empty((length, batch, len(cell.gates), cell.units), carry[0])
         d_x, d_r, d_v = [], None, [None] * len(given["v"])
         for stop in range(length, 0, -at_once):
             steps = slice(max(0, stop - at_once), stop)
             before = self._before(given["s"], residuals, steps)
-            inputs, pull = self._local(given, residuals, before, steps)
+            noise = self._noise(given, steps)
+            dropped = noise.get("recurrent")
+            inputs, pull = self._local(given, residuals, before, steps, noise)
             derivatives = []
             for i in range(n):
                 ones = [
@@ -122,7 +145,7 @@ class EagerRecurrence(Differentiable):
                 carry,
                 back,
                 dropped,
-                bool(cell.split or cell.vectors),
+                bool(cell.split or cell.vector_names),
                 d_u[steps],
             )
             source = before[0] if dropped is None else before[0] * dropped
@@ -156,21 +179,21 @@ class EagerRecurrence(Differentiable):
             h = self.backend.concatenate([first, outputs[: steps.stop - 1]], 0)
         return [h, *(state[steps] for state in others)]
 
-    def _local(self, given, residuals, before, steps):
+    def _local(self, given, residuals, before, steps, noise):
         """The equation at these steps: its inputs, and its vector-Jacobian product."""
         n, split = len(before), bool(self.cell.split)
         x = given["x"][0][steps] if split or self.kernel else None
         if self.kernel is None:
             u = residuals[1][steps]
         else:
-            u = self._recurrent_part(given, before[0], x)
+            u = self._recurrent_part(given, before[0], x, noise)
         mask = given["m"][0][steps] if given["m"] else None
         inputs = [u, *before, *([x] if split else []), *given["v"]]
 
         def advance(inputs):
             u, states, rest = inputs[0], inputs[1 : 1 + n], inputs[1 + n :]
             x = rest.pop(0) if split else None
-            return self._advance(states, x, u, rest, mask)
+            return self._advance(states, x, u, rest, mask, noise)
 
         return inputs, self.backend.pullback(advance, inputs)[1]
 

@@ -9,8 +9,8 @@ from keras import ops
 from keras_rnnx.engine.eager import EagerRecurrence
 from keras_rnnx.engine.projection import Projection
 from keras_rnnx.engine.recurrence import Recurrence
-from keras_rnnx.engine.segments import Segment, Segments, length
-from keras_rnnx.engine.sequence import SequenceEngine, Way
+from keras_rnnx.engine.segments import NOISE, Segment, Segments, length
+from keras_rnnx.engine.sequence import INPUTS, SequenceEngine, Way
 
 # Elements of the states of all steps from which on memory counts: 8 MiB in float32.
 LARGE = 2**21
@@ -43,7 +43,7 @@ class FusedEngine(SequenceEngine):
     def _function(self, return_sequences, zero_output_for_mask, way):
         loop = Loop(self, return_sequences, way)
 
-        def states_after(x, mask, states, shared):
+        def states_after(x, by_step, states, shared):
             if way.segments is not None:
                 steps = self._segment_steps(length(x), way)
                 return Segments(
@@ -52,10 +52,10 @@ class FusedEngine(SequenceEngine):
                     steps,
                     return_sequences,
                     keep=way.segments == "kept",
-                )(x, mask, states, shared)
+                )(x, by_step, states, shared)
             x = ops.transpose(x, (1, 0, 2))
-            mask = None if mask is None else ops.transpose(mask, (1, 0, 2))
-            outputs, states = loop(x, mask, states, shared)
+            by_step = {k: ops.transpose(v, (1, 0, 2)) for k, v in by_step.items()}
+            outputs, states = loop(x, by_step, states, shared)
             if return_sequences:
                 outputs = ops.transpose(outputs, (1, 0, 2))
             return outputs, states
@@ -76,10 +76,18 @@ class Loop(Segment):
         cell, backend = engine.cell, engine.backend
         self.cell = cell
         self.vectors = engine._vector_names()
-        merged = backend.EAGER and not cell.late
+        noise = cell.noise if way.noise else None
+        self.by_step = [k for k in noise.by_step if k != "inputs"] if noise else []
+        self.by_sequence = (
+            [k for k in noise.by_sequence if k != "inputs"] if noise else []
+        )
+        names = self.by_step, self.by_sequence
+        merged = backend.EAGER and EagerRecurrence.takes(cell)
         self.projection = Projection(cell, merged)
         if merged:
-            self.recurrence = EagerRecurrence(cell, backend, sequences, way.training)
+            self.recurrence = EagerRecurrence(
+                cell, backend, sequences, way.training, noise=names
+            )
         else:
             self.recurrence = Recurrence(
                 cell,
@@ -90,27 +98,28 @@ class Loop(Segment):
                 way.xla,
                 pieces=way.segments is None,
                 states_only=way.segments == "kept",
+                noise=names,
             )
         self.kept = self.recurrence.kept
         if way.segments is not None and way.xla:
             self.run = backend.compiled_part(self.run)
             self.gradients = backend.compiled_part(self.gradients)
 
-    def __call__(self, x, mask, states, shared):
+    def __call__(self, x, by_step, states, shared):
         outputs, last = self.recurrence(
             length(x, axis=0),
-            **self._groups(x, mask, states, shared),
+            **self._groups(x, by_step, states, shared),
         )
         return outputs[0] if outputs else None, last
 
-    def run(self, x, mask, states, shared, keep):
-        given = self._groups(x, mask, states, shared)
+    def run(self, x, by_step, states, shared, keep):
+        given = self._groups(x, by_step, states, shared)
         results, kept = self.recurrence.forward(length(x, axis=0), given, keep)
         shown = results if self.recurrence.sequences else kept or [None]
         return shown[0], results[len(results) - len(states) :], kept[1:]
 
-    def gradients(self, x, mask, states, shared, kept, cotangents):
-        given = self._groups(x, mask, states, shared)
+    def gradients(self, x, by_step, states, shared, kept, cotangents):
+        given = self._groups(x, by_step, states, shared)
         if kept is None:
             _, kept = self.recurrence.forward(length(x, axis=0), given, keep=True)
         outer, last = cotangents
@@ -125,15 +134,16 @@ class Loop(Segment):
         found |= dict(zip(self.vectors, of_groups.get("v", [])))
         return _dropped(d_x, shared), of_groups["s"], found
 
-    def _groups(self, x, mask, states, shared):
+    def _groups(self, x, by_step, states, shared):
         return {
             **self.projection(_dropped(x, shared), shared),
             "v": [shared[name] for name in self.vectors],
             "s": states,
-            "m": [] if mask is None else [mask],
-            "d": [shared[k] for k in ("recurrent_mask",) if k in shared],
+            "m": [by_step["mask"]] if "mask" in by_step else [],
+            "n": [by_step[NOISE + name] for name in self.by_step],
+            "d": [shared[NOISE + name] for name in self.by_sequence],
         }
 
 
 def _dropped(x, shared):
-    return x * shared["input_mask"] if "input_mask" in shared else x
+    return x * shared[INPUTS] if INPUTS in shared else x

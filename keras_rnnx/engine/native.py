@@ -21,7 +21,7 @@ from keras_rnnx.engine.eager import EagerRecurrence
 from keras_rnnx.engine.packing import Packing
 from keras_rnnx.engine.projection import Projection
 from keras_rnnx.engine.segments import Recomputed, Segments, length
-from keras_rnnx.engine.sequence import SequenceEngine
+from keras_rnnx.engine.sequence import INPUTS, SequenceEngine
 
 # Gates by the order of vendors, where it is not that of Keras.
 ORDER = KERNELS | {"gru": ("r", "z", "h")}
@@ -34,7 +34,7 @@ class KernelEngine(SequenceEngine):
     """Runs one cell over sequences on a vendor's kernel."""
 
     def _function(self, return_sequences, zero_output_for_mask, way):
-        def states_after(x, mask, states, shared):
+        def states_after(x, by_step, states, shared):
             if way.segments is not None:
                 return Segments(
                     Recomputed(segment, self.backend),
@@ -42,13 +42,13 @@ class KernelEngine(SequenceEngine):
                     self._segment_steps(length(x), way),
                     return_sequences,
                     keep=False,
-                )(x, mask, states, shared)
-            mask = None if mask is None else mask[..., 0]
+                )(x, by_step, states, shared)
+            mask = by_step["mask"][..., 0] if by_step else None
             return self._states(x, mask, states, shared, way.training)
 
-        def segment(x, mask, states, shared):
+        def segment(x, by_step, states, shared):
             x = ops.transpose(x, (1, 0, 2))
-            mask = None if mask is None else ops.transpose(mask[..., 0])
+            mask = ops.transpose(by_step["mask"][..., 0]) if by_step else None
             outputs, last = self._states(x, mask, states, shared, way.training)
             return ops.transpose(outputs, (1, 0, 2)), last
 
@@ -74,8 +74,8 @@ class KernelEngine(SequenceEngine):
             and costs.step_size(*states[0].shape[::-1]) < costs.DERIVED
         )
         vectors = [shared[name] for name in self._vector_names()]
-        if "input_mask" in shared:
-            x = x * ops.expand_dims(shared["input_mask"], 1)
+        if INPUTS in shared:
+            x = x * ops.expand_dims(shared[INPUTS], 1)
         packing = None if mask is None else Packing(mask)
         x = x if packing is None else packing.pack(x)
         lengths = None if packing is None else ops.maximum(packing.lengths, 1)
@@ -128,6 +128,7 @@ class KernelEngine(SequenceEngine):
             v=vectors,
             s=states,
             m=[],
+            n=[],
             d=[],
         )
         return ops.transpose(outputs, (1, 0, 2)), last

@@ -113,10 +113,15 @@ def _kernel_refusal(layer, engine, training):
     lowering = cell.lowering()
     if isinstance(lowering, str):
         return lowering
-    if training and cell.recurrent_dropout:
+    if cell.normalization:
+        return f"{cell.normalization.argument}=True normalizes inside of every step"
+    refused = cell.noise.refusal(training)
+    if refused:
+        return refused
+    if any(cell.zoneout_rates) and not lowering.zoneout:
         return (
-            f"recurrent_dropout={cell.recurrent_dropout} draws a mask per sample for "
-            f"the state"
+            f"zoneout={cell.zoneout} mixes the old state with the new one, which no "
+            f"kernel does behind this equation"
         )
     if layer.unroll:
         return "unroll=True asks for the loop written out"

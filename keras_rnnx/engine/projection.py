@@ -38,34 +38,48 @@ class Projection:
             `x`: parts `(time, batch, width of the block)`, `r`: recurrent kernels, `b`:
             recurrent biases of the gates that are not summed.
         """
-        flat = ops.reshape(x, (-1, x.shape[-1]))
         biases, recurrent = self._biases(tensors)
-        parts = []
-        for kernel, bias in zip(self._blocks(tensors["kernel"]), biases):
-            part = flat @ kernel
-            part = part if bias is None else part + bias
-            parts.append(ops.reshape(part, (*ops.shape(x)[:2], kernel.shape[-1])))
+        parts = self._products(x, tensors["kernel"], biases)
+        if self.cell.normalization:
+            parts = self._normalized(parts, tensors)
         return {
             "x": parts,
             "r": self._blocks(tensors["recurrent_kernel"]),
             "b": recurrent,
         }
 
+    def _products(self, x, kernel, biases):
+        flat = ops.reshape(x, (-1, x.shape[-1]))
+        parts = []
+        for block, bias in zip(self._blocks(kernel), biases):
+            part = flat @ block
+            part = part if bias is None else part + bias
+            parts.append(ops.reshape(part, (*ops.shape(x)[:2], block.shape[-1])))
+        return parts
+
+    def _normalized(self, parts, tensors):
+        cell = self.cell
+        found = cell.normalization.inputs(dict(zip(cell.gates, parts)), tensors)
+        return [found[k] for k in cell.gates]
+
     def gradients(
         self, x: Any, tensors: dict[str, Any], of_groups: dict[str, list[Any]]
     ) -> tuple[Any, dict[str, Any]]:
         """From the gradients of the groups to those of `x` and of the tensors."""
+        found = {}
+        if self.cell.normalization:
+            of_groups, found = self._before_normalization(x, tensors, of_groups)
         kernels = self._blocks(tensors["kernel"])
         d_x = functools.reduce(
             operator.add,
             [d @ ops.transpose(k) for d, k in zip(of_groups["x"], kernels)],
         )
         join = functools.partial(self.backend.concatenate, axis=-1)
-        found = {
+        found |= {
             "kernel": join([self.backend.outer(x, d) for d in of_groups["x"]]),
             "recurrent_kernel": join(list(of_groups["r"])),
         }
-        if "bias" in tensors:
+        if "bias" in tensors and not self.cell.normalization:
             totals = [self.backend.total(d) for d in of_groups["x"]]
             found["bias"] = join(totals)
             if self.cell.recurrent_bias:
@@ -73,6 +87,23 @@ class Projection:
                 recurrent = [apart.get(i, t) for i, t in enumerate(totals)]
                 found["bias"] = ops.stack([found["bias"], join(recurrent)])
         return d_x, found
+
+    def _before_normalization(self, x, tensors, of_groups):
+        """The groups with gradients of the products, and those of the weights that
+        the normalization of the inputs' part has."""
+        parts = self._products(x, tensors["kernel"], self._biases(tensors)[0])
+        names = [*self.cell.normalization.tensors, "bias"]
+        names = [name for name in names if name in tensors]
+        n = len(parts)
+
+        def normalize(inputs):
+            return self._normalized(inputs[:n], dict(zip(names, inputs[n:])))
+
+        _, pull = self.backend.pullback(
+            normalize, [*parts, *(tensors[name] for name in names)]
+        )
+        gradients = list(pull(list(of_groups["x"]), range(n + len(names))))
+        return of_groups | {"x": gradients[:n]}, dict(zip(names, gradients[n:]))
 
     def _blocks(self, tensor):
         n = 1 if self.merged else len(self.cell.gates)
@@ -88,7 +119,8 @@ class Projection:
     def _biases(self, tensors):
         """Biases of the blocks, that of the recurrent part in them where summed."""
         n = 1 if self.merged else len(self.cell.gates)
-        if "bias" not in tensors:
+        # A normalization brings in the biases behind it.
+        if "bias" not in tensors or self.cell.normalization:
             return [None] * n, []
         if not self.cell.recurrent_bias:
             return self._blocks(tensors["bias"]), []

@@ -27,6 +27,7 @@ class Recurrence(Differentiable):
             the recurrence, with what stands around it, is one program for XLA.
         states_only: whether to keep the states alone. The backward pass then has the
             products of all steps once more, each as one large product.
+        noise: names of the masks of every step, and of those of the whole sequence.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class Recurrence(Differentiable):
         xla: bool = False,
         pieces: bool = True,
         states_only: bool = False,
+        noise: tuple[list[str], list[str]] = ((), ()),
     ):
         super().__init__(cell, backend, sequences, keep)
         self.unroll = unroll
@@ -46,8 +48,9 @@ class Recurrence(Differentiable):
         self.pieces = pieces
         # Not where XLA holds a sequence in one buffer, nor where vectors take gradients
         # over all steps.
-        self.loose = pieces and not xla and not cell.vectors
-        self.apart = [k for k in cell.gates if k in (*cell.split, *cell.late)]
+        self.loose = pieces and not xla and not cell.vector_names
+        self.apart = [k for k in cell.gates if k in cell.unsummed]
+        self.by_step, self.by_sequence = noise
         self.states_only = states_only
         self.kept = len(cell.late) + len(self._kept_states(cell.states))
         self.kept += 0 if states_only else len(cell.gates)
@@ -57,7 +60,12 @@ class Recurrence(Differentiable):
         gates = enumerate(self.cell.gates)
         return {i for i, gate in gates if gate not in self.apart}
 
-    def _advance(self, states, gates, vectors, mask, late=None):
+    def _noise(self, given, of_steps):
+        """The masks by name, with those of one step or of all."""
+        whole = zip(self.by_sequence, given["d"])
+        return dict(zip(self.by_step, of_steps)) | dict(whole)
+
+    def _advance(self, states, gates, vectors, mask, noise, late=None):
         """The states after a step, and the vectors that late gates multiplied.
 
         `gates` holds, for every gate, its sum, or a list of its two parts. `late` gives
@@ -77,7 +85,8 @@ class Recurrence(Differentiable):
         x = {k: parts[k][0] for k in self.apart}
         u = {k: product(k) if k in cell.late else parts[k][1] for k in self.apart}
         total = {k: parts[k] for k in cell.gates if k not in self.apart}
-        new = cell.advance(states, total, x, u, dict(zip(cell.vectors, vectors)))
+        vectors = dict(zip(cell.vector_names, vectors))
+        new = cell.advance(states, total, x, u, vectors, noise)
         if mask is not None:
             new = [self.backend.where(mask, n, o) for n, o in zip(new, states)]
         return new, [multiplied[k] for k in cell.late]
@@ -86,15 +95,12 @@ class Recurrence(Differentiable):
         cell = self.cell
         times_r = self._products(given["r"])
         b = dict(zip(self.apart, given["b"]))
-        dropped = _multiplier(given["d"])
-
-        def recur(gate, vector):
-            out = times_r.one(gate, dropped(vector))
-            return out + b[gate] if gate in b else out
 
         def step(states, slices):
-            x = dict(zip(cell.gates, slices))
-            mask = slices[-1] if given["m"] else None
+            x, rest = dict(zip(cell.gates, slices)), slices[len(cell.gates) :]
+            mask = rest.pop(0) if given["m"] else None
+            noise = self._noise(given, rest)
+            dropped = _multiplier(noise)
             early = times_r.each(dropped(states[0]))
             gates, kept, products = [], [], {}
             for k in cell.gates:
@@ -102,14 +108,17 @@ class Recurrence(Differentiable):
                     gates.append([x[k], None])
                     continue
                 u = early[k] + b[k] if k in b else early[k]
-                gates.append([x[k], u] if k in cell.split else x[k] + u)
-                kept.append(u if k in cell.split else gates[-1])
+                gates.append([x[k], u] if k in self.apart else x[k] + u)
+                kept.append(u if k in self.apart else gates[-1])
 
             def late(gate, vector):
-                products[gate] = recur(gate, vector)
+                out = times_r.one(gate, dropped(vector))
+                products[gate] = out + b[gate] if gate in b else out
                 return products[gate]
 
-            new, multiplied = self._advance(states, gates, given["v"], mask, late)
+            new, multiplied = self._advance(
+                states, gates, given["v"], mask, noise, late
+            )
             outs = [new[0]] if keep or self.sequences else []
             if keep:
                 outs += [*multiplied, *self._kept_states(states)]
@@ -124,7 +133,7 @@ class Recurrence(Differentiable):
         last, stacks = self._scan(
             step,
             given["s"],
-            given["x"] + given["m"],
+            given["x"] + given["m"] + given["n"],
             length,
             loose,
             unroll=self.unroll,
@@ -161,7 +170,8 @@ class Recurrence(Differentiable):
         cell = self.cell
         n, n_late = len(cell.states), len(cell.late)
         early = [k for k in cell.gates if k not in cell.late]
-        dropped = _multiplier(given["d"])
+        noise_of_all = self._noise(given, given["n"])
+        dropped = _multiplier(noise_of_all)
         rest = iter(residuals)
         outputs = next(rest)
         multiplied = [next(rest) for _ in range(n_late)]
@@ -187,9 +197,9 @@ class Recurrence(Differentiable):
         outer = cotangents[:1] if self.sequences else []
         d_states = cotangents[-n:]
 
-        def advance(values, vectors, mask):
+        def advance(values, vectors, mask, noise):
             gates = _pair(values[n:], cell.gates, self.apart)
-            new, late = self._advance(values[:n], gates, vectors, mask)
+            new, late = self._advance(values[:n], gates, vectors, mask, noise)
             return new + late
 
         def step(carry, slices):
@@ -197,9 +207,11 @@ class Recurrence(Differentiable):
             rest = slices[n + len(local) :]
             mask = rest.pop(0) if given["m"] else None
             if outer:
-                carry = [carry[0] + rest[0], *carry[1:]]
+                carry = [carry[0] + rest.pop(0), *carry[1:]]
+            noise = self._noise(given, rest)
+            dropped = _multiplier(noise)
             _, pull = self.backend.pullback(
-                lambda values: advance(values, given["v"], mask), values
+                lambda values: advance(values, given["v"], mask, noise), values
             )
             cotangent = list(carry) + [None] * n_late
             for i in reversed(range(n_late)):
@@ -223,7 +235,7 @@ class Recurrence(Differentiable):
         d_first, d_stacks = self._scan(
             step,
             d_states,
-            before + local + given["m"] + outer,
+            before + local + given["m"] + outer + given["n"],
             length,
             [False] * (len(local) + (n if given["v"] else 0)),
             reverse=True,
@@ -244,7 +256,8 @@ class Recurrence(Differentiable):
         if given["v"]:
             mask = given["m"][0] if given["m"] else None
             _, pull = self.backend.pullback(
-                lambda vectors: advance(before + local, vectors, mask), given["v"]
+                lambda vectors: advance(before + local, vectors, mask, noise_of_all),
+                given["v"],
             )
             d_late = [dropped(times_r_t.one(k, d_u[k])) for k in cell.late]
             d_v = pull(d_stacks[len(local) :] + d_late, range(len(given["v"])))
@@ -268,5 +281,8 @@ def _pair(values, gates, apart):
     return [[next(values), next(values)] if k in apart else next(values) for k in gates]
 
 
-def _multiplier(mask):
-    return (lambda vector: vector * mask[0]) if mask else (lambda vector: vector)
+def _multiplier(noise):
+    """What is done to a vector before the recurrent kernel multiplies it."""
+    if "recurrent" not in noise:
+        return lambda vector: vector
+    return lambda vector: vector * noise["recurrent"]

@@ -14,8 +14,8 @@ from typing import Any
 
 from keras import ops
 
-# Tensors of all segments alike that take no gradient.
-MASKS = ("input_mask", "recurrent_mask")
+# Before the names of tensors of all segments alike that take no gradient.
+NOISE = "noise "
 
 
 class Segment:
@@ -28,13 +28,18 @@ class Segment:
     kept = 0
 
     def run(
-        self, x: Any, mask: Any, states: list, shared: dict[str, Any], keep: bool
+        self,
+        x: Any,
+        by_step: dict[str, Any],
+        states: list,
+        shared: dict[str, Any],
+        keep: bool,
     ) -> tuple[Any, list, list]:
         """The segment from its first states.
 
         Args:
             x: inputs `(time, batch, features)`.
-            mask: None, or boolean `(time, batch, 1)`.
+            by_step: what else there is for each step, `(time, batch, ...)`, by name.
             states: states before the segment, each `(batch, units)`.
             shared: weights, vectors and dropout masks, by name.
             keep: whether to keep tensors for `gradients`.
@@ -48,7 +53,7 @@ class Segment:
     def gradients(
         self,
         x: Any,
-        mask: Any,
+        by_step: dict[str, Any],
         states: list,
         shared: dict[str, Any],
         kept: list | None,
@@ -57,7 +62,7 @@ class Segment:
         """Gradients of `x`, of the states and of what is shared.
 
         Args:
-            x, mask, states, shared: as for `run`.
+            x, by_step, states, shared: as for `run`.
             kept: the outputs and what `run` kept, or None to compute it again.
             cotangents: of the outputs, or None, and of the last states.
         """
@@ -68,7 +73,7 @@ class Recomputed(Segment):
     """A segment whose gradients are those of a function, taken where they are needed.
 
     Args:
-        function: from `x`, `mask`, `states` and `shared` to outputs and last states.
+        function: from `x`, `by_step`, `states` and `shared` to outputs and last states.
         backend: one of the backend files of this package.
     """
 
@@ -76,17 +81,17 @@ class Recomputed(Segment):
         self.function = function
         self.backend = backend
 
-    def run(self, x, mask, states, shared, keep):
-        return *self.function(x, mask, states, shared), []
+    def run(self, x, by_step, states, shared, keep):
+        return *self.function(x, by_step, states, shared), []
 
-    def gradients(self, x, mask, states, shared, kept, cotangents):
-        names = [name for name in shared if name not in MASKS]
+    def gradients(self, x, by_step, states, shared, kept, cotangents):
+        names = [name for name in shared if not name.startswith(NOISE)]
         n = len(states)
 
         def call(inputs):
             weights = dict(zip(names, inputs[1 + n :]))
             outputs, last = self.function(
-                inputs[0], mask, inputs[1 : 1 + n], shared | weights
+                inputs[0], by_step, inputs[1 : 1 + n], shared | weights
             )
             return [outputs, *last]
 
@@ -127,25 +132,24 @@ class Segments:
         self.keep = keep
 
     def __call__(
-        self, x: Any, mask: Any, states: list, shared: dict[str, Any]
+        self, x: Any, by_step: dict[str, Any], states: list, shared: dict[str, Any]
     ) -> tuple[Any, list]:
         """Runs the sequence.
 
         Args:
             x: inputs `(batch, time, features)`.
-            mask: None, or boolean `(batch, time, 1)`.
+            by_step: what else there is for each step, `(batch, time, ...)`, by name.
             states, shared: as for `Segment.run`.
 
         Returns:
             Outputs `(batch, time, units)`, or None without `sequences`, and the last
             states.
         """
-        names, n = list(shared), len(states)
+        names, n, m = list(shared), len(states), 1 + len(by_step)
 
         def given(inputs):
-            rest = list(inputs)
-            x, mask_ = rest.pop(0), None if mask is None else rest.pop(0)
-            return x, mask_, rest[:n], dict(zip(names, rest[n:]))
+            beside, rest = dict(zip(by_step, inputs[1:m])), list(inputs[m:])
+            return inputs[0], beside, rest[:n], dict(zip(names, rest[n:]))
 
         def forward(inputs):
             outputs, last, residuals = self._forward(*given(inputs))
@@ -157,9 +161,9 @@ class Segments:
                 *given(inputs), residuals, outer, cotangents[-n:]
             )
             d_shared = [d_shared.get(name) for name in names]
-            return [d_x, *[None] * (mask is not None), *d_states, *d_shared]
+            return [d_x, *[None] * len(by_step), *d_states, *d_shared]
 
-        flat = [x, *[mask] * (mask is not None), *states, *shared.values()]
+        flat = [x, *by_step.values(), *states, *shared.values()]
         results = self.backend.differentiable(forward, backward, set())(flat)
         return results[0] if self.sequences else None, results[-n:]
 
@@ -167,15 +171,16 @@ class Segments:
         """Number of whole segments, and of the steps behind them."""
         return length(x) // self.steps, length(x) % self.steps
 
-    def _forward(self, x, mask, states, shared):
+    def _forward(self, x, by_step, states, shared):
         whole, rest = self._split(x)
 
         def run(start, steps, states):
-            part, part_mask = self._part(x, start, steps), mask
-            if mask is not None:
-                part_mask = self._part(mask, start, steps)
             outputs, last, kept = self.segment.run(
-                part, part_mask, states, shared, self.keep
+                self._part(x, start, steps),
+                {k: self._part(v, start, steps) for k, v in by_step.items()},
+                states,
+                shared,
+                self.keep,
             )
             # Where the outputs are wanted, they are there for the way back too.
             kept = [outputs, *kept] if self.keep or self.sequences else []
@@ -202,9 +207,9 @@ class Segments:
             kept = [*outputs, *kept]
         return outputs[0] if self.sequences else None, last, kept
 
-    def _backward(self, x, mask, states, shared, residuals, outer, d_last):
+    def _backward(self, x, by_step, states, shared, residuals, outer, d_last):
         whole, rest = self._split(x)
-        names = [name for name in shared if name not in MASKS]
+        names = [name for name in shared if not name.startswith(NOISE)]
         residuals = list(residuals)
         whole_outputs = self.keep and self.sequences
         outputs = residuals.pop(0) if whole_outputs else None
@@ -219,7 +224,7 @@ class Segments:
 
             d_x, d_states, d_shared = self.segment.gradients(
                 part(x),
-                part(mask),
+                {k: part(v) for k, v in by_step.items()},
                 before,
                 shared,
                 [*([part(outputs)] if whole_outputs else []), *kept] or None,

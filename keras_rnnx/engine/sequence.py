@@ -10,7 +10,9 @@ from keras import ops
 
 from keras_rnnx.cells import Cell
 from keras_rnnx.engine import backends, masks
+from keras_rnnx.engine.segments import NOISE
 
+INPUTS = f"{NOISE}inputs"
 # Into how many segments a sequence goes whose segments keep what they need.
 SEGMENTS = 16
 
@@ -21,12 +23,14 @@ class Way:
 
     Attributes:
         training: whether gradients will be taken, as far as is known.
+        noise: names of the masks that are drawn, as in `cells.noise.Noise`.
         xla: whether the loop is compiled by XLA.
         segments: None; or how the sequence is run in segments: "kept" (what their
             gradients need is kept) or "repeated" (it is computed again).
     """
 
     training: bool
+    noise: tuple[str, ...] = ()
     xla: bool = False
     segments: str | None = None
 
@@ -63,7 +67,7 @@ class SequenceEngine:
         sequences: Any,
         states: list[Any],
         mask: Any,
-        dropout_masks: tuple[Any, Any],
+        noise: dict[str, Any],
         return_sequences: bool,
         zero_output_for_mask: bool,
         training: bool,
@@ -74,7 +78,7 @@ class SequenceEngine:
             sequences: `(batch, time, features)`.
             states: initial states, each `(batch, units)`.
             mask: None, or boolean `(batch, time)`.
-            dropout_masks: what `cell.draw_masks` returned.
+            noise: what `cell.noise.draw` returned, or nothing.
             return_sequences: whether the output of every step is wanted.
             zero_output_for_mask: whether masked steps give zeros.
             training: whether gradients will be taken, as far as is known.
@@ -92,15 +96,16 @@ class SequenceEngine:
         tensors = {k: _tensor(v, cell.compute_dtype) for k, v in tensors.items()}
         if cell.bias is not None:
             tensors["bias"] = _tensor(cell.bias, cell.compute_dtype)
-        for name, value in zip(("input_mask", "recurrent_mask"), dropout_masks):
-            if value is not None:
-                tensors[name] = value
+        for name in cell.normalization.tensors if cell.normalization else ():
+            tensors[name] = _tensor(getattr(cell, name), cell.compute_dtype)
+        tensors |= {NOISE + name: value for name, value in noise.items()}
         if mask is not None:
             tensors["mask"] = ops.cast(mask, "bool")
-        vectors = cell.coefficients() if cell.vectors else {}
-        vectors = [_tensor(vectors[k], cell.compute_dtype) for k in cell.vectors]
+        vectors = cell.all_coefficients()
+        vectors = [_tensor(vectors[k], cell.compute_dtype) for k in cell.vector_names]
         states = [_tensor(s, cell.compute_dtype) for s in states]
         way = self._way(tensors["sequences"], bool(training))
+        way = dataclasses.replace(way, noise=tuple(noise))
         key = (return_sequences, zero_output_for_mask, way)
         if key not in self._compiled:
             function = self._function(*key)
@@ -113,7 +118,7 @@ class SequenceEngine:
 
     def _vector_names(self):
         """Their names among the tensors that all segments share."""
-        return [f"vector {name}" for name in self.cell.vectors]
+        return [f"vector {name}" for name in self.cell.vector_names]
 
     def _segment_steps(self, length, way):
         """Steps of a segment; `length` is a number or, where not known, a tensor."""
@@ -139,21 +144,23 @@ class SequenceEngine:
 
         `states_after` gives the first state after every step, `(batch, time, units)`
         or None if not wanted, and the last states; from inputs `(batch, time,
-        features)`, the mask `(batch, time, 1)` or None, initial states and all other
-        tensors by name.
+        features)`, what else there is for each step by name (the mask `(batch, time,
+        1)`, noise), initial states and all other tensors by name.
         """
+        each = [NOISE + name for name in self.cell.noise.by_step]
 
         def run(tensors, vectors, states):
-            shared = {
-                k: v for k, v in tensors.items() if k not in ("sequences", "mask")
-            }
-            shared |= dict(zip(self._vector_names(), vectors))
-            x, mask = tensors["sequences"], tensors.get("mask")
-            mask = None if mask is None else masks.column(mask)
+            tensors = _with_noise(dict(tensors), each)
+            x, by_step = tensors.pop("sequences"), {}
+            if "mask" in tensors:
+                by_step["mask"] = masks.column(tensors.pop("mask"))
+            by_step |= {name: tensors.pop(name) for name in each if name in tensors}
+            shared = tensors | dict(zip(self._vector_names(), vectors))
             if self.go_backwards:
                 x = ops.flip(x, axis=1)
-                mask = mask if mask is None else ops.flip(mask, axis=1)
-            outputs, states = states_after(x, mask, states, shared)
+                by_step = {k: ops.flip(v, axis=1) for k, v in by_step.items()}
+            mask = by_step.get("mask")
+            outputs, states = states_after(x, by_step, states, shared)
             if not return_sequences:
                 last = states[0]
                 if mask is not None:
@@ -164,6 +171,17 @@ class SequenceEngine:
             return outputs[:, -1], outputs, states
 
         return run
+
+
+def _with_noise(tensors, each):
+    """The tensors with masks on weights, and on inputs at every step, in them."""
+    on = {"kernel": "kernel", "recurrent_kernel": "recurrent_kernel"}
+    if NOISE + "inputs" in each:
+        on["inputs"] = "sequences"
+    for name, tensor in on.items():
+        if NOISE + name in tensors:
+            tensors[tensor] = tensors[tensor] * tensors.pop(NOISE + name)
+    return tensors
 
 
 def _tensor(value, dtype):

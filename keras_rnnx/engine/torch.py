@@ -93,7 +93,8 @@ def reverse_loop(of_gates, of_states, outer, last, back, dropped, carried, out):
         outer: cotangents of the outputs, `(time, batch, units)`, or None.
         last: cotangents of the last states.
         back: the transposed recurrent kernel.
-        dropped: recurrent dropout mask `(batch, units)`, or None.
+        dropped: recurrent dropout mask `(batch, units)`, or one for every step `(time,
+            batch, units)`, or None.
         carried: whether the cotangents of all states at all steps are wanted.
         out: filled with the cotangents of what the recurrent product gives, `(time,
             batch, gates, units)`.
@@ -112,6 +113,8 @@ def reverse_loop(of_gates, of_states, outer, last, back, dropped, carried, out):
     ]
     by_gate, flat = out.unbind(0), out.flatten(2).unbind(0)
     outer = None if outer is None else outer.unbind(0)
+    if dropped is not None:
+        dropped = dropped.unbind(0) if dropped.dim() == 3 else [dropped] * len(flat)
     carry, kept = list(last), []
     (first, first_slices), others = gates[0], gates[1:]
     for t in reversed(range(len(flat))):
@@ -129,7 +132,7 @@ def reverse_loop(of_gates, of_states, outer, last, back, dropped, carried, out):
             else:
                 new[k] = torch.addcmul(new[k], slices[t], carry[i])
         if dropped is not None:
-            through = (flat[t] @ back) * dropped
+            through = (flat[t] @ back) * dropped[t]
             new[0] = through if new[0] is None else new[0] + through
         elif new[0] is None:
             new[0] = flat[t] @ back

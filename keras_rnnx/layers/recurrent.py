@@ -91,25 +91,29 @@ class RNN(keras.layers.RNN):
     def call(self, sequences, initial_state=None, mask=None, training=False):
         checks.call_arguments(self, sequences, initial_state, mask)
         # Around all of Keras' call, since it steps a stack of cells once beforehand.
-        with self._step_masks(sequences, training):
+        with self._masks_of_stack(sequences, training):
             return super().call(
                 sequences, initial_state=initial_state, mask=mask, training=training
             )
 
     @contextlib.contextmanager
-    def _step_masks(self, sequences, training):
-        """Gives the cells their dropout masks where the step engine runs them."""
-        cells = getattr(self.cell, "cells", [self.cell])
-        drawing = [
-            cell
-            for cell in cells
-            if isinstance(cell, Cell) and (cell.dropout or cell.recurrent_dropout)
-        ]
+    def _masks_of_stack(self, sequences, training):
+        """Gives the cells of a stack their masks, which Keras' loop runs."""
+        cells = getattr(self.cell, "cells", [])
+        drawing = [c for c in cells if isinstance(c, Cell) and c.noise.on(training)]
+        for cell in drawing:
+            if cell.noise.by_step:
+                raise ValueError(
+                    f"{type(cell).__name__} in layer {self.name!r} draws masks at every "
+                    f"step ({', '.join(cell.noise.by_step)}), which a stack of cells "
+                    f"cannot hand on. Stack layers instead: keras_rnnx.layers.Stack."
+                )
         with contextlib.ExitStack() as stack:
-            if training and drawing and plan(self, training).engine == "step":
-                batch_size = ops.shape(keras.tree.flatten(sequences)[0])[0]
+            if drawing:
+                batch, steps = ops.shape(keras.tree.flatten(sequences)[0])[:2]
                 for cell in drawing:
-                    stack.enter_context(cell.masks(batch_size))
+                    drawn = cell.noise.draw(batch, steps)
+                    stack.enter_context(cell.masks(batch, drawn))
             yield
 
     @property
@@ -125,8 +129,11 @@ class RNN(keras.layers.RNN):
         if keras.tree.is_nested(mask):
             mask = mask[0]
         engine = plan(self, training, sequences.shape[0]).engine
+        noise = {}
+        if isinstance(self.cell, Cell) and self.cell.noise.on(training):
+            noise = self.cell.noise.draw(*ops.shape(sequences)[:2])
         if engine == "step":
-            return self._step_loop(sequences, initial_state, mask, training)
+            return self._step_loop(sequences, initial_state, mask, training, noise)
         # `Bidirectional` sets attributes of its layers after they were made.
         options = self.go_backwards, self.unroll, self.checkpoint
         key = (engine, *options)
@@ -137,16 +144,22 @@ class RNN(keras.layers.RNN):
             sequences,
             initial_state,
             mask,
-            self.cell.draw_masks(ops.shape(sequences)[0]) if training else (None, None),
+            noise,
             return_sequences=self.return_sequences,
             zero_output_for_mask=self.zero_output_for_mask,
             training=training,
         )
 
-    def _step_loop(self, sequences, initial_state, mask, training):
-        last, outputs, states = super().inner_loop(
-            sequences, initial_state, mask=mask, training=training
-        )
+    def _step_loop(self, sequences, initial_state, mask, training, noise):
+        held = contextlib.nullcontext()
+        if noise:
+            held = self.cell.masks(ops.shape(sequences)[0], noise)
+            each = [noise[name] for name in self.cell.noise.by_step]
+            sequences = [sequences, *each] if each else sequences
+        with held:
+            last, outputs, states = super().inner_loop(
+                sequences, initial_state, mask=mask, training=training
+            )
         if mask is not None and keras.backend.backend() == "jax":
             # Keras gives the initial state before the first valid step here, and
             # zeros on other backends.

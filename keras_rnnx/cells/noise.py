@@ -1,0 +1,103 @@
+"""The random masks that regularize a cell."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+# Arguments that are rates of masks, and the mask each one draws.
+MASKS = {
+    "dropout": "inputs",
+    "recurrent_dropout": "recurrent",
+    "update_dropout": "update",
+    "input_weight_dropout": "kernel",
+    "weight_dropout": "recurrent_kernel",
+}
+WEIGHTS = ("kernel", "recurrent_kernel")
+
+
+class Noise:
+    """The masks that one call of a cell over sequences draws.
+
+    By name, with `time` only where a mask is drawn for every step:
+
+    - "inputs" `(batch, [time,] features)` multiplies the inputs,
+    - "recurrent" `(batch, [time,] units)` what the recurrent kernel multiplies,
+    - "update" `(batch, [time,] units)` what is written anew to the state,
+    - "zoneout h" `(batch, time, units)`, for each state: True keeps its old value,
+    - "kernel" and "recurrent_kernel" multiply the weight of that name.
+
+    Args:
+        cell: the cell, with its arguments set.
+    """
+
+    def __init__(self, cell: Any):
+        self.cell = cell
+        found = [mask for rate, mask in MASKS.items() if getattr(cell, rate)]
+        self.weights = tuple(m for m in found if m in WEIGHTS)
+        dropped = tuple(m for m in found if m not in WEIGHTS)
+        zoned = tuple(
+            f"zoneout {state}"
+            for state, rate in zip(cell.states, cell.zoneout_rates)
+            if rate
+        )
+        each_step = cell.dropout_mask == "step"
+        self.by_sequence = () if each_step else dropped
+        self.by_step = (dropped if each_step else ()) + zoned
+        self.names = (*self.weights, *self.by_sequence, *self.by_step)
+
+    def on(self, training: Any) -> bool:
+        """Whether a call draws masks."""
+        return bool(self.names) and bool(training or self.cell.monte_carlo)
+
+    def draw(self, batch: Any, steps: Any, dtype: Any = None) -> dict[str, Any]:
+        """Draws all masks of a call.
+
+        Args:
+            batch, steps: number of sequences and of their steps.
+            dtype: of the masks. Default: the compute dtype of the cell.
+
+        Returns:
+            The masks by name.
+        """
+        return {name: self._draw(name, batch, steps, dtype) for name in self.names}
+
+    def _draw(self, name, batch, steps, dtype):
+        cell = self.cell
+        if name.startswith("zoneout"):
+            rate = cell.zoneout_rates[cell.states.index(name.split()[1])]
+            shape = (batch, steps, cell.units)
+            return keras.random.uniform(shape, seed=cell.seed_generator) < rate
+        rate = next(getattr(cell, r) for r, mask in MASKS.items() if mask == name)
+        if name in WEIGHTS:
+            shape = tuple(getattr(cell, name).shape)
+        else:
+            width = cell.kernel.shape[0] if name == "inputs" else cell.units
+            shape = (batch, steps, width) if name in self.by_step else (batch, width)
+        ones = ops.ones(shape, dtype or cell.compute_dtype)
+        return keras.random.dropout(ones, rate, seed=cell.seed_generator)
+
+    def refusal(self, training: Any) -> str | None:
+        """Why no vendor's kernel can run the cell with these masks, or None.
+
+        Kernels take weights and inputs, so that masks on those need nothing of them.
+        """
+        if not self.on(training):
+            return None
+        cell = self.cell
+        each = "step" if cell.dropout_mask == "step" else "sample"
+        if cell.recurrent_dropout:
+            return (
+                f"recurrent_dropout={cell.recurrent_dropout} draws a mask per {each} "
+                f"for the state; weight_dropout would keep the kernel"
+            )
+        if cell.update_dropout:
+            return (
+                f"update_dropout={cell.update_dropout} draws a mask per {each} for "
+                f"what is written to the state"
+            )
+        if any(cell.zoneout_rates):
+            return f"zoneout={cell.zoneout} keeps values of the state at random"
+        return None

@@ -1,0 +1,161 @@
+"""Layer normalization inside of a recurrent cell."""
+
+from __future__ import annotations
+
+import functools
+import operator
+from typing import Any
+
+import keras
+from keras import ops
+
+EPSILON = 1e-5
+
+
+class LayerNormalization:
+    """Normalizes both parts of the pre-activations over the units of a sample.
+
+    `a = LN(W x) + LN(U h) + b`, and the cell state inside of the output, where the
+    equation says `gate.norm(c)`. The gates that an equation reads as sums are
+    normalized as one vector, any other alone, as in the paper. The state that is
+    carried on is not normalized. Ba, Kiros & Hinton 2016, arXiv:1607.06450.
+
+    Args:
+        cell: the cell.
+    """
+
+    argument = "layer_norm"
+
+    def __init__(self, cell: Any):
+        self.cell = cell
+        self.of_state = False
+
+    def build(self, of_state: bool) -> None:
+        """Makes the weights.
+
+        Args:
+            of_state: whether the equation normalizes a state.
+        """
+        cell, self.of_state = self.cell, of_state
+        width = len(cell.gates) * cell.units
+        for part in ("kernel", "recurrent"):
+            self._add(f"{part}_scale", width, "ones")
+        if of_state:
+            self._add("state_scale", cell.units, "ones")
+            self._add("state_offset", cell.units, "zeros")
+
+    def _add(self, name, width, initializer):
+        weight = self.cell.add_weight(
+            shape=(width,), name=name, initializer=initializer
+        )
+        setattr(self.cell, name, weight)
+
+    @property
+    def tensors(self) -> list[str]:
+        """Names of the weights that the inputs' part needs."""
+        return ["kernel_scale"]
+
+    @property
+    def vectors(self) -> list[str]:
+        """Names of the vectors that a step needs, beside those of the equation."""
+        names = [f"scale {k}" for k in self.cell.gates]
+        if self._recurrent_bias:
+            names += [f"bias {k}" for k in self.cell.apart]
+        return names + ["state_scale", "state_offset"] * self.of_state
+
+    def coefficients(self) -> dict[str, Any]:
+        """These vectors by name, each `(units,)`."""
+        cell = self.cell
+        found = self._named("scale", cell.recurrent_scale)
+        if self._recurrent_bias:
+            found |= self._named("bias", ops.convert_to_tensor(cell.bias)[1])
+        for name in ("state_scale", "state_offset") if self.of_state else ():
+            found[name] = ops.convert_to_tensor(getattr(cell, name))
+        return {name: found[name] for name in self.vectors}
+
+    def inputs(self, x: dict[str, Any], tensors: dict[str, Any]) -> dict[str, Any]:
+        """The inputs' part of every gate, normalized and with its biases.
+
+        Args:
+            x: `W_k x` by gate, `(..., units)`.
+            tensors: `kernel_scale`, and `bias` where there is one.
+        """
+        x = self._normalized(x)
+        scales = self._blocks(tensors["kernel_scale"])
+        x = {k: x[k] * scales[k] for k in x}
+        if "bias" not in tensors:
+            return x
+        bias = tensors["bias"]
+        if not self._recurrent_bias:
+            parts = self._blocks(bias)
+            return {k: x[k] + parts[k] for k in x}
+        first, second = self._blocks(bias[0]), self._blocks(bias[1])
+        apart = self.cell.apart
+        return {k: x[k] + (first[k] if k in apart else first[k] + second[k]) for k in x}
+
+    def step(
+        self, x: dict[str, Any], u: dict[str, Any], vectors: dict[str, Any]
+    ) -> tuple[dict, dict, dict]:
+        """Sums, input parts and recurrent parts, as the equation reads them.
+
+        Args:
+            x: what `inputs` returned, by gate.
+            u: `U_k h` by gate; for late gates functions of a vector.
+            vectors: what `coefficients` returned.
+        """
+        apart, late = self.cell.apart, self.cell.late
+        early = {k: u[k] for k in u if k not in late}
+
+        def scaled(k, part):
+            part = part * vectors[f"scale {k}"]
+            return part + vectors[f"bias {k}"] if f"bias {k}" in vectors else part
+
+        def product(k, vector):
+            return scaled(k, self._normalized({k: u[k](vector)})[k])
+
+        early = {k: scaled(k, v) for k, v in self._normalized(early).items()}
+        found = early | {k: functools.partial(product, k) for k in late}
+        total = {k: x[k] + early[k] for k in x if k not in apart}
+        return total, {k: x[k] for k in apart}, {k: found[k] for k in apart}
+
+    def state(self, value: Any, vectors: dict[str, Any]) -> Any:
+        """A state normalized, to be read and not to be carried on."""
+        value = self._normalized({"": value})[""]
+        return value * vectors["state_scale"] + vectors["state_offset"]
+
+    def _normalized(self, parts):
+        together = {k: v for k, v in parts.items() if k not in self.cell.apart}
+        alone = [{k: v} for k, v in parts.items() if k in self.cell.apart]
+        found = {}
+        for group in [together] * bool(together) + alone:
+            found |= _standardized(group)
+        return found
+
+    def _named(self, prefix, tensor):
+        return {f"{prefix} {k}": v for k, v in self._blocks(tensor).items()}
+
+    def _blocks(self, tensor):
+        gates = self.cell.gates
+        parts = ops.split(ops.convert_to_tensor(tensor), len(gates), axis=-1)
+        return dict(zip(gates, parts))
+
+    @property
+    def _recurrent_bias(self):
+        return self.cell.recurrent_bias and self.cell.use_bias
+
+
+def _standardized(parts):
+    """Mean 0 and variance 1 over the last axes of all parts together."""
+    dtype = keras.backend.standardize_dtype(next(iter(parts.values())).dtype)
+    exact = "float64" if dtype == "float64" else "float32"
+    values = [ops.cast(v, exact) for v in parts.values()]
+
+    def mean(tensors):
+        means = [ops.mean(t, axis=-1, keepdims=True) for t in tensors]
+        return functools.reduce(operator.add, means) / len(means)
+
+    middle = mean(values)
+    values = [v - middle for v in values]
+    # The operator, since `ops.rsqrt` computes float64 in float32 on some backends.
+    factor = (mean([v * v for v in values]) + EPSILON) ** -0.5
+    return {k: ops.cast(v * factor, dtype) for k, v in zip(parts, values)}

@@ -33,7 +33,7 @@ HOLES = Case(
     "holes",
     mask="holes",
     training=True,
-    dropout=0.3,
+    arguments={"dropout": 0.3, "recurrent_dropout": 0.3, "zoneout": 0.2},
     steps=37,  # 12 segments of 3 and one more step
     zero_output_for_mask=True,
 )
@@ -41,8 +41,9 @@ LAST = Case("last output", training=True, steps=32, return_sequences=False)
 DROPOUT = Case(
     "dropout",
     mask="holes",
+    dtype="float64",
     training=True,
-    dropout=0.3,
+    arguments={"recurrent_dropout": 0.3, "dropout_mask": "step", "layer_norm": True},
     checkpoint=4,
     go_backwards=True,
 )
@@ -80,7 +81,7 @@ def test_segments_that_keep_what_they_need(variant, case, monkeypatch, runs):
 def test_checkpoints_change_no_number(variant, case, runs):
     cell = catalogue.make(variant)
     expected = _run(cell, case, "step", 0)
-    layer = layers.RNN(catalogue.make(variant, recurrent_dropout=case.dropout))
+    layer = layers.RNN(catalogue.make(variant, **case.arguments))
     names = [e for e in engine.ENGINES[:-1] if not engine.refusal(layer, e)]
     assert "fused" in names
     for name in names:

@@ -377,7 +377,7 @@ class Cell(keras.layers.Layer):
         Args:
             batch_size: number of sequences in the batch.
             drawn: masks to hold, as `cell.noise.draw` returns them; those of every step
-                then come with the inputs, in a list behind them. Default: a new draw.
+                then come with the inputs (`cell.noise.beside`). Default: a new draw.
         """
         own = drawn is None
         drawn = self.noise.draw(batch_size, 1) if own else drawn
@@ -404,8 +404,8 @@ class Cell(keras.layers.Layer):
             )
         names = self.noise.by_step
         if self._each_step is None:
-            inputs, *drawn = inputs if names else [inputs]
-            return inputs, self._masks | dict(zip(names, drawn))
+            inputs, drawn = self.noise.apart(inputs)
+            return inputs, self._masks | drawn
         drawn = self.noise.draw(self._each_step, 1) if names else {}
         return inputs, self._masks | {name: drawn[name][:, 0] for name in names}
 

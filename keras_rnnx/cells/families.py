@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -26,8 +27,16 @@ Gates = Callable[[Weights], dict[str, GateWeights]]
 Vector = Callable[[Weights], Any]
 
 
-def simple(activation: Callable) -> Lowering | str:
-    """`h' = activation(a_h)`."""
+def simple(activation: Callable, zoneout: float = 0.0) -> Lowering | str:
+    """`h' = activation(a_h)`, and the mean of zoneout behind it."""
+    if zoneout:
+
+        def constant(value):
+            return lambda w: value * ops.ones_like(w.h.bias)
+
+        logit = float(np.log(zoneout) - np.log1p(-zoneout))
+        kept = constant(zoneout), constant(1 - zoneout), constant(logit)
+        return _with_zoneout(leaky(activation, *kept))
     if activation in _SLOPES:
         return _rectified(activation)
     return _squashed("rnn_tanh", activation, lambda w: {"h": w.h}, rectifiers=True)
@@ -44,15 +53,32 @@ def leaky(
     write: Vector,
     keep_logit: Vector,
     scale: Vector | None = None,
+    zoneout: float = 0.0,
 ) -> Lowering | str:
     """`h' = keep h + write activation(a_h)`, each a vector in (0, 1].
+
+    The mean of zoneout behind it is such a cell too, that keeps more and writes less.
 
     Args:
         activation: of the update.
         keep, write: the vectors.
         keep_logit: the logit of `keep`, as exact as can be had.
         scale: `write / (1 - keep)`. Default: 1.
+        zoneout: its rate. Default 0.
     """
+    if zoneout:
+
+        def more(w):
+            return zoneout + (1 - zoneout) * keep(w)
+
+        def less(w):
+            return (1 - zoneout) * write(w)
+
+        def logit(w):
+            forgets = ops.sigmoid(-keep_logit(w)) * (1 - zoneout)
+            return ops.log(more(w)) - ops.log(forgets)
+
+        return _with_zoneout(leaky(activation, more, less, logit, scale))
     if activation in _SLOPES:
         return _rectified(activation, keep, write)
 
@@ -61,6 +87,11 @@ def leaky(
 
     says = "update and reset gate held"
     return _squashed("gru", activation, gates, says, scale, rectifiers=True)
+
+
+def _with_zoneout(found):
+    exact = isinstance(found, Lowering)
+    return dataclasses.replace(found, zoneout=True) if exact else found
 
 
 def standard(activation: Callable, recurrent_activation: Callable) -> str | None:

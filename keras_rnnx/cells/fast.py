@@ -65,6 +65,7 @@ class FastRNNCell(Cell):
             scale=lambda w: (
                 w.vector.alpha / ops.sigmoid(-self._for_each_unit(self.beta))
             ),
+            zoneout=self.zoneout_rates[0],
         )
 
     def _for_each_unit(self, weight):

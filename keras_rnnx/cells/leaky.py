@@ -80,12 +80,13 @@ class LeakyRNNCell(Cell):
 
     def lowering(self):
         if not self.leak_trainable and np.all(self._rates == 1):
-            return families.simple(self.activation)
+            return families.simple(self.activation, *self.zoneout_rates)
         return families.leaky(
             self.activation,
             keep=lambda w: 1 - w.vector.leak,
             write=lambda w: w.vector.leak,
             keep_logit=lambda w: self._keep_logit(w.vector.leak.dtype),
+            zoneout=self.zoneout_rates[0],
         )
 
     def _keep_logit(self, dtype):

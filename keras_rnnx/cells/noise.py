@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 # Arguments that are rates of masks, and the mask each one draws.
@@ -48,6 +49,13 @@ class Noise:
         self.by_step = (dropped if each_step else ()) + zoned
         self.names = (*self.weights, *self.by_sequence, *self.by_step)
 
+    def reseed(self, stream: int) -> None:
+        """Draws from another stream of random numbers of the same seed."""
+        if self.cell.seed is not None:
+            seed = np.random.SeedSequence([self.cell.seed, stream]).generate_state(1)
+            # In place: a cell that is built takes no new generator.
+            self.cell.seed_generator.state.assign(np.array([seed[0], 0], "uint32"))
+
     def on(self, training: Any) -> bool:
         """Whether a call draws masks."""
         return bool(self.names) and bool(training or self.cell.monte_carlo)
@@ -78,6 +86,25 @@ class Noise:
             shape = (batch, steps, width) if name in self.by_step else (batch, width)
         ones = ops.ones(shape, dtype or cell.compute_dtype)
         return keras.random.dropout(ones, rate, seed=cell.seed_generator)
+
+    def beside(self, sequences: Any, drawn: dict[str, Any]) -> Any:
+        """The inputs with the masks of every step behind their features.
+
+        For Keras' loop, which takes one tensor.
+        """
+        masks = [ops.cast(drawn[name], sequences.dtype) for name in self.by_step]
+        return ops.concatenate([sequences, *masks], axis=-1) if masks else sequences
+
+    def apart(self, inputs: Any) -> tuple[Any, dict[str, Any]]:
+        """The reverse of `beside`, for one step."""
+        features = self.cell.kernel.shape[0]
+        x, found, at = inputs[..., :features], {}, features
+        for name in self.by_step:
+            stop = at + (features if name == "inputs" else self.cell.units)
+            mask = inputs[..., at:stop]
+            found[name] = mask > 0.5 if name.startswith("zoneout") else mask
+            at = stop
+        return x, found
 
     def refusal(self, training: Any) -> str | None:
         """Why no vendor's kernel can run the cell with these masks, or None.

@@ -35,7 +35,7 @@ class SimpleRNNCell(Cell):
         return State(h=self.activation(gate.h))
 
     def lowering(self):
-        return families.simple(self.activation)
+        return families.simple(self.activation, *self.zoneout_rates)
 
 
 @register

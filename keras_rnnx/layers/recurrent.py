@@ -87,6 +87,11 @@ class RNN(keras.layers.RNN):
         self.use_cudnn = checks.use_cudnn(use_cudnn)
         self.checkpoint = checks.checkpoint(checkpoint, unroll)
         self._engines = {}
+        if go_backwards:
+            # `Bidirectional` gives both directions one config.
+            for inner in getattr(cell, "cells", [cell]):
+                if isinstance(inner, Cell):
+                    inner.noise.reseed(1)
 
     def call(self, sequences, initial_state=None, mask=None, training=False):
         checks.call_arguments(self, sequences, initial_state, mask)
@@ -104,9 +109,9 @@ class RNN(keras.layers.RNN):
         for cell in drawing:
             if cell.noise.by_step:
                 raise ValueError(
-                    f"{type(cell).__name__} in layer {self.name!r} draws masks at every "
-                    f"step ({', '.join(cell.noise.by_step)}), which a stack of cells "
-                    f"cannot hand on. Stack layers instead: keras_rnnx.layers.Stack."
+                    f"{type(cell).__name__} in layer {self.name!r} draws masks at "
+                    f"every step ({', '.join(cell.noise.by_step)}), which a stack of "
+                    f"cells cannot hand on. Stack layers: keras_rnnx.layers.Stack."
                 )
         with contextlib.ExitStack() as stack:
             if drawing:
@@ -154,8 +159,7 @@ class RNN(keras.layers.RNN):
         held = contextlib.nullcontext()
         if noise:
             held = self.cell.masks(ops.shape(sequences)[0], noise)
-            each = [noise[name] for name in self.cell.noise.by_step]
-            sequences = [sequences, *each] if each else sequences
+            sequences = self.cell.noise.beside(sequences, noise)
         with held:
             last, outputs, states = super().inner_loop(
                 sequences, initial_state, mask=mask, training=training

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import keras
 import numpy as np
@@ -18,7 +18,7 @@ class Case:
             an empty row where the batch has more than one).
         dtype: dtype policy.
         training: whether the layer is called in training.
-        dropout: rate of `dropout` and `recurrent_dropout`.
+        arguments: of the cell.
         batch, steps, features: sizes, odd and unequal on purpose.
         loop: arguments of the layer.
     """
@@ -27,7 +27,7 @@ class Case:
     mask: str = "none"
     dtype: str = "float32"
     training: bool = False
-    dropout: float = 0.0
+    arguments: dict = field(default_factory=dict)
     batch: int = 3
     steps: int = 6
     features: int = 5
@@ -102,11 +102,23 @@ CASES = (
         "dropout, holes, zero output",
         mask="holes",
         training=True,
-        dropout=0.4,
+        arguments={"dropout": 0.4, "recurrent_dropout": 0.4, "weight_dropout": 0.3},
         zero_output_for_mask=True,
         return_sequences=False,
     ),
-    Case("dropout, float64", training=True, dropout=0.4, dtype="float64", steps=4),
+    Case(
+        "masks of every step, zoneout, float64",
+        training=True,
+        arguments={
+            "dropout": 0.4,
+            "recurrent_dropout": 0.4,
+            "dropout_mask": "step",
+            "zoneout": 0.3,
+            "input_weight_dropout": 0.3,
+        },
+        dtype="float64",
+        steps=4,
+    ),
     Case(
         "checkpoint, holes, backwards, float64",
         mask="holes",

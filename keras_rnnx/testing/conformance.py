@@ -112,7 +112,7 @@ def _precision(dtype):
 def _layer(cell, case, seed, **loop):
     """A built layer over a copy of the cell with distinct random weights."""
     config = {**cell.get_config(), "dtype": case.dtype, "seed": seed + 1}
-    config.update(dropout=case.dropout, recurrent_dropout=case.dropout)
+    config.update(case.arguments)
     # All weights are set below.
     config.update(kernel_initializer="zeros", recurrent_initializer="zeros")
     layer = layers.RNN(
@@ -123,13 +123,13 @@ def _layer(cell, case, seed, **loop):
     known = ("kernel", "recurrent_kernel", "bias")
     for variable in layer.trainable_variables:
         # Other weights may only be meant for some range: stay near where they start.
-        start = 0.0 if variable.name in known else _start(cell, variable.name)
+        start = 0.0 if variable.name in known else _start(cell, case, variable.name)
         variable.assign(start + 0.4 * rng.normal(size=variable.shape))
     return layer
 
 
-def _start(cell, name):
-    copy = type(cell).from_config(cell.get_config())
+def _start(cell, case, name):
+    copy = type(cell).from_config({**cell.get_config(), **case.arguments})
     copy.build((None, 1))
     (found,) = [v for v in copy.trainable_variables if v.name == name]
     return keras.ops.convert_to_numpy(found)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import keras
 
 from keras_rnnx import cells, layers
-from keras_rnnx.cells import arguments
 
 LAYERS = {
     keras.layers.LSTM: layers.LSTM,
@@ -34,7 +33,7 @@ def refusal(layer: keras.layers.RNN) -> str | None:
 
 def cell_refusal(cell: object) -> str | None:
     """Why a cell of Keras has no counterpart as it is, or None if it has one."""
-    for name in arguments.RATES if type(cell) in CELLS else ():
+    for name in ("dropout", "recurrent_dropout") if type(cell) in CELLS else ():
         if not 0 <= getattr(cell, name) < 1:
             rate = getattr(cell, name)
             return f"{name}={rate} is not in [0, 1), where keras_rnnx has its rates"

@@ -18,6 +18,9 @@ LOOP = (
     "zero_output_for_mask",
     "use_cudnn",
     "checkpoint",
+    "initial_state_trainable",
+    "initial_state_initializer",
+    "initial_state_noise",
 )
 LAYER = ("activity_regularizer", "input_shape", "batch_input_shape", "batch_shape")
 

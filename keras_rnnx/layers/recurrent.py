@@ -14,6 +14,7 @@ from keras_rnnx.engine.fused import FusedEngine
 from keras_rnnx.engine.native import KernelEngine
 from keras_rnnx.engine.plan import may_leave_xla, plan
 from keras_rnnx.layers import checks
+from keras_rnnx.layers.initial_state import InitialState
 
 
 @keras.saving.register_keras_serializable("keras_rnnx")
@@ -42,6 +43,11 @@ class RNN(keras.layers.RNN):
             computes what lies between once more on the way back: less memory for about
             a third more time. True: about the square root of the number of steps,
             which needs the least. Default None.
+        initial_state_trainable: whether the states that sequences start from are
+            learned, where none are given in the call. Default False: zeros.
+        initial_state_initializer: of the learned states. Default "zeros".
+        initial_state_noise: standard deviation of normal noise on these states in
+            training, so that a network does not rely on one start. Default 0.
         **kwargs: arguments of `keras.layers.Layer`.
 
     Call arguments:
@@ -52,7 +58,8 @@ class RNN(keras.layers.RNN):
 
     Raises:
         ValueError: for an unknown argument, a wrong rank, mask or state list; for
-            `checkpoint` together with `unroll`, or where Keras' loop has to run.
+            `checkpoint` together with `unroll`, or where Keras' loop has to run; for
+            learned or noisy initial states of a stateful layer.
 
     Example:
 
@@ -72,6 +79,9 @@ class RNN(keras.layers.RNN):
         zero_output_for_mask: bool = False,
         use_cudnn: bool | str = "auto",
         checkpoint: bool | int | None = None,
+        initial_state_trainable: bool = False,
+        initial_state_initializer: Any = "zeros",
+        initial_state_noise: float = 0.0,
         **kwargs: Any,
     ):
         super().__init__(
@@ -87,14 +97,32 @@ class RNN(keras.layers.RNN):
         self.use_cudnn = checks.use_cudnn(use_cudnn)
         self.checkpoint = checks.checkpoint(checkpoint, unroll)
         self._engines = {}
+        self._initial_state = InitialState(
+            self,
+            initial_state_trainable,
+            initial_state_initializer,
+            initial_state_noise,
+        )
+        if initial_state_noise and not isinstance(self.cell, Cell):
+            self.seed_generator = keras.random.SeedGenerator()
         if go_backwards:
             # `Bidirectional` gives both directions one config.
             for inner in getattr(cell, "cells", [cell]):
                 if isinstance(inner, Cell):
                     inner.noise.reseed(1)
 
+    def build(self, sequences_shape, initial_state_shape=None):
+        super().build(sequences_shape, initial_state_shape)
+        self._initial_state.build()
+
+    def get_initial_state(self, batch_size):
+        return self._initial_state.of(super().get_initial_state(batch_size))
+
     def call(self, sequences, initial_state=None, mask=None, training=False):
         checks.call_arguments(self, sequences, initial_state, mask)
+        if initial_state is None and training and self._initial_state.noise:
+            states = self.get_initial_state(ops.shape(sequences)[0])
+            initial_state = self._initial_state.noisy(states)
         # Around all of Keras' call, since it steps a stack of cells once beforehand.
         with self._masks_of_stack(sequences, training):
             return super().call(
@@ -174,5 +202,14 @@ class RNN(keras.layers.RNN):
         return last, outputs, states
 
     def get_config(self):
-        own = {"use_cudnn": self.use_cudnn, "checkpoint": self.checkpoint}
+        start = self._initial_state
+        own = {
+            "use_cudnn": self.use_cudnn,
+            "checkpoint": self.checkpoint,
+            "initial_state_trainable": start.trainable,
+            "initial_state_initializer": keras.initializers.serialize(
+                start.initializer
+            ),
+            "initial_state_noise": start.noise,
+        }
         return {**super().get_config(), **own}

@@ -1,0 +1,85 @@
+"""Where sequences start from: zeros, learned states, or random ones in training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_rnnx.cells import Cell
+from keras_rnnx.cells.arguments import flag, number
+
+
+class InitialState:
+    """The initial states of a recurrent layer.
+
+    Args:
+        layer: the layer.
+        trainable: whether each state has a learned vector.
+        initializer: of these vectors.
+        noise: standard deviation of normal noise in training.
+
+    Raises:
+        ValueError: for a wrong value, or with a stateful layer.
+    """
+
+    def __init__(self, layer: Any, trainable: bool, initializer: Any, noise: float):
+        self.layer = layer
+        self.trainable = flag("initial_state_trainable", trainable)
+        self.initializer = keras.initializers.get(initializer)
+        self.noise = number("initial_state_noise", noise)
+        if self.noise < 0:
+            raise ValueError(
+                f"`initial_state_noise` is a standard deviation, at least 0; received "
+                f"{noise!r}."
+            )
+        if layer.stateful and (self.trainable or self.noise):
+            raise ValueError(
+                f"stateful=True starts a batch from the last states of the one before; "
+                f"initial_state_trainable={trainable!r} and initial_state_noise="
+                f"{noise!r} say where it starts otherwise. Pass one of them."
+            )
+        self.weights = []
+
+    def build(self) -> None:
+        """Makes the learned vectors, one for each state."""
+        if not self.trainable or self.weights:
+            return
+        layer = self.layer
+        sizes = keras.tree.flatten(layer.state_size)
+        names = getattr(layer.cell, "states", None) or map(str, range(len(sizes)))
+        self.weights = [
+            layer.add_weight(
+                shape=(size,),
+                name=f"initial_state_{name}",
+                initializer=self.initializer,
+            )
+            for name, size in zip(names, sizes)
+        ]
+
+    def of(self, zeros: list[Any]) -> list[Any]:
+        """The states that a sequence starts from, without noise.
+
+        Args:
+            zeros: states of zeros, maybe nested.
+        """
+        if not self.weights:
+            return zeros
+        flat = [
+            zero + ops.cast(ops.convert_to_tensor(weight), zero.dtype)
+            for zero, weight in zip(keras.tree.flatten(zeros), self.weights)
+        ]
+        return keras.tree.pack_sequence_as(zeros, flat)
+
+    def noisy(self, states: list[Any]) -> list[Any]:
+        """The states with noise, drawn from the stream of the cell."""
+        cell, layer = self.layer.cell, self.layer
+        seed = (cell if isinstance(cell, Cell) else layer).seed_generator
+
+        def add(state):
+            return state + keras.random.normal(
+                ops.shape(state), stddev=self.noise, dtype=state.dtype, seed=seed
+            )
+
+        return keras.tree.map_structure(add, states)

@@ -41,9 +41,8 @@ LAST = Case("last output", training=True, steps=32, return_sequences=False)
 DROPOUT = Case(
     "dropout",
     mask="holes",
-    dtype="float64",
     training=True,
-    arguments={"recurrent_dropout": 0.3, "dropout_mask": "step", "layer_norm": True},
+    arguments={"recurrent_dropout": 0.3, "dropout_mask": "step"},
     checkpoint=4,
     go_backwards=True,
 )

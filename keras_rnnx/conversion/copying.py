@@ -133,7 +133,7 @@ def _of_layer(layer):
 
 def _given(cls, cell):
     """The arguments with which a cell was made, for a cell of class `cls`."""
-    names = [n for n in inspect.signature(cls).parameters if n != "kwargs"]
+    names = [n for n in inspect.signature(cls).parameters if hasattr(cell, n)]
     return {name: getattr(cell, name) for name in names} | _of_layer(cell)
 
 

@@ -141,7 +141,7 @@ def test_what_checkpoints_cannot_go_with():
     with pytest.raises(ValueError, match="checkpoint=2.*a stack of cells.*=None"):
         stack(x)
     with (
-        pytest.raises(ValueError, match="step.*checkpoint=2 is not for Keras' loop"),
+        pytest.raises(ValueError, match="step.*checkpoint=2 cannot be had"),
         engine.force("step"),
     ):
         layers.LSTM(2, checkpoint=2)(x)

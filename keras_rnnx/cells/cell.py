@@ -238,6 +238,11 @@ class Cell(keras.layers.Layer):
         return (*self.split, *self.late)
 
     @property
+    def gradient_flow(self) -> float:
+        """Weight of the penalty on gradients that shrink or grow over a step."""
+        return getattr(self.recurrent_regularizer, "gradient_flow", 0.0)
+
+    @property
     def unsummed(self) -> tuple[str, ...]:
         """Gates of which `advance` takes the two parts."""
         return self.gates if self.normalization else self.apart

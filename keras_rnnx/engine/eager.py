@@ -46,8 +46,8 @@ class EagerRecurrence(Differentiable):
 
     @staticmethod
     def takes(cell: Cell) -> bool:
-        """Whether the equation is elementwise, so that derivatives are too."""
-        return not cell.late and not cell.normalization
+        """Whether derivatives are elementwise, and no more than those are wanted."""
+        return not (cell.late or cell.normalization or cell.gradient_flow)
 
     def spared(self):
         # Where sums are kept the input part is not read again.

@@ -74,10 +74,13 @@ def refusal(layer: keras.layers.RNN, engine: str, training: bool = True) -> str 
         engine: one of `ENGINES`.
         training: whether for training, where dropout is on.
     """
+    flow = isinstance(layer.cell, Cell) and layer.cell.gradient_flow
+    if flow and training and engine != "fused":
+        return "GradientFlow needs the gradients of the state at every step"
     if engine == "step":
         if layer.checkpoint is None:
             return None
-        return f"checkpoint={layer.checkpoint!r} is not for Keras' loop"
+        return f"checkpoint={layer.checkpoint!r} cannot be had; pass checkpoint=None"
     return _unknown_equation(layer.cell) or (
         None if engine == "fused" else _kernel_refusal(layer, engine, training)
     )
@@ -178,8 +181,8 @@ def plan(
             return Plan(engine, _kernel(layer, engine), _why(layer, engine, refused))
         refused[engine] = reason
     raise ValueError(
-        f"Layer {layer.name!r} has checkpoint={layer.checkpoint!r}, and no engine that "
-        f"can do that can run it: {refused['fused']}. Pass checkpoint=None."
+        f"No engine can run layer {layer.name!r}: {refused['fused']}, and in Keras' "
+        f"loop {refused['step']}."
     )
 
 

@@ -13,6 +13,7 @@ from keras import ops
 
 from keras_rnnx.cells import Cell
 from keras_rnnx.engine.differentiable import Differentiable
+from keras_rnnx.engine.flow import cotangent as gradient_flow
 from keras_rnnx.engine.products import Products
 
 
@@ -195,6 +196,7 @@ class Recurrence(Differentiable):
         ]
         second = _positions(cell.gates, self.apart)
         outer = cotangents[:1] if self.sequences else []
+        flow = cell.gradient_flow
         d_states = cotangents[-n:]
 
         def advance(values, vectors, mask, noise):
@@ -230,14 +232,15 @@ class Recurrence(Differentiable):
                 ops.zeros_like(value) if g is None else g
                 for g, value in zip(gradients[:n], values)
             ]
-            return new, d_local + (carry if given["v"] else [])
+            passed = [*carry, new[0]] if flow else list(carry)
+            return new, d_local + (passed if given["v"] or flow else [])
 
         d_first, d_stacks = self._scan(
             step,
             d_states,
             before + local + given["m"] + outer + given["n"],
             length,
-            [False] * (len(local) + (n if given["v"] else 0)),
+            [False] * (len(local) + (n if given["v"] or flow else 0) + bool(flow)),
             reverse=True,
             unroll=self.unroll,
         )
@@ -246,6 +249,11 @@ class Recurrence(Differentiable):
             for k in cell.gates
         ]
         d_u = {k: d_stacks[second[k]] for k in cell.gates}
+        if flow:
+            # The penalty sees the recurrent kernel as what the cotangents went through,
+            # as the loss sees it as what the states went through.
+            passed = gradient_flow(flow, d_stacks[-2], d_stacks.pop())
+            source = {k: source[k] + dropped(passed) for k in cell.gates}
         gradients = {
             "x": d_x,
             "r": [self.backend.outer(source[k], d_u[k]) for k in cell.gates],

@@ -1,0 +1,39 @@
+"""The gradient of the penalty on gradients that shrink or grow from step to step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+# Squared norms below are no gradient that could be kept: the loss does not reach there.
+LEAST = 1e-30
+
+
+def cotangent(weight: float, after: Any, before: Any) -> Any:
+    """The derivative of the penalty for the cotangents that went through each step.
+
+    The penalty is `weight * sum_t (|before_t| / |after_t| - 1)²`, the mean over the
+    batch, where `before_t` is `after_t` times the derivative of the state after step t
+    for that before it. See `keras_rnnx.regularizers.GradientFlow`.
+
+    Args:
+        weight: of the penalty.
+        after: cotangents of the states after each step, `(time, batch, units)`.
+        before: what became of them, in the same shape.
+    """
+    dtype = keras.backend.standardize_dtype(after.dtype)
+    exact = "float64" if dtype == "float64" else "float32"
+    after, before = ops.cast(after, exact), ops.cast(before, exact)
+
+    def norm(tensor):
+        square = ops.sum(tensor * tensor, axis=-1, keepdims=True)
+        # The operator, since `ops.sqrt` computes float64 in float32 on some backends.
+        return ops.maximum(square, LEAST) ** 0.5, square > LEAST
+
+    (a, reached), (b, left) = norm(after), norm(before)
+    factor = 2 * weight * (b / a - 1) / (a * b)
+    factor = ops.where(ops.logical_and(reached, left), factor, ops.zeros_like(factor))
+    samples = ops.cast(ops.shape(after)[1], exact)
+    return ops.cast(factor * before / samples, dtype)

@@ -100,6 +100,33 @@ REGULARIZED: dict[str, Callable] = {
     ),
 }
 
+# Methods against overfitting, as arguments of a layer.
+METHODS: dict[str, dict] = {
+    f"{layer}, {name}": {"layer": layer, **arguments}
+    for layer in ("LSTM", "GRU")
+    for name, arguments in {
+        "dropout": {"dropout": RATE},
+        "dropout at every step": {"dropout": RATE, "dropout_mask": "step"},
+        "recurrent_dropout": {"recurrent_dropout": RATE},
+        "weight_dropout": {"weight_dropout": RATE},
+        "input_weight_dropout": {"input_weight_dropout": RATE},
+        "update_dropout": {"update_dropout": RATE},
+        "zoneout": {"zoneout": RATE},
+        "layer_norm": {"layer_norm": True},
+        "initial_state_noise": {"initial_state_noise": 0.1},
+    }.items()
+}
+
+
+def method(name: str, units: int):
+    """A plain layer of ours, and the same with a method."""
+    arguments = dict(METHODS[name])
+    make = getattr(keras_rnnx.layers, arguments.pop("layer"))
+    return (
+        make(units, return_sequences=True),
+        make(units, return_sequences=True, **arguments),
+    )
+
 
 def inputs(size: tuple[int, ...]):
     """Random sequences `(batch, steps, inputs)`, the same ones every time."""

@@ -63,6 +63,9 @@ def _time_columns(suite, result):
     if suite == "engines":
         columns = {engine: _milliseconds(engine) for engine in present}
         return {**columns, "fastest": lambda m: min(m, key=m.get) if m else ""}
+    if suite == "methods":
+        columns = {name: _milliseconds(name) for name in present}
+        return {**columns, "ratio": _times("regularized", "plain")}
     on_gpu = result.get("kind") == "gpu"
     columns = {"Keras": _milliseconds("keras"), "ours": _milliseconds("keras_rnnx")}
     if suite == "layers":
@@ -88,8 +91,8 @@ def _milliseconds(peer):
     return lambda m: f"{m[peer]:.2f}" if peer in m else ""
 
 
-def _times(peer):
-    return lambda m: f"{m[peer] / m['keras_rnnx']:.2f}" if peer in m else ""
+def _times(peer, reference="keras_rnnx"):
+    return lambda m: f"{m[peer] / m[reference]:.2f}" if peer in m else ""
 
 
 def _percent(peer):

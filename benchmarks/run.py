@@ -10,6 +10,7 @@ KERAS_BACKEND chooses the backend, and the backend its device. Suites:
 
     layers       LSTM, GRU and SimpleRNN beside Keras', torch.nn's and the bare products
     regularized  recurrent dropout and a leaky cell beside what Keras alone offers
+    methods      our layers with each method against overfitting beside without
     engines      cells on each engine of keras_rnnx
     memory       peak memory of a training step over 2000 steps
 
@@ -32,7 +33,7 @@ import report
 from rich.progress import Progress
 
 RESULTS = pathlib.Path(__file__).parent / "results"
-SUITES = ("layers", "regularized", "engines", "memory")
+SUITES = ("layers", "regularized", "methods", "engines", "memory")
 NAMED_SIZES = ("short", "grid", "all")
 # Several frameworks may share a GPU here: none is to take all of its memory.
 ENVIRONMENT = {

@@ -117,6 +117,22 @@ def _regularized(name, size, seconds):
     return _timed(name, size, functions, seconds)
 
 
+def _methods(name, size, seconds):
+    """Our layer with a method against overfitting beside the plain one."""
+    x = peers.inputs(size)
+    plain, regularized = peers.method(name, size[-1])
+    for layer in (plain, regularized):
+        layer.build(x.shape)
+    functions = {
+        which: {
+            "plain": getattr(timing, which)(plain, x),
+            "regularized": getattr(timing, which)(regularized, x),
+        }
+        for which in PASSES
+    }
+    return _timed(name, size, functions, seconds)
+
+
 def _engines(name, size, seconds):
     """One cell on every engine that can run it."""
     x = peers.inputs(size)
@@ -169,6 +185,13 @@ SUITES = {
         reference="keras_rnnx",
         check=lambda name: peers.check_same(name, REGULARIZED[name]),
         measure=_regularized,
+    ),
+    "methods": Suite(
+        layers=tuple(peers.METHODS),
+        sizes="short",
+        reference="plain",
+        check=lambda name: None,
+        measure=_methods,
     ),
     "engines": Suite(
         layers=("lstm", "gru", "simple_rnn", "leaky_rnn"),

@@ -76,16 +76,20 @@ class Noise:
         cell = self.cell
         if name.startswith("zoneout"):
             rate = cell.zoneout_rates[cell.states.index(name.split()[1])]
-            shape = (batch, steps, cell.units)
-            return keras.random.uniform(shape, seed=cell.seed_generator) < rate
+            return self._uniform((batch, steps, cell.units)) < rate
         rate = next(getattr(cell, r) for r, mask in MASKS.items() if mask == name)
         if name in WEIGHTS:
             shape = tuple(getattr(cell, name).shape)
         else:
             width = cell.kernel.shape[0] if name == "inputs" else cell.units
             shape = (batch, steps, width) if name in self.by_step else (batch, width)
-        ones = ops.ones(shape, dtype or cell.compute_dtype)
-        return keras.random.dropout(ones, rate, seed=cell.seed_generator)
+        # Twice as fast on torch as `keras.random.dropout` of ones.
+        kept = ops.cast(self._uniform(shape) >= rate, dtype or cell.compute_dtype)
+        return kept * (1 / (1 - rate))
+
+    def _uniform(self, shape):
+        seed = self.cell.seed_generator
+        return keras.random.uniform(shape, dtype="float32", seed=seed)
 
     def beside(self, sequences: Any, drawn: dict[str, Any]) -> Any:
         """The inputs with the masks of every step behind their features.

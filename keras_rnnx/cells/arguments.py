@@ -31,11 +31,14 @@ STANDARD = {
     "zoneout": 0.0,
     "monte_carlo": False,
     "layer_norm": False,
+    "batch_norm": False,
+    "batch_norm_steps": None,
+    "batch_norm_momentum": 0.99,
     "seed": None,
 }
 # Keras' own, in the order in which it takes them by position. Others by keyword alone.
 BY_POSITION = 4
-FLAGS = ("monte_carlo", "layer_norm")
+FLAGS = ("monte_carlo", "layer_norm", "batch_norm")
 # How Keras computes a step (2: one product, 1: one per gate). Here the engine decides,
 # so the argument is taken, for code written for Keras, and changes nothing.
 COMPATIBILITY = ("implementation",)
@@ -108,6 +111,10 @@ def resolve(name: str, value: object) -> object:
         return positive_int(name, value)
     if name in MASKS:
         return rate(name, value)
+    if name == "batch_norm_momentum":
+        return rate(name, value)
+    if name == "batch_norm_steps" and value is not None:
+        return positive_int(name, value)
     if name == "dropout_mask":
         return choice(name, value, ("sequence", "step"))
     if name in FLAGS:

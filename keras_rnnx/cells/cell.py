@@ -11,6 +11,7 @@ import keras
 from keras import ops
 
 from keras_rnnx.cells import arguments, declaration, probe
+from keras_rnnx.cells.batch_normalization import BatchNormalization
 from keras_rnnx.cells.binding import bound
 from keras_rnnx.cells.lowering import Lowering
 from keras_rnnx.cells.noise import MASKS, Noise
@@ -78,6 +79,12 @@ class Cell(keras.layers.Layer):
         layer_norm: whether both parts of the pre-activations are normalized over the
             units, and the cell state where the output reads it (Ba et al. 2016,
             arXiv:1607.06450). Default False.
+        batch_norm: the same over the batch, with moments of its own for each step
+            (Cooijmans et al. 2017, arXiv:1603.09025). Default False.
+        batch_norm_steps: steps with moving averages of their own; later ones share
+            those of the last. Default: as many as the sequences have with which the
+            layer is built.
+        batch_norm_momentum: of these averages, in [0, 1). Default 0.99.
         seed: integer seed of the masks. Default None: random.
         **kwargs: the options of the cell, and `name`, `dtype`, `trainable`.
 
@@ -127,13 +134,26 @@ class Cell(keras.layers.Layer):
             self.units if len(self.states) == 1 else [self.units] * len(self.states)
         )
         self.output_size = self.units
-        self.normalization = LayerNormalization(self) if self.layer_norm else None
+        self.sequence_length = None
+        self.normalization = self._normalization()
         self.configure()
         self.noise = Noise(self)
 
     def configure(self) -> None:
         """Called when all arguments are set: checks options, or lets them change the
         declaration of this instance."""
+
+    def _normalization(self):
+        if self.layer_norm and self.batch_norm:
+            raise ValueError(
+                "Received layer_norm=True and batch_norm=True, which normalize the "
+                "same values. Pass one of them."
+            )
+        kinds = {
+            LayerNormalization: self.layer_norm,
+            BatchNormalization: self.batch_norm,
+        }
+        return next((kind(self) for kind, wanted in kinds.items() if wanted), None)
 
     def gate_bias_initializer(self, gate: str) -> Any:
         """Initializer of the bias of one gate. Default: `bias_initializer` for all."""
@@ -205,6 +225,15 @@ class Cell(keras.layers.Layer):
                 f"it keeps: its equation does not call `gate.drop`. zoneout or "
                 f"recurrent_dropout fit any cell."
             )
+        if self.batch_norm and self.batch_norm_steps is None:
+            self.batch_norm_steps = self.sequence_length
+            if self.batch_norm_steps is None:
+                raise ValueError(
+                    f"batch_norm=True keeps moving averages for every step, and "
+                    f"{type(self).__name__} was built without a known number of "
+                    f"steps: pass batch_norm_steps, the number of steps with averages "
+                    f"of their own."
+                )
         if self.normalization:
             self.normalization.build("norm" in called)
 
@@ -231,6 +260,12 @@ class Cell(keras.layers.Layer):
             return ops.concatenate(parts, axis=-1)
 
         return initializer
+
+    @property
+    def by_step(self) -> tuple[str, ...]:
+        """Names of all that may be given for every step."""
+        more = self.normalization.by_step if self.normalization else ()
+        return (*self.noise.by_step, *more)
 
     @property
     def apart(self) -> tuple[str, ...]:
@@ -285,8 +320,10 @@ class Cell(keras.layers.Layer):
         if "update" in noise:
             hooks["drop"] = lambda written: written * noise["update"]
         if self.normalization:
-            total, x, u = self.normalization.step(x, u, vectors)
-            hooks["norm"] = lambda state: self.normalization.state(state, vectors)
+            total, x, u = self.normalization.step(x, u, vectors, noise)
+            hooks["norm"] = lambda state: self.normalization.state(
+                state, vectors, noise
+            )
         state = State(**dict(zip(self.states, states)))
         arguments = (state, Gates(total, x, u, **hooks))
         if self.vectors:
@@ -314,6 +351,12 @@ class Cell(keras.layers.Layer):
         return found
 
     def call(self, inputs, states, training=False):
+        if self.batch_norm:
+            raise ValueError(
+                f"{type(self).__name__} with batch_norm=True has moments for every "
+                f"step, and a single step does not know which it is. Use it in "
+                f"keras_rnnx.layers.RNN."
+            )
         nested = keras.tree.is_nested(states)
         states = list(states) if nested else [states]
         inputs, noise = self._current_masks(inputs, training)
@@ -358,7 +401,7 @@ class Cell(keras.layers.Layer):
         if self.normalization:
             tensors = {} if bias is None else {"bias": bias}
             tensors |= {k: getattr(self, k) for k in self.normalization.tensors}
-            return self.normalization.inputs(x, tensors), {}
+            return self.normalization.inputs(x, tensors, {}), {}
         if bias is None:
             return x, {}
         of_inputs = self._blocks(bias[0] if self.recurrent_bias else bias)

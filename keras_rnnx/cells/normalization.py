@@ -1,4 +1,4 @@
-"""Layer normalization inside of a recurrent cell."""
+"""Normalization inside of a recurrent cell."""
 
 from __future__ import annotations
 
@@ -12,19 +12,25 @@ from keras import ops
 EPSILON = 1e-5
 
 
-class LayerNormalization:
-    """Normalizes both parts of the pre-activations over the units of a sample.
+class Normalization:
+    """Base of what normalizes both parts of the pre-activations.
 
-    `a = LN(W x) + LN(U h) + b`, and the cell state inside of the output, where the
-    equation says `gate.norm(c)`. The gates that an equation reads as sums are
-    normalized as one vector, any other alone, as in the paper. The state that is
-    carried on is not normalized. Ba, Kiros & Hinton 2016, arXiv:1607.06450.
+    `a = N(W x) + N(U h) + b`, and the cell state inside of the output, where the
+    equation says `gate.norm(c)`. The state that is carried on is not normalized. A
+    subclass has `argument`, `scale` and `standardized`.
 
     Args:
         cell: the cell.
+
+    Attributes:
+        argument: of the cell, that asks for it.
+        scale: where the weights behind the normalization start.
+        by_step: names of tensors that a step needs at inference.
     """
 
-    argument = "layer_norm"
+    argument: str
+    scale: float
+    by_step: tuple[str, ...] = ()
 
     def __init__(self, cell: Any):
         self.cell = cell
@@ -39,10 +45,14 @@ class LayerNormalization:
         cell, self.of_state = self.cell, of_state
         width = len(cell.gates) * cell.units
         for part in ("kernel", "recurrent"):
-            self._add(f"{part}_scale", width, "ones")
+            self._add(f"{part}_scale", width, self._start)
         if of_state:
-            self._add("state_scale", cell.units, "ones")
+            self._add("state_scale", cell.units, self._start)
             self._add("state_offset", cell.units, "zeros")
+
+    @property
+    def _start(self):
+        return keras.initializers.Constant(self.scale)
 
     def _add(self, name, width, initializer):
         weight = self.cell.add_weight(
@@ -73,14 +83,29 @@ class LayerNormalization:
             found[name] = ops.convert_to_tensor(getattr(cell, name))
         return {name: found[name] for name in self.vectors}
 
-    def inputs(self, x: dict[str, Any], tensors: dict[str, Any]) -> dict[str, Any]:
+    def standardized(
+        self, parts: dict[str, Any], scope: str, given: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Tensors of mean 0 and variance 1.
+
+        Args:
+            parts: tensors `(..., batch, units)` by gate, or by "state".
+            scope: "inputs", "recurrent" or "state".
+            given: what there is for the steps, by name.
+        """
+        raise NotImplementedError
+
+    def inputs(
+        self, x: dict[str, Any], tensors: dict[str, Any], given: dict[str, Any]
+    ) -> dict[str, Any]:
         """The inputs' part of every gate, normalized and with its biases.
 
         Args:
             x: `W_k x` by gate, `(..., units)`.
             tensors: `kernel_scale`, and `bias` where there is one.
+            given: what there is for the steps, by name.
         """
-        x = self._normalized(x)
+        x = self.standardized(x, "inputs", given)
         scales = self._blocks(tensors["kernel_scale"])
         x = {k: x[k] * scales[k] for k in x}
         if "bias" not in tensors:
@@ -94,7 +119,11 @@ class LayerNormalization:
         return {k: x[k] + (first[k] if k in apart else first[k] + second[k]) for k in x}
 
     def step(
-        self, x: dict[str, Any], u: dict[str, Any], vectors: dict[str, Any]
+        self,
+        x: dict[str, Any],
+        u: dict[str, Any],
+        vectors: dict[str, Any],
+        given: dict[str, Any],
     ) -> tuple[dict, dict, dict]:
         """Sums, input parts and recurrent parts, as the equation reads them.
 
@@ -102,6 +131,7 @@ class LayerNormalization:
             x: what `inputs` returned, by gate.
             u: `U_k h` by gate; for late gates functions of a vector.
             vectors: what `coefficients` returned.
+            given: what there is for the step, by name.
         """
         apart, late = self.cell.apart, self.cell.late
         early = {k: u[k] for k in u if k not in late}
@@ -111,25 +141,19 @@ class LayerNormalization:
             return part + vectors[f"bias {k}"] if f"bias {k}" in vectors else part
 
         def product(k, vector):
-            return scaled(k, self._normalized({k: u[k](vector)})[k])
+            made = self.standardized({k: u[k](vector)}, "recurrent", given)
+            return scaled(k, made[k])
 
-        early = {k: scaled(k, v) for k, v in self._normalized(early).items()}
+        early = self.standardized(early, "recurrent", given)
+        early = {k: scaled(k, v) for k, v in early.items()}
         found = early | {k: functools.partial(product, k) for k in late}
         total = {k: x[k] + early[k] for k in x if k not in apart}
         return total, {k: x[k] for k in apart}, {k: found[k] for k in apart}
 
-    def state(self, value: Any, vectors: dict[str, Any]) -> Any:
+    def state(self, value: Any, vectors: dict[str, Any], given: dict[str, Any]) -> Any:
         """A state normalized, to be read and not to be carried on."""
-        value = self._normalized({"": value})[""]
+        value = self.standardized({"state": value}, "state", given)["state"]
         return value * vectors["state_scale"] + vectors["state_offset"]
-
-    def _normalized(self, parts):
-        together = {k: v for k, v in parts.items() if k not in self.cell.apart}
-        alone = [{k: v} for k, v in parts.items() if k in self.cell.apart]
-        found = {}
-        for group in [together] * bool(together) + alone:
-            found |= _standardized(group)
-        return found
 
     def _named(self, prefix, tensor):
         return {f"{prefix} {k}": v for k, v in self._blocks(tensor).items()}
@@ -144,11 +168,34 @@ class LayerNormalization:
         return self.cell.recurrent_bias and self.cell.use_bias
 
 
-def _standardized(parts):
+class LayerNormalization(Normalization):
+    """Normalizes over the units of each sample.
+
+    The gates that an equation reads as sums are normalized as one vector, any other
+    alone, as in the paper. Ba, Kiros & Hinton 2016, arXiv:1607.06450.
+    """
+
+    argument = "layer_norm"
+    scale = 1.0
+
+    def standardized(self, parts, scope, given):
+        together = {k: v for k, v in parts.items() if k not in self.cell.apart}
+        alone = [{k: v} for k, v in parts.items() if k in self.cell.apart]
+        found = {}
+        for group in [together] * bool(together) + alone:
+            found |= _over_units(group)
+        return found
+
+
+def exact(tensor: Any) -> Any:
+    """A tensor in the precision in which moments are taken."""
+    dtype = keras.backend.standardize_dtype(tensor.dtype)
+    return ops.cast(tensor, "float64" if dtype == "float64" else "float32")
+
+
+def _over_units(parts):
     """Mean 0 and variance 1 over the last axes of all parts together."""
-    dtype = keras.backend.standardize_dtype(next(iter(parts.values())).dtype)
-    exact = "float64" if dtype == "float64" else "float32"
-    values = [ops.cast(v, exact) for v in parts.values()]
+    values = [exact(v) for v in parts.values()]
 
     def mean(tensors):
         means = [ops.mean(t, axis=-1, keepdims=True) for t in tensors]
@@ -158,4 +205,4 @@ def _standardized(parts):
     values = [v - middle for v in values]
     # The operator, since `ops.rsqrt` computes float64 in float32 on some backends.
     factor = (mean([v * v for v in values]) + EPSILON) ** -0.5
-    return {k: ops.cast(v * factor, dtype) for k, v in zip(parts, values)}
+    return {k: ops.cast(v * factor, parts[k].dtype) for k, v in zip(parts, values)}

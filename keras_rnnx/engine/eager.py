@@ -42,6 +42,7 @@ class EagerRecurrence(Differentiable):
         super().__init__(cell, backend, sequences, keep)
         self.kernel = kernel
         self.by_step, self.by_sequence = noise
+        self.moments = False
         self.kept = len(cell.states)
 
     @staticmethod

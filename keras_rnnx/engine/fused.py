@@ -6,6 +6,7 @@ import dataclasses
 
 from keras import ops
 
+from keras_rnnx.cells.batch_normalization import NOTED
 from keras_rnnx.engine.eager import EagerRecurrence
 from keras_rnnx.engine.projection import Projection
 from keras_rnnx.engine.recurrence import Recurrence
@@ -37,6 +38,8 @@ class FusedEngine(SequenceEngine):
     def _is_long(self, batch, steps):
         if self.unroll or not isinstance(steps, int) or steps < self.backend.LONG:
             return False
+        if self.cell.batch_norm:
+            return False
         batch = batch if isinstance(batch, int) else USUAL_BATCH
         return batch * steps * self.cell.units >= LARGE
 
@@ -46,19 +49,20 @@ class FusedEngine(SequenceEngine):
         def states_after(x, by_step, states, shared):
             if way.segments is not None:
                 steps = self._segment_steps(length(x), way)
-                return Segments(
+                run = Segments(
                     loop,
                     self.backend,
                     steps,
                     return_sequences,
                     keep=way.segments == "kept",
-                )(x, by_step, states, shared)
+                )
+                return *run(x, by_step, states, shared), {}
             x = ops.transpose(x, (1, 0, 2))
             by_step = {k: ops.transpose(v, (1, 0, 2)) for k, v in by_step.items()}
-            outputs, states = loop(x, by_step, states, shared)
+            outputs, states, moments = loop(x, by_step, states, shared)
             if return_sequences:
                 outputs = ops.transpose(outputs, (1, 0, 2))
-            return outputs, states
+            return outputs, states, moments
 
         return self._around(states_after, return_sequences, zero_output_for_mask)
 
@@ -76,11 +80,10 @@ class Loop(Segment):
         cell, backend = engine.cell, engine.backend
         self.cell = cell
         self.vectors = engine._vector_names()
-        noise = cell.noise if way.noise else None
-        self.by_step = [k for k in noise.by_step if k != "inputs"] if noise else []
-        self.by_sequence = (
-            [k for k in noise.by_sequence if k != "inputs"] if noise else []
-        )
+        # Those of the inputs are used up before the loop.
+        inside = [k for k in way.noise if k not in ("inputs", "moving inputs")]
+        self.by_step = [k for k in inside if k in cell.by_step]
+        self.by_sequence = [k for k in inside if k in cell.noise.by_sequence]
         names = self.by_step, self.by_sequence
         merged = backend.EAGER and EagerRecurrence.takes(cell)
         self.projection = Projection(cell, merged)
@@ -106,11 +109,17 @@ class Loop(Segment):
             self.gradients = backend.compiled_part(self.gradients)
 
     def __call__(self, x, by_step, states, shared):
+        noted = {} if self.recurrence.moments else None
         outputs, last = self.recurrence(
             length(x, axis=0),
-            **self._groups(x, by_step, states, shared),
+            **self._groups(x, by_step, states, shared, noted),
         )
-        return outputs[0] if outputs else None, last
+        shown = outputs.pop(0) if self.recurrence.sequences else None
+        if not noted:
+            return shown, last, {}
+        normalization = self.cell.normalization
+        found = normalization.gathered(noted, ("inputs",)) + outputs
+        return shown, last, dict(zip(normalization.scopes, found))
 
     def run(self, x, by_step, states, shared, keep):
         given = self._groups(x, by_step, states, shared)
@@ -134,9 +143,11 @@ class Loop(Segment):
         found |= dict(zip(self.vectors, of_groups.get("v", [])))
         return _dropped(d_x, shared), of_groups["s"], found
 
-    def _groups(self, x, by_step, states, shared):
+    def _groups(self, x, by_step, states, shared, noted=None):
+        given = {"mask": by_step.get("mask"), NOTED: noted}
+        given["moving inputs"] = by_step.get(NOISE + "moving inputs")
         return {
-            **self.projection(_dropped(x, shared), shared),
+            **self.projection(_dropped(x, shared), shared, given),
             "v": [shared[name] for name in self.vectors],
             "s": states,
             "m": [by_step["mask"]] if "mask" in by_step else [],

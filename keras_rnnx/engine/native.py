@@ -36,15 +36,16 @@ class KernelEngine(SequenceEngine):
     def _function(self, return_sequences, zero_output_for_mask, way):
         def states_after(x, by_step, states, shared):
             if way.segments is not None:
-                return Segments(
+                run = Segments(
                     Recomputed(segment, self.backend),
                     self.backend,
                     self._segment_steps(length(x), way),
                     return_sequences,
                     keep=False,
-                )(x, by_step, states, shared)
+                )
+                return *run(x, by_step, states, shared), {}
             mask = by_step["mask"][..., 0] if by_step else None
-            return self._states(x, mask, states, shared, way.training)
+            return *self._states(x, mask, states, shared, way.training), {}
 
         def segment(x, by_step, states, shared):
             x = ops.transpose(x, (1, 0, 2))

@@ -27,12 +27,18 @@ class Projection:
         self.merged = merged
         self.backend = backends.current()
 
-    def __call__(self, x: Any, tensors: dict[str, Any]) -> dict[str, list[Any]]:
+    def __call__(
+        self,
+        x: Any,
+        tensors: dict[str, Any],
+        given: dict[str, Any] | None = None,
+    ) -> dict[str, list[Any]]:
         """The groups of a recurrence that do not depend on its states.
 
         Args:
             x: inputs `(time, batch, features)`.
             tensors: `kernel`, `recurrent_kernel`, `bias` where there is one.
+            given: what a normalization of the parts needs for each step, by name.
 
         Returns:
             `x`: parts `(time, batch, width of the block)`, `r`: recurrent kernels, `b`:
@@ -41,7 +47,7 @@ class Projection:
         biases, recurrent = self._biases(tensors)
         parts = self._products(x, tensors["kernel"], biases)
         if self.cell.normalization:
-            parts = self._normalized(parts, tensors)
+            parts = self._normalized(parts, tensors, given or {})
         return {
             "x": parts,
             "r": self._blocks(tensors["recurrent_kernel"]),
@@ -57,9 +63,9 @@ class Projection:
             parts.append(ops.reshape(part, (*ops.shape(x)[:2], block.shape[-1])))
         return parts
 
-    def _normalized(self, parts, tensors):
+    def _normalized(self, parts, tensors, given):
         cell = self.cell
-        found = cell.normalization.inputs(dict(zip(cell.gates, parts)), tensors)
+        found = cell.normalization.inputs(dict(zip(cell.gates, parts)), tensors, given)
         return [found[k] for k in cell.gates]
 
     def gradients(
@@ -97,7 +103,7 @@ class Projection:
         n = len(parts)
 
         def normalize(inputs):
-            return self._normalized(inputs[:n], dict(zip(names, inputs[n:])))
+            return self._normalized(inputs[:n], dict(zip(names, inputs[n:])), {})
 
         _, pull = self.backend.pullback(
             normalize, [*parts, *(tensors[name] for name in names)]

@@ -12,6 +12,7 @@ from types import ModuleType
 from keras import ops
 
 from keras_rnnx.cells import Cell
+from keras_rnnx.cells.batch_normalization import NOTED
 from keras_rnnx.engine.differentiable import Differentiable
 from keras_rnnx.engine.flow import cotangent as gradient_flow
 from keras_rnnx.engine.products import Products
@@ -52,6 +53,8 @@ class Recurrence(Differentiable):
         self.loose = pieces and not xla and not cell.vector_names
         self.apart = [k for k in cell.gates if k in cell.unsummed]
         self.by_step, self.by_sequence = noise
+        # In training the moments of a batch are noted.
+        self.moments = cell.batch_norm and "moving recurrent" not in self.by_step
         self.states_only = states_only
         self.kept = len(cell.late) + len(self._kept_states(cell.states))
         self.kept += 0 if states_only else len(cell.gates)
@@ -87,6 +90,8 @@ class Recurrence(Differentiable):
         u = {k: product(k) if k in cell.late else parts[k][1] for k in self.apart}
         total = {k: parts[k] for k in cell.gates if k not in self.apart}
         vectors = dict(zip(cell.vector_names, vectors))
+        if mask is not None and cell.batch_norm:
+            noise = {**noise, "mask": mask}
         new = cell.advance(states, total, x, u, vectors, noise)
         if mask is not None:
             new = [self.backend.where(mask, n, o) for n, o in zip(new, states)]
@@ -100,7 +105,9 @@ class Recurrence(Differentiable):
         def step(states, slices):
             x, rest = dict(zip(cell.gates, slices)), slices[len(cell.gates) :]
             mask = rest.pop(0) if given["m"] else None
-            noise = self._noise(given, rest)
+            noise, noted = self._noise(given, rest), {}
+            if self.moments:
+                noise[NOTED] = noted
             dropped = _multiplier(noise)
             early = times_r.each(dropped(states[0]))
             gates, kept, products = [], [], {}
@@ -121,6 +128,9 @@ class Recurrence(Differentiable):
                 states, gates, given["v"], mask, noise, late
             )
             outs = [new[0]] if keep or self.sequences else []
+            if self.moments:
+                scopes = cell.normalization.scopes[1:]
+                outs += cell.normalization.gathered(noted, scopes)
             if keep:
                 outs += [*multiplied, *self._kept_states(states)]
             if keep and not self.states_only:
@@ -128,7 +138,8 @@ class Recurrence(Differentiable):
             return new, outs
 
         n_late = len(cell.late)
-        loose = [False] * bool(keep or self.sequences)
+        n_moments = len(cell.normalization.scopes) - 1 if self.moments else 0
+        loose = [False] * (bool(keep or self.sequences) + n_moments)
         if keep:
             loose += [False] * n_late + [self.loose] * (self.kept - n_late)
         last, stacks = self._scan(
@@ -139,8 +150,10 @@ class Recurrence(Differentiable):
             loose,
             unroll=self.unroll,
         )
+        first = bool(keep or self.sequences)
+        moments = [stacks.pop(first) for _ in range(n_moments)]
         outputs = stacks[:1] if self.sequences else []
-        return outputs + list(last), stacks if keep else []
+        return outputs + moments + list(last), stacks if keep else []
 
     def _products(self, matrices):
         return Products(self.cell, matrices, self.backend, self.xla)

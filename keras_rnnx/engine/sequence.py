@@ -98,6 +98,11 @@ class SequenceEngine:
             tensors["bias"] = _tensor(cell.bias, cell.compute_dtype)
         for name in cell.normalization.tensors if cell.normalization else ():
             tensors[name] = _tensor(getattr(cell, name), cell.compute_dtype)
+        if cell.batch_norm and not training:
+            moving = cell.normalization.moving(ops.shape(sequences)[1])
+            noise = noise | {
+                k: _tensor(v, tensors["sequences"].dtype) for k, v in moving.items()
+            }
         tensors |= {NOISE + name: value for name, value in noise.items()}
         if mask is not None:
             tensors["mask"] = ops.cast(mask, "bool")
@@ -110,7 +115,10 @@ class SequenceEngine:
         if key not in self._compiled:
             function = self._function(*key)
             self._compiled[key] = self.backend.compiled(function, way.xla)
-        return self._compiled[key](tensors, vectors, states)
+        *results, moments = self._compiled[key](tensors, vectors, states)
+        if moments:
+            cell.normalization.update(moments)
+        return results
 
     def _way(self, sequences, training):
         repeated = training and self.checkpoint is not None
@@ -145,9 +153,10 @@ class SequenceEngine:
         `states_after` gives the first state after every step, `(batch, time, units)`
         or None if not wanted, and the last states; from inputs `(batch, time,
         features)`, what else there is for each step by name (the mask `(batch, time,
-        1)`, noise), initial states and all other tensors by name.
+        1)`, noise), initial states and all other tensors by name. Last come moments of
+        batch normalization, by scope.
         """
-        each = [NOISE + name for name in self.cell.noise.by_step]
+        each = [NOISE + name for name in self.cell.by_step]
 
         def run(tensors, vectors, states):
             tensors = _with_noise(dict(tensors), each)
@@ -158,17 +167,21 @@ class SequenceEngine:
             shared = tensors | dict(zip(self._vector_names(), vectors))
             if self.go_backwards:
                 x = ops.flip(x, axis=1)
-                by_step = {k: ops.flip(v, axis=1) for k, v in by_step.items()}
+                # Moments are counted as the steps are taken.
+                by_step = {
+                    k: v if k.startswith(NOISE + "moving") else ops.flip(v, axis=1)
+                    for k, v in by_step.items()
+                }
             mask = by_step.get("mask")
-            outputs, states = states_after(x, by_step, states, shared)
+            outputs, states, moments = states_after(x, by_step, states, shared)
             if not return_sequences:
                 last = states[0]
                 if mask is not None:
                     last = masks.mask_last(last, mask, zero_output_for_mask)
-                return last, ops.expand_dims(last, 1), states
+                return last, ops.expand_dims(last, 1), states, moments
             if mask is not None:
                 outputs = masks.mask_outputs(outputs, mask, zero_output_for_mask)
-            return outputs[:, -1], outputs, states
+            return outputs[:, -1], outputs, states, moments
 
         return run
 

@@ -112,6 +112,8 @@ class RNN(keras.layers.RNN):
                     inner.noise.reseed(1)
 
     def build(self, sequences_shape, initial_state_shape=None):
+        if isinstance(self.cell, Cell):
+            self.cell.sequence_length = sequences_shape[1]
         super().build(sequences_shape, initial_state_shape)
         self._initial_state.build()
 

@@ -1,0 +1,127 @@
+"""Batch normalization inside of a recurrent cell."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras import ops
+
+from keras_rnnx.cells.normalization import EPSILON, Normalization, exact
+
+# Among what is given to a step: where the moments of a batch are noted.
+NOTED = "noted moments"
+
+
+class BatchNormalization(Normalization):
+    """Normalizes each unit over the batch, with moments of its own at each step.
+
+    In training the moments are those of the valid samples of the batch at that step;
+    moving averages of them serve at inference. Steps behind the last one that has
+    averages of its own share that one's. Cooijmans, Ballas, Laurent, Gulcehre &
+    Courville 2017, arXiv:1603.09025.
+    """
+
+    argument = "batch_norm"
+    scale = 0.1
+
+    def build(self, of_state):
+        super().build(of_state)
+        cell = self.cell
+        self.scopes = ("inputs", "recurrent") + ("state",) * of_state
+        self.by_step = tuple(f"moving {scope}" for scope in self.scopes)
+        for scope in self.scopes:
+            width = cell.units * (1 if scope == "state" else len(cell.gates))
+            for moment, start in (("mean", "zeros"), ("variance", "ones")):
+                name = f"moving_{moment}_{scope}"
+                weight = cell.add_weight(
+                    shape=(cell.batch_norm_steps, width),
+                    name=name,
+                    initializer=start,
+                    trainable=False,
+                    autocast=False,
+                )
+                setattr(cell, name, weight)
+
+    def standardized(self, parts, scope, given):
+        means, variances = self._moments(parts, scope, given)
+        found = {}
+        for k, v in parts.items():
+            # The operator, since `ops.rsqrt` computes float64 in float32 on some
+            # backends.
+            factor = (variances[k] + EPSILON) ** -0.5
+            found[k] = ops.cast((exact(v) - means[k]) * factor, v.dtype)
+        return found
+
+    def _moments(self, parts, scope, given):
+        moving = given.get(f"moving {scope}")
+        if moving is not None:
+            names = ["state"] if scope == "state" else self.cell.gates
+            blocks = ops.split(moving, 2 * len(names), axis=-1)
+            return dict(zip(names, blocks)), dict(zip(names, blocks[len(names) :]))
+        weights = given.get("mask")
+        means, variances = {}, {}
+        for k, v in parts.items():
+            v = exact(v)
+            means[k] = _mean(v, weights)
+            variances[k] = _mean((v - means[k]) ** 2, weights)
+        noted = given.get(NOTED)
+        if noted is not None:
+            noted.setdefault(scope, {}).update(
+                {k: (means[k], variances[k]) for k in parts}
+            )
+        return means, variances
+
+    def gathered(self, noted: dict[str, dict], scopes: tuple[str, ...]) -> list[Any]:
+        """What was noted, `(..., 1, 2 * width)` for each scope, in order."""
+        found = []
+        for scope in scopes:
+            names = ["state"] if scope == "state" else self.cell.gates
+            moments = [noted[scope][k] for k in names]
+            flat = [moment for which in zip(*moments) for moment in which]
+            found.append(ops.concatenate(flat, axis=-1))
+        return found
+
+    def moving(self, steps: Any) -> dict[str, Any]:
+        """The moving averages for each of `steps` steps, `(1, time, 2 * width)`."""
+        last = self.cell.batch_norm_steps - 1
+        index = ops.minimum(ops.arange(steps), last)
+        found = {}
+        for scope in self.scopes:
+            both = [ops.convert_to_tensor(v) for v in self._variables(scope)]
+            rows = ops.take(ops.concatenate(both, axis=-1), index, axis=0)
+            found[f"moving {scope}"] = ops.expand_dims(rows, 0)
+        return found
+
+    def update(self, moments: dict[str, Any]) -> None:
+        """Moves the averages.
+
+        Args:
+            moments: of the batch, `(time, 1, 2 * width)` by scope.
+        """
+        cell = self.cell
+        for scope, found in moments.items():
+            found = ops.stop_gradient(found[: cell.batch_norm_steps, 0])
+            steps = ops.shape(found)[0]
+            for variable, new in zip(
+                self._variables(scope), ops.split(found, 2, axis=-1)
+            ):
+                old = ops.convert_to_tensor(variable)
+                new = ops.cast(new, old.dtype)
+                share = cell.batch_norm_momentum
+                moved = share * old[:steps] + (1 - share) * new
+                variable.assign(ops.concatenate([moved, old[steps:]], axis=0))
+
+    def _variables(self, scope):
+        return [
+            getattr(self.cell, f"moving_{moment}_{scope}")
+            for moment in ("mean", "variance")
+        ]
+
+
+def _mean(values, weights):
+    """Over the batch; of the samples with a weight."""
+    if weights is None:
+        return ops.mean(values, axis=-2, keepdims=True)
+    weights = ops.cast(weights, values.dtype)
+    total = ops.maximum(ops.sum(weights, axis=-2, keepdims=True), 1.0)
+    return ops.sum(values * weights, axis=-2, keepdims=True) / total

@@ -165,6 +165,16 @@ def test_it_starts_at_a_tenth_trains_and_is_saved(x, tmp_path):
     )
 
 
+def test_half_precision_is_near_to_full(x):
+    full, half = made("lstm"), made("lstm", dtype="mixed_bfloat16")
+    found, expected = (
+        numpy(ops.cast(la(x, training=True), "float32")) for la in (half, full)
+    )
+    np.testing.assert_allclose(found, expected, atol=0.1)
+    found, expected = (numpy(la.cell.moving_mean_recurrent) for la in (half, full))
+    np.testing.assert_allclose(found, expected, atol=0.02)
+
+
 def test_backwards_moments_are_counted_as_steps_are_taken(x):
     there, back = made("gru"), made("gru")
     back.go_backwards = True

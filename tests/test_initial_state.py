@@ -28,8 +28,8 @@ def randomize(layer, shape):
 
 
 def learned(layer):
-    found = {v.name: numpy(v) for v in layer.trainable_variables}
-    return [v for k, v in found.items() if k.startswith("initial_state_")]
+    variables = layer.trainable_variables
+    return [numpy(v) for v in variables if v.name.startswith("initial_state_")]
 
 
 @pytest.mark.parametrize("name", ["LSTM", "GRU", "LeakyRNN"])

@@ -130,7 +130,8 @@ class Recurrence(Differentiable):
             outs = [new[0]] if keep or self.sequences else []
             if self.moments:
                 scopes = cell.normalization.scopes[1:]
-                outs += cell.normalization.gathered(noted, scopes)
+                moments = cell.normalization.gathered(noted, scopes)
+                outs += [ops.cast(m, new[0].dtype) for m in moments]
             if keep:
                 outs += [*multiplied, *self._kept_states(states)]
             if keep and not self.states_only:
@@ -138,8 +139,9 @@ class Recurrence(Differentiable):
             return new, outs
 
         n_late = len(cell.late)
+        first = int(keep or self.sequences)
         n_moments = len(cell.normalization.scopes) - 1 if self.moments else 0
-        loose = [False] * (bool(keep or self.sequences) + n_moments)
+        loose = [False] * (first + n_moments)
         if keep:
             loose += [False] * n_late + [self.loose] * (self.kept - n_late)
         last, stacks = self._scan(
@@ -149,11 +151,22 @@ class Recurrence(Differentiable):
             length,
             loose,
             unroll=self.unroll,
+            shapes=self._shapes(given["s"][0], first, loose) if n_moments else None,
         )
-        first = bool(keep or self.sequences)
         moments = [stacks.pop(first) for _ in range(n_moments)]
         outputs = stacks[:1] if self.sequences else []
         return outputs + moments + list(last), stacks if keep else []
+
+    def _shapes(self, state, first, loose):
+        """Shapes of what a step gives where moments are among it."""
+        cell = self.cell
+        moments = [
+            (1, 2 * cell.units * (1 if scope == "state" else len(cell.gates)))
+            for scope in cell.normalization.scopes[1:]
+        ]
+        shape = tuple(ops.shape(state))
+        rest = len(loose) - first - len(moments)
+        return [shape] * first + moments + [shape] * rest
 
     def _products(self, matrices):
         return Products(self.cell, matrices, self.backend, self.xla)

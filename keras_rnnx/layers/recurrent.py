@@ -14,6 +14,7 @@ from keras_rnnx.engine.fused import FusedEngine
 from keras_rnnx.engine.native import KernelEngine
 from keras_rnnx.engine.plan import may_leave_xla, plan
 from keras_rnnx.layers import checks
+from keras_rnnx.regularizers.sum import for_layer
 
 
 @keras.saving.register_keras_serializable("keras_rnnx")
@@ -42,6 +43,9 @@ class RNN(keras.layers.RNN):
             computes what lies between once more on the way back: less memory for about
             a third more time. True: about the square root of the number of steps,
             which needs the least. Default None.
+        activity_regularizer: what Keras takes, or a list of such. Those of
+            `keras_rnnx.regularizers` that look at the outputs of all steps leave out
+            masked steps and returned states. Default None.
         **kwargs: arguments of `keras.layers.Layer`.
 
     Call arguments:
@@ -52,7 +56,8 @@ class RNN(keras.layers.RNN):
 
     Raises:
         ValueError: for an unknown argument, a wrong rank, mask or state list; for
-            `checkpoint` together with `unroll`, or where Keras' loop has to run.
+            `checkpoint` together with `unroll`, or where Keras' loop has to run; for
+            an activity regularizer of all steps with `return_sequences=False`.
 
     Example:
 
@@ -72,6 +77,7 @@ class RNN(keras.layers.RNN):
         zero_output_for_mask: bool = False,
         use_cudnn: bool | str = "auto",
         checkpoint: bool | int | None = None,
+        activity_regularizer: Any = None,
         **kwargs: Any,
     ):
         super().__init__(
@@ -86,10 +92,15 @@ class RNN(keras.layers.RNN):
         )
         self.use_cudnn = checks.use_cudnn(use_cudnn)
         self.checkpoint = checks.checkpoint(checkpoint, unroll)
+        self.activity_regularizer = activity_regularizer
+        checks.activity_regularizer(self)
         self._engines = {}
 
     def call(self, sequences, initial_state=None, mask=None, training=False):
         checks.call_arguments(self, sequences, initial_state, mask)
+        # Keras calls it with the outputs of this call, and without their mask.
+        if checks.activity_regularizer(self):
+            self.activity_regularizer.begin(mask)
         # Around all of Keras' call, since it steps a stack of cells once beforehand.
         with self._step_masks(sequences, training):
             return super().call(
@@ -111,6 +122,15 @@ class RNN(keras.layers.RNN):
                 for cell in drawing:
                     stack.enter_context(cell.masks(batch_size))
             yield
+
+    @property
+    def activity_regularizer(self) -> Any:
+        """The regularizer of outputs, or None. Can be set to a list too."""
+        return self._activity_regularizer
+
+    @activity_regularizer.setter
+    def activity_regularizer(self, value: Any):
+        self._activity_regularizer = for_layer(value)
 
     @property
     def supports_jit(self) -> bool:

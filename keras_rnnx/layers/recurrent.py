@@ -100,12 +100,19 @@ class RNN(keras.layers.RNN):
         checks.call_arguments(self, sequences, initial_state, mask)
         # Keras calls it with the outputs of this call, and without their mask.
         if checks.activity_regularizer(self):
-            self.activity_regularizer.begin(mask)
+            self.activity_regularizer.begin(self._mask_of_outputs(mask))
         # Around all of Keras' call, since it steps a stack of cells once beforehand.
         with self._step_masks(sequences, training):
             return super().call(
                 sequences, initial_state=initial_state, mask=mask, training=training
             )
+
+    def _mask_of_outputs(self, mask):
+        """The mask `(batch, time)` in the order of the outputs, or None."""
+        if mask is None:
+            return None
+        mask = masks.column(keras.tree.flatten(mask)[0])[..., 0]
+        return ops.flip(mask, axis=1) if self.go_backwards else mask
 
     @contextlib.contextmanager
     def _step_masks(self, sequences, training):

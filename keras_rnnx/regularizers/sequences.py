@@ -10,7 +10,6 @@ from keras import ops
 
 from keras_rnnx._gates import full
 from keras_rnnx._numbers import number
-from keras_rnnx.engine.masks import column
 from keras_rnnx.engine.packing import Packing
 
 
@@ -64,7 +63,11 @@ class SequenceRegularizer(keras.regularizers.Regularizer):
         return new
 
     def begin(self, mask: Any) -> None:
-        """Tells it the mask of the outputs that Keras will call it with next."""
+        """Tells it the mask of the outputs that Keras will call it with next.
+
+        Args:
+            mask: boolean, `(batch, time)`, or None.
+        """
         self._mask = mask
 
     def __call__(self, x):
@@ -81,7 +84,7 @@ class SequenceRegularizer(keras.regularizers.Regularizer):
         mask, self._mask = self._mask, None
         outputs, valid = full(x), None
         if mask is not None:
-            packing = Packing(column(keras.tree.flatten(mask)[0])[..., 0])
+            packing = Packing(mask)
             outputs, valid = packing.pack(outputs), packing.valid
         penalty = self.penalty(outputs, valid)
         return penalty * ops.cast(ops.shape(x)[0], penalty.dtype)

@@ -68,8 +68,8 @@ class PerGate(keras.regularizers.Regularizer):
     >>> forget = PerGate({"f": keras.regularizers.L2(0.5)})
     >>> layer = keras_rnnx.layers.LSTM(2, bias_regularizer=forget)
     >>> layer.build((None, None, 3))
-    >>> [float(loss) for loss in layer.losses]
-    [1.0]
+    >>> float(ops.convert_to_numpy(layer.losses[0]))
+    1.0
     """
 
     _by_gate = None

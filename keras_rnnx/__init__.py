@@ -4,6 +4,8 @@ Modules:
     cells: the recurrent cells, each a declaration and an equation.
     layers: Keras layers over them.
     initializers: initializers of recurrent weights.
+    regularizers: penalties on recurrent weights and on outputs of all steps.
+    constraints: constraints on recurrent weights.
     engine: how a sequence is run.
     testing: the conformance suite for cells.
     datasets: tasks to train and tune on.
@@ -14,7 +16,7 @@ from __future__ import annotations
 
 import importlib
 
-from keras_rnnx import cells, engine, initializers, layers
+from keras_rnnx import cells, constraints, engine, initializers, layers, regularizers
 from keras_rnnx._version import __version__
 
 _LAZY = {
@@ -28,12 +30,14 @@ _LAZY = {
 __all__ = [
     "__version__",
     "cells",
+    "constraints",
     "convert",
     "datasets",
     "engine",
     "explain",
     "initializers",
     "layers",
+    "regularizers",
     "testing",
     "tuner",
 ]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import operator
 
+import numpy as np
+
 
 def integer(name: str, value: object, least: int) -> int:
     """`value` as an int, if it is an integer of at least `least`.
@@ -25,3 +27,14 @@ def integer(name: str, value: object, least: int) -> int:
             f"`{name}` must be an integer of at least {least}, received {value!r}."
         )
     return number
+
+
+def number(name: str, value: object) -> float:
+    """`value` as a float, or a ValueError if it is not a finite number."""
+    real = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+    if not real or not np.isfinite(value):
+        raise ValueError(
+            f"Received an invalid value for argument `{name}`, expected a finite "
+            f"number, got {value!r}."
+        )
+    return float(value)

@@ -6,7 +6,7 @@ import pytest
 from oracles import sigmoid
 
 from keras_rnnx import cells, engine, layers
-from keras_rnnx.regularizers import GradientFlow
+from keras_rnnx.regularizers import GradientFlow, Sum
 from keras_rnnx.testing.gradients import gradients
 
 UNITS, BATCH, STEPS, FEATURES = 4, 3, 6, 2
@@ -136,6 +136,8 @@ def test_it_chooses_the_engine_that_has_the_gradients():
     assert engine.plan(layer).engine == "fused"
     assert "GradientFlow" in engine.refusal(layer, "step")
     assert engine.refusal(layer, "step", training=False) is None
+    both = Sum(GradientFlow(0.5), keras.regularizers.L2(0.1))
+    assert layers.SimpleRNN(4, recurrent_regularizer=both).cell.gradient_flow == 0.5
     config = layers.SimpleRNN.from_config(layer.get_config())
     assert config.recurrent_regularizer.rate == 1.0
 

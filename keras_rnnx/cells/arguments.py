@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from keras_rnnx._errors import nearest
+from keras_rnnx._numbers import number as number
 from keras_rnnx.cells.noise import MASKS
 
 STANDARD = {
@@ -106,7 +107,10 @@ def check_names(owner: str, kwargs: dict[str, Any], valid: list[str]) -> None:
 
 
 def resolve(name: str, value: object) -> object:
-    """Makes an object of an argument that names one: "tanh" becomes a function."""
+    """Makes an object of an argument that names one: "tanh" becomes a function.
+
+    A config of an object becomes the object, whatever the name of the argument.
+    """
     if name == "units":
         return positive_int(name, value)
     if name in MASKS:
@@ -120,7 +124,11 @@ def resolve(name: str, value: object) -> object:
     if name in FLAGS:
         return flag(name, value)
     registry = _REGISTRIES.get(name.rsplit("_", 1)[-1])
-    return value if registry is None else registry.get(value)
+    if registry is not None:
+        return registry.get(value)
+    if isinstance(value, dict) and "class_name" in value:
+        return keras.saving.deserialize_keras_object(value)
+    return value
 
 
 def serialize(name: str, value: object) -> object:
@@ -128,6 +136,8 @@ def serialize(name: str, value: object) -> object:
     registry = _REGISTRIES.get(name.rsplit("_", 1)[-1])
     if registry is not None:
         return registry.serialize(value) if value is not None else None
+    if hasattr(value, "get_config"):
+        return keras.saving.serialize_keras_object(value)
     return value.tolist() if isinstance(value, np.ndarray) else value
 
 
@@ -184,14 +194,3 @@ def flag(name: str, value: object) -> bool:
             f"False, got {value!r}."
         )
     return bool(value)
-
-
-def number(name: str, value: object) -> float:
-    """`value` as a float, or a ValueError if it is not a finite number."""
-    real = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-    if not real or not np.isfinite(value):
-        raise ValueError(
-            f"Received an invalid value for argument `{name}`, expected a finite "
-            f"number, got {value!r}."
-        )
-    return float(value)

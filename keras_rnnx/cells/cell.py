@@ -90,7 +90,8 @@ class Cell(keras.layers.Layer):
 
     Raises:
         TypeError: when a subclass is made, if its declaration is wrong.
-        ValueError: for an unknown argument or one out of range.
+        ValueError: for an unknown argument or one out of range; when it is built, for
+            an initializer, regularizer or constraint that does not fit its gates.
 
     Example:
 
@@ -206,6 +207,12 @@ class Cell(keras.layers.Layer):
             )
             setattr(self, name, weight)
         self.bias = None
+        if not self.use_bias and hasattr(self.bias_initializer, "bind"):
+            raise ValueError(
+                f"{type(self).__name__} received bias_initializer="
+                f"{type(self.bias_initializer).__name__}(...) together with "
+                f"use_bias=False, so there is no bias to initialize. Pass one of them."
+            )
         if self.use_bias:
             self.bias = self.add_weight(
                 shape=(2, width) if self.recurrent_bias else (width,),

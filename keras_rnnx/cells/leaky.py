@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -9,6 +10,7 @@ from keras_rnnx.cells import families
 from keras_rnnx.cells.cell import Cell
 from keras_rnnx.cells.registry import register
 from keras_rnnx.cells.views import State
+from keras_rnnx.initializers.leak_rates import LeakRates
 
 
 @register
@@ -23,8 +25,10 @@ class LeakyRNNCell(Cell):
         units: number of units.
         activation: of the update; "tanh", "relu" and "leaky_relu" are common. Default
             "tanh".
-        leak: leak rate in (0, 1], or one per unit. At 1 this is a simple RNN. Default
-            0.5.
+        leak: leak rate in (0, 1], or one per unit, or
+            `keras_rnnx.initializers.LeakRates`, which draws them when the cell is built
+            (`cell.leak_rates`, a weight that is not trained). At 1 this is a simple
+            RNN. Default 0.5.
         leak_trainable: whether the rates are learned, one per unit, starting at
             `leak`, which is then in (0, 1) and stays there. Default False.
         **kwargs: the arguments of `Cell`.
@@ -51,6 +55,20 @@ class LeakyRNNCell(Cell):
         return State(h=state.h + vector.leak * moved)
 
     def configure(self):
+        self._rates = None
+        if isinstance(self.leak, LeakRates):
+            if self.leak_trainable and self.leak.shortest == 1:
+                raise ValueError(
+                    "`leak` must be in (0, 1) where leak_trainable=True; received "
+                    "LeakRates with shortest=1, which is a rate of 1. Pass more than 1."
+                )
+            return
+        if isinstance(self.leak, keras.initializers.Initializer):
+            raise ValueError(
+                f"`leak` must be a rate, a list of rates or "
+                f"keras_rnnx.initializers.LeakRates, whose bounds are known; received "
+                f"{type(self.leak).__name__}."
+            )
         rates = np.asarray(self.leak, dtype="float64")
         if rates.shape not in ((), (self.units,)):
             raise ValueError(
@@ -64,22 +82,35 @@ class LeakyRNNCell(Cell):
         self._rates = np.broadcast_to(rates, (self.units,))
 
     def build_vector(self, name):
-        if not self.leak_trainable:
-            return
+        if self.leak_trainable:
+            self.leak_logit = self.add_weight(
+                shape=(self.units,), name="leak_logit", initializer=self._first_logit
+            )
+        elif self._rates is None:
+            # A weight, so that it is saved; the lowering wants it in full precision.
+            self.leak_rates = self.add_weight(
+                shape=(self.units,),
+                name="leak_rates",
+                initializer=self.leak,
+                trainable=False,
+                autocast=False,
+            )
+
+    def _first_logit(self, shape, dtype=None):
+        if self._rates is None:
+            return _logit(self.leak(shape, dtype=dtype))
         logit = np.log(self._rates) - np.log1p(-self._rates)
-        self.leak_logit = self.add_weight(
-            shape=(self.units,),
-            name="leak_logit",
-            initializer=lambda shape, dtype=None: ops.convert_to_tensor(logit, dtype),
-        )
+        return ops.convert_to_tensor(logit, dtype)
 
     def coefficients(self):
         if self.leak_trainable:
             return {"leak": ops.sigmoid(self.leak_logit)}
-        return {"leak": ops.convert_to_tensor(self._rates, self.compute_dtype)}
+        rates = self.leak_rates if self._rates is None else self._rates
+        return {"leak": ops.convert_to_tensor(rates, self.compute_dtype)}
 
     def lowering(self):
-        if not self.leak_trainable and np.all(self._rates == 1):
+        known = self._rates is not None and not self.leak_trainable
+        if known and np.all(self._rates == 1):
             return families.simple(self.activation, *self.zoneout_rates)
         return families.leaky(
             self.activation,
@@ -92,6 +123,8 @@ class LeakyRNNCell(Cell):
     def _keep_logit(self, dtype):
         if self.leak_trainable:
             return ops.cast(-ops.convert_to_tensor(self.leak_logit), dtype)
+        if self._rates is None:
+            return ops.cast(-_logit(self.leak_rates), dtype)
         # At leak 1 next to nothing is kept: a logit must be finite.
         kept = np.maximum(1 - self._rates, np.finfo("float32").tiny)
         return ops.convert_to_tensor(np.log(kept) - np.log(self._rates), dtype)
@@ -103,3 +136,9 @@ class LeakyRNNCell(Cell):
             "leak": hp.Float("leak", 0.02, 0.9, sampling="log"),
             "leak_trainable": hp.Boolean("leak_trainable", default=True),
         }
+
+
+def _logit(rates):
+    # At leak 1 next to nothing is kept: a logit must be finite.
+    kept = ops.maximum(1 - rates, float(np.finfo("float32").tiny))
+    return ops.log(rates) - ops.log(kept)

@@ -1,7 +1,27 @@
-"""Initializers of recurrent weights."""
+"""Initializers of recurrent weights.
 
+Those that need to know the gates of a cell learn them when it is built.
+"""
+
+from keras_rnnx.initializers.leak_rates import LeakRates
+from keras_rnnx.initializers.memory import Chrono, ForgetBias
 from keras_rnnx.initializers.normalized_positive_definite import (
     NormalizedPositiveDefinite,
 )
+from keras_rnnx.initializers.per_gate import PerGate
+from keras_rnnx.initializers.recurrent import (
+    Antisymmetric,
+    IdentityRecurrent,
+    SpectralRadius,
+)
 
-__all__ = ["NormalizedPositiveDefinite"]
+__all__ = [
+    "Antisymmetric",
+    "Chrono",
+    "ForgetBias",
+    "IdentityRecurrent",
+    "LeakRates",
+    "NormalizedPositiveDefinite",
+    "PerGate",
+    "SpectralRadius",
+]

@@ -7,9 +7,12 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_rnnx._gates import Recurrent, flat, square
+from keras_rnnx.initializers.seeds import Seeded
+
 
 @keras.saving.register_keras_serializable("keras_rnnx")
-class NormalizedPositiveDefinite(keras.initializers.Initializer):
+class NormalizedPositiveDefinite(Recurrent, Seeded):
     """A random positive definite matrix whose largest eigenvalue is 1.
 
     `U = (A + I) / e` with `A = Rᵀ R / n`, `R` standard normal `(n, n)` and `e` the
@@ -20,7 +23,7 @@ class NormalizedPositiveDefinite(keras.initializers.Initializer):
         seed: an integer, a `keras.random.SeedGenerator` or None. Default None: random.
 
     Raises:
-        ValueError: when called for a shape that is not `(n, k n)`.
+        ValueError: for any weight but a recurrent kernel, `(n, k n)`.
 
     Example:
 
@@ -30,22 +33,12 @@ class NormalizedPositiveDefinite(keras.initializers.Initializer):
     """
 
     def __init__(self, seed: Any = None):
-        self._init_seed = seed
-        self.seed = seed if seed is not None else keras.random.SeedGenerator()
+        super().__init__(seed)
 
     def __call__(self, shape, dtype=None):
-        if len(shape) != 2 or shape[1] % shape[0]:
-            raise ValueError(
-                f"NormalizedPositiveDefinite makes matrices (n, n), or (n, k n) for k "
-                f"gates; received shape {tuple(shape)}."
-            )
-        n, gates = shape[0], shape[1] // shape[0]
+        n, gates = square(type(self).__name__, shape)
         random = keras.random.normal((gates, n, n), dtype="float32", seed=self.seed)
         positive = ops.swapaxes(random, 1, 2) @ random / n + ops.eye(n)
         largest = ops.max(ops.eigh(positive)[0], axis=-1)
         blocks = positive / ops.reshape(largest, (-1, 1, 1))
-        matrix = ops.reshape(ops.transpose(blocks, (1, 0, 2)), shape)
-        return ops.cast(matrix, dtype or keras.config.floatx())
-
-    def get_config(self):
-        return {"seed": keras.saving.serialize_keras_object(self._init_seed)}
+        return ops.cast(flat(blocks), dtype or keras.config.floatx())

@@ -7,6 +7,8 @@ from typing import Any
 
 import keras
 
+from keras_rnnx.regularizers.sum import on_sequences
+
 
 def use_cudnn(value: Any) -> bool | str:
     """`value` if it is "auto", True or False, else a ValueError."""
@@ -34,6 +36,22 @@ def checkpoint(value: Any, unroll: bool) -> bool | int | None:
             "unroll=True writes all steps out. Pass one of them."
         )
     return value if value is True else int(value)
+
+
+def activity_regularizer(layer: Any) -> bool:
+    """Whether the activity regularizer of a layer looks at the outputs of all steps.
+
+    Raises:
+        ValueError: if so, and the layer returns the last one alone.
+    """
+    names = on_sequences(layer.activity_regularizer)
+    if names and not layer.return_sequences:
+        raise ValueError(
+            f"{layer.name}: activity_regularizer={' + '.join(names)} is a penalty on "
+            f"the outputs of all steps, received return_sequences=False. Pass "
+            f"return_sequences=True, and take the last step behind the layer."
+        )
+    return bool(names)
 
 
 def call_arguments(layer: Any, sequences: Any, initial_state: Any, mask: Any) -> None:

@@ -15,6 +15,7 @@ from keras_rnnx.engine.native import KernelEngine
 from keras_rnnx.engine.plan import may_leave_xla, plan
 from keras_rnnx.layers import checks
 from keras_rnnx.layers.initial_state import InitialState
+from keras_rnnx.regularizers.sum import for_layer
 
 
 @keras.saving.register_keras_serializable("keras_rnnx")
@@ -48,6 +49,9 @@ class RNN(keras.layers.RNN):
         initial_state_initializer: of the learned states. Default "zeros".
         initial_state_noise: standard deviation of normal noise on these states in
             training, so that a network does not rely on one start. Default 0.
+        activity_regularizer: what Keras takes, or a list of such. Those of
+            `keras_rnnx.regularizers` that look at the outputs of all steps leave out
+            masked steps and returned states. Default None.
         **kwargs: arguments of `keras.layers.Layer`.
 
     Call arguments:
@@ -59,7 +63,8 @@ class RNN(keras.layers.RNN):
     Raises:
         ValueError: for an unknown argument, a wrong rank, mask or state list; for
             `checkpoint` together with `unroll`, or where Keras' loop has to run; for
-            learned or noisy initial states of a stateful layer.
+            learned or noisy initial states of a stateful layer; for
+            an activity regularizer of all steps with `return_sequences=False`.
 
     Example:
 
@@ -82,6 +87,7 @@ class RNN(keras.layers.RNN):
         initial_state_trainable: bool = False,
         initial_state_initializer: Any = "zeros",
         initial_state_noise: float = 0.0,
+        activity_regularizer: Any = None,
         **kwargs: Any,
     ):
         super().__init__(
@@ -96,6 +102,8 @@ class RNN(keras.layers.RNN):
         )
         self.use_cudnn = checks.use_cudnn(use_cudnn)
         self.checkpoint = checks.checkpoint(checkpoint, unroll)
+        self.activity_regularizer = activity_regularizer
+        checks.activity_regularizer(self)
         self._engines = {}
         self._initial_state = InitialState(
             self,
@@ -125,11 +133,21 @@ class RNN(keras.layers.RNN):
         if initial_state is None and training and self._initial_state.noise:
             states = self.get_initial_state(ops.shape(sequences)[0])
             initial_state = self._initial_state.noisy(states)
+        # Keras calls it with the outputs of this call, and without their mask.
+        if checks.activity_regularizer(self):
+            self.activity_regularizer.begin(self._mask_of_outputs(mask))
         # Around all of Keras' call, since it steps a stack of cells once beforehand.
         with self._masks_of_stack(sequences, training):
             return super().call(
                 sequences, initial_state=initial_state, mask=mask, training=training
             )
+
+    def _mask_of_outputs(self, mask):
+        """The mask `(batch, time)` in the order of the outputs, or None."""
+        if mask is None:
+            return None
+        mask = masks.column(keras.tree.flatten(mask)[0])[..., 0]
+        return ops.flip(mask, axis=1) if self.go_backwards else mask
 
     @contextlib.contextmanager
     def _masks_of_stack(self, sequences, training):
@@ -150,6 +168,15 @@ class RNN(keras.layers.RNN):
                     drawn = cell.noise.draw(batch, steps)
                     stack.enter_context(cell.masks(batch, drawn))
             yield
+
+    @property
+    def activity_regularizer(self) -> Any:
+        """The regularizer of outputs, or None. Can be set to a list too."""
+        return self._activity_regularizer
+
+    @activity_regularizer.setter
+    def activity_regularizer(self, value: Any):
+        self._activity_regularizer = for_layer(value)
 
     @property
     def supports_jit(self) -> bool:

@@ -1,0 +1,127 @@
+"""The gates of a weight: what initializers, regularizers and constraints share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_rnnx._errors import nearest
+
+DEFAULT = "default"
+
+
+def square(owner: str, shape: tuple[int, ...]) -> tuple[int, int]:
+    """Units and number of gates of a recurrent kernel `(n, k n)`.
+
+    Args:
+        owner: who asks, for the message.
+        shape: of the weight.
+
+    Raises:
+        ValueError: for any other shape.
+    """
+    shape = tuple(shape)
+    if len(shape) != 2 or not shape[0] or shape[1] % shape[0]:
+        raise ValueError(
+            f"{owner} is for recurrent kernels, (n, n), or (n, k n) for k gates; "
+            f"received shape {shape}."
+        )
+    return shape[0], shape[1] // shape[0]
+
+
+def stacked(matrix: Any, gates: int) -> Any:
+    """`(n, k n)` as `(k, n, n)`, by gate."""
+    n = matrix.shape[0]
+    return ops.transpose(ops.reshape(matrix, (n, gates, n)), (1, 0, 2))
+
+
+def flat(blocks: Any) -> Any:
+    """`(k, n, n)`, by gate, as `(n, k n)`."""
+    gates, n, _ = blocks.shape
+    return ops.reshape(ops.transpose(blocks, (1, 0, 2)), (n, gates * n))
+
+
+def full(tensor: Any) -> Any:
+    """A tensor in float32 where it was in half precision, else as it was."""
+    tensor = ops.convert_to_tensor(tensor)
+    half = keras.backend.standardize_dtype(tensor.dtype) in ("float16", "bfloat16")
+    return ops.cast(tensor, "float32") if half else tensor
+
+
+class Recurrent:
+    """A mixin: fits recurrent kernels alone, and says so when it is built."""
+
+    def bind(self, cell: Any, weight: str) -> Any:
+        """The object itself; a ValueError for another weight than that."""
+        if weight != "recurrent_kernel":
+            raise ValueError(
+                f"{type(self).__name__} is for recurrent kernels, and was given for "
+                f"the {weight} of {type(cell).__name__}."
+            )
+        return self
+
+
+def resolved(given: Any, get: Callable[[Any], Any]) -> Any:
+    """What `PerGate` was given, with objects in place of names and configs."""
+    if isinstance(given, dict) and "class_name" not in given:
+        return {gate: None if v is None else get(v) for gate, v in given.items()}
+    return get(given)
+
+
+def serialized(given: Any, serialize: Callable[[Any], Any]) -> Any:
+    """The reverse of `resolved`."""
+    if isinstance(given, dict):
+        return {g: None if v is None else serialize(v) for g, v in given.items()}
+    return serialize(given)
+
+
+def by_gate(given: Any, cell: Any, complete: bool) -> list[Any]:
+    """The object for each gate of a cell.
+
+    Args:
+        given: one for all, or a dict by gate, where "default" stands for the others.
+        cell: the `Cell`.
+        complete: whether there must be one for each gate.
+
+    Raises:
+        ValueError: for a gate that the cell does not have, or one left out.
+    """
+    if not isinstance(given, dict):
+        return [given] * len(cell.gates)
+    has = f"{type(cell).__name__} has the gates {', '.join(cell.gates)}"
+    for name in given:
+        if name not in (*cell.gates, DEFAULT):
+            close = nearest(name, cell.gates)
+            hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
+            raise ValueError(f"PerGate received the gate {name!r}, but {has}.{hint}")
+    missing = [g for g in cell.gates if g not in given and DEFAULT not in given]
+    if complete and missing:
+        raise ValueError(
+            f"PerGate received nothing for the gates {', '.join(missing)}: {has}. "
+            f"Name them all, or give one for the others as {DEFAULT!r}."
+        )
+    return [given.get(gate, given.get(DEFAULT)) for gate in cell.gates]
+
+
+def guessed(given: Any, shape: tuple[int, ...]) -> list[Any]:
+    """The object for each gate of a weight of which the shape alone is known.
+
+    Raises:
+        ValueError: if the shape does not say how many gates there are, or if `given`
+            goes by the names of gates.
+    """
+    if isinstance(given, dict):
+        raise ValueError(
+            f"PerGate with gates by name ({', '.join(given)}) is for the weights of "
+            f"keras_rnnx cells, which know their gates; other layers take "
+            f"PerGate(...) of one object for all gates."
+        )
+    if len(shape) != 2 or not shape[0] or shape[1] % shape[0]:
+        raise ValueError(
+            f"PerGate cannot tell the gates of a weight of shape {tuple(shape)}: it "
+            f"can for keras_rnnx cells, and for recurrent kernels (n, k n) of others."
+        )
+    return [given] * (shape[1] // shape[0])

@@ -1,0 +1,62 @@
+"""Leak rates of many time scales."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_rnnx._numbers import number
+from keras_rnnx.initializers.seeds import Seeded
+
+
+@keras.saving.register_keras_serializable("keras_rnnx")
+class LeakRates(Seeded):
+    """Leak rates whose time constants are spread evenly over orders of magnitude.
+
+    `1 / tau`, `tau` log-uniform between two numbers of steps, for each unit:
+    `LeakyRNN(64, leak=LeakRates(2, 100))`. They are drawn when the layer is built and
+    saved with its weights.
+
+    Args:
+        shortest: the shortest time constant in steps, at least 1; more than 1 where
+            the rates are learned.
+        longest: the longest one, at least `shortest`.
+        seed: an integer, a `keras.random.SeedGenerator` or None. Default None: random.
+
+    Raises:
+        ValueError: for numbers out of range.
+
+    Example:
+
+    >>> layer = keras_rnnx.layers.LeakyRNN(64, leak=LeakRates(2, 100, seed=1))
+    >>> layer.build((None, None, 3))
+    >>> steps = 1 / ops.convert_to_numpy(layer.cell.leak_rates)
+    >>> bool(2 <= steps.min() < 10 and 20 < steps.max() <= 100)
+    True
+    """
+
+    def __init__(self, shortest: float, longest: float, seed: Any = None):
+        super().__init__(seed)
+        self.shortest = number("shortest", shortest)
+        self.longest = number("longest", longest)
+        if not 1 <= self.shortest <= self.longest:
+            raise ValueError(
+                f"LeakRates needs 1 <= shortest <= longest, in steps; received "
+                f"shortest={shortest!r}, longest={longest!r}."
+            )
+
+    def __call__(self, shape, dtype=None):
+        u = keras.random.uniform(shape, dtype="float32", seed=self.seed)
+        # Of the rates themselves, so that rounding does not leave the interval.
+        rates = (1 / self.shortest) * (self.shortest / self.longest) ** u
+        rates = ops.clip(rates, 1 / self.longest, 1 / self.shortest)
+        return ops.cast(rates, dtype or keras.config.floatx())
+
+    def get_config(self):
+        return {
+            "shortest": self.shortest,
+            "longest": self.longest,
+            **super().get_config(),
+        }

@@ -1,0 +1,152 @@
+"""Initializers of biases: how long the gates of a cell keep the state."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_rnnx._numbers import integer, number
+from keras_rnnx.initializers.seeds import Seeded
+
+
+class MemoryBias(keras.initializers.Initializer):
+    """Base of initializers of the bias that know which gates keep the state.
+
+    A subclass defines `signs(cell)`, the sign of the value in each of the
+    `memory_gates`, and `values(units)`.
+    """
+
+    _signs = None
+
+    def bind(self, cell: Any, weight: str) -> MemoryBias:
+        """This initializer for the bias of a cell.
+
+        Raises:
+            ValueError: for another weight, or a cell without `memory_gates`.
+        """
+        owner, of = type(self).__name__, type(cell).__name__
+        if weight != "bias":
+            raise ValueError(
+                f"{owner} makes biases: pass it as `bias_initializer`, not for the "
+                f"{weight} of {of}. For recurrent kernels there are "
+                f"keras_rnnx.initializers.IdentityRecurrent, SpectralRadius, "
+                f"Antisymmetric and PerGate('orthogonal')."
+            )
+        if not cell.memory_gates:
+            raise ValueError(
+                f"{owner} sets the biases of the gates that keep the state, and {of} "
+                f"has none (no `memory_gates`). Its memory is set by the recurrent "
+                f"kernel: see keras_rnnx.initializers.IdentityRecurrent and "
+                f"SpectralRadius; that of LeakyRNN by leak=LeakRates(...)."
+            )
+        new = copy.copy(self)
+        signs = self.signs(cell)
+        new._signs = [signs.get(gate, 0) for gate in cell.gates]
+        return new
+
+    def signs(self, cell: Any) -> dict[str, int]:
+        """By gate what `values` is multiplied by; gates left out get zeros."""
+        return cell.memory_gates
+
+    def values(self, units: int) -> Any:
+        """What a gate that keeps the state gets, `(units,)` in float32."""
+        raise NotImplementedError
+
+    def __call__(self, shape, dtype=None):
+        owner = type(self).__name__
+        if self._signs is None:
+            raise ValueError(
+                f"{owner} has to know the gates of a cell: pass it as "
+                f"`bias_initializer` to a cell or layer of keras_rnnx; received a "
+                f"call with shape {tuple(shape)}."
+            )
+        values = self.values(shape[-1] // len(self._signs))
+        row = ops.concatenate([sign * values for sign in self._signs])
+        if len(shape) == 2:
+            # Input and recurrent part are added up: the second one stays zero.
+            row = ops.stack([row, ops.zeros_like(row)])
+        return ops.cast(row, dtype or keras.config.floatx())
+
+
+@keras.saving.register_keras_serializable("keras_rnnx")
+class Chrono(MemoryBias, Seeded):
+    """Biases for memories of all lengths up to `max_steps`.
+
+    A gate that keeps the state gets `log(U)`, `U` uniform in `[1, max_steps - 1]` for
+    each unit, so that it forgets over about `U` steps; one that writes beside it, such
+    as the input gate of an LSTM, gets `-log(U)` of the same draw, and one that writes
+    alone, such as the gate of an MGU, too. All other biases are zero.
+    `unit_forget_bias` has no effect. Tallec & Ollivier 2018, arXiv:1804.11188.
+
+    Args:
+        max_steps: the longest dependencies to expect, in steps; at least 3.
+        seed: an integer, a `keras.random.SeedGenerator` or None. Default None: random.
+
+    Raises:
+        ValueError: for `max_steps` less than 3; when a cell is built that has no gate
+            that keeps the state, or for another weight than a bias; when called
+            outside of a cell of keras_rnnx.
+
+    Example:
+
+    >>> layer = keras_rnnx.layers.LSTM(8, bias_initializer=Chrono(100, seed=1))
+    >>> layer.build((None, None, 3))
+    >>> i, f, c, o = np.split(ops.convert_to_numpy(layer.cell.bias), 4)
+    >>> bool(np.all(i == -f)), bool(np.all((0 <= f) & (f <= np.log(99))))
+    (True, True)
+    """
+
+    def __init__(self, max_steps: int, seed: Any = None):
+        super().__init__(seed)
+        self.max_steps = integer("max_steps", max_steps, least=3)
+
+    def values(self, units):
+        steps = keras.random.uniform(
+            (units,), 1.0, self.max_steps - 1.0, dtype="float32", seed=self.seed
+        )
+        return ops.log(steps)
+
+    def get_config(self):
+        return {"max_steps": self.max_steps, **super().get_config()}
+
+
+@keras.saving.register_keras_serializable("keras_rnnx")
+class ForgetBias(MemoryBias):
+    """One bias for the gates that keep the state, zeros for all others.
+
+    For an LSTM this is the forget gate, for a GRU the update gate. Where one gate
+    writes and none keeps, as in an MGU, it gets the negative value.
+    `unit_forget_bias` has no effect. Gers, Schmidhuber & Cummins 2000, Neural
+    Computation 12(10); Jozefowicz, Zaremba & Sutskever 2015.
+
+    Args:
+        value: the bias; at 0 a state is kept by half at each step. Default 1.0.
+
+    Raises:
+        ValueError: for a value that is not a number; when a cell is built that has no
+            gate that keeps the state, or for another weight than a bias; when called
+            outside of a cell of keras_rnnx.
+
+    Example:
+
+    >>> layer = keras_rnnx.layers.GRU(2, bias_initializer=ForgetBias(3.0))
+    >>> layer.build((None, None, 3))
+    >>> ops.convert_to_numpy(layer.cell.bias)[0].tolist()
+    [3.0, 3.0, 0.0, 0.0, 0.0, 0.0]
+    """
+
+    def __init__(self, value: float = 1.0):
+        self.value = number("value", value)
+
+    def signs(self, cell):
+        keeping = {gate: s for gate, s in cell.memory_gates.items() if s > 0}
+        return keeping or cell.memory_gates
+
+    def values(self, units):
+        return ops.full((units,), self.value, dtype="float32")
+
+    def get_config(self):
+        return {"value": self.value}

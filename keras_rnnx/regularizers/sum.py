@@ -1,0 +1,97 @@
+"""Several regularizers as one."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import keras
+
+from keras_rnnx.cells.binding import bound
+
+
+@keras.saving.register_keras_serializable("keras_rnnx")
+class Sum(keras.regularizers.Regularizer):
+    """The sum of several regularizers, of weights or of activities.
+
+    Recurrent layers of keras_rnnx take a list as `activity_regularizer` and make a
+    `Sum` of it; elsewhere Keras wants one object.
+
+    Args:
+        *regularizers: each what `keras.regularizers.get` takes.
+
+    Raises:
+        ValueError: if there is none, or one that Keras does not know.
+
+    Example:
+
+    >>> penalty = Sum(keras.regularizers.L1(1.0), keras.regularizers.L2(2.0))
+    >>> float(penalty(ops.ones((3,))))
+    9.0
+    """
+
+    def __init__(self, *regularizers: Any):
+        self.regularizers = [keras.regularizers.get(r) for r in regularizers]
+        if not regularizers or None in self.regularizers:
+            raise ValueError(
+                f"Sum takes one or more regularizers, received {regularizers!r}."
+            )
+
+    def bind(self, cell: Any, weight: str) -> Sum:
+        """This sum for a weight of a cell."""
+        return self._of(bound(one, cell, weight) for one in self.regularizers)
+
+    @property
+    def gradient_flow(self) -> float:
+        """The rate of `GradientFlow` in it, which engines read."""
+        return sum(getattr(one, "gradient_flow", 0.0) for one in self.regularizers)
+
+    def of_layer(self) -> Sum:
+        """This sum for one recurrent layer of keras_rnnx."""
+        return self._of(
+            one.of_layer() if hasattr(one, "of_layer") else one
+            for one in self.regularizers
+        )
+
+    def begin(self, mask: Any) -> None:
+        """Tells the mask to those that want it."""
+        for one in self.regularizers:
+            if hasattr(one, "begin"):
+                one.begin(mask)
+
+    def _of(self, regularizers):
+        new = copy.copy(self)
+        new.regularizers = list(regularizers)
+        return new
+
+    def __call__(self, x):
+        first, *others = [one(x) for one in self.regularizers]
+        return sum(others, start=first)
+
+    def get_config(self):
+        serialize = keras.regularizers.serialize
+        return {"regularizers": [serialize(one) for one in self.regularizers]}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(*config["regularizers"])
+
+
+def on_sequences(regularizer: Any) -> list[str]:
+    """The names of those in a regularizer that need the outputs of all steps."""
+    if isinstance(regularizer, Sum):
+        return [n for one in regularizer.regularizers for n in on_sequences(one)]
+    return [type(regularizer).__name__] if hasattr(regularizer, "begin") else []
+
+
+def for_layer(regularizer: Any) -> Any:
+    """What a recurrent layer keeps as its activity regularizer.
+
+    Args:
+        regularizer: what `keras.regularizers.get` takes, or a list of such.
+    """
+    if isinstance(regularizer, (list, tuple)):
+        regularizer = Sum(*regularizer)
+    regularizer = keras.regularizers.get(regularizer)
+    # A copy: the mask of one layer is not told to another.
+    return regularizer.of_layer() if hasattr(regularizer, "of_layer") else regularizer

@@ -1,0 +1,104 @@
+"""Penalties on the weights of a cell, by gate."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_rnnx import _gates
+from keras_rnnx._numbers import number
+
+
+@keras.saving.register_keras_serializable("keras_rnnx")
+class SoftOrthogonal(_gates.Recurrent, keras.regularizers.Regularizer):
+    """Draws the recurrent matrix of each gate towards an orthogonal one.
+
+    `rate * sum((Uᵀ U - I) ** 2)`, summed over the gates. Orthogonal matrices keep the
+    norm of states and gradients. Vorontsov, Trabelsi, Kadoury & Pal 2017,
+    arXiv:1702.00071, has it as the soft constraint.
+
+    Args:
+        rate: the strength, at least 0. Default 0.01.
+
+    Raises:
+        ValueError: for a rate out of range, and for any weight but a recurrent kernel,
+            `(n, k n)`.
+
+    Example:
+
+    >>> float(SoftOrthogonal(0.5)(2 * ops.eye(3)))
+    13.5
+    """
+
+    def __init__(self, rate: float = 0.01):
+        self.rate = _rate("rate", rate)
+
+    def __call__(self, x):
+        x = _gates.full(x)
+        n, gates = _gates.square(type(self).__name__, x.shape)
+        blocks = _gates.stacked(x, gates)
+        away = ops.transpose(blocks, (0, 2, 1)) @ blocks - ops.eye(n, dtype=x.dtype)
+        return self.rate * ops.sum(away * away)
+
+    def get_config(self):
+        return {"rate": self.rate}
+
+
+@keras.saving.register_keras_serializable("keras_rnnx", name="PerGateRegularizer")
+class PerGate(keras.regularizers.Regularizer):
+    """Regularizes the block of each gate apart.
+
+    For kernels, recurrent kernels and biases of cells of keras_rnnx. In other layers it
+    finds the gates of recurrent kernels `(n, k n)` by their shape.
+
+    Args:
+        regularizer: what `keras.regularizers.get` takes, for all gates; or a dict of
+            such by the names of gates, where "default" stands for those left out. Gates
+            for which there is none, or None, are not regularized.
+
+    Raises:
+        ValueError: when a cell is built that has not these gates; elsewhere, where the
+            shape does not tell the gates.
+
+    Example:
+
+    >>> forget = PerGate({"f": keras.regularizers.L2(0.5)})
+    >>> layer = keras_rnnx.layers.LSTM(2, bias_regularizer=forget)
+    >>> layer.build((None, None, 3))
+    >>> float(ops.convert_to_numpy(layer.losses[0]))
+    1.0
+    """
+
+    _by_gate = None
+
+    def __init__(self, regularizer: Any):
+        self.regularizer = _gates.resolved(regularizer, keras.regularizers.get)
+
+    def bind(self, cell: Any, weight: str) -> PerGate:
+        """This regularizer for a weight of a cell."""
+        new = copy.copy(self)
+        new._by_gate = _gates.by_gate(self.regularizer, cell, complete=False)
+        return new
+
+    def __call__(self, x):
+        x = ops.convert_to_tensor(x)
+        found = self._by_gate
+        if found is None:
+            found = _gates.guessed(self.regularizer, x.shape)
+        blocks = zip(found, ops.split(x, len(found), axis=-1))
+        penalties = [one(block) for one, block in blocks if one is not None]
+        return sum(penalties, start=ops.zeros((), dtype=x.dtype))
+
+    def get_config(self):
+        found = _gates.serialized(self.regularizer, keras.regularizers.serialize)
+        return {"regularizer": found}
+
+
+def _rate(name, value):
+    value = number(name, value)
+    if value < 0:
+        raise ValueError(f"`{name}` must not be negative, received {value!r}.")
+    return value

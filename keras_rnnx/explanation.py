@@ -11,6 +11,7 @@ from keras_rnnx._sublayers import path, walk
 from keras_rnnx._table import Table
 from keras_rnnx.conversion.counterparts import refusal
 from keras_rnnx.engine.plan import plan
+from keras_rnnx.layers.recipes import described
 
 
 class Explained(NamedTuple):
@@ -84,7 +85,10 @@ def _run(layer: Any) -> tuple[str, str, str]:
         chosen = plan(layer)
     except ValueError as error:
         return "none", "none", str(error)
-    return chosen.engine, chosen.kernel, chosen.reason
+    reason = chosen.reason
+    if getattr(layer, "recipe", None):
+        reason += f"; {described(layer.recipe, layer.cell)}"
+    return chosen.engine, chosen.kernel, reason
 
 
 def _cell(cell: Any) -> str:

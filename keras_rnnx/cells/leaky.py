@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from keras_rnnx.cells import families
+from keras_rnnx.cells.binding import bound
 from keras_rnnx.cells.cell import Cell
 from keras_rnnx.cells.registry import register
 from keras_rnnx.cells.views import State
@@ -91,14 +92,14 @@ class LeakyRNNCell(Cell):
             self.leak_rates = self.add_weight(
                 shape=(self.units,),
                 name="leak_rates",
-                initializer=self.leak,
+                initializer=bound(self.leak, self, "leak"),
                 trainable=False,
                 autocast=False,
             )
 
     def _first_logit(self, shape, dtype=None):
         if self._rates is None:
-            return _logit(self.leak(shape, dtype=dtype))
+            return _logit(bound(self.leak, self, "leak")(shape, dtype=dtype))
         logit = np.log(self._rates) - np.log1p(-self._rates)
         return ops.convert_to_tensor(logit, dtype)
 

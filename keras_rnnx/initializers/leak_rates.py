@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+import math
 from typing import Any
 
 import keras
 from keras import ops
 
 from keras_rnnx._numbers import number
+from keras_rnnx.initializers.memory import known_steps
 from keras_rnnx.initializers.seeds import Seeded
 
 
@@ -21,8 +24,9 @@ class LeakRates(Seeded):
 
     Args:
         shortest: the shortest time constant in steps, at least 1; more than 1 where
-            the rates are learned.
-        longest: the longest one, at least `shortest`.
+            the rates are learned. Default 2.
+        longest: the longest one, at least `shortest`. Default None: the length of the
+            sequences that the layer is built with.
         seed: an integer, a `keras.random.SeedGenerator` or None. Default None: random.
 
     Raises:
@@ -37,15 +41,27 @@ class LeakRates(Seeded):
     True
     """
 
-    def __init__(self, shortest: float, longest: float, seed: Any = None):
+    def __init__(
+        self, shortest: float = 2.0, longest: float | None = None, seed: Any = None
+    ):
         super().__init__(seed)
         self.shortest = number("shortest", shortest)
-        self.longest = number("longest", longest)
-        if not 1 <= self.shortest <= self.longest:
+        self.longest = None if longest is None else number("longest", longest)
+        bound = math.inf if longest is None else self.longest
+        if not 1 <= self.shortest <= bound:
             raise ValueError(
                 f"LeakRates needs 1 <= shortest <= longest, in steps; received "
                 f"shortest={shortest!r}, longest={longest!r}."
             )
+
+    def bind(self, cell: Any, weight: str) -> LeakRates:
+        """These rates for the sequences of a cell."""
+        if self.longest is not None:
+            return self
+        new = copy.copy(self)
+        steps = known_steps(cell, "LeakRates", "LeakRates(shortest, longest)")
+        new.longest = float(max(steps, self.shortest))
+        return new
 
     def __call__(self, shape, dtype=None):
         u = keras.random.uniform(shape, dtype="float32", seed=self.seed)

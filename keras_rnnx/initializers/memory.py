@@ -12,6 +12,17 @@ from keras_rnnx._numbers import integer, number
 from keras_rnnx.initializers.seeds import Seeded
 
 
+def known_steps(cell: Any, owner: str, instead: str) -> int:
+    """The length of the sequences that a cell is built for, or a ValueError."""
+    if cell.sequence_length is None:
+        raise ValueError(
+            f"{owner} takes its time scale from the length of the sequences, and "
+            f"{type(cell).__name__} was built without a known length. Give the length, "
+            f"as in keras.Input((steps, features)), or pass {instead}."
+        )
+    return cell.sequence_length
+
+
 class MemoryBias(keras.initializers.Initializer):
     """Base of initializers of the bias that know which gates keep the state.
 
@@ -82,11 +93,13 @@ class Chrono(MemoryBias, Seeded):
     `unit_forget_bias` has no effect. Tallec & Ollivier 2018, arXiv:1804.11188.
 
     Args:
-        max_steps: the longest dependencies to expect, in steps; at least 3.
+        max_steps: the longest dependencies to expect, in steps; at least 3. Default
+            None: the length of the sequences that the layer is built with.
         seed: an integer, a `keras.random.SeedGenerator` or None. Default None: random.
 
     Raises:
-        ValueError: for `max_steps` less than 3; when a cell is built that has no gate
+        ValueError: for `max_steps` less than 3; without it, when the length is not
+            known; when a cell is built that has no gate
             that keeps the state, or for another weight than a bias; when called
             outside of a cell of keras_rnnx.
 
@@ -99,9 +112,18 @@ class Chrono(MemoryBias, Seeded):
     (True, True)
     """
 
-    def __init__(self, max_steps: int, seed: Any = None):
+    def __init__(self, max_steps: int | None = None, seed: Any = None):
         super().__init__(seed)
-        self.max_steps = integer("max_steps", max_steps, least=3)
+        if max_steps is not None:
+            max_steps = integer("max_steps", max_steps, least=3)
+        self.max_steps = max_steps
+
+    def bind(self, cell, weight):
+        new = super().bind(cell, weight)
+        if new.max_steps is None:
+            steps = known_steps(cell, "Chrono", "Chrono(max_steps)")
+            new.max_steps = integer("max_steps", steps, least=3)
+        return new
 
     def values(self, units):
         steps = keras.random.uniform(

@@ -7,6 +7,7 @@ from typing import Any
 
 from keras_rnnx.cells import arguments
 from keras_rnnx.cells.registry import cell_name
+from keras_rnnx.layers import recipes
 from keras_rnnx.layers.recurrent import RNN
 
 LOOP = (
@@ -29,7 +30,8 @@ class CellLayer(RNN):
     """Base class of the named layers. A subclass names its `cell_class`.
 
     It takes the arguments of the cell and those of `RNN`, and has the arguments of the
-    cell as attributes.
+    cell as attributes. `recipe` names a published combination of arguments (see
+    `keras_rnnx.layers.recipes`); `keras_rnnx.explain` shows what it set.
     """
 
     cell_class: type
@@ -43,7 +45,12 @@ class CellLayer(RNN):
             for p in inspect.signature(RNN.__init__).parameters.values()
             if p.name in LOOP
         ]
-        cls.__signature__ = inspect.Signature([*parameters[:-1], *loop, parameters[-1]])
+        recipe = inspect.Parameter(
+            "recipe", inspect.Parameter.KEYWORD_ONLY, default=None
+        )
+        cls.__signature__ = inspect.Signature(
+            [*parameters[:-1], *loop, recipe, parameters[-1]]
+        )
         cls._cell_arguments = names
         for name in names:
             if name not in vars(cls):
@@ -55,21 +62,31 @@ class CellLayer(RNN):
             *cls._cell_arguments,
             *LOOP,
             *LAYER,
+            "recipe",
             *arguments.LAYER,
             *arguments.COMPATIBILITY,
         ]
         arguments.check_names(cls.__name__, kwargs, valid)
         own = (*cls._cell_arguments, *arguments.COMPATIBILITY)
         cell = {name: kwargs.pop(name) for name in own if name in kwargs}
+        recipe = kwargs.pop("recipe", None)
+        by_name = {}
+        if recipe is not None:
+            given = cell | dict(zip(cls._cell_arguments, args))
+            by_name = recipes.arguments(recipe, cls.cell_class, given)
         shared = {n: kwargs[n] for n in ("dtype", "trainable") if n in kwargs}
         shared["name"] = f"{cell_name(cls.cell_class)}_cell"
-        super().__init__(cls.cell_class(*args, **cell, **shared), **kwargs)
+        super().__init__(cls.cell_class(*args, **cell, **by_name, **shared), **kwargs)
+        self.recipe = recipe
 
     def get_config(self):
         config = super().get_config()
         del config["cell"]
         cell = self.cell.get_config()
-        return {**config, **{name: cell[name] for name in self._cell_arguments}}
+        # What a recipe sets, it sets again.
+        by_name = recipes.RECIPES[self.recipe].arguments if self.recipe else ()
+        own = {n: cell[n] for n in self._cell_arguments if n not in by_name}
+        return {**config, **own, "recipe": self.recipe}
 
     @classmethod
     def from_config(cls, config):

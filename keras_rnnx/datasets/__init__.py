@@ -1,6 +1,6 @@
 """Tasks to train and tune recurrent models on, and a registry for your own."""
 
-from keras_rnnx.datasets import adding, digits
+from keras_rnnx.datasets import adding, digits, temporal_order
 from keras_rnnx.datasets.task import (
     Objective,
     Split,
@@ -19,4 +19,5 @@ __all__ = [
     "list_tasks",
     "load_task",
     "register_task",
+    "temporal_order",
 ]

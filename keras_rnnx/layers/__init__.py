@@ -1,5 +1,6 @@
 """Recurrent layers, with the names and arguments Keras gives them."""
 
+from keras_rnnx.layers.gated_feedback import GatedFeedbackCell
 from keras_rnnx.layers.named import (
     CIFG,
     GRU,
@@ -14,11 +15,13 @@ from keras_rnnx.layers.named import (
     SimpleRNN,
 )
 from keras_rnnx.layers.recurrent import RNN
+from keras_rnnx.layers.stack import Stack
 
 __all__ = [
     "CIFG",
     "FastRNN",
     "GRU",
+    "GatedFeedbackCell",
     "IRNN",
     "JANET",
     "LSTM",
@@ -27,5 +30,6 @@ __all__ = [
     "NPRNN",
     "RNN",
     "SimpleRNN",
+    "Stack",
     "UGRNN",
 ]

@@ -6,6 +6,7 @@ Modules:
     initializers: initializers of recurrent weights.
     engine: how a sequence is run.
     testing: the conformance suite for cells.
+    models: language models as published.
     datasets: tasks to train and tune on.
     tuner: KerasTuner search over recurrent models.
 """
@@ -21,6 +22,7 @@ _LAZY = {
     "convert": "keras_rnnx.conversion",
     "explain": "keras_rnnx.explanation",
     "datasets": None,
+    "models": None,
     "testing": None,
     "tuner": None,
 }
@@ -34,6 +36,7 @@ __all__ = [
     "explain",
     "initializers",
     "layers",
+    "models",
     "testing",
     "tuner",
 ]

@@ -1,5 +1,6 @@
 """Recurrent layers, with the names and arguments Keras gives them."""
 
+from keras_rnnx.layers.embedding import Embedding
 from keras_rnnx.layers.gated_feedback import GatedFeedbackCell
 from keras_rnnx.layers.named import (
     CIFG,
@@ -19,6 +20,7 @@ from keras_rnnx.layers.stack import Stack
 
 __all__ = [
     "CIFG",
+    "Embedding",
     "FastRNN",
     "GRU",
     "GatedFeedbackCell",

@@ -53,10 +53,8 @@ def test_sizes_are_those_published():
         return 2 * words * units + words + 2 * 4 * units * (2 * units + 1)
 
     assert count(200) == 4651600
-    for size, units, millions in (("medium", 650, 20), ("large", 1500, 66)):
-        made = models.zaremba(size, vocabulary=10)
-        assert made.count_params() == count(units, 10)
-        assert round(count(units) / 1e6) == millions
+    assert models.zaremba("medium", vocabulary=10).count_params() == count(650, 10)
+    assert round(count(650) / 1e6) == 20 and round(count(1500) / 1e6) == 66
 
 
 @pytest.mark.parametrize(("size", "rate"), [("small", 0), ("medium", 0.5)])
@@ -117,10 +115,11 @@ def test_every_dropout_of_awd_lstm_is_on_in_training_alone():
     rates = ("embedding_dropout", "input_dropout", "dropout", "output_dropout")
     for name in rates:
         off = dict.fromkeys(rates, 0.0)
-        model = small("awd_lstm", stateful=False, **{**off, name: 0.5})
-        calm, trained = model(tokens()), model(tokens(), training=True)
-        assert np.any(numpy(calm) != numpy(trained)), name
-        close(model(tokens()), calm)
+        model = small("awd_lstm", depth=2, stateful=False, **{**off, name: 0.5})
+        with keras_rnnx.engine.force("step"):
+            calm, trained = model(tokens()), model(tokens(), training=True)
+            assert np.any(numpy(calm) != numpy(trained)), name
+            close(model(tokens()), calm)
 
 
 def test_output_dropout_of_awd_lstm_has_one_mask_for_all_steps():

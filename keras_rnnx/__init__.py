@@ -8,6 +8,7 @@ Modules:
     constraints: constraints on recurrent weights.
     engine: how a sequence is run.
     testing: the conformance suite for cells.
+    models: language models as published.
     datasets: tasks to train and tune on.
     tuner: KerasTuner search over recurrent models.
 """
@@ -23,6 +24,7 @@ _LAZY = {
     "convert": "keras_rnnx.conversion",
     "explain": "keras_rnnx.explanation",
     "datasets": None,
+    "models": None,
     "testing": None,
     "tuner": None,
 }
@@ -37,6 +39,7 @@ __all__ = [
     "explain",
     "initializers",
     "layers",
+    "models",
     "regularizers",
     "testing",
     "tuner",

@@ -1,5 +1,7 @@
 """Recurrent layers, with the names and arguments Keras gives them."""
 
+from keras_rnnx.layers.embedding import Embedding
+from keras_rnnx.layers.gated_feedback import GatedFeedbackCell
 from keras_rnnx.layers.named import (
     CIFG,
     GRU,
@@ -14,11 +16,14 @@ from keras_rnnx.layers.named import (
     SimpleRNN,
 )
 from keras_rnnx.layers.recurrent import RNN
+from keras_rnnx.layers.stack import Stack
 
 __all__ = [
     "CIFG",
+    "Embedding",
     "FastRNN",
     "GRU",
+    "GatedFeedbackCell",
     "IRNN",
     "JANET",
     "LSTM",
@@ -27,5 +32,6 @@ __all__ = [
     "NPRNN",
     "RNN",
     "SimpleRNN",
+    "Stack",
     "UGRNN",
 ]

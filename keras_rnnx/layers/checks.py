@@ -96,7 +96,7 @@ def _initial_state(layer, shape, initial_state):
     if len(given) != len(sizes):
         raise ValueError(
             f"{layer.name}: initial_state must be a list of {len(sizes)} state(s) for "
-            f"{type(layer.cell).__name__}, received {len(given)}."
+            f"{type(getattr(layer, 'cell', layer)).__name__}, received {len(given)}."
         )
     for state, size in zip(given, sizes):
         if not isinstance(size, int) or not hasattr(state, "shape"):

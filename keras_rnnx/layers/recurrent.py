@@ -179,6 +179,25 @@ class RNN(keras.layers.RNN):
         self._activity_regularizer = for_layer(value)
 
     @property
+    def variables(self) -> list[keras.Variable]:
+        """All variables; on JAX with the states of a stateful layer.
+
+        They are no weights: weights files do not have them.
+        """
+        variables = super().variables
+        if self.stateful and keras.backend.backend() == "jax":
+            # Keras carries on what is listed here, and loses what else is assigned in
+            # a step of `fit`. Elsewhere states are assigned in place.
+            variables = [*variables, *keras.tree.flatten(self.states or [])]
+        return variables
+
+    def reset_state(self):
+        """Sets the states of a stateful layer to zero."""
+        # Keras' own knows no stacks, whose states are lists of lists.
+        for state in keras.tree.flatten(self.states or []):
+            state.assign(ops.zeros(state.shape, state.dtype))
+
+    @property
     def supports_jit(self) -> bool:
         """Whether Keras may compile a model with this layer by XLA."""
         return self._supports_jit and not may_leave_xla(self)
@@ -190,6 +209,9 @@ class RNN(keras.layers.RNN):
     def inner_loop(self, sequences, initial_state, mask, training=False):
         if keras.tree.is_nested(mask):
             mask = mask[0]
+        if self.stateful and keras.backend.backend() == "torch":
+            # They are overwritten in place before the backward pass wants them.
+            initial_state = keras.tree.map_structure(ops.copy, initial_state)
         engine = plan(self, training, sequences.shape[0]).engine
         noise = {}
         if isinstance(self.cell, Cell) and self.cell.noise.on(training):

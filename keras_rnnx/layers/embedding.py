@@ -1,0 +1,133 @@
+"""Word vectors of which whole words are dropped, and that score words as well."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_rnnx.cells import arguments
+
+
+@keras.saving.register_keras_serializable("keras_rnnx")
+class Embedding(keras.layers.Embedding):
+    """`keras.layers.Embedding` with dropout of words, and with tied scores.
+
+    In training whole words, rows of the embedding matrix, are dropped for all of a
+    batch, wherever they stand in it, and the others divided by the rate at which they
+    are kept. Gal & Ghahramani 2016, arXiv:1512.05287; Merity, Keskar & Socher 2017,
+    arXiv:1708.02182.
+
+    Called with `reverse=True` it goes from vectors back to words, with the same matrix,
+    whole: the tied softmax of Press & Wolf 2017, arXiv:1608.05859, and of Inan,
+    Khosravi & Socher 2017, arXiv:1611.01462.
+
+    Args:
+        input_dim: size of the vocabulary.
+        output_dim: size of a vector.
+        embedding_dropout: rate in [0, 1) at which words are dropped. Default 0.
+        reverse_bias: whether there is a bias for each word in `reverse=True`, which
+            starts at zero. Default False.
+        seed: integer seed of the dropout. Default None: random.
+        **kwargs: arguments of `keras.layers.Embedding`: `mask_zero`,
+            `embeddings_initializer` and others.
+
+    Call arguments:
+        inputs: integers of any shape; with `reverse`, vectors `(..., output_dim)`.
+        reverse: whether to give scores of words. Default False.
+        training: whether dropout is on. Default False.
+
+    Returns:
+        Vectors `(..., output_dim)`, or with `reverse` scores (logits)
+        `(..., input_dim)`.
+
+    Raises:
+        ValueError: for a rate out of range.
+
+    Example:
+
+    >>> embedding = keras_rnnx.layers.Embedding(10, 4, embedding_dropout=0.1)
+    >>> vectors = embedding(np.array([[1, 2, 3]]))
+    >>> embedding(vectors, reverse=True).shape
+    (1, 3, 10)
+    """
+
+    def __init__(
+        self,
+        input_dim: int,
+        output_dim: int,
+        embedding_dropout: float = 0.0,
+        reverse_bias: bool = False,
+        seed: int | None = None,
+        **kwargs: Any,
+    ):
+        self.embedding_dropout = arguments.rate("embedding_dropout", embedding_dropout)
+        self.reverse_bias = bool(reverse_bias)
+        self.seed = seed
+        super().__init__(input_dim, output_dim, **kwargs)
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        # A layer of its own: Keras' class saves its one matrix and nothing else.
+        self._offset = None
+        if self.reverse_bias:
+            self._offset = _Offset(name="reverse_bias", dtype=self.dtype_policy)
+        self._reversed = False
+
+    def build(self, input_shape=None):
+        if self.built:
+            return
+        super().build(input_shape)
+        if self._offset is not None:
+            self._offset.build((self.input_dim,))
+
+    def call(self, inputs, reverse=False, training=False):
+        # For `compute_mask`, which is called right after and not told.
+        self._reversed = bool(reverse)
+        if reverse:
+            return self._scores(inputs)
+        vectors = super().call(inputs)
+        if not training or not self.embedding_dropout:
+            return vectors
+        ones = ops.ones((self.input_dim,), vectors.dtype)
+        kept = keras.random.dropout(
+            ones, self.embedding_dropout, seed=self.seed_generator
+        )
+        return vectors * ops.expand_dims(ops.take(kept, ops.cast(inputs, "int32")), -1)
+
+    def _scores(self, vectors):
+        vectors = ops.cast(vectors, self.compute_dtype)
+        matrix = ops.cast(self.embeddings, self.compute_dtype)
+        scores = ops.matmul(vectors, ops.transpose(matrix))
+        return scores if self._offset is None else self._offset(scores)
+
+    def compute_mask(self, inputs, mask=None):
+        return mask if self._reversed else super().compute_mask(inputs)
+
+    def compute_output_spec(self, inputs, reverse=False, training=False):
+        self._reversed = bool(reverse)
+        shape = (
+            (*inputs.shape[:-1], self.input_dim)
+            if reverse
+            else (*inputs.shape, self.output_dim)
+        )
+        return keras.KerasTensor(shape, dtype=self.compute_dtype)
+
+    def get_config(self):
+        own = {
+            "embedding_dropout": self.embedding_dropout,
+            "reverse_bias": self.reverse_bias,
+            "seed": self.seed,
+        }
+        return {**super().get_config(), **own}
+
+
+class _Offset(keras.layers.Layer):
+    """Adds a number to each feature."""
+
+    def build(self, input_shape):
+        shape = (input_shape[-1],)
+        self.bias = self.add_weight(shape=shape, name="bias", initializer="zeros")
+        self.built = True
+
+    def call(self, inputs):
+        return inputs + self.bias

@@ -1,0 +1,169 @@
+"""One layer of a stack, and what goes around it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_rnnx.engine import masks
+from keras_rnnx.engine.packing import Packing
+from keras_rnnx.layers.recurrent import RNN
+
+
+class Level(keras.layers.Layer):
+    """One layer of a `Stack`: dropout, a layer in each direction, the connection.
+
+    Args:
+        cells: the cell, or one to run forward and one to run backward.
+        names: of the layers, in the same order.
+        drop: dropout of the inputs, a layer or None.
+        merge_mode: how the outputs of two directions become one.
+        connection: None, "residual" or "highway".
+        highway_bias: what the bias of the gate starts at.
+        top: whether this is the last layer.
+        return_sequences: whether the output of every step is wanted.
+        zero_output_for_mask: whether the output of a masked step is zero.
+        loop: further arguments of `RNN`.
+        **kwargs: arguments of `keras.layers.Layer`.
+    """
+
+    def __init__(
+        self,
+        cells: list[keras.layers.Layer],
+        names: list[str],
+        drop: keras.layers.Layer | None,
+        merge_mode: str,
+        connection: str | None,
+        highway_bias: float,
+        top: bool,
+        return_sequences: bool,
+        zero_output_for_mask: bool,
+        loop: dict[str, Any],
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        self.drop = drop
+        self.merge_mode = merge_mode
+        self.connection = connection
+        self.top = top
+        self.return_sequences = return_sequences
+        self._zero_output_for_mask = zero_output_for_mask
+        self.rnns = [
+            RNN(
+                cell,
+                # With a connection the last output is more than that of the cell.
+                return_sequences=return_sequences or connection is not None,
+                return_state=True,
+                go_backwards=backwards,
+                zero_output_for_mask=zero_output_for_mask,
+                name=name,
+                dtype=self.dtype_policy,
+                **loop,
+            )
+            for cell, name, backwards in zip(cells, names, (False, True))
+        ]
+        self.gate = None
+        if connection == "highway":
+            self.gate = keras.layers.Dense(
+                self.width,
+                activation="sigmoid",
+                bias_initializer=keras.initializers.Constant(highway_bias),
+                dtype=self.dtype_policy,
+                name="transform_gate",
+            )
+        self.connects = connection is not None
+
+    @property
+    def zero_output_for_mask(self) -> bool:
+        """Whether the output of a masked step is zero."""
+        return self._zero_output_for_mask
+
+    @zero_output_for_mask.setter
+    def zero_output_for_mask(self, value: bool):
+        self._zero_output_for_mask = value
+        for rnn in self.rnns:
+            rnn.zero_output_for_mask = value
+
+    @property
+    def width(self) -> int:
+        """Width of the outputs."""
+        concatenated = len(self.rnns) == 2 and self.merge_mode == "concat"
+        return self.rnns[0].cell.output_size * (2 if concatenated else 1)
+
+    @property
+    def state_size(self) -> list[int]:
+        """Sizes of the states, forward before backward."""
+        return [size for rnn in self.rnns for size in rnn.state_size]
+
+    @property
+    def states(self) -> list[Any] | None:
+        """The states that are kept, in the same order, or None."""
+        kept = [rnn.states for rnn in self.rnns]
+        if any(states is None for states in kept):
+            return None
+        return [state for states in kept for state in states]
+
+    def build(self, sequences_shape, initial_state_shape=None):
+        if sequences_shape[-1] != self.width:
+            # The first layer alone may have another width: `Stack` has checked it.
+            self.connects, self.gate = False, None
+        for layer in self.rnns:
+            layer.build(sequences_shape)
+        if self.gate is not None:
+            self.gate.build(sequences_shape)
+        self.built = True
+
+    def call(self, sequences, initial_state=None, mask=None, training=False):
+        inputs = sequences
+        if self.drop is not None:
+            inputs = self.drop(inputs, training=training)
+        outputs, states, taken = [], [], 0
+        for rnn in self.rnns:
+            count = len(rnn.state_size)
+            given = initial_state and list(initial_state[taken : taken + count])
+            output, *last = rnn(
+                inputs, initial_state=given, mask=mask, training=training
+            )
+            if rnn.go_backwards and rnn.return_sequences:
+                output = ops.flip(output, axis=1)
+            outputs.append(output)
+            states.extend(last)
+            taken += count
+        outputs = outputs[0] if len(outputs) == 1 else self._merge(*outputs)
+        if self.connection is not None:
+            outputs = self._connected(sequences, outputs, mask)
+        return outputs, *states
+
+    def _merge(self, forward, backward):
+        if self.merge_mode == "concat":
+            return ops.concatenate([forward, backward], axis=-1)
+        if self.merge_mode == "mul":
+            return forward * backward
+        total = forward + backward
+        return total / 2 if self.merge_mode == "ave" else total
+
+    def _connected(self, inputs, outputs, mask):
+        if self.connects and self.gate is not None:
+            outputs = inputs + self.gate(inputs) * (outputs - inputs)
+        elif self.connects:
+            outputs = inputs + outputs
+        if self.top and mask is not None:
+            # Inputs of masked steps are in there, and must not be seen.
+            mask = masks.column(mask)
+            packing = Packing(mask[..., 0])
+            nothing = ops.zeros_like(outputs[:, 0])
+            outputs = packing.unpack(packing.pack(outputs), nothing)
+            outputs = masks.mask_outputs(outputs, mask, self.zero_output_for_mask)
+        return outputs if self.return_sequences else outputs[:, -1]
+
+    def compute_output_shape(self, sequences_shape, initial_state_shape=None):
+        batch, steps, _ = sequences_shape
+        outputs = (batch, steps, self.width)
+        if not self.return_sequences:
+            outputs = (batch, self.width)
+        return outputs, *((batch, size) for size in self.state_size)
+
+    def compute_mask(self, inputs, mask=None):
+        return None

@@ -1,0 +1,95 @@
+"""What a stack is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+
+from keras_rnnx.layers.feedback_level import FeedbackLevel
+from keras_rnnx.layers.level import Level
+from keras_rnnx.layers.stacking import Template
+
+
+def make(
+    stack: Any, template: Template, seeds: Iterator[int | None]
+) -> list[keras.layers.Layer]:
+    """The levels of a stack, from below.
+
+    Args:
+        stack: the `Stack`, whose arguments are set.
+        template: its cell.
+        seeds: what dropout masks are drawn from.
+    """
+    directions = ("forward_", "backward_") if stack.bidirectional else ("",)
+    dtype = stack.dtype_policy
+    cells = [
+        [
+            template.cell(
+                units=units, seed=next(seeds), dtype=dtype, name=f"{template.name}_cell"
+            )
+            for _ in directions
+        ]
+        for units in stack.units
+    ]
+    rates = [stack.input_dropout] + [stack.dropout] * (len(cells) - 1)
+    drops = [dropout_layer(stack, rate, stack.dropout_mask, seeds) for rate in rates]
+    loop = {
+        name: getattr(stack, name)
+        for name in ("stateful", "unroll", "use_cudnn", "checkpoint")
+    }
+    if stack.gated_feedback:
+        loop["return_sequences"] = stack.return_sequences
+        loop["zero_output_for_mask"] = stack.zero_output_for_mask
+        level = FeedbackLevel(
+            [cell for (cell,) in cells],
+            drops,
+            f"{template.name}_1_to_{len(cells)}",
+            loop,
+            name="levels",
+            dtype=dtype,
+        )
+        return [level]
+    made = []
+    for k, (row, drop) in enumerate(zip(cells, drops), 1):
+        top = k == len(cells)
+        sequences = stack.return_sequences or not top
+        zero = sequences if stack.bidirectional else top and stack.zero_output_for_mask
+        made.append(
+            Level(
+                row,
+                [f"{direction}{template.name}_{k}" for direction in directions],
+                drop,
+                merge_mode=stack.merge_mode,
+                connection=stack.connection,
+                highway_bias=stack.highway_bias,
+                top=top,
+                return_sequences=sequences,
+                zero_output_for_mask=zero,
+                loop=loop,
+                name=f"level_{k}",
+                dtype=dtype,
+            )
+        )
+    return made
+
+
+def dropout_layer(
+    stack: Any, rate: float, mask: str, seeds: Iterator[int | None]
+) -> keras.layers.Layer | None:
+    """A layer that drops, or None at rate 0.
+
+    Args:
+        stack: the stack it is for.
+        rate: the rate.
+        mask: "step" or "sequence".
+        seeds: the next one is taken, at any rate.
+    """
+    seed = next(seeds)
+    if not rate:
+        return None
+    # Keras' name for one that drops a feature at all steps.
+    locked = mask == "sequence"
+    kind = keras.layers.SpatialDropout1D if locked else keras.layers.Dropout
+    return kind(rate, seed=seed, dtype=stack.dtype_policy)

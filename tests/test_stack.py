@@ -404,7 +404,7 @@ def test_recurrent_dropout_of_the_cells_differs_by_layer():
     stack.build((None, 3, 8))
     for layer in stack.layers:
         assert layer.cell.recurrent_dropout == 0.5
-        drawn.append(numpy(layer.cell.draw_masks(20)[1]))
+        drawn.append(numpy(layer.cell.noise.draw(20, 3)["recurrent"]))
     assert np.any(drawn[0] != drawn[1])
 
 

@@ -9,7 +9,7 @@ import oracles
 import pytest
 
 import keras_rnnx
-from keras_rnnx import cells, engine, initializers, layers
+from keras_rnnx import cells, engine, initializers, layers, testing
 
 UNITS, FEATURES = 6, 4
 # Written from the papers: the gates that keep the state (1) and those that write (-1).
@@ -239,6 +239,13 @@ def test_drawn_leak_rates_are_those_of_the_equation(activation):
             outputs, last = layer(x, initial_state=[state])
         np.testing.assert_allclose(numpy(outputs), expected, atol=1e-5, err_msg=name)
         np.testing.assert_allclose(numpy(last), expected[:, -1], atol=1e-5)
+
+
+@pytest.mark.slow
+def test_a_cell_with_drawn_leak_rates_conforms():
+    cell = cells.LeakyRNNCell(7, leak=initializers.LeakRates(2, 50, seed=1))
+    report = testing.check_cell(cell)
+    assert list(report.engines) == catalogue.engines("leaky_rnn", layers.RNN(cell))
 
 
 def test_learned_leak_rates_start_as_drawn():

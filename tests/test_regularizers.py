@@ -109,7 +109,7 @@ def test_nothing_valid_and_one_step_cost_nothing(x):
 def test_masks_from_a_masking_layer_reach_them_in_a_model(x):
     x = x.copy()
     x[~HOLES] = 0
-    inputs = keras.Input((STEPS, FEATURES))
+    inputs = keras.Input((None, FEATURES))
     layer = layers.LSTM(
         UNITS, return_sequences=True, activity_regularizer=[AR(2.0), TAR(1.0)]
     )

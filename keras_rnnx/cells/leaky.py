@@ -140,6 +140,7 @@ class LeakyRNNCell(Cell):
 
 
 def _logit(rates):
-    # At leak 1 next to nothing is kept: a logit must be finite.
-    kept = ops.maximum(1 - rates, float(np.finfo("float32").tiny))
+    # At leak 1 next to nothing is kept: a logit must be finite. (The operator, since
+    # `ops.maximum` computes float64 in float32 on torch.)
+    kept = 1 - rates + float(np.finfo("float32").tiny)
     return ops.log(rates) - ops.log(kept)

@@ -216,7 +216,7 @@ class NormStabilizer(_Weighted):
     def penalty(self, outputs, valid):
         squared = ops.sum(outputs * outputs, axis=-1)
         # The norm has no gradient at zero, where rectifiers can leave the state.
-        norm = ops.sqrt(ops.maximum(squared, 1e-12))
+        norm = ops.sqrt(squared + 1e-12)
         change = norm[:, 1:] - norm[:, :-1]
         return self.beta * mean(change * change, _pairs(valid))
 

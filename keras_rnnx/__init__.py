@@ -7,6 +7,8 @@ Modules:
     engine: how a sequence is run.
     testing: the conformance suite for cells.
     datasets: tasks to train and tune on.
+    callbacks: training: truncated backpropagation, divergence, backups.
+    optimizers: averages of weights.
     tuner: KerasTuner search over recurrent models.
 """
 
@@ -14,12 +16,13 @@ from __future__ import annotations
 
 import importlib
 
-from keras_rnnx import cells, engine, initializers, layers
+from keras_rnnx import cells, engine, initializers, layers, optimizers
 from keras_rnnx._version import __version__
 
 _LAZY = {
     "convert": "keras_rnnx.conversion",
     "explain": "keras_rnnx.explanation",
+    "callbacks": None,
     "datasets": None,
     "testing": None,
     "tuner": None,
@@ -27,6 +30,7 @@ _LAZY = {
 
 __all__ = [
     "__version__",
+    "callbacks",
     "cells",
     "convert",
     "datasets",
@@ -34,6 +38,7 @@ __all__ = [
     "explain",
     "initializers",
     "layers",
+    "optimizers",
     "testing",
     "tuner",
 ]

@@ -30,7 +30,7 @@ class RNN(keras.layers.RNN):
         return_state: whether to return the last states too. Default False.
         go_backwards: whether to read the sequence from its end. Default False.
         stateful: whether each batch starts from the last states of the one before.
-            Default False.
+            `keras_rnnx.callbacks.TruncatedBPTT` trains so. Default False.
         unroll: whether to write the loop out; the number of steps must be fixed.
             Default False.
         zero_output_for_mask: whether the output of a masked step is zero instead of
@@ -113,6 +113,25 @@ class RNN(keras.layers.RNN):
             yield
 
     @property
+    def variables(self) -> list[keras.Variable]:
+        """All variables; on JAX with the states of a stateful layer.
+
+        They are no weights: weights files do not have them.
+        """
+        variables = super().variables
+        if self.stateful and keras.backend.backend() == "jax":
+            # Keras carries on what is listed here, and loses what else is assigned in
+            # a step of `fit`. Elsewhere states are assigned in place.
+            variables = [*variables, *keras.tree.flatten(self.states or [])]
+        return variables
+
+    def reset_state(self):
+        """Sets the states of a stateful layer to zero."""
+        # Keras' own knows no stacks, whose states are lists of lists.
+        for state in keras.tree.flatten(self.states or []):
+            state.assign(ops.zeros(state.shape, state.dtype))
+
+    @property
     def supports_jit(self) -> bool:
         """Whether Keras may compile a model with this layer by XLA."""
         return self._supports_jit and not may_leave_xla(self)
@@ -124,6 +143,9 @@ class RNN(keras.layers.RNN):
     def inner_loop(self, sequences, initial_state, mask, training=False):
         if keras.tree.is_nested(mask):
             mask = mask[0]
+        if self.stateful and keras.backend.backend() == "torch":
+            # They are overwritten in place before the backward pass wants them.
+            initial_state = keras.tree.map_structure(ops.copy, initial_state)
         engine = plan(self, training, sequences.shape[0]).engine
         if engine == "step":
             return self._step_loop(sequences, initial_state, mask, training)

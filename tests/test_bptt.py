@@ -1,5 +1,8 @@
 """Truncated backpropagation through time: long sequences in batches, and states."""
 
+import doctest
+import importlib
+
 import keras
 import numpy as np
 import pytest
@@ -415,3 +418,26 @@ def test_a_reset_between_batches_run_at_once_is_refused():
     with pytest.raises(ValueError, match="multiples of 2"):
         fit(made, x, ResetStates(3), y=x, batch_size=ROWS)
     fit(made, x, ResetStates(2), y=x, batch_size=ROWS)
+
+
+# --- docstrings ---
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "callbacks.backup",
+        "callbacks.divergence_guard",
+        "callbacks.reset_states",
+        "callbacks.swap_averages",
+        "callbacks.truncated_bptt",
+        "datasets.contiguous",
+        "datasets.random_steps",
+        "optimizers.ntasgd",
+    ],
+)
+def test_examples_of_docstrings_run(name):
+    module = importlib.import_module(f"keras_rnnx.{name}")
+    names = {"keras_rnnx": keras_rnnx, "keras": keras, "np": np, "ops": keras.ops}
+    failed, tried = doctest.testmod(module, extraglobs=names)
+    assert tried and not failed

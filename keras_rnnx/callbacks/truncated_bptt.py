@@ -58,28 +58,29 @@ class TruncatedBPTT(ResetStates):
             )
         self.dataset = dataset
         self.scale_learning_rate = scale_learning_rate
-        #: Number of batches of the sequence that the states have seen.
-        self.position = 0
         self._rate = None
 
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)
         self._check_fit()
-        self.position = 0
+        self.dataset.position = 0
 
     def on_epoch_begin(self, epoch, logs=None):
         if self._whole:
             self.dataset.seek(epoch)
-            self.position = 0
-        self._first = self.position
+            self.dataset.position = 0
+        self._first = self.dataset.position
 
     def on_train_batch_begin(self, batch, logs=None):
         self.dataset.check_order()
         position = self.dataset.start + self._first + batch
+        if self._whole and position >= self._batches:
+            # Keras counts on a whole epoch where one was resumed. The data would end
+            # it now, but with parts of a step run on TensorFlow and JAX.
+            raise StopIteration
         if position % self._batches == 0:
             _states.reset(self.model)
-        # After an epoch that was resumed, Keras asks for one batch too many.
-        if self._scaling and position < self._batches:
+        if self._scaling:
             optimizer = self.model.optimizer
             self._rate = float(optimizer.learning_rate)
             optimizer.learning_rate = self._rate * self.dataset.scale(position)
@@ -87,7 +88,9 @@ class TruncatedBPTT(ResetStates):
     def on_train_batch_end(self, batch, logs=None):
         self.dataset.check_order()
         position = self.dataset.start + self._first + batch + 1
-        self.position = min(position, self._batches) if self._whole else position
+        self.dataset.position = (
+            min(position, self._batches) if self._whole else position
+        )
         if self._rate is not None:
             self.model.optimizer.learning_rate = self._rate
             self._rate = None

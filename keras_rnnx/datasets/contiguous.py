@@ -82,6 +82,8 @@ class ContiguousBatches(keras.utils.PyDataset):
                 f"batch_size={batch_size} rows, give {row} steps a row, and a batch "
                 f"takes steps={steps!r}. Give fewer rows or steps."
             )
+        #: Number of batches trained on since the beginning; `TruncatedBPTT` counts.
+        self.position = 0
         self._reading = False
         self.seek(0)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import warnings
 from typing import Any
 
@@ -117,9 +118,10 @@ class NTASGD(keras.optimizers.Optimizer):
         count = ops.add(self.averaged, ops.cast(running, "int32"))
         self.assign(self.averaged, count)
         for weight, average in self._pairs():
+            old = ops.convert_to_tensor(average)
             share = ops.cast(ops.maximum(count, 1), average.dtype)
-            moved = ops.add(average, ops.divide(ops.subtract(weight, average), share))
-            self.assign(average, ops.where(running, moved, average))
+            moved = ops.add(old, ops.divide(ops.subtract(weight, old), share))
+            self.assign(average, ops.where(running, moved, old))
 
     def _pairs(self):
         pairs = zip(self._weights(), self.averages, strict=True)
@@ -154,7 +156,9 @@ class NTASGD(keras.optimizers.Optimizer):
         Args:
             averages: whether the model is to have the averages.
         """
-        if not int(self.averaged) or bool(int(self.swapped)) == averages:
+        if not self.built or not int(self.averaged):
+            return
+        if bool(int(self.swapped)) == averages:
             return
         self.swapped.assign(int(averages))
         for weight, average in self._pairs():
@@ -164,8 +168,16 @@ class NTASGD(keras.optimizers.Optimizer):
 
     def finalize_variable_values(self, var_list):
         """Puts the averages into the model; `fit` calls it at its end."""
+        if not self.built:
+            return
+        try:
+            checks = int(self.checks)
+        except TypeError:
+            # An error in a step has ended training on JAX, where Keras has taken the
+            # values out of all variables. That error is to be seen, not this one.
+            return
         self.inner_optimizer.finalize_variable_values(var_list)
-        if not int(self.checks):
+        if not checks and sys.exc_info()[1] is None:
             warnings.warn(
                 "NTASGD was not told any validation loss, so that weights were not "
                 "averaged: give fit validation_data, and callbacks="

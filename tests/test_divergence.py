@@ -105,7 +105,11 @@ def rich():
         [
             keras.Input(batch_shape=(2, None, 3)),
             keras_rnnx.layers.LSTM(
-                4, stateful=True, return_sequences=True, recurrent_dropout=0.5
+                4,
+                stateful=True,
+                return_sequences=True,
+                recurrent_dropout=0.5,
+                name="lstm",
             ),
             keras.layers.Dropout(0.5),
             keras.layers.Dense(3, activity_regularizer="l2", name="dense"),

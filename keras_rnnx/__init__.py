@@ -10,6 +10,8 @@ Modules:
     testing: the conformance suite for cells.
     models: language models as published.
     datasets: tasks to train and tune on.
+    callbacks: training: truncated backpropagation, divergence, backups.
+    optimizers: averages of weights.
     tuner: KerasTuner search over recurrent models.
 """
 
@@ -17,12 +19,21 @@ from __future__ import annotations
 
 import importlib
 
-from keras_rnnx import cells, constraints, engine, initializers, layers, regularizers
+from keras_rnnx import (
+    cells,
+    constraints,
+    engine,
+    initializers,
+    layers,
+    optimizers,
+    regularizers,
+)
 from keras_rnnx._version import __version__
 
 _LAZY = {
     "convert": "keras_rnnx.conversion",
     "explain": "keras_rnnx.explanation",
+    "callbacks": None,
     "datasets": None,
     "models": None,
     "testing": None,
@@ -31,6 +42,7 @@ _LAZY = {
 
 __all__ = [
     "__version__",
+    "callbacks",
     "cells",
     "constraints",
     "convert",
@@ -40,6 +52,7 @@ __all__ = [
     "initializers",
     "layers",
     "models",
+    "optimizers",
     "regularizers",
     "testing",
     "tuner",

@@ -119,8 +119,8 @@ def _outer_first(pairs):
 
 def _own(layer, inner):
     taken = {id(variable) for child in inner for variable in child.variables}
-    # On JAX they are among the variables of our layers, and not of Keras'.
-    taken |= {id(state) for state in _states(layer, [])}
+    # On JAX our layers list their states among their variables.
+    taken.update(map(id, _states(layer, inner)))
     return [v for v in layer.variables if id(v) not in taken]
 
 

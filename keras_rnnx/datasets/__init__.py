@@ -1,6 +1,8 @@
-"""Tasks to train and tune recurrent models on, and a registry for your own."""
+"""Tasks to train and tune on, a registry of them, and long sequences in batches."""
 
 from keras_rnnx.datasets import adding, digits, temporal_order
+from keras_rnnx.datasets.contiguous import ContiguousBatches
+from keras_rnnx.datasets.random_steps import RandomSteps
 from keras_rnnx.datasets.task import (
     Objective,
     Split,
@@ -11,7 +13,9 @@ from keras_rnnx.datasets.task import (
 )
 
 __all__ = [
+    "ContiguousBatches",
     "Objective",
+    "RandomSteps",
     "Split",
     "Task",
     "adding",

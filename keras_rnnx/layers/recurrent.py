@@ -32,7 +32,7 @@ class RNN(keras.layers.RNN):
         return_state: whether to return the last states too. Default False.
         go_backwards: whether to read the sequence from its end. Default False.
         stateful: whether each batch starts from the last states of the one before.
-            Default False.
+            `keras_rnnx.callbacks.TruncatedBPTT` trains so. Default False.
         unroll: whether to write the loop out; the number of steps must be fixed.
             Default False.
         zero_output_for_mask: whether the output of a masked step is zero instead of

@@ -1,0 +1,33 @@
+"""Random state that Keras does not hold in variables."""
+
+from __future__ import annotations
+
+import importlib
+
+import keras
+import numpy as np
+
+
+def get_state() -> list[np.ndarray]:
+    """States of torch's own generators; nothing on other backends.
+
+    On torch, dropout without a seed draws from these and not from a SeedGenerator.
+    """
+    if keras.backend.backend() != "torch":
+        return []
+    torch = importlib.import_module("torch")
+    states = [torch.random.get_rng_state()]
+    if torch.cuda.is_available():
+        states += torch.cuda.get_rng_state_all()
+    return [state.numpy().copy() for state in states]
+
+
+def set_state(states: list[np.ndarray]) -> None:
+    """Puts back what `get_state` returned."""
+    if not states:
+        return
+    torch = importlib.import_module("torch")
+    first, *others = (torch.from_numpy(np.array(state)) for state in states)
+    torch.random.set_rng_state(first)
+    if others:
+        torch.cuda.set_rng_state_all(others)

@@ -1,0 +1,234 @@
+"""Backups that training goes on from, in the middle of an epoch too."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import warnings
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from keras_rnnx import _random, _states
+from keras_rnnx._numbers import integer
+from keras_rnnx.datasets import ContiguousBatches
+
+SLOTS = ("a", "b")
+
+
+class BackupAndRestore(keras.callbacks.Callback):
+    """Backs training up, so that the same script goes on from there when run again.
+
+    As `keras.callbacks.BackupAndRestore`, which it uses for weights and optimizer. It
+    also keeps the states of stateful layers, random seeds (so the dropout masks are
+    the same), the metrics of the epoch so far and the place in a `ContiguousBatches`:
+    training goes on in the middle of an epoch, to the same weights as if it had not
+    been interrupted.
+
+    A new backup takes the place of the old one when it is complete. At the end of each
+    epoch there is one. List this callback last. Other callbacks begin anew, such as
+    the patience of `EarlyStopping`.
+
+    Args:
+        backup_dir: a directory of its own.
+        dataset: the `ContiguousBatches` given to `fit` and to `TruncatedBPTT`. Default
+            None: backups at the end of epochs alone.
+        save_freq: "epoch", or the number of batches after which to back up. Default
+            "epoch".
+        delete_checkpoint: whether to delete the backup once `fit` has ended. Default
+            True.
+
+    Raises:
+        ValueError: for another kind of data set, a `save_freq` that is no number of
+            batches or comes without `dataset`; when training begins, for a backup of
+            another model, or for `steps_per_epoch`; in training, where `TruncatedBPTT`
+            is not listed before.
+
+    Example:
+
+    >>> import tempfile
+    >>> batches = keras_rnnx.datasets.ContiguousBatches(np.arange(99) % 7, 4, steps=5)
+    >>> model = keras.Sequential([
+    ...     keras.Input(batch_shape=(4, None)),
+    ...     keras.layers.Embedding(7, 5),
+    ...     keras_rnnx.layers.LSTM(8, stateful=True, return_sequences=True),
+    ...     keras.layers.Dense(7, activation="softmax"),
+    ... ])
+    >>> model.compile("adam", "sparse_categorical_crossentropy")
+    >>> bptt = keras_rnnx.callbacks.TruncatedBPTT(batches)
+    >>> backup = BackupAndRestore(tempfile.mkdtemp(), batches, save_freq=2)
+    >>> _ = model.fit(batches, shuffle=False, verbose=0, callbacks=[bptt, backup])
+    """
+
+    def __init__(
+        self,
+        backup_dir: str | os.PathLike,
+        dataset: ContiguousBatches | None = None,
+        save_freq: int | str = "epoch",
+        delete_checkpoint: bool = True,
+    ):
+        super().__init__()
+        if not os.fspath(backup_dir):
+            raise ValueError("`backup_dir` must name a directory, received ''.")
+        if dataset is not None and not isinstance(dataset, ContiguousBatches):
+            raise ValueError(
+                "`dataset` must be a keras_rnnx.datasets.ContiguousBatches, received "
+                f"{dataset!r}."
+            )
+        if save_freq != "epoch":
+            save_freq = integer("save_freq", save_freq, least=1)
+            if dataset is None:
+                raise ValueError(
+                    f"save_freq={save_freq} backs up in the middle of an epoch, which "
+                    "needs `dataset`, to go on from there. Received None."
+                )
+        self.backup_dir = Path(backup_dir)
+        self.dataset = dataset
+        self.save_freq = save_freq
+        self.delete_checkpoint = delete_checkpoint
+        self._latest = self.backup_dir / "latest.json"
+        self._quiet = contextlib.ExitStack()
+
+    def on_train_begin(self, logs=None):
+        steps = self.params["steps"]
+        if self.dataset is not None and steps not in (None, len(self.dataset)):
+            raise ValueError(
+                f"Received steps_per_epoch={steps}, for {len(self.dataset)} batches: "
+                "training can be resumed where epochs are whole. Leave it out."
+            )
+        self._place = self._arrays = None
+        self._random = _random.get_state()
+        if self._latest.exists():
+            self._place = json.loads(self._latest.read_text())
+            slot = self.backup_dir / self._place["slot"]
+            with np.load(slot / "more.npz", allow_pickle=False) as file:
+                self._arrays = dict(file)
+            self._build_metrics()
+            self._check()
+            self._keras(slot).on_train_begin()
+            self._random = self._found("random")
+            self._put()
+        self._saved = 0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._epoch = epoch
+        if self._place and epoch != self._place["epoch"]:
+            raise ValueError(
+                f"The backup in {str(self.backup_dir)!r} is of epoch "
+                f"{self._place['epoch']}, but fit began with epoch {epoch}. Leave "
+                "initial_epoch out, or delete the backup."
+            )
+        if self._place and self._place["batch"]:
+            self._saved = self._place["batch"]
+            self.dataset.seek(epoch, self._saved)
+            # Keras reads fewer batches than it had counted, as is right here.
+            self._quiet.enter_context(warnings.catch_warnings())
+            warnings.filterwarnings("ignore", "Your input ran out of data")
+            self._put()
+        else:
+            self._saved = 0
+        self._place = None
+        self._begun = False
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if not self._begun:
+            # Torch's data loaders draw from the same generator as dropout, and draw
+            # more often in an epoch that is not resumed: training is not to see it.
+            _random.set_state(self._random)
+            self._begun = True
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._random = _random.get_state()
+        if self.save_freq == "epoch":
+            return
+        batches = len(self.dataset.lengths)
+        position = self.dataset.start + batch + 1
+        if self.dataset.position != min(position, batches):
+            raise ValueError(
+                "BackupAndRestore needs TruncatedBPTT, with the same data set, before "
+                "it in the list of callbacks."
+            )
+        # The backup after the last batch is that at the end of the epoch.
+        if position < batches and position - self._saved >= self.save_freq:
+            self._save(self._epoch, position)
+            self._saved = position
+
+    def on_test_begin(self, logs=None):
+        self._quiet.close()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._quiet.close()
+        self._save(epoch + 1, 0)
+
+    def on_train_end(self, logs=None):
+        self._quiet.close()
+        if self.delete_checkpoint:
+            self._latest.unlink(missing_ok=True)
+            for slot in SLOTS:
+                shutil.rmtree(self.backup_dir / slot, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                # There may be files of others.
+                self.backup_dir.rmdir()
+
+    def _keras(self, slot):
+        callback = keras.callbacks.BackupAndRestore(str(slot), delete_checkpoint=False)
+        callback.set_model(self.model)
+        return callback
+
+    def _save(self, epoch, batch):
+        held = json.loads(self._latest.read_text()) if self._latest.exists() else {}
+        slot = SLOTS[held.get("slot") == SLOTS[0]]
+        folder = self.backup_dir / slot
+        folder.mkdir(parents=True, exist_ok=True)
+        # Told of the end of the epoch before, it saves and will begin with this one.
+        self._keras(folder).on_epoch_end(epoch - 1)
+        arrays = {f"random_{i}": state for i, state in enumerate(self._random)}
+        for kind, variables in self._variables(batch).items():
+            for i, variable in enumerate(variables):
+                arrays[f"{kind}_{i}"] = keras.ops.convert_to_numpy(variable)
+        np.savez(folder / "more.npz", **arrays)
+        place = {"slot": slot, "epoch": epoch, "batch": batch}
+        written = self._latest.with_suffix(".new")
+        written.write_text(json.dumps(place))
+        os.replace(written, self._latest)
+
+    def _variables(self, batch):
+        """What a file of weights does not have, metrics within an epoch alone."""
+        model = self.model
+        weights = set(map(id, model.weights))
+        found = [*model.variables, *_states.variables(model)]
+        unique = {id(variable): variable for variable in found}
+        more = [v for key, v in unique.items() if key not in weights]
+        return {"variable": more, "metric": model.metrics_variables if batch else []}
+
+    def _found(self, kind):
+        return [v for name, v in self._arrays.items() if name.startswith(kind)]
+
+    def _put(self):
+        for kind, variables in self._variables(self._place["batch"]).items():
+            for variable, value in zip(variables, self._found(kind), strict=True):
+                variable.assign(value)
+
+    def _build_metrics(self):
+        """Makes the variables of metrics, which on TensorFlow the first batch does."""
+        model, missing = self.model, self._found("metric")
+        if self.dataset and len(missing) > len(model.metrics_variables):
+            x, y = map(keras.ops.convert_to_tensor, self.dataset[0])
+            model.compute_metrics(x, y, model(x), None)
+            model.reset_metrics()
+
+    def _check(self):
+        batch, dataset = self._place["batch"], self.dataset
+        fits = all(
+            [value.shape for value in self._found(kind)]
+            == [tuple(variable.shape) for variable in variables]
+            for kind, variables in self._variables(batch).items()
+        )
+        if not fits or (batch and (not dataset or batch >= len(dataset))):
+            raise ValueError(
+                f"The backup in {str(self.backup_dir)!r} is of another model or data "
+                "set: delete it, or give another backup_dir."
+            )

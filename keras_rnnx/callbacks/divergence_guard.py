@@ -1,0 +1,259 @@
+"""Stops training that diverges, and says where."""
+
+from __future__ import annotations
+
+import collections
+import math
+import warnings
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_rnnx import _random, _states
+from keras_rnnx._numbers import integer
+from keras_rnnx.callbacks.divergence_report import (
+    DivergenceReport,
+    layer_norms,
+    not_finite,
+)
+from keras_rnnx.callbacks.watched import ArrayBatches, WatchedBatches
+
+
+class DivergenceError(ArithmeticError):
+    """Training has diverged.
+
+    Attributes:
+        report: the `DivergenceReport`.
+    """
+
+    def __init__(self, report: DivergenceReport):
+        super().__init__(str(report))
+        self.report = report
+
+
+class DivergenceGuard(keras.callbacks.Callback):
+    """Stops training that diverges, and says at which batch and in which layer.
+
+    Looked at is the loss of every batch, not the running mean in the logs, and whether
+    the weights are finite after it. When one is not, the gradients of that batch are
+    computed again, layer by layer, with the weights, states and random seeds from
+    before it. For this a copy of the weights is kept, and the data has to be watched:
+
+        guard = keras_rnnx.callbacks.DivergenceGuard()
+        model.fit(guard.watch(x, y, batch_size=32), callbacks=[guard])
+
+    List it last, so that it sees the model as it is trained.
+
+    Args:
+        factor: how many times the best mean of `window` batch losses a batch loss may
+            be, or None for any. Default 1000.
+        limit: the largest batch loss, or None for any. Default None.
+        window: batches in the mean. Default 20.
+        restore_weights: whether to put back the weights, and the variables of the
+            optimizer, from the end of the last epoch without divergence, or from the
+            beginning. Default False.
+        raise_error: whether to raise a `DivergenceError` instead of a warning. Default
+            False.
+
+    Attributes:
+        report: a `DivergenceReport`; None while all is well.
+
+    Raises:
+        ValueError: for an argument out of range; when training begins, for a model that
+            runs several batches at once; in training, if there is no "loss" in the
+            logs.
+
+    Example:
+
+    >>> guard = DivergenceGuard(limit=1e4)
+    >>> model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    >>> model.compile(keras.optimizers.SGD(0.1), "mse")
+    >>> x = np.ones((8, 1))
+    >>> _ = model.fit(guard.watch(x, x, batch_size=4), verbose=0, callbacks=[guard])
+    >>> print(guard.report)
+    None
+    """
+
+    def __init__(
+        self,
+        factor: float | None = 1000.0,
+        limit: float | None = None,
+        window: int = 20,
+        restore_weights: bool = False,
+        raise_error: bool = False,
+    ):
+        super().__init__()
+        if factor is not None and not factor > 1:
+            raise ValueError(
+                f"`factor` must be a number above 1, or None; received {factor!r}."
+            )
+        if limit is not None and not math.isfinite(limit):
+            raise ValueError(f"`limit` must be a number or None, received {limit!r}.")
+        self.factor = factor
+        self.limit = limit
+        self.window = integer("window", window, least=1)
+        self.restore_weights = restore_weights
+        self.raise_error = raise_error
+        self.report = None
+        self._watched = None
+
+    def watch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        batch_size: int = 32,
+        shuffle: bool = True,
+        seed: int = 0,
+    ) -> keras.utils.PyDataset:
+        """The training data, for `fit`, in a form in which the guard sees its batches.
+
+        Args:
+            x: inputs, as arrays; or a `keras.utils.PyDataset` and nothing else.
+            y: targets. Default None.
+            sample_weight: weights of samples. Default None.
+            batch_size: samples in a batch. Default 32.
+            shuffle: whether samples come in a new order in each epoch. Default True.
+            seed: seed of the order. Default 0.
+
+        Raises:
+            ValueError: for a data set with several workers, other arguments along with
+                a data set, or arrays of unequal length.
+        """
+        if isinstance(x, keras.utils.PyDataset):
+            if y is not None or sample_weight is not None:
+                raise ValueError(
+                    "A data set has its targets and sample weights in its batches: "
+                    "received `y` or `sample_weight` as well."
+                )
+            dataset = x
+        else:
+            arrays = (x, y) if sample_weight is None else (x, y, sample_weight)
+            arrays = arrays if y is not None or len(arrays) == 3 else (x,)
+            dataset = ArrayBatches(arrays, batch_size, shuffle, seed)
+        self._watched = WatchedBatches(dataset)
+        return self._watched
+
+    def on_train_begin(self, logs=None):
+        if self.model.steps_per_execution != 1:
+            raise ValueError(
+                "DivergenceGuard looks at every batch, and the model runs several at "
+                f"once: steps_per_execution={self.model.steps_per_execution}. Compile "
+                "with 1."
+            )
+        self.report = None
+        self._losses = collections.deque(maxlen=self.window)
+        self._best = math.inf
+        self._clear()
+        self._remember()
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._epoch = epoch
+        steps = self.params["steps"]
+        if self._watched and steps == self._watched.num_batches:
+            # Keras begins the data anew; what it has read ahead is not trained on.
+            self._clear()
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if batch == 0:
+            self._seen = self._totals()
+        if self._watched:
+            self._before = _copies(self._state())
+            self._random = _random.get_state()
+
+    def on_train_batch_end(self, batch, logs=None):
+        loss = self._batch_loss(logs or {})
+        pending = self._watched.pending if self._watched else None
+        data = pending.popleft() if pending else None
+        if reason := self._wrong(loss):
+            self._stop(batch, loss, reason, data)
+        self._losses.append(loss)
+        if len(self._losses) == self.window:
+            self._best = min(self._best, sum(self._losses) / self.window)
+
+    def on_epoch_end(self, epoch, logs=None):
+        if not self.report:
+            self._remember()
+
+    def _clear(self):
+        if self._watched:
+            self._watched.pending.clear()
+
+    def _remember(self):
+        if self.restore_weights:
+            self._good = _copies(self._everything())
+
+    def _state(self):
+        """What determines the gradients of a batch."""
+        found = [*self.model.variables, *_states.variables(self.model)]
+        return list({id(variable): variable for variable in found}.values())
+
+    def _everything(self):
+        return [*self._state(), *self.model.optimizer.variables]
+
+    def _batch_loss(self, logs):
+        """The loss of the batch alone; `fit` logs the mean of the epoch so far."""
+        before, self._seen = self._seen, self._totals()
+        if before:
+            return (self._seen[0] - before[0]) / (self._seen[1] - before[1])
+        if "loss" not in logs:
+            raise ValueError(
+                "DivergenceGuard needs 'loss' in the logs of a batch, received "
+                f"{', '.join(logs) or 'none'}. Return it from train_step."
+            )
+        return float(logs["loss"])
+
+    def _totals(self):
+        """Sum and count of the mean that `fit` logs; None if train_step has its own."""
+        for metric in self.model.metrics:
+            if metric.name == "loss" and hasattr(metric, "total"):
+                return float(metric.total), float(metric.count)
+        return None
+
+    def _wrong(self, loss):
+        if not math.isfinite(loss):
+            return f"the loss is {loss}"
+        if self.limit is not None and loss > self.limit:
+            return f"the loss is {loss:g}, above the limit {self.limit:g}"
+        best = self._best
+        # A loss may be negative, as a log-likelihood is.
+        if self.factor and loss > best + (self.factor - 1) * abs(best):
+            return f"the loss is {loss:g}, and was {best:g} at its best"
+        finite = [
+            ops.all(ops.isfinite(ops.convert_to_tensor(variable)))
+            for variable in self.model.trainable_variables
+        ]
+        if finite and not bool(ops.all(ops.stack(finite))):
+            return f"the loss is {loss:g}, and the weights after the update not finite"
+        return None
+
+    def _stop(self, batch, loss, reason, data):
+        after, random = _copies(self._everything()), _random.get_state()
+        if self._watched:
+            _put(self._state(), self._before)
+            _random.set_state(self._random)
+        self.report = DivergenceReport(
+            epoch=self._epoch,
+            batch=batch,
+            loss=loss,
+            reason=reason,
+            inputs=None if data is None else not_finite(data),
+            layers=layer_norms(self.model, data),
+        )
+        _put(self._everything(), self._good if self.restore_weights else after)
+        _random.set_state(random)
+        self.model.stop_training = True
+        if self.raise_error:
+            raise DivergenceError(self.report)
+        warnings.warn(str(self.report), stacklevel=2)
+
+
+def _copies(variables):
+    # The model writes into its variables in place, or gives their memory away.
+    return [ops.stop_gradient(ops.copy(variable)) for variable in variables]
+
+
+def _put(variables, values):
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)

@@ -1,0 +1,159 @@
+"""What went wrong when training diverged."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+
+from keras_rnnx import _random, _states
+from keras_rnnx._sublayers import children, path, walk
+from keras_rnnx._table import Table
+from keras_rnnx.callbacks.gradients import batch_gradients, forward
+
+
+class LayerNorms(NamedTuple):
+    """What a layer shows in the batch at which training diverged.
+
+    Attributes:
+        layer: its path in the model.
+        output: the largest absolute value of its outputs; None where unknown.
+        weights: the Euclidean norm of its own trainable weights before the batch.
+        gradient: that of their gradients.
+    """
+
+    layer: str
+    output: float | None
+    weights: float | None
+    gradient: float | None
+
+
+@dataclasses.dataclass(frozen=True)
+class DivergenceReport:
+    """Where and how training diverged.
+
+    Attributes:
+        epoch: the epoch, from 0.
+        batch: the batch in it, from 0, as callbacks count.
+        loss: the loss of the batch.
+        reason: what was wrong with it.
+        inputs: number of values of the batch that are not finite, of inputs, targets
+            and sample weights together; None if the data was not watched.
+        layers: a table of `LayerNorms`, from the inputs to the outputs.
+    """
+
+    epoch: int
+    batch: int
+    loss: float
+    reason: str
+    inputs: int | None
+    layers: Table
+
+    def __str__(self):
+        parts = [
+            f"Training diverged in epoch {self.epoch}, batch {self.batch} (both from "
+            f"0): {self.reason}."
+        ]
+        if self.inputs is None:
+            parts.append("Give fit guard.watch(data) to see inputs and gradients.")
+        elif self.inputs:
+            parts.append(
+                f"{self.inputs} values in the data of the batch are NaN or inf."
+            )
+        bad = [row for row in self.layers if not _finite(row.output)]
+        if bad:
+            parts.append(f"The first outputs not finite are those of {bad[0].layer!r}.")
+        bad = [row for row in self.layers if not _finite(row.gradient)]
+        if bad:
+            parts.append(
+                "On the way back, the first gradient not finite is that of "
+                f"{bad[-1].layer!r}."
+            )
+        else:
+            known = [row for row in self.layers if row.gradient is not None]
+            if known:
+                top = max(known, key=lambda row: row.gradient)
+                parts.append(
+                    f"The largest gradient is that of {top.layer!r}: norm "
+                    f"{top.gradient:g}."
+                )
+        return " ".join(parts) + f"\n{self.layers}"
+
+
+def not_finite(batch: Any) -> int:
+    """Number of values in a batch that are NaN or infinite."""
+    arrays = [np.asarray(a) for a in keras.tree.flatten(batch) if a is not None]
+    floats = [a for a in arrays if np.issubdtype(a.dtype, np.floating)]
+    return sum(int(np.sum(~np.isfinite(a))) for a in floats)
+
+
+def layer_norms(model: keras.Model, batch: Any = None) -> Table:
+    """A table of `LayerNorms`, without gradients and outputs if there is no batch.
+
+    States and random seeds of the model move on.
+    """
+    gradients, outputs = {}, {}
+    if batch is not None:
+        moving = [*model.non_trainable_variables, *_states.variables(model)]
+        before = [np.array(keras.ops.convert_to_numpy(v)) for v in moving]
+        random = _random.get_state()
+        outputs = _outputs(model, batch)
+        _random.set_state(random)
+        for variable, value in zip(moving, before):
+            variable.assign(value)
+        found = batch_gradients(model, batch)
+        gradients = {id(v): g for v, g in zip(model.trainable_variables, found)}
+    rows = []
+    for owners, layer in walk(model):
+        inner = {id(v) for child in children(layer) for v in child.trainable_variables}
+        own = [v for v in layer.trainable_variables if id(v) not in inner]
+        known = [g for v in own if (g := gradients.get(id(v))) is not None]
+        values = [keras.ops.convert_to_numpy(v) for v in own]
+        row = LayerNorms(
+            path(owners, layer) or layer.name,
+            outputs.get(str(id(layer))),
+            _norm(values),
+            _norm(known),
+        )
+        if any(value is not None for value in row[1:]):
+            rows.append(row)
+    return Table(rows)
+
+
+def _outputs(model, batch):
+    """The largest outputs of the layers of a functional model, by `str(id())`."""
+    tensors = {}
+    for layer in model.layers if getattr(model, "inputs", None) else []:
+        try:
+            tensors[str(id(layer))] = layer.output
+        except (AttributeError, ValueError):
+            # A layer that is called more than once has no one output.
+            continue
+    if not tensors:
+        return {}
+    x, _, _ = keras.utils.unpack_x_y_sample_weight(batch)
+    inputs = model.inputs[0] if len(model.inputs) == 1 else model.inputs
+    values = forward(keras.Model(inputs, tensors), x)
+    return {key: _largest(value) for key, value in values.items()}
+
+
+def _largest(tensors):
+    arrays = map(keras.ops.convert_to_numpy, keras.tree.flatten(tensors))
+    return _short(max(float(np.max(np.abs(a.astype("float64")))) for a in arrays))
+
+
+def _norm(arrays):
+    if not arrays:
+        return None
+    total = sum(float(np.sum(np.square(a.astype("float64")))) for a in arrays)
+    return _short(np.sqrt(total))
+
+
+def _short(value):
+    return float(f"{value:.4g}")
+
+
+def _finite(value):
+    return value is None or np.isfinite(value)

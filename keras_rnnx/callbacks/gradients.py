@@ -1,0 +1,86 @@
+"""Gradients of a compiled model for one batch, in any backend."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from typing import Any
+
+import keras
+import numpy as np
+
+
+def batch_gradients(model: keras.Model, batch: Any) -> list[np.ndarray | None]:
+    """The gradients of the loss of one batch in training, for trainable variables.
+
+    States and random seeds move on as in a training step, but for JAX.
+
+    Args:
+        model: a compiled model.
+        batch: what a data set gives: inputs, or a tuple with targets and weights.
+
+    Returns:
+        A gradient for each of `model.trainable_variables`; None where the loss does not
+        depend on it.
+    """
+    x, y, weights = keras.utils.unpack_x_y_sample_weight(batch)
+    x, y, weights = keras.tree.map_structure(
+        lambda a: None if a is None else keras.ops.convert_to_tensor(a), (x, y, weights)
+    )
+    compute = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}
+    found = compute[keras.backend.backend()](model, x, y, weights)
+    return [None if g is None else keras.ops.convert_to_numpy(g) for g in found]
+
+
+def forward(model: keras.Model, x: Any) -> Any:
+    """Outputs of a model in training."""
+    parameters = inspect.signature(model.call).parameters.values()
+    takes = any(p.name == "training" or p.kind is p.VAR_KEYWORD for p in parameters)
+    return model(x, training=True) if takes else model(x)
+
+
+def _loss(model, x, y, weights):
+    return model.compute_loss(x=x, y=y, y_pred=forward(model, x), sample_weight=weights)
+
+
+def _tensorflow(model, x, y, weights):
+    tf = importlib.import_module("tensorflow")
+
+    @tf.function(autograph=False)
+    def compute():
+        with tf.GradientTape() as tape:
+            loss = _loss(model, x, y, weights)
+        found = tape.gradient(loss, [v.value for v in model.trainable_variables])
+        # Those of embeddings are sparse.
+        return [None if g is None else tf.convert_to_tensor(g) for g in found]
+
+    return compute()
+
+
+def _torch(model, x, y, weights):
+    torch = importlib.import_module("torch")
+    loss = _loss(model, x, y, weights)
+    wanted = [v.value for v in model.trainable_variables]
+    return torch.autograd.grad(loss, wanted, allow_unused=True)
+
+
+def _jax(model, x, y, weights):
+    jax = importlib.import_module("jax")
+    state = (
+        [v.value for v in model.trainable_variables],
+        [v.value for v in model.non_trainable_variables],
+        [v.value for v in model.metrics_variables],
+    )
+    optimizer = model.optimizer
+    compute = jax.grad(model.compute_loss_and_updates, has_aux=True)
+    found, _ = compute(
+        *state,
+        x,
+        y,
+        weights,
+        training=True,
+        optimizer_variables=[v.value for v in optimizer.variables],
+    )
+    # The optimizer may have scaled the loss.
+    scale = float(optimizer.scale_loss(1.0))
+    return [g / scale for g in found]

@@ -1,0 +1,5 @@
+"""Optimizers for recurrent models."""
+
+from keras_rnnx.optimizers.ntasgd import NTASGD
+
+__all__ = ["NTASGD"]

@@ -1,0 +1,221 @@
+"""Non-monotonically triggered averaged stochastic gradient descent."""
+
+from __future__ import annotations
+
+import math
+import sys
+import warnings
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_rnnx._numbers import integer
+
+
+@keras.saving.register_keras_serializable("keras_rnnx")
+class NTASGD(keras.optimizers.Optimizer):
+    """NT-ASGD around any Keras optimizer: averages weights once progress stops.
+
+    The inner optimizer trains as ever. From the trigger T on, `(w_T + ... + w_k) /
+    (k - T + 1)` is kept beside the weights w_k. T is the first check at which the
+    validation loss is worse than the best of all checks but the last `nonmonotone`.
+    Merity, Keskar & Socher 2017, arXiv:1708.02182, who train by SGD without momentum.
+
+    `keras_rnnx.callbacks.SwapAverages` tells it the validation loss and has the
+    averages in the model while it is validated. `fit` leaves the averages in the model;
+    the next `fit` goes on from the weights themselves.
+
+    Args:
+        inner_optimizer: a Keras optimizer.
+        nonmonotone: how many checks may bring nothing new; the n of the paper. Default
+            5.
+        name: name of the optimizer. Default None: "ntasgd".
+
+    Raises:
+        ValueError: for something else than an optimizer, a `LossScaleOptimizer` (which
+            goes around this one), an inner optimizer with `use_ema=True`, or a
+            `nonmonotone` that is not a positive integer.
+
+    Example:
+
+    >>> optimizer = NTASGD(keras.optimizers.SGD(30.0, clipnorm=0.25), nonmonotone=5)
+    >>> model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    >>> model.compile(optimizer, "mse")
+    >>> float(model.optimizer.learning_rate)
+    30.0
+    """
+
+    def __init__(
+        self,
+        inner_optimizer: keras.optimizers.Optimizer,
+        nonmonotone: int = 5,
+        name: str | None = None,
+        **kwargs: Any,
+    ):
+        if kwargs:
+            raise ValueError(
+                f"NTASGD takes no {', '.join(sorted(kwargs))}: give such arguments to "
+                "the inner optimizer."
+            )
+        inner = keras.optimizers.get(inner_optimizer)
+        if isinstance(inner, keras.optimizers.LossScaleOptimizer):
+            raise ValueError(
+                "A LossScaleOptimizer goes around NTASGD, not into it: "
+                "LossScaleOptimizer(NTASGD(...)). Received "
+                f"inner_optimizer={inner_optimizer!r}."
+            )
+        if getattr(inner, "use_ema", False):
+            raise ValueError(
+                "An inner optimizer with use_ema=True would put its own averages into "
+                "the model. Give use_ema=False."
+            )
+        super().__init__(learning_rate=0.0, name=name or "ntasgd")
+        self.inner_optimizer = inner
+        self.nonmonotone = integer("nonmonotone", nonmonotone, least=1)
+
+    def build(self, variables: list[keras.Variable]) -> None:
+        if self.built:
+            return
+        variables = list(variables)
+        # A function, since Keras would count what is in a list as the optimizer's own.
+        self._weights = lambda: variables
+        self.averages = self.add_optimizer_variables(variables, "average")
+        #: Number of weights in the averages; 0 before the trigger.
+        self.averaged = self._state("averaged", "int32")
+        #: Whether the averages are in the model, and the weights in `averages`.
+        self.swapped = self._state("swapped", "int32")
+        self.checks = self._state("checks", "int32")
+        #: The best loss of all checks but the last ones, and the last ones.
+        self.best = self._state("best", "float32", math.inf)
+        self.recent = self._state(
+            "recent", "float32", math.inf, shape=(self.nonmonotone,)
+        )
+        self.inner_optimizer.build(variables)
+        super().build(variables)
+
+    def _state(self, name, dtype, value=0, shape=()):
+        initializer = keras.initializers.Constant(value)
+        return self.add_variable(shape, initializer, dtype, name=name)
+
+    @property
+    def variables(self) -> list[keras.Variable]:
+        """All variables, those of the inner optimizer last."""
+        return [*super().variables, *self.inner_optimizer.variables]
+
+    def apply(self, grads, trainable_variables=None):
+        """Applies gradients by the inner optimizer, and averages."""
+        if trainable_variables is not None:
+            trainable_variables = list(trainable_variables)
+            if not self.built:
+                self.build(trainable_variables)
+        before = ops.copy(ops.convert_to_tensor(self.iterations))
+        self.inner_optimizer.apply(grads, trainable_variables)
+        # Gradients are accumulated over several steps if the inner optimizer does so.
+        updated = ops.not_equal(self.iterations, before)
+        running = ops.logical_and(updated, ops.greater(self.averaged, 0))
+        count = ops.add(self.averaged, ops.cast(running, "int32"))
+        self.assign(self.averaged, count)
+        for weight, average in self._pairs():
+            old = ops.convert_to_tensor(average)
+            share = ops.cast(ops.maximum(count, 1), average.dtype)
+            moved = ops.add(old, ops.divide(ops.subtract(weight, old), share))
+            self.assign(average, ops.where(running, moved, old))
+
+    def _pairs(self):
+        pairs = zip(self._weights(), self.averages, strict=True)
+        return [(weight, average) for weight, average in pairs if average is not None]
+
+    def check(self, loss: float) -> bool:
+        """Hears of a validation loss, and begins to average if it is due.
+
+        Args:
+            loss: the loss, lower is better; NaN counts as infinite.
+
+        Returns:
+            Whether weights are averaged.
+        """
+        loss = math.inf if math.isnan(loss) else float(loss)
+        recent = list(ops.convert_to_numpy(self.recent))
+        if not int(self.averaged) and loss > float(self.best):
+            self.averaged.assign(1)
+            for weight, average in self._pairs():
+                average.assign(ops.copy(weight))
+        # The oldest of the recent losses is now more than `nonmonotone` checks old.
+        self.best.assign(min(float(self.best), recent[0]))
+        self.recent.assign(np.float32([*recent[1:], loss]))
+        self.checks.assign(int(self.checks) + 1)
+        return bool(int(self.averaged))
+
+    def swap(self, averages: bool) -> None:
+        """Puts the averages into the model, or the weights back.
+
+        Nothing happens before the trigger, nor where they are there already.
+
+        Args:
+            averages: whether the model is to have the averages.
+        """
+        if not self.built or not int(self.averaged):
+            return
+        if bool(int(self.swapped)) == averages:
+            return
+        self.swapped.assign(int(averages))
+        for weight, average in self._pairs():
+            held = np.array(ops.convert_to_numpy(weight))
+            weight.assign(ops.copy(average))
+            average.assign(held)
+
+    def finalize_variable_values(self, var_list):
+        """Puts the averages into the model; `fit` calls it at its end."""
+        if not self.built:
+            return
+        try:
+            checks = int(self.checks)
+        except TypeError:
+            # An error in a step has ended training on JAX, where Keras has taken the
+            # values out of all variables. That error is to be seen, not this one.
+            return
+        self.inner_optimizer.finalize_variable_values(var_list)
+        if not checks and sys.exc_info()[1] is None:
+            warnings.warn(
+                "NTASGD was not told any validation loss, so that weights were not "
+                "averaged: give fit validation_data, and callbacks="
+                "[keras_rnnx.callbacks.SwapAverages()].",
+                stacklevel=2,
+            )
+        self.swap(averages=True)
+
+    @property
+    def learning_rate(self):
+        """The learning rate of the inner optimizer."""
+        return self.inner_optimizer.learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, learning_rate):
+        self.inner_optimizer.learning_rate = learning_rate
+
+    @property
+    def iterations(self):
+        """The number of updates so far."""
+        return self.inner_optimizer.iterations
+
+    def scale_loss(self, loss):
+        """Scales the loss as the inner optimizer does."""
+        return self.inner_optimizer.scale_loss(loss)
+
+    def get_config(self) -> dict[str, Any]:
+        inner = keras.saving.serialize_keras_object(self.inner_optimizer)
+        return {
+            "inner_optimizer": inner,
+            "nonmonotone": self.nonmonotone,
+            "name": self.name,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        config = dict(config)
+        inner = keras.saving.deserialize_keras_object(
+            config.pop("inner_optimizer"), custom_objects=custom_objects
+        )
+        return cls(inner, **config)

@@ -15,7 +15,8 @@ def layers(model: keras.Layer) -> dict[str, keras.Layer]:
     return {
         path(owners, layer) or layer.name: layer
         for owners, layer in walk(model)
-        if getattr(layer, "stateful", False) and getattr(layer, "states", None)
+        # A stack holds such layers, and has none of its own.
+        if isinstance(layer, keras.layers.RNN) and layer.stateful and layer.states
     }
 
 

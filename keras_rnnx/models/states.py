@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import keras
 import numpy as np
 
-from keras_rnnx._sublayers import path, walk
+from keras_rnnx import _states
 
 
 def get_states(model: keras.Layer) -> dict[str, np.ndarray]:
@@ -73,9 +73,7 @@ def reset_states(model: keras.Layer) -> None:
 
 def _variables(model):
     return {
-        f"{path(owners, layer)}/{k}": state
-        for owners, layer in walk(model)
-        if isinstance(layer, keras.layers.RNN) and layer.stateful
+        f"{name}/{k}": state
+        for name, layer in _states.layers(model).items()
         for k, state in enumerate(keras.tree.flatten(layer.states))
-        if state is not None
     }

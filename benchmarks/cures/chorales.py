@@ -1,0 +1,118 @@
+"""JSB chorales, the next frame: two layers of 200 units, with and without regularizers.
+
+The size of Bai, Kolter & Koltun 2018, arXiv:1803.01271 (test: LSTM 8.45, GRU 8.43).
+Adam at rate 0.002, gradients clipped to norm 1, batches of 16, until the validation
+part has not become better for 10 epochs; the test figure is that of its best epoch. The
+measure is the negative log-likelihood in nats, summed over the 88 notes, the mean over
+all frames but the first of each chorale.
+"""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Callable
+
+import keras
+import numpy as np
+from keras import ops
+
+import keras_rnnx
+from benchmarks.cures.runs import mean_and_deviation
+
+TITLE = "JSB chorales, 2 layers of 200 units"
+MEASURE = "validation nats a frame"
+GOAL = 8.45
+NOTES, BATCH, EPOCHS, PATIENCE = 88, 16, 100, 10
+METHODS = {
+    "LSTM": ("lstm", {}),
+    "GRU": ("gru", {}),
+    "LSTM, dropout": ("lstm", {"dropout": 0.2, "output_dropout": 0.2}),
+    "GRU, dropout": ("gru", {"dropout": 0.2, "output_dropout": 0.2}),
+    "LSTM, zoneout": ("lstm", {"zoneout": [0.05, 0.2]}),
+    "LSTM, weight_dropout": ("lstm", {"weight_dropout": 0.4}),
+    "LSTM, variational": (
+        "lstm",
+        {
+            "dropout": 0.2,
+            "output_dropout": 0.2,
+            "dropout_mask": "sequence",
+            "recurrent_dropout": 0.2,
+        },
+    ),
+}
+
+
+def settings(data: pathlib.Path | None) -> dict[str, Callable[[int], dict]]:
+    """Functions that train with a seed, by name."""
+    if data is None:
+        raise SystemExit(
+            "--data is missing: the folder of jsb_chorales.npz, whose arrays are "
+            "{train,valid,test}_roll (frames, 11), packed bits, and *_lengths."
+        )
+    file = np.load(data / "jsb_chorales.npz", allow_pickle=False)
+    parts = {name: _padded(file, name) for name in ("train", "valid", "test")}
+    return {name: _training(parts, *method) for name, method in METHODS.items()}
+
+
+def _padded(file, name):
+    """Frames and, in one more column, whether there is a frame to tell."""
+    roll = np.unpackbits(file[f"{name}_roll"], axis=1)[:, :NOTES]
+    lengths = file[f"{name}_lengths"]
+    found = np.zeros((len(lengths), lengths.max(), NOTES + 1), "float32")
+    pieces = np.split(roll, np.cumsum(lengths)[:-1])
+    for row, piece in zip(found, pieces):
+        row[: len(piece), :NOTES] = piece
+        row[: len(piece), NOTES] = 1
+    return found[:, :-1, :NOTES], found[:, 1:]
+
+
+def _nats(y, logits):
+    """Of each frame, so that the mean over all is the mean over those to tell."""
+    notes, there = y[..., :NOTES], y[..., NOTES]
+    each = ops.sum(ops.softplus(logits) - notes * logits, axis=-1) * there
+    return each * ops.cast(ops.size(there), "float32") / ops.sum(there)
+
+
+def _training(parts, cell, arguments):
+    def train(seed):
+        model = keras.Sequential(
+            [
+                keras.Input((None, NOTES)),
+                keras_rnnx.layers.Stack(
+                    cell, 200, depth=2, return_sequences=True, **arguments
+                ),
+                keras.layers.Dense(NOTES),
+            ]
+        )
+        model.compile(keras.optimizers.Adam(2e-3, global_clipnorm=1.0), _nats)
+        whole = len(parts["valid"][0])
+        best = keras.callbacks.EarlyStopping(
+            patience=PATIENCE, restore_best_weights=True
+        )
+        curve = model.fit(
+            *parts["train"],
+            batch_size=BATCH,
+            epochs=EPOCHS,
+            validation_data=parts["valid"],
+            validation_batch_size=whole,
+            callbacks=[best],
+            verbose=0,
+        ).history["val_loss"]
+        x, y = parts["test"]
+        test = model.evaluate(x, y, batch_size=len(x), verbose=0)
+        return {
+            "curve": curve,
+            "best": min(curve),
+            "test": test,
+            "parameters": model.count_params(),
+        }
+
+    return train
+
+
+COLUMNS = {
+    "test": mean_and_deviation("test"),
+    "validation": mean_and_deviation("best"),
+    "epochs": lambda runs: f"{np.mean([len(run['curve']) for run in runs]):.0f}",
+    "parameters": lambda runs: f"{runs[0].get('parameters', 0):,}",
+}

@@ -121,7 +121,7 @@ def test_conforms(variant):
     # The loop runs every case, and a kernel all that it does not refuse.
     for name in set(report.engines) - {"step"}:
         for case in testing.CASES:
-            plain = case.dtype in ("float32", "float64") and not case.dropout
+            plain = case.dtype in ("float32", "float64") and not case.arguments
             if name == "fused" or (plain and not case.unroll):
                 assert f"{name} equals step: {case.name}" in report.passed
 

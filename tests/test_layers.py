@@ -144,6 +144,7 @@ def test_weight_files_go_both_ways(name, x, tmp_path):
 
 @pytest.mark.parametrize("variant", ["lstm", "gru_reset_before", "leaky_rnn_learned"])
 def test_trains_in_fit_and_is_saved(variant, x, tmp_path):
+    keras.utils.set_random_seed(0)
     y = x.sum(axis=(1, 2), keepdims=True)[:, 0]
     model = keras.Sequential(
         [
@@ -154,7 +155,7 @@ def test_trains_in_fit_and_is_saved(variant, x, tmp_path):
         ]
     )
     model.compile(keras.optimizers.Adam(0.01), "mse")
-    losses = model.fit(x, y, epochs=30, batch_size=2, verbose=0).history["loss"]
+    losses = model.fit(x, y, epochs=45, batch_size=2, verbose=0).history["loss"]
     assert losses[-1] < 0.5 * losses[0]
     path = tmp_path / "model.keras"
     model.save(path)

@@ -644,3 +644,45 @@ def test_a_cell_is_copied(x):
 def test_what_does_not_fit_says_so(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_initial_states_are_learned_in_every_layer(x):
+    stack = layers.Stack("lstm", [4, 5], initial_state_trainable=True, seed=1)
+    stack.build(x.shape)
+    learned = [v for v in stack.trainable_variables if "initial_state" in v.name]
+    assert [v.shape[0] for v in learned] == [4, 4, 5, 5]
+    rng = np.random.default_rng(0)
+    for variable in stack.trainable_variables:
+        variable.assign(0.5 * rng.normal(size=variable.shape))
+    given = [np.repeat(numpy(v)[None], len(x), axis=0) for v in learned]
+    zeros = [np.zeros_like(state) for state in given]
+    np.testing.assert_allclose(
+        numpy(stack(x)), numpy(stack(x, initial_state=given)), atol=1e-6
+    )
+    assert not np.allclose(numpy(stack(x)), numpy(stack(x, initial_state=zeros)))
+    again = layers.Stack.from_config(stack.get_config())
+    assert again.get_config() == stack.get_config()
+
+
+def test_a_list_of_activity_regularizers_sees_the_mask(x):
+    penalties = [keras_rnnx.regularizers.AR(2.0), keras_rnnx.regularizers.TAR(1.0)]
+    stack = layers.Stack(
+        "gru", 4, return_sequences=True, activity_regularizer=penalties
+    )
+    mask = np.ones(x.shape[:2], bool)
+    mask[:, -2:] = False
+    stack(x, mask=mask)
+    (masked,) = map(float, map(numpy, stack.losses))
+    stack(x[:, :-2])
+    (cut,) = map(float, map(numpy, stack.losses))
+    assert abs(masked - cut) < 1e-6
+
+
+def test_layers_draw_from_streams_that_have_nothing_in_common():
+    stack = layers.Stack("lstm", 50, depth=2, zoneout=0.5, seed=3)
+    stack.build((None, 3, 50))
+    drawn = [layer.cell.noise.draw(20, 3) for layer in stack.layers]
+    masks = [numpy(mask) for layer in drawn for mask in layer.values()]
+    for i, a in enumerate(masks):
+        for b in masks[:i]:
+            assert abs((a == b).mean() - 0.5) < 0.05

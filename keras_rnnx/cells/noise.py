@@ -19,6 +19,15 @@ MASKS = {
 WEIGHTS = ("kernel", "recurrent_kernel")
 
 
+def stream_seed(seed: int, stream: int) -> int:
+    """The seed of one of many streams of random numbers.
+
+    On torch, Keras adds a seed and the number of draws: near seeds give the same
+    numbers some draws later.
+    """
+    return int(np.random.SeedSequence([seed, stream]).generate_state(1)[0]) >> 1
+
+
 class Noise:
     """The masks that one call of a cell over sequences draws.
 
@@ -48,13 +57,14 @@ class Noise:
         self.by_sequence = () if each_step else dropped
         self.by_step = (dropped if each_step else ()) + zoned
         self.names = (*self.weights, *self.by_sequence, *self.by_step)
+        self.reseed(0)
 
     def reseed(self, stream: int) -> None:
         """Draws from another stream of random numbers of the same seed."""
         if self.cell.seed is not None:
-            seed = np.random.SeedSequence([self.cell.seed, stream]).generate_state(1)
+            seed = stream_seed(self.cell.seed, stream)
             # In place: a cell that is built takes no new generator.
-            self.cell.seed_generator.state.assign(np.array([seed[0], 0], "uint32"))
+            self.cell.seed_generator.state.assign(np.array([seed, 0], "uint32"))
 
     def on(self, training: Any) -> bool:
         """Whether a call draws masks."""

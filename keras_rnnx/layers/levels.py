@@ -11,6 +11,17 @@ from keras_rnnx.layers.feedback_level import FeedbackLevel
 from keras_rnnx.layers.level import Level
 from keras_rnnx.layers.stacking import Template
 
+# Arguments of a stack that all its layers get.
+LOOP = (
+    "stateful",
+    "unroll",
+    "use_cudnn",
+    "checkpoint",
+    "initial_state_trainable",
+    "initial_state_initializer",
+    "initial_state_noise",
+)
+
 
 def make(
     stack: Any, template: Template, seeds: Iterator[int | None]
@@ -35,10 +46,7 @@ def make(
     ]
     rates = [stack.input_dropout] + [stack.dropout] * (len(cells) - 1)
     drops = [dropout_layer(stack, rate, stack.dropout_mask, seeds) for rate in rates]
-    loop = {
-        name: getattr(stack, name)
-        for name in ("stateful", "unroll", "use_cudnn", "checkpoint")
-    }
+    loop = {name: getattr(stack, name) for name in LOOP}
     if stack.gated_feedback:
         loop["return_sequences"] = stack.return_sequences
         loop["zero_output_for_mask"] = stack.zero_output_for_mask

@@ -15,11 +15,11 @@ from keras_rnnx.engine.native import KernelEngine
 from keras_rnnx.engine.plan import may_leave_xla, plan
 from keras_rnnx.layers import checks
 from keras_rnnx.layers.initial_state import InitialState
-from keras_rnnx.regularizers.sum import for_layer
+from keras_rnnx.layers.regularized_outputs import RegularizedOutputs
 
 
 @keras.saving.register_keras_serializable("keras_rnnx")
-class RNN(keras.layers.RNN):
+class RNN(RegularizedOutputs, keras.layers.RNN):
     """Runs a recurrent cell over sequences, as `keras.layers.RNN` does, but faster.
 
     Cells of `keras_rnnx` run on the fastest engine that can compute them exactly. Any
@@ -133,21 +133,12 @@ class RNN(keras.layers.RNN):
         if initial_state is None and training and self._initial_state.noise:
             states = self.get_initial_state(ops.shape(sequences)[0])
             initial_state = self._initial_state.noisy(states)
-        # Keras calls it with the outputs of this call, and without their mask.
-        if checks.activity_regularizer(self):
-            self.activity_regularizer.begin(self._mask_of_outputs(mask))
+        self._tell_regularizer(mask)
         # Around all of Keras' call, since it steps a stack of cells once beforehand.
         with self._masks_of_stack(sequences, training):
             return super().call(
                 sequences, initial_state=initial_state, mask=mask, training=training
             )
-
-    def _mask_of_outputs(self, mask):
-        """The mask `(batch, time)` in the order of the outputs, or None."""
-        if mask is None:
-            return None
-        mask = masks.column(keras.tree.flatten(mask)[0])[..., 0]
-        return ops.flip(mask, axis=1) if self.go_backwards else mask
 
     @contextlib.contextmanager
     def _masks_of_stack(self, sequences, training):
@@ -168,15 +159,6 @@ class RNN(keras.layers.RNN):
                     drawn = cell.noise.draw(batch, steps)
                     stack.enter_context(cell.masks(batch, drawn))
             yield
-
-    @property
-    def activity_regularizer(self) -> Any:
-        """The regularizer of outputs, or None. Can be set to a list too."""
-        return self._activity_regularizer
-
-    @activity_regularizer.setter
-    def activity_regularizer(self, value: Any):
-        self._activity_regularizer = for_layer(value)
 
     @property
     def variables(self) -> list[keras.Variable]:

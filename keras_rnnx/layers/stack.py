@@ -11,10 +11,11 @@ from keras import ops
 from keras_rnnx.cells import arguments
 from keras_rnnx.layers import checks, levels, stacking
 from keras_rnnx.layers.recurrent import RNN
+from keras_rnnx.layers.regularized_outputs import RegularizedOutputs
 
 
 @keras.saving.register_keras_serializable("keras_rnnx")
-class Stack(keras.layers.Layer):
+class Stack(RegularizedOutputs, keras.layers.Layer):
     """Recurrent layers of one cell on top of each other: depth is an argument.
 
     Each layer is a `keras_rnnx.layers.RNN` over the outputs of the one below, on the
@@ -53,7 +54,9 @@ class Stack(keras.layers.Layer):
             "mul" or "ave". As in `keras.layers.Bidirectional`, sequences of outputs
             are zero at masked steps. Default "concat".
         return_sequences, return_state, stateful, unroll, zero_output_for_mask,
-            use_cudnn, checkpoint: as for `keras_rnnx.layers.RNN`.
+            use_cudnn, checkpoint, initial_state_trainable,
+            initial_state_initializer, initial_state_noise: as for
+            `keras_rnnx.layers.RNN`.
         go_backwards: whether the whole stack reads the sequence from its end. Default
             False.
         seed: integer seed of all dropout masks, which differ from layer to layer.
@@ -110,11 +113,15 @@ class Stack(keras.layers.Layer):
         zero_output_for_mask: bool = False,
         use_cudnn: bool | str = "auto",
         checkpoint: bool | int | None = None,
+        initial_state_trainable: bool = False,
+        initial_state_initializer: Any = "zeros",
+        initial_state_noise: float = 0.0,
         seed: int | None = None,
         **kwargs: Any,
     ):
         names = list(inspect.signature(Stack.__init__).parameters)[1:-1]
         template = stacking.Template(cell, units, kwargs, names)
+        regularizer = template.layer.pop("activity_regularizer", None)
         super().__init__(**template.layer)
         self._template = template
         self.units = stacking.widths(units, depth, template.prototype.units)
@@ -135,8 +142,15 @@ class Stack(keras.layers.Layer):
         self._zero_output_for_mask = bool(zero_output_for_mask)
         self._use_cudnn = checks.use_cudnn(use_cudnn)
         self.checkpoint = checks.checkpoint(checkpoint, unroll)
+        self.initial_state_trainable = initial_state_trainable
+        self.initial_state_initializer = keras.initializers.serialize(
+            keras.initializers.get(initial_state_initializer)
+        )
+        self.initial_state_noise = initial_state_noise
         self.seed = template.prototype.seed if seed is None else seed
         self.supports_masking = True
+        self.activity_regularizer = regularizer
+        checks.activity_regularizer(self)
         stacking.check(self)
         seeds = stacking.seeds(self.seed)
         self.levels = levels.make(self, template, seeds)
@@ -244,6 +258,7 @@ class Stack(keras.layers.Layer):
 
     def call(self, sequences, initial_state=None, mask=None, training=False):
         checks.call_arguments(self, sequences, initial_state, mask)
+        self._tell_regularizer(mask)
         outputs, states, taken = sequences, [], 0
         if self.go_backwards:
             outputs = ops.flip(outputs, axis=1)

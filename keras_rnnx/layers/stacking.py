@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from keras_rnnx.cells import Cell, arguments, registry
+from keras_rnnx.cells.noise import stream_seed
 from keras_rnnx.layers.cell_layer import LAYER
 
 CHOICES = {
@@ -153,5 +154,7 @@ def check(stack: Any) -> None:
 
 
 def seeds(seed: int | None) -> Iterator[int | None]:
-    """Seeds that differ, without end."""
-    return itertools.repeat(None) if seed is None else itertools.count(seed)
+    """Seeds without end, of streams that have nothing in common."""
+    if seed is None:
+        return itertools.repeat(None)
+    return (stream_seed(seed, k) for k in itertools.count())

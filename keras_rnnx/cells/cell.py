@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import functools
-from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -13,13 +10,14 @@ from keras import ops
 from keras_rnnx.cells import arguments, declaration, probe
 from keras_rnnx.cells.batch_normalization import BatchNormalization
 from keras_rnnx.cells.binding import bound
+from keras_rnnx.cells.equation import Equation
 from keras_rnnx.cells.lowering import Lowering
-from keras_rnnx.cells.noise import MASKS, Noise
+from keras_rnnx.cells.noise import Noise
 from keras_rnnx.cells.normalization import LayerNormalization
-from keras_rnnx.cells.views import Gates, State
+from keras_rnnx.cells.stepping import Stepping
 
 
-class Cell(keras.layers.Layer):
+class Cell(Equation, Stepping, keras.layers.Layer):
     """Base class of recurrent cells: a subclass is a declaration and an equation.
 
     A subclass declares, as class attributes:
@@ -45,7 +43,9 @@ class Cell(keras.layers.Layer):
 
     and defines `update(self, state, gate)`, the equation, which returns the new
     `State`. It must work elementwise on tensors of shape `(..., units)` and may read
-    nothing trainable but its arguments.
+    nothing trainable but its arguments. Where it writes something anew to the state it
+    may say `gate.drop(...)`, for `update_dropout`, and where it reads a state for the
+    output `gate.norm(...)`, for `layer_norm` and `batch_norm`.
 
     Every cell is a Keras layer and a valid Keras RNN cell.
 
@@ -128,7 +128,6 @@ class Cell(keras.layers.Layer):
         for name, value in own.items():
             setattr(self, name, arguments.resolve(name, value))
         self._argument_names = tuple(own)
-        self._masks = None
         self.seed_generator = keras.random.SeedGenerator(self.seed)
         self.zoneout_rates = arguments.rates("zoneout", self.zoneout, self.states)
         self.state_size = (
@@ -267,202 +266,6 @@ class Cell(keras.layers.Layer):
             return ops.concatenate(parts, axis=-1)
 
         return initializer
-
-    @property
-    def by_step(self) -> tuple[str, ...]:
-        """Names of all that may be given for every step."""
-        more = self.normalization.by_step if self.normalization else ()
-        return (*self.noise.by_step, *more)
-
-    @property
-    def apart(self) -> tuple[str, ...]:
-        """Gates of which the equation reads the two parts, or makes the second."""
-        return (*self.split, *self.late)
-
-    @property
-    def gradient_flow(self) -> float:
-        """Weight of the penalty on gradients that shrink or grow over a step."""
-        return getattr(self.recurrent_regularizer, "gradient_flow", 0.0)
-
-    @property
-    def unsummed(self) -> tuple[str, ...]:
-        """Gates of which `advance` takes the two parts."""
-        return self.gates if self.normalization else self.apart
-
-    @property
-    def vector_names(self) -> tuple[str, ...]:
-        """Names of all vectors that `advance` takes."""
-        more = self.normalization.vectors if self.normalization else ()
-        return (*self.vectors, *more)
-
-    def all_coefficients(self) -> dict[str, Any]:
-        """These vectors, each of shape `(units,)`."""
-        found = self.coefficients() if self.vectors else {}
-        return found | (self.normalization.coefficients() if self.normalization else {})
-
-    def advance(
-        self,
-        states: list[Any],
-        total: dict[str, Any],
-        x: dict[str, Any],
-        u: dict[str, Any],
-        vectors: dict[str, Any],
-        noise: dict[str, Any] | None = None,
-    ) -> list[Any]:
-        """Applies the equation to tensors. Engines call this, users call the layer.
-
-        Args:
-            states: the states before the step, in the order of `self.states`.
-            total: pre-activations of the gates that are not in `unsummed`.
-            x: input parts of the others.
-            u: their recurrent parts; for late gates, functions.
-            vectors: what `all_coefficients` returned.
-            noise: masks of the step by name, as in `Noise`.
-
-        Returns:
-            The states after the step.
-        """
-        noise = noise or {}
-        hooks = {}
-        if "update" in noise:
-            hooks["drop"] = lambda written: written * noise["update"]
-        if self.normalization:
-            total, x, u = self.normalization.step(x, u, vectors, noise)
-            hooks["norm"] = lambda state: self.normalization.state(
-                state, vectors, noise
-            )
-        state = State(**dict(zip(self.states, states)))
-        arguments = (state, Gates(total, x, u, **hooks))
-        if self.vectors:
-            arguments += (State(**{name: vectors[name] for name in self.vectors}),)
-        new = self.update(*arguments)
-        new = [getattr(new, name) for name in self.states]
-        # Keras' activations give float32 for float64 on some backends.
-        new = [
-            n if n.dtype == old.dtype else ops.cast(n, self.compute_dtype)
-            for n, old in zip(new, states)
-        ]
-        return self._zoned(states, new, noise)
-
-    def _zoned(self, states, new, noise):
-        if not any(self.zoneout_rates):
-            return new
-        found = []
-        for name, rate, a, b in zip(self.states, self.zoneout_rates, states, new):
-            keep = noise.get(f"zoneout {name}")
-            if keep is not None:
-                b = ops.where(keep, a, b)
-            elif rate:
-                b = rate * a + (1 - rate) * b
-            found.append(b)
-        return found
-
-    def call(self, inputs, states, training=False):
-        if self.batch_norm:
-            raise ValueError(
-                f"{type(self).__name__} with batch_norm=True has moments for every "
-                f"step, and a single step does not know which it is. Use it in "
-                f"keras_rnnx.layers.RNN."
-            )
-        nested = keras.tree.is_nested(states)
-        states = list(states) if nested else [states]
-        inputs, noise = self._current_masks(inputs, training)
-        weights = {
-            name: ops.convert_to_tensor(getattr(self, name))
-            for name in ("kernel", "recurrent_kernel")
-        }
-        weights = {k: w * noise[k] if k in noise else w for k, w in weights.items()}
-        inputs = inputs * noise["inputs"] if "inputs" in noise else inputs
-        inputs = ops.cast(inputs, self.compute_dtype)
-        # The operator, since `ops.matmul` computes float64 in float32 on torch.
-        x = self._blocks(inputs @ weights["kernel"])
-        blocks = self._blocks(weights["recurrent_kernel"])
-        x, recurrent_bias = self._with_biases(x)
-
-        def product(gate, vector):
-            if "recurrent" in noise:
-                vector = vector * noise["recurrent"]
-            out = vector @ blocks[gate]
-            return out + recurrent_bias[gate] if recurrent_bias else out
-
-        u = {
-            k: functools.partial(product, k)
-            if k in self.late
-            else product(k, states[0])
-            for k in self.gates
-        }
-        unsummed = self.unsummed
-        new = self.advance(
-            states,
-            {k: x[k] + u[k] for k in self.gates if k not in unsummed},
-            {k: x[k] for k in unsummed},
-            {k: u[k] for k in unsummed},
-            self.all_coefficients(),
-            noise,
-        )
-        return new[0], new if nested else new[0]
-
-    def _with_biases(self, x):
-        """The inputs' part of the gates with their biases, and those of the other."""
-        bias = None if self.bias is None else ops.convert_to_tensor(self.bias)
-        if self.normalization:
-            tensors = {} if bias is None else {"bias": bias}
-            tensors |= {k: getattr(self, k) for k in self.normalization.tensors}
-            return self.normalization.inputs(x, tensors, {}), {}
-        if bias is None:
-            return x, {}
-        of_inputs = self._blocks(bias[0] if self.recurrent_bias else bias)
-        x = {k: x[k] + of_inputs[k] for k in self.gates}
-        return x, self._blocks(bias[1]) if self.recurrent_bias else {}
-
-    def _blocks(self, tensor):
-        """The blocks of the last axis, by gate."""
-        return dict(zip(self.gates, ops.split(tensor, len(self.gates), axis=-1)))
-
-    @contextlib.contextmanager
-    def masks(
-        self, batch_size: Any, drawn: dict[str, Any] | None = None
-    ) -> Iterator[None]:
-        """Holds one draw of the masks for all steps taken inside.
-
-        Wrap a hand-written training loop over `cell(x_t, states, training=True)` in
-        it; `keras_rnnx.layers.RNN` does. Masks that are drawn for every step are drawn
-        at every call.
-
-        Args:
-            batch_size: number of sequences in the batch.
-            drawn: masks to hold, as `cell.noise.draw` returns them; those of every step
-                then come with the inputs (`cell.noise.beside`). Default: a new draw.
-        """
-        own = drawn is None
-        drawn = self.noise.draw(batch_size, 1) if own else drawn
-        self._masks = {k: v for k, v in drawn.items() if k not in self.noise.by_step}
-        self._each_step = batch_size if own else None
-        try:
-            yield
-        finally:
-            self._masks = None
-
-    def _current_masks(self, inputs, training):
-        """The inputs of a step, and its masks by name."""
-        if not self.noise.on(training):
-            return inputs, {}
-        if self._masks is None:
-            rates = [name for name in MASKS if getattr(self, name)]
-            rates += ["zoneout"] * any(self.zoneout_rates)
-            given = ", ".join(f"{name}={getattr(self, name)}" for name in rates)
-            raise ValueError(
-                f"{type(self).__name__} with {given} was called for a training "
-                f"step outside of a sequence, so there is no mask to keep from step to "
-                f"step. Use keras_rnnx.layers.RNN (which takes all that "
-                f"keras.layers.RNN takes), or step inside `with cell.masks(batch):`."
-            )
-        names = self.noise.by_step
-        if self._each_step is None:
-            inputs, drawn = self.noise.apart(inputs)
-            return inputs, self._masks | drawn
-        drawn = self.noise.draw(self._each_step, 1) if names else {}
-        return inputs, self._masks | {name: drawn[name][:, 0] for name in names}
 
     def get_initial_state(self, batch_size: Any = None) -> list[Any]:
         """States of zeros, each of shape `(batch_size, units)`."""

@@ -39,7 +39,7 @@ class Explanation(Table):
     empty = "No recurrent layers."
 
 
-def explain(model: keras.Layer) -> Explanation:
+def explain(model: keras.Layer, training: bool = True) -> Explanation:
     """Says which engine runs each recurrent layer of a model, and why.
 
     Looks into models, wrappers and layers inside of the model, and into attributes,
@@ -49,6 +49,8 @@ def explain(model: keras.Layer) -> Explanation:
 
     Args:
         model: a Keras model or layer. It need not be built.
+        training: whether for training, where masks are drawn that no vendor's kernel
+            takes, or for inference. Default True.
 
     Returns:
         A list of rows `(layer, cell, engine, kernel, reason)` that shows as a table.
@@ -69,20 +71,20 @@ def explain(model: keras.Layer) -> Explanation:
             f"type {type(model).__name__}."
         )
     return Explanation(
-        Explained(path(owners, layer), _cell(layer.cell), *_run(layer))
+        Explained(path(owners, layer), _cell(layer.cell), *_run(layer, training))
         for owners, layer in walk(model)
         if isinstance(layer, keras.layers.RNN)
     )
 
 
-def _run(layer: Any) -> tuple[str, str, str]:
+def _run(layer: Any, training: bool) -> tuple[str, str, str]:
     if not isinstance(layer, layers.RNN):
         reason = refusal(layer)
         reason = f"leaves it alone: {reason}" if reason else "replaces it"
         reason = f"a Keras layer; keras_rnnx.convert(model) {reason}"
         return "keras", "Keras' own", reason
     try:
-        chosen = plan(layer)
+        chosen = plan(layer, training)
     except ValueError as error:
         return "none", "none", str(error)
     reason = chosen.reason

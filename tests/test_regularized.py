@@ -403,5 +403,7 @@ def test_explain_says_what_takes_a_kernel_away():
     assert "zoneout=0.1 keeps values" in reason(True, zoneout=0.1)
     assert "zoneout=0.1 mixes the old state" in reason(False, zoneout=0.1)
     assert "layer_norm=True" in reason(False, layer_norm=True)
-    rows = explain(keras.Sequential([layers.LSTM(3, update_dropout=0.2)]))
-    assert "update_dropout=0.2" in rows[0].reason
+    model = keras.Sequential([layers.LSTM(3, update_dropout=0.2)])
+    assert "update_dropout=0.2" in explain(model)[0].reason
+    (row,) = explain(model, training=False)
+    assert row[2:] == explain(layers.LSTM(3))[0][2:]

@@ -1,0 +1,102 @@
+"""What engines ask of a cell: its equation, with all that its arguments put into it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras import ops
+
+from keras_rnnx.cells.views import Gates, State
+
+
+class Equation:
+    """The part of a `Cell` that engines call."""
+
+    @property
+    def by_step(self) -> tuple[str, ...]:
+        """Names of all that may be given for every step."""
+        more = self.normalization.by_step if self.normalization else ()
+        return (*self.noise.by_step, *more)
+
+    @property
+    def apart(self) -> tuple[str, ...]:
+        """Gates of which the equation reads the two parts, or makes the second."""
+        return (*self.split, *self.late)
+
+    @property
+    def gradient_flow(self) -> float:
+        """Weight of the penalty on gradients that shrink or grow over a step."""
+        return getattr(self.recurrent_regularizer, "gradient_flow", 0.0)
+
+    @property
+    def unsummed(self) -> tuple[str, ...]:
+        """Gates of which `advance` takes the two parts."""
+        return self.gates if self.normalization else self.apart
+
+    @property
+    def vector_names(self) -> tuple[str, ...]:
+        """Names of all vectors that `advance` takes."""
+        more = self.normalization.vectors if self.normalization else ()
+        return (*self.vectors, *more)
+
+    def all_coefficients(self) -> dict[str, Any]:
+        """These vectors, each of shape `(units,)`."""
+        found = self.coefficients() if self.vectors else {}
+        return found | (self.normalization.coefficients() if self.normalization else {})
+
+    def advance(
+        self,
+        states: list[Any],
+        total: dict[str, Any],
+        x: dict[str, Any],
+        u: dict[str, Any],
+        vectors: dict[str, Any],
+        noise: dict[str, Any] | None = None,
+    ) -> list[Any]:
+        """Applies the equation to tensors. Engines call this, users call the layer.
+
+        Args:
+            states: the states before the step, in the order of `self.states`.
+            total: pre-activations of the gates that are not in `unsummed`.
+            x: input parts of the others.
+            u: their recurrent parts; for late gates, functions.
+            vectors: what `all_coefficients` returned.
+            noise: masks of the step by name, as in `Noise`.
+
+        Returns:
+            The states after the step.
+        """
+        noise = noise or {}
+        hooks = {}
+        if "update" in noise:
+            hooks["drop"] = lambda written: written * noise["update"]
+        if self.normalization:
+            total, x, u = self.normalization.step(x, u, vectors, noise)
+            hooks["norm"] = lambda state: self.normalization.state(
+                state, vectors, noise
+            )
+        state = State(**dict(zip(self.states, states)))
+        arguments = (state, Gates(total, x, u, **hooks))
+        if self.vectors:
+            arguments += (State(**{name: vectors[name] for name in self.vectors}),)
+        new = self.update(*arguments)
+        new = [getattr(new, name) for name in self.states]
+        # Keras' activations give float32 for float64 on some backends.
+        new = [
+            n if n.dtype == old.dtype else ops.cast(n, self.compute_dtype)
+            for n, old in zip(new, states)
+        ]
+        return self._zoned(states, new, noise)
+
+    def _zoned(self, states, new, noise):
+        if not any(self.zoneout_rates):
+            return new
+        found = []
+        for name, rate, a, b in zip(self.states, self.zoneout_rates, states, new):
+            keep = noise.get(f"zoneout {name}")
+            if keep is not None:
+                b = ops.where(keep, a, b)
+            elif rate:
+                b = rate * a + (1 - rate) * b
+            found.append(b)
+        return found

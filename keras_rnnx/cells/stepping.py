@@ -1,0 +1,127 @@
+"""One step of a cell, as Keras' loop and hand-written ones take it."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_rnnx.cells.noise import MASKS
+
+
+class Stepping:
+    """The part of a `Cell` that makes it a Keras RNN cell."""
+
+    _masks = None
+    _each_step = None
+
+    def call(self, inputs, states, training=False):
+        if self.batch_norm:
+            raise ValueError(
+                f"{type(self).__name__} with batch_norm=True has moments for every "
+                f"step, and a single step does not know which it is. Use it in "
+                f"keras_rnnx.layers.RNN."
+            )
+        nested = keras.tree.is_nested(states)
+        states = list(states) if nested else [states]
+        inputs, noise = self._current_masks(inputs, training)
+        weights = {
+            name: ops.convert_to_tensor(getattr(self, name))
+            for name in ("kernel", "recurrent_kernel")
+        }
+        weights = {k: w * noise[k] if k in noise else w for k, w in weights.items()}
+        inputs = inputs * noise["inputs"] if "inputs" in noise else inputs
+        inputs = ops.cast(inputs, self.compute_dtype)
+        # The operator, since `ops.matmul` computes float64 in float32 on torch.
+        x = self._blocks(inputs @ weights["kernel"])
+        blocks = self._blocks(weights["recurrent_kernel"])
+        x, recurrent_bias = self._with_biases(x)
+
+        def product(gate, vector):
+            if "recurrent" in noise:
+                vector = vector * noise["recurrent"]
+            out = vector @ blocks[gate]
+            return out + recurrent_bias[gate] if recurrent_bias else out
+
+        u = {
+            k: functools.partial(product, k)
+            if k in self.late
+            else product(k, states[0])
+            for k in self.gates
+        }
+        unsummed = self.unsummed
+        new = self.advance(
+            states,
+            {k: x[k] + u[k] for k in self.gates if k not in unsummed},
+            {k: x[k] for k in unsummed},
+            {k: u[k] for k in unsummed},
+            self.all_coefficients(),
+            noise,
+        )
+        return new[0], new if nested else new[0]
+
+    def _with_biases(self, x):
+        """The inputs' part of the gates with their biases, and those of the other."""
+        bias = None if self.bias is None else ops.convert_to_tensor(self.bias)
+        if self.normalization:
+            tensors = {} if bias is None else {"bias": bias}
+            tensors |= {k: getattr(self, k) for k in self.normalization.tensors}
+            return self.normalization.inputs(x, tensors, {}), {}
+        if bias is None:
+            return x, {}
+        of_inputs = self._blocks(bias[0] if self.recurrent_bias else bias)
+        x = {k: x[k] + of_inputs[k] for k in self.gates}
+        return x, self._blocks(bias[1]) if self.recurrent_bias else {}
+
+    def _blocks(self, tensor):
+        """The blocks of the last axis, by gate."""
+        return dict(zip(self.gates, ops.split(tensor, len(self.gates), axis=-1)))
+
+    @contextlib.contextmanager
+    def masks(
+        self, batch_size: Any, drawn: dict[str, Any] | None = None
+    ) -> Iterator[None]:
+        """Holds one draw of the masks for all steps taken inside.
+
+        Wrap a hand-written training loop over `cell(x_t, states, training=True)` in
+        it; `keras_rnnx.layers.RNN` does. Masks that are drawn for every step are drawn
+        at every call.
+
+        Args:
+            batch_size: number of sequences in the batch.
+            drawn: masks to hold, as `cell.noise.draw` returns them; those of every step
+                then come with the inputs (`cell.noise.beside`). Default: a new draw.
+        """
+        own = drawn is None
+        drawn = self.noise.draw(batch_size, 1) if own else drawn
+        self._masks = {k: v for k, v in drawn.items() if k not in self.noise.by_step}
+        self._each_step = batch_size if own else None
+        try:
+            yield
+        finally:
+            self._masks = None
+
+    def _current_masks(self, inputs, training):
+        """The inputs of a step, and its masks by name."""
+        if not self.noise.on(training):
+            return inputs, {}
+        if self._masks is None:
+            rates = [name for name in MASKS if getattr(self, name)]
+            rates += ["zoneout"] * any(self.zoneout_rates)
+            given = ", ".join(f"{name}={getattr(self, name)}" for name in rates)
+            raise ValueError(
+                f"{type(self).__name__} with {given} was called for a training "
+                f"step outside of a sequence, so there is no mask to keep from step to "
+                f"step. Use keras_rnnx.layers.RNN (which takes all that "
+                f"keras.layers.RNN takes), or step inside `with cell.masks(batch):`."
+            )
+        names = self.noise.by_step
+        if self._each_step is None:
+            inputs, drawn = self.noise.apart(inputs)
+            return inputs, self._masks | drawn
+        drawn = self.noise.draw(self._each_step, 1) if names else {}
+        return inputs, self._masks | {name: drawn[name][:, 0] for name in names}

@@ -8,7 +8,7 @@ import keras_rnnx
 from keras_rnnx import layers, models
 
 WORDS, BATCH, STEPS = 30, 4, 6
-# Arguments of the AWD-LSTM that need more than this file is about.
+# Most tests are about the rest of the AWD-LSTM.
 PLAIN = {"weight_dropout": 0.0, "ar": 0.0, "tar": 0.0}
 
 
@@ -378,3 +378,20 @@ def test_other_cells_take_the_place_of_the_lstm():
     rows = keras_rnnx.explain(model)
     assert [row.cell for row in rows] == ["GRUCell"] * 2
     assert model(tokens()).shape == (BATCH, STEPS, WORDS)
+
+
+def test_awd_lstm_as_published_trains_and_is_saved(tmp_path):
+    model = models.awd_lstm(WORDS, 4, 6, batch_size=BATCH)
+    stack = model.get_layer("stack")
+    assert [layer.cell.weight_dropout for layer in stack.layers] == [0.5] * 3
+    before = [numpy(v).copy() for v in model.trainable_variables]
+    crossentropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile("sgd", crossentropy)
+    model.fit(tokens(), tokens(seed=1), batch_size=BATCH, shuffle=False, verbose=0)
+    model(tokens(), training=True)
+    assert len(model.losses) == 2  # AR and TAR
+    assert all(np.any(a != numpy(v)) for a, v in zip(before, model.trainable_variables))
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    models.set_states(loaded, models.get_states(model))
+    close(loaded(tokens()), model(tokens()))

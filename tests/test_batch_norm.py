@@ -201,4 +201,6 @@ def test_what_cannot_be_had_is_explained(x):
     assert engine.plan(layer).engine == "fused"
     assert "moments for every step" in engine.refusal(layer, "step")
     (row,) = explain(keras.Sequential([layer]))
-    assert "batch_norm=True normalizes inside" in row.reason or row.engine == "fused"
+    assert row.engine == "fused"
+    if keras.backend.backend() == "torch" and not ops.zeros(()).is_cuda:
+        assert "batch_norm=True normalizes inside" in row.reason

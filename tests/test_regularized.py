@@ -240,9 +240,9 @@ def test_masks_keep_the_mean(arguments, x):
     states = [np.repeat(state, 4000, axis=0)]
     expected = numpy(layer(many, initial_state=states))[0]
     calls = 200 if "weight_dropout" in arguments else 1
-    found = [numpy(layer(many, initial_state=states, training=True))] * 0
-    for _ in range(calls):
-        found.append(numpy(layer(many, initial_state=states, training=True)))
+    found = [
+        numpy(layer(many, initial_state=states, training=True)) for _ in range(calls)
+    ]
     samples = np.stack(found)[:, :1] if calls > 1 else np.stack(found)
     spread = samples.std(axis=(0, 1)) / np.sqrt(samples[..., 0].size)
     assert np.all(spread > 0)
@@ -366,11 +366,12 @@ def test_the_mean_of_zoneout_runs_on_kernels_where_it_is_exact(variant, mask):
     cell = catalogue.make(variant, zoneout=0.3)
     layer = layers.RNN(cell)
     best = "native" if keras.backend.backend() == "torch" else "cudnn"
-    refused = engine.refusal(layer, best, training=False)
-    if keras.backend.backend() != "torch":
-        assert "zoneout" not in refused
+    assert cell.lowering().zoneout
+    assert cell.noise.refusal(training=False) is None
+    assert "at random" in cell.noise.refusal(training=True)
+    if keras.backend.backend() != "torch":  # No kernel here to run.
         return
-    assert refused is None
+    assert engine.refusal(layer, best, training=False) is None
     assert "at random" in engine.refusal(layer, best, training=True)
     case = Case("zoneout", mask, "float64", arguments={"zoneout": 0.3})
     expected = _run(cell, case, "step", 0)
@@ -392,9 +393,18 @@ def test_explain_says_what_takes_a_kernel_away():
         best = "native" if keras.backend.backend() == "torch" else "cudnn"
         return engine.refusal(layer, best, training) or ""
 
+    def of_masks(training, **arguments):
+        return layers.LSTM(3, **arguments).cell.noise.refusal(training)
+
     plain = reason(True)
     for kept in ({"dropout": 0.1, "dropout_mask": "step"}, {"weight_dropout": 0.1}):
         assert reason(True, **kept) == plain
+        assert of_masks(True, **kept) is None
+    for lost in ({"recurrent_dropout": 0.1}, {"update_dropout": 0.1}, {"zoneout": 0.1}):
+        (name,) = lost
+        assert f"{name}=0.1" in of_masks(True, **lost)
+        assert of_masks(False, **lost) is None
+        assert f"{name}=0.1" in of_masks(False, monte_carlo=True, **lost)
     if plain:  # No kernel here at all.
         return
     assert "weight_dropout would keep" in reason(True, recurrent_dropout=0.1)

@@ -70,19 +70,18 @@ class Noise:
         """Whether a call draws masks."""
         return bool(self.names) and bool(training or self.cell.monte_carlo)
 
-    def draw(self, batch: Any, steps: Any, dtype: Any = None) -> dict[str, Any]:
+    def draw(self, batch: Any, steps: Any) -> dict[str, Any]:
         """Draws all masks of a call.
 
         Args:
             batch, steps: number of sequences and of their steps.
-            dtype: of the masks. Default: the compute dtype of the cell.
 
         Returns:
             The masks by name.
         """
-        return {name: self._draw(name, batch, steps, dtype) for name in self.names}
+        return {name: self._draw(name, batch, steps) for name in self.names}
 
-    def _draw(self, name, batch, steps, dtype):
+    def _draw(self, name, batch, steps):
         cell = self.cell
         if name.startswith("zoneout"):
             rate = cell.zoneout_rates[cell.states.index(name.split()[1])]
@@ -94,7 +93,7 @@ class Noise:
             width = cell.kernel.shape[0] if name == "inputs" else cell.units
             shape = (batch, steps, width) if name in self.by_step else (batch, width)
         # Twice as fast on torch as `keras.random.dropout` of ones.
-        kept = ops.cast(self._uniform(shape) >= rate, dtype or cell.compute_dtype)
+        kept = ops.cast(self._uniform(shape) >= rate, cell.compute_dtype)
         return kept * (1 / (1 - rate))
 
     def _uniform(self, shape):

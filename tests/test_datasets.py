@@ -164,3 +164,16 @@ def test_a_task_cannot_be_changed_by_accident(digits):
         digits.train = digits.test
     with pytest.raises(ValueError, match="'min' or 'max', received 'up'"):
         dataclasses.replace(digits, objective=Objective("val_accuracy", "up"))
+
+
+@pytest.mark.parametrize("length", [10, 57])
+def test_temporal_order_is_the_order_of_two_symbols(length):
+    x, y = load_task("temporal_order", length=length, train=500).train
+    assert x.shape == (500, length, 6) and np.all(x.sum(axis=-1) == 1)
+    for symbols, label in zip(x.argmax(axis=-1), y):
+        first, second = np.flatnonzero(symbols < 2)
+        assert length // 10 <= first < 2 * (length // 10)
+        assert 4 * (length // 10) <= second < 5 * (length // 10)
+        names = "AB"[symbols[first]] + "AB"[symbols[second]]
+        assert ["AA", "AB", "BA", "BB"][label] == names
+    assert np.all(abs(np.bincount(y) / 500 - 0.25) < 0.07)

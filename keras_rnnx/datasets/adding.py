@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from keras_rnnx._numbers import integer
+from keras_rnnx.datasets.synthetic import drawn
 from keras_rnnx.datasets.task import Objective, Split, Task, register_task
 
 
@@ -39,18 +39,7 @@ def adding(
     >>> keras_rnnx.datasets.load_task("adding", length=50, train=8).train.x.shape
     (8, 50, 2)
     """
-    options = {
-        "length": integer("length", length, least=2),
-        "train": integer("train", train, least=1),
-        "validation": integer("validation", validation, least=1),
-        "test": integer("test", test, least=1),
-        "seed": integer("seed", seed, least=0),
-    }
-    # A generator for each part: another size of one leaves the others as they are.
-    parts = [
-        _sequences(np.random.default_rng((seed, part)), size, length)
-        for part, size in enumerate((train, validation, test))
-    ]
+    parts, options = drawn(_sequences, 2, length, train, validation, test, seed)
     return Task(
         name="adding",
         description=f"Add the two marked values among {length}.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from keras_rnnx._numbers import integer
+from keras_rnnx.datasets.synthetic import drawn
 from keras_rnnx.datasets.task import Objective, Split, Task, register_task
 
 # A and B matter, the four others distract.
@@ -44,18 +44,7 @@ def temporal_order(
     >>> task.train.x.shape, task.classes
     ((8, 50, 6), 4)
     """
-    options = {
-        "length": integer("length", length, least=10),
-        "train": integer("train", train, least=1),
-        "validation": integer("validation", validation, least=1),
-        "test": integer("test", test, least=1),
-        "seed": integer("seed", seed, least=0),
-    }
-    # A generator for each part: another size of one leaves the others as they are.
-    parts = [
-        _sequences(np.random.default_rng((seed, part)), size, length)
-        for part, size in enumerate((train, validation, test))
-    ]
+    parts, options = drawn(_sequences, 10, length, train, validation, test, seed)
     return Task(
         name="temporal_order",
         description=f"Which of two symbols came first, over {length} steps.",

@@ -78,32 +78,34 @@ def serialized(given: Any, serialize: Callable[[Any], Any]) -> Any:
     return serialize(given)
 
 
-def by_gate(given: Any, cell: Any, complete: bool) -> list[Any]:
-    """The object for each gate of a cell.
+def by_gate(given: Any, cell: Any, weight: str, complete: bool) -> list[Any]:
+    """The object for each gate with a block in a weight of a cell.
 
     Args:
         given: one for all, or a dict by gate, where "default" stands for the others.
         cell: the `Cell`.
+        weight: name of the weight.
         complete: whether there must be one for each gate.
 
     Raises:
         ValueError: for a gate that the cell does not have, or one left out.
     """
+    gates = cell.gates_of(weight)
     if not isinstance(given, dict):
-        return [given] * len(cell.gates)
-    has = f"{type(cell).__name__} has the gates {', '.join(cell.gates)}"
+        return [given] * len(gates)
+    has = f"the {weight} of {type(cell).__name__} has the gates {', '.join(gates)}"
     for name in given:
-        if name not in (*cell.gates, DEFAULT):
-            close = nearest(name, cell.gates)
+        if name not in (*gates, DEFAULT):
+            close = nearest(name, gates)
             hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
             raise ValueError(f"PerGate received the gate {name!r}, but {has}.{hint}")
-    missing = [g for g in cell.gates if g not in given and DEFAULT not in given]
+    missing = [g for g in gates if g not in given and DEFAULT not in given]
     if complete and missing:
         raise ValueError(
             f"PerGate received nothing for the gates {', '.join(missing)}: {has}. "
             f"Name them all, or give one for the others as {DEFAULT!r}."
         )
-    return [given.get(gate, given.get(DEFAULT)) for gate in cell.gates]
+    return [given.get(gate, given.get(DEFAULT)) for gate in gates]
 
 
 def guessed(given: Any, shape: tuple[int, ...]) -> list[Any]:

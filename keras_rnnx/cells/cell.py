@@ -10,6 +10,7 @@ from keras import ops
 from keras_rnnx.cells import arguments, declaration, probe
 from keras_rnnx.cells.batch_normalization import BatchNormalization
 from keras_rnnx.cells.binding import bound
+from keras_rnnx.cells.blocks import Blocks
 from keras_rnnx.cells.equation import Equation
 from keras_rnnx.cells.lowering import Lowering
 from keras_rnnx.cells.noise import Noise
@@ -17,7 +18,7 @@ from keras_rnnx.cells.normalization import LayerNormalization
 from keras_rnnx.cells.stepping import Stepping
 
 
-class Cell(Equation, Stepping, keras.layers.Layer):
+class Cell(Blocks, Equation, Stepping, keras.layers.Layer):
     """Base class of recurrent cells: a subclass is a declaration and an equation.
 
     A subclass declares, as class attributes:
@@ -30,6 +31,16 @@ class Cell(Equation, Stepping, keras.layers.Layer):
     - `split`: gates whose two parts the equation reads apart (`gate.x.k`, `gate.u.k`).
     - `late`: gates whose recurrent product is with a vector the equation makes itself:
       `gate.u.k(vector)`.
+    - `inputs_only`: gates of the inputs alone, `W_k x + b_k`: they have no block in
+      `recurrent_kernel`. Where no gate has one there is no such weight.
+    - `states_only`: gates of the state alone, `U_k h + b_k`, or late: they have no
+      block in `kernel`.
+    - `diagonal`: whether `recurrent_kernel`, `(n_gates * units,)`, has one weight for
+      each unit, so that `gate.k` is `W_k x + u_k * h + b_k`.
+    - `biases`: the gates with a block in `bias`. Default: all but those that are both
+      late and of the state alone.
+    - `bias_part`: "inputs", or "recurrent" where the bias of a gate whose parts are
+      apart belongs to `gate.u.k`.
     - `vectors`: per-unit weights by name with their initializers, `{"peephole":
       "zeros"}`. They reach `update` as a third argument.
     - `options`: further constructor arguments with their defaults, kept as attributes.
@@ -111,6 +122,11 @@ class Cell(Equation, Stepping, keras.layers.Layer):
     gates: tuple[str, ...]
     split: tuple[str, ...] = ()
     late: tuple[str, ...] = ()
+    inputs_only: tuple[str, ...] = ()
+    states_only: tuple[str, ...] = ()
+    diagonal: bool = False
+    biases: tuple[str, ...] | None = None
+    bias_part: str = "inputs"
     vectors: dict[str, Any] = {}
     options: dict[str, Any] = {}
     memory_gates: dict[str, int] = {}
@@ -170,6 +186,11 @@ class Cell(Equation, Stepping, keras.layers.Layer):
             name: ops.convert_to_tensor(getattr(self, name)) for name in self.vectors
         }
 
+    def recurrent_matrix(self, kernel: Any) -> Any:
+        """What the state is multiplied by, from `recurrent_kernel`. Called once a
+        sequence. Default: `recurrent_kernel` itself."""
+        return kernel
+
     def lowering(self) -> Lowering | str:
         """How a vendor's kernel computes this cell exactly, or why none does.
 
@@ -190,21 +211,15 @@ class Cell(Equation, Stepping, keras.layers.Layer):
         return {}
 
     def build(self, input_shape):
-        width = len(self.gates) * self.units
-        for name, shape in (
-            ("kernel", (input_shape[-1], width)),
-            ("recurrent_kernel", (self.units, width)),
-        ):
-            prefix = name.removesuffix("_kernel")
-            weight = self.add_weight(
-                shape=shape,
-                name=name,
-                **{
-                    kind: bound(getattr(self, f"{prefix}_{kind}"), self, name)
-                    for kind in ("initializer", "regularizer", "constraint")
-                },
-            )
-            setattr(self, name, weight)
+        self._check_recurrent()
+        recurrent = len(self.gates_of("recurrent_kernel")) * self.units
+        shape = (recurrent,) if self.diagonal else (self.units, recurrent)
+        self.kernel = self._weight(
+            "kernel", (input_shape[-1], len(self.projected) * self.units)
+        )
+        self.recurrent_kernel = None
+        if recurrent:
+            self.recurrent_kernel = self._weight("recurrent_kernel", shape)
         self.bias = None
         if not self.use_bias and hasattr(self.bias_initializer, "bind"):
             raise ValueError(
@@ -212,7 +227,8 @@ class Cell(Equation, Stepping, keras.layers.Layer):
                 f"{type(self.bias_initializer).__name__}(...) together with "
                 f"use_bias=False, so there is no bias to initialize. Pass one of them."
             )
-        if self.use_bias:
+        if self.use_bias and self.biased:
+            width = len(self.biased) * self.units
             self.bias = self.add_weight(
                 shape=(2, width) if self.recurrent_bias else (width,),
                 name="bias",
@@ -243,6 +259,45 @@ class Cell(Equation, Stepping, keras.layers.Layer):
         if self.normalization:
             self.normalization.build("norm" in called)
 
+    def _weight(self, name, shape):
+        prefix = name.removesuffix("_kernel")
+        return self.add_weight(
+            shape=shape,
+            name=name,
+            **{
+                kind: bound(getattr(self, f"{prefix}_{kind}"), self, name)
+                for kind in ("initializer", "regularizer", "constraint")
+            },
+        )
+
+    def _check_recurrent(self):
+        """Refuses what is about a recurrent matrix where there is none."""
+        owner = type(self).__name__
+        if self.normalization and not (self.projected == self.multiplied == self.gates):
+            raise ValueError(
+                f"{self.normalization.argument}=True normalizes both parts of every "
+                f"gate, and {owner} has gates of one part. Normalize its inputs in a "
+                f"layer before it."
+            )
+        if self.multiplied:
+            return
+        names = ["weight_dropout"]
+        if not self.diagonal:
+            names += ["recurrent_dropout", "recurrent_regularizer"]
+            names += ["recurrent_constraint"]
+        for name in names:
+            if getattr(self, name):
+                has = "has one recurrent weight for each unit" * self.diagonal
+                raise ValueError(
+                    f"{name}={getattr(self, name)!r} is about a recurrent matrix, and "
+                    f"{owner} {has or 'multiplies its state by none'}. Leave it out; "
+                    f"zoneout fits every cell."
+                )
+        if self.gradient_flow:
+            raise ValueError(
+                f"GradientFlow is about a recurrent matrix, and {owner} has none."
+            )
+
     def build_vector(self, name: str) -> None:
         """Makes the weight behind one of `vectors`. Default: an attribute of that name,
         of shape `(units,)`. Override together with `coefficients`."""
@@ -256,7 +311,7 @@ class Cell(Equation, Stepping, keras.layers.Layer):
         made = bound(self.bias_initializer, self, "bias")
         if made is not self.bias_initializer:
             return made
-        blocks = [self.gate_bias_initializer(gate) for gate in self.gates]
+        blocks = [self.gate_bias_initializer(gate) for gate in self.biased]
         if all(block is self.bias_initializer for block in blocks):
             return self.bias_initializer
 

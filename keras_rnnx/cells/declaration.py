@@ -7,7 +7,10 @@ import keyword
 
 from keras_rnnx._errors import nearest
 
-GATE_KINDS = ("split", "late")
+GATE_KINDS = ("split", "late", "inputs_only", "states_only")
+# Of these a gate can be but one.
+APART = (("split", "late"), ("inputs_only", "states_only"))
+APART += (("split", "inputs_only"), ("late", "inputs_only"), ("split", "states_only"))
 RESERVED_GATES = {
     "x": "is the input part of all gates",
     "u": "is the recurrent part of all gates",
@@ -30,9 +33,17 @@ def check(cls: type) -> None:
         for name in getattr(cls, attribute):
             if name not in cls.gates:
                 _fail(cls, f"`{attribute}` names {name!r}, which is not in `gates`")
-    both = set(cls.split) & set(cls.late)
-    if both:
-        _fail(cls, f"{sorted(both)} stand in both `split` and `late`")
+    for first, second in APART:
+        both = set(getattr(cls, first)) & set(getattr(cls, second))
+        if both:
+            _fail(cls, f"{sorted(both)} stand in both `{first}` and `{second}`")
+    _biases(cls)
+    if cls.diagonal and (cls.late or cls.split or cls.states_only):
+        _fail(
+            cls,
+            "`diagonal` weights multiply the output state alone: `split`, `late` and "
+            "`states_only` must be empty",
+        )
     for name, meaning in RESERVED_GATES.items():
         if name in cls.gates:
             _fail(cls, f"a gate is called {name!r}, but `gate.{name}` {meaning}")
@@ -70,6 +81,23 @@ def _names(cls, attribute, example, empty):
             _fail(cls, f"`{attribute}` holds {name!r}, which cannot be an attribute")
     if len(set(value)) != len(value):
         _fail(cls, f"`{attribute}` holds a name twice: {value!r}")
+
+
+def _biases(cls):
+    if cls.biases is not None:
+        _names(cls, "biases", example='("h",)', empty=True)
+        for name in cls.biases:
+            if name not in cls.gates:
+                _fail(cls, f"`biases` names {name!r}, which is not in `gates`")
+    if cls.bias_part not in ("inputs", "recurrent"):
+        _fail(cls, f"`bias_part` is 'inputs' or 'recurrent', not {cls.bias_part!r}")
+    some = cls.biases is not None or cls.inputs_only or cls.states_only
+    if cls.recurrent_bias and some:
+        _fail(
+            cls,
+            "with `recurrent_bias` every gate has two parts and a bias for each: "
+            "`biases`, `inputs_only` and `states_only` must be empty",
+        )
 
 
 def _update(cls):

@@ -37,11 +37,17 @@ class Equation:
     def vector_names(self) -> tuple[str, ...]:
         """Names of all vectors that `advance` takes."""
         more = self.normalization.vectors if self.normalization else ()
-        return (*self.vectors, *more)
+        scaled = (f"recurrent {k}" for k in self.scaled)
+        return (*self.vectors, *scaled, *more)
 
     def all_coefficients(self) -> dict[str, Any]:
         """These vectors, each of shape `(units,)`."""
         found = self.coefficients() if self.vectors else {}
+        if self.diagonal:
+            of_gates = self.blocks(
+                ops.convert_to_tensor(self.recurrent_kernel), "recurrent_kernel"
+            )
+            found |= {f"recurrent {k}": v for k, v in of_gates.items()}
         return found | (self.normalization.coefficients() if self.normalization else {})
 
     def advance(
@@ -57,8 +63,9 @@ class Equation:
 
         Args:
             states: the states before the step, in the order of `self.states`.
-            total: pre-activations of the gates that are not in `unsummed`.
-            x: input parts of the others.
+            total: pre-activations of the gates that are not in `unsummed`, without the
+                part of diagonal weights.
+            x: input parts of the others, where they have one.
             u: their recurrent parts; for late gates, functions.
             vectors: what `all_coefficients` returned.
             noise: masks of the step by name, as in `Noise`.
@@ -75,6 +82,10 @@ class Equation:
             hooks["norm"] = lambda state: self.normalization.state(
                 state, vectors, noise
             )
+        if self.diagonal:
+            h = states[0] * noise["recurrent"] if "recurrent" in noise else states[0]
+            for k in self.scaled:
+                total = {**total, k: total[k] + vectors[f"recurrent {k}"] * h}
         state = State(**dict(zip(self.states, states)))
         arguments = (state, Gates(total, x, u, **hooks))
         if self.vectors:

@@ -48,7 +48,7 @@ def check(cell: keras.layers.Layer) -> set[str]:
         "state": State(**dict.fromkeys(cell.states, ones)),
         "gate": Gates(
             {k: ones for k in cell.gates if k not in apart},
-            {k: ones for k in apart},
+            {k: ones for k in apart if k in cell.projected},
             u,
             hook("drop"),
             hook("norm"),

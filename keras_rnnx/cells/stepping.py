@@ -29,35 +29,39 @@ class Stepping:
         nested = keras.tree.is_nested(states)
         states = list(states) if nested else [states]
         inputs, noise = self._current_masks(inputs, training)
-        weights = {
-            name: ops.convert_to_tensor(getattr(self, name))
-            for name in ("kernel", "recurrent_kernel")
-        }
+        weights = {"kernel": ops.convert_to_tensor(self.kernel)}
+        if self.multiplied:
+            weights["recurrent_kernel"] = self.recurrent_matrix(
+                ops.convert_to_tensor(self.recurrent_kernel)
+            )
         weights = {k: w * noise[k] if k in noise else w for k, w in weights.items()}
         inputs = inputs * noise["inputs"] if "inputs" in noise else inputs
         inputs = ops.cast(inputs, self.compute_dtype)
         # The operator, since `ops.matmul` computes float64 in float32 on torch.
-        x = self._blocks(inputs @ weights["kernel"])
-        blocks = self._blocks(weights["recurrent_kernel"])
+        x = self.blocks(inputs @ weights["kernel"], "kernel")
+        blocks = {}
+        if self.multiplied:
+            blocks = self.blocks(weights["recurrent_kernel"], "recurrent_kernel")
         x, recurrent_bias = self._with_biases(x)
 
         def product(gate, vector):
             if "recurrent" in noise:
                 vector = vector * noise["recurrent"]
             out = vector @ blocks[gate]
-            return out + recurrent_bias[gate] if recurrent_bias else out
+            return out + recurrent_bias[gate] if gate in recurrent_bias else out
 
         u = {
             k: functools.partial(product, k)
             if k in self.late
             else product(k, states[0])
-            for k in self.gates
+            for k in self.multiplied
         }
         unsummed = self.unsummed
+        summed = [k for k in self.gates if k not in unsummed]
         new = self.advance(
             states,
-            {k: x[k] + u[k] for k in self.gates if k not in unsummed},
-            {k: x[k] for k in unsummed},
+            {k: _sum(x.get(k), u.get(k)) for k in summed},
+            {k: x[k] for k in unsummed if k in x},
             {k: u[k] for k in unsummed},
             self.all_coefficients(),
             noise,
@@ -71,15 +75,9 @@ class Stepping:
             tensors = {} if bias is None else {"bias": bias}
             tensors |= {k: getattr(self, k) for k in self.normalization.tensors}
             return self.normalization.inputs(x, tensors, {}), {}
-        if bias is None:
-            return x, {}
-        of_inputs = self._blocks(bias[0] if self.recurrent_bias else bias)
-        x = {k: x[k] + of_inputs[k] for k in self.gates}
-        return x, self._blocks(bias[1]) if self.recurrent_bias else {}
-
-    def _blocks(self, tensor):
-        """The blocks of the last axis, by gate."""
-        return dict(zip(self.gates, ops.split(tensor, len(self.gates), axis=-1)))
+        of_inputs, of_products = self.biases_by_gate(bias)
+        x = {k: v + of_inputs[k] if k in of_inputs else v for k, v in x.items()}
+        return x, of_products
 
     @contextlib.contextmanager
     def masks(
@@ -125,3 +123,7 @@ class Stepping:
             return inputs, self._masks | drawn
         drawn = self.noise.draw(self._each_step, 1) if names else {}
         return inputs, self._masks | {name: drawn[name][:, 0] for name in names}
+
+
+def _sum(x, u):
+    return u if x is None else x if u is None else x + u

@@ -41,7 +41,7 @@ class PerGate(keras.constraints.Constraint):
     def bind(self, cell: Any, weight: str) -> PerGate:
         """This constraint for a weight of a cell."""
         new = copy.copy(self)
-        new._by_gate = _gates.by_gate(self.constraint, cell, complete=False)
+        new._by_gate = _gates.by_gate(self.constraint, cell, weight, complete=False)
         return new
 
     def __call__(self, w):

@@ -46,7 +46,7 @@ def refusal(
     if limits is None:
         return None
     lowering = cell.lowering()
-    ratio = lowering.work / len(cell.gates)
+    ratio = lowering.work / max(1, len(cell.multiplied))
     size = step_size(cell.units, batch)
     if any(ratio <= most and size <= limit for most, limit in limits):
         return None

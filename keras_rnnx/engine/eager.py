@@ -41,9 +41,12 @@ class EagerRecurrence(Differentiable):
     ):
         super().__init__(cell, backend, sequences, keep)
         self.kernel = kernel
+        # Else the recurrent product is added to the inputs' part at once.
+        self.separate = bool(cell.split) or cell.projected != cell.multiplied
+        self.product = bool(cell.multiplied)
         self.by_step, self.by_sequence = noise
         self.moments = False
-        self.kept = len(cell.states)
+        self.kept = len(cell.states) - (not self.product)
 
     @staticmethod
     def takes(cell: Cell) -> bool:
@@ -52,7 +55,7 @@ class EagerRecurrence(Differentiable):
 
     def spared(self):
         # Where sums are kept the input part is not read again.
-        return set() if self.cell.split or self.kernel else {0}
+        return set() if self.separate or self.kernel else {0}
 
     def _noise(self, given, steps):
         """The masks by name, with those of a step or of several."""
@@ -62,18 +65,23 @@ class EagerRecurrence(Differentiable):
     def _advance(self, states, x, u, vectors, mask, noise):
         """The states after a step, or after all steps, from the parts of all gates.
 
-        Without split gates `u` is the sum and `x` is not read.
+        Where they are not separate `u` is the sum and `x` is not read.
         """
         cell = self.cell
-        n = len(cell.gates)
-        names = cell.gates
-        recurrent = dict(zip(names, self.backend.split(u, n)))
-        if cell.split:
-            inputs = dict(zip(names, self.backend.split(x, n)))
-            sums = {k: inputs[k] + recurrent[k] for k in names if k not in cell.split}
+        recurrent = {}
+        if self.product:
+            blocks = self.backend.split(u, len(cell.multiplied))
+            recurrent = dict(zip(cell.multiplied, blocks))
+        sums, apart = recurrent, ({}, {})
+        if self.separate:
+            blocks = self.backend.split(x, len(cell.projected))
+            inputs = dict(zip(cell.projected, blocks))
             apart = ({k: part[k] for k in cell.split} for part in (inputs, recurrent))
-        else:
-            sums, apart = recurrent, ({}, {})
+            sums = {
+                k: _add(inputs.get(k), recurrent.get(k))
+                for k in cell.gates
+                if k not in cell.split
+            }
         vectors = dict(zip(cell.vector_names, vectors))
         new = cell.advance(states, sums, *apart, vectors, noise)
         if mask is not None:
@@ -81,9 +89,11 @@ class EagerRecurrence(Differentiable):
         return new
 
     def _recurrent_part(self, given, h, x, noise):
-        """What `h` adds to the gates: with split gates alone, else with `x`."""
+        """What `h` adds to the gates: where they are separate alone, else with `x`."""
+        if not self.product:
+            return None
         h = h * noise["recurrent"] if "recurrent" in noise else h
-        if not self.cell.split:
+        if not self.separate:
             return self.backend.add_product(x, h, given["r"][0])
         if given["b"]:
             return self.backend.add_product(given["b"][0], h, given["r"][0])
@@ -104,9 +114,10 @@ class EagerRecurrence(Differentiable):
             u = self._recurrent_part(given, states[0], x, noise)
             new = self._advance(states, x, u, given["v"], mask, noise)
             outs = [new[0]] if keep or self.sequences else []
-            return new, outs + ([u, *states[1:]] if keep else [])
+            kept = [u, *states[1:]] if self.product else states[1:]
+            return new, outs + (kept if keep else [])
 
-        n = (keep or self.sequences) + len(self.cell.states) * keep
+        n = (keep or self.sequences) + self.kept * keep
         last, stacks = self.backend.scan(
             step,
             given["s"],
@@ -123,9 +134,14 @@ class EagerRecurrence(Differentiable):
         n = len(cell.states)
         batch = given["s"][0].shape[0]
         at_once = max(1, PIECE // max(1, batch * cell.units))
-        back = ops.transpose(given["r"][0])
+        back, d_u = None, None
         carry = list(cotangents[-n:])
-        d_u = backend.empty((length, batch, len(cell.gates), cell.units), carry[0])
+        first = int(self.product)
+        if self.product:
+            back = ops.transpose(given["r"][0])
+            d_u = backend.empty(
+                (length, batch, len(cell.multiplied), cell.units), carry[0]
+            )
         d_x, d_r, d_v = [], None, [None] * len(given["v"])
         for stop in range(length, 0, -at_once):
             steps = slice(max(0, stop - at_once), stop)
@@ -138,32 +154,35 @@ class EagerRecurrence(Differentiable):
                 ones = [
                     ops.ones_like(s) if k == i else None for k, s in enumerate(before)
                 ]
-                derivatives.append(pull(ones, range(1 + n)))
+                derivatives.append(pull(ones, range(first + n)))
             carry, d_states = backend.reverse_loop(
-                [self._by_gate(of_state[0]) for of_state in derivatives],
-                [of_state[1:] for of_state in derivatives],
+                [self._by_gate(d[0]) if first else None for d in derivatives],
+                [of_state[first:] for of_state in derivatives],
                 cotangents[0][steps] if self.sequences else None,
                 carry,
                 back,
                 dropped,
-                bool(cell.split or cell.vector_names),
-                d_u[steps],
+                bool(self.separate or cell.vector_names),
+                d_u[steps] if first else None,
             )
-            source = before[0] if dropped is None else before[0] * dropped
-            found = backend.outer(
-                source, ops.reshape(d_u[steps], (*source.shape[:2], -1))
-            )
-            d_r = found if d_r is None else d_r + found
+            if first:
+                source = before[0] if dropped is None else before[0] * dropped
+                found = backend.outer(
+                    source, ops.reshape(d_u[steps], (*source.shape[:2], -1))
+                )
+                d_r = _add(d_r, found)
             if d_states:
-                rest = list(pull(d_states, range(1 + n, len(inputs))))
-                if cell.split:
+                rest = list(pull(d_states, range(first + n, len(inputs))))
+                if self.separate:
                     d_x.insert(0, rest.pop(0))
                 d_v = [_add(a, b) for a, b in zip(d_v, rest)]
-        d_u = ops.reshape(d_u, (length, batch, -1))
-        gradients = {"x": [d_u], "r": [d_r], "s": carry}
+        gradients = {"s": carry}
+        if first:
+            d_u = ops.reshape(d_u, (length, batch, -1))
+            gradients |= {"x": [d_u], "r": [d_r]}
         if given["b"]:
             gradients["b"] = [backend.total(d_u)]
-        if cell.split:
+        if self.separate:
             gradients["x"] = [backend.concatenate(d_x, 0)]
         gradients["v"] = [
             ops.zeros_like(v) if g is None else g for g, v in zip(d_v, given["v"])
@@ -172,7 +191,8 @@ class EagerRecurrence(Differentiable):
 
     def _before(self, first, residuals, steps):
         """The states before each of the steps."""
-        outputs, others = residuals[0], [] if self.kernel else residuals[2:]
+        outputs, others = residuals[0], residuals[1 + self.product :]
+        others = [] if self.kernel else others
         if steps.start:
             h = outputs[steps.start - 1 : steps.stop - 1]
         else:
@@ -182,18 +202,20 @@ class EagerRecurrence(Differentiable):
 
     def _local(self, given, residuals, before, steps, noise):
         """The equation at these steps: its inputs, and its vector-Jacobian product."""
-        n, split = len(before), bool(self.cell.split)
-        x = given["x"][0][steps] if split or self.kernel else None
-        if self.kernel is None:
+        n, first, separate = len(before), int(self.product), self.separate
+        x = given["x"][0][steps] if separate or self.kernel else None
+        u = None
+        if self.product and self.kernel is None:
             u = residuals[1][steps]
-        else:
+        elif self.product:
             u = self._recurrent_part(given, before[0], x, noise)
         mask = given["m"][0][steps] if given["m"] else None
-        inputs = [u, *before, *([x] if split else []), *given["v"]]
+        inputs = [u] * first + [*before, *([x] if separate else []), *given["v"]]
 
         def advance(inputs):
-            u, states, rest = inputs[0], inputs[1 : 1 + n], inputs[1 + n :]
-            x = rest.pop(0) if split else None
+            u = inputs[0] if first else None
+            states, rest = inputs[first : first + n], inputs[first + n :]
+            x = rest.pop(0) if separate else None
             return self._advance(states, x, u, rest, mask, noise)
 
         return inputs, self.backend.pullback(advance, inputs)[1]
@@ -201,7 +223,7 @@ class EagerRecurrence(Differentiable):
     def _by_gate(self, derivative):
         if derivative is None:
             return None
-        shape = (*derivative.shape[:-1], len(self.cell.gates), -1)
+        shape = (*derivative.shape[:-1], len(self.cell.multiplied), -1)
         return ops.reshape(derivative, shape)
 
 

@@ -28,7 +28,7 @@ class FusedEngine(SequenceEngine):
         if training and way.segments is None and self._is_long(batch, steps):
             way = dataclasses.replace(way, segments="kept")
         if way.segments is None:
-            gates = len(self.cell.gates)
+            gates = max(1, len(self.cell.multiplied))
             xla = self.backend.prefers_xla(batch, steps, units, gates, training)
         else:
             # A program for XLA needs the least memory, whatever the size of a step.

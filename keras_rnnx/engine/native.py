@@ -72,6 +72,7 @@ class KernelEngine(SequenceEngine):
             and self.backend.EAGER
             and self.backend.kernels()[0] == "native"
             and len(states) == 1
+            and EagerRecurrence.takes(self.cell)
             and costs.step_size(*states[0].shape[::-1]) < costs.DERIVED
         )
         vectors = [shared[name] for name in self._vector_names()]
@@ -146,10 +147,30 @@ class KernelEngine(SequenceEngine):
         return [*kernels, bias, zeros]
 
     def _weights(self, tensors, vectors):
-        cell, n = self.cell, len(self.cell.gates)
-        parts = [ops.split(tensor, n, axis=-1) for tensor in self._merged(tensors)]
-        gates = {k: GateWeights(*part) for k, part in zip(cell.gates, zip(*parts))}
-        return Weights(gates, dict(zip(cell.vectors, vectors)))
+        """The weights by gate, zeros where a gate has no part."""
+        cell = self.cell
+        vectors = dict(zip(cell.vectors, vectors))
+        if cell.whole:
+            n = len(cell.gates)
+            parts = [ops.split(tensor, n, axis=-1) for tensor in self._merged(tensors)]
+            gates = {k: GateWeights(*part) for k, part in zip(cell.gates, zip(*parts))}
+            return Weights(gates, vectors)
+        kernels = cell.blocks(tensors["kernel"], "kernel")
+        recurrent = cell.blocks(tensors["recurrent_kernel"], "recurrent_kernel")
+        of_inputs, of_products = cell.biases_by_gate(tensors.get("bias"))
+        no_kernel, no_product = (
+            ops.zeros_like(next(iter(found.values()))) for found in (kernels, recurrent)
+        )
+        gates = {
+            k: GateWeights(
+                kernels.get(k, no_kernel),
+                recurrent.get(k, no_product),
+                of_inputs.get(k, no_product[0]),
+                of_products.get(k, no_product[0]),
+            )
+            for k in cell.gates
+        }
+        return Weights(gates, vectors)
 
 
 def _idle_behind(packing, x, gates, kernel):

@@ -26,6 +26,11 @@ class Projection:
         self.cell = cell
         self.merged = merged
         self.backend = backends.current()
+        self.apart = cell.product_biased
+        # Side by side as the biases are stored: nothing is to be taken apart.
+        self.as_stored = (
+            merged and cell.whole and bool(self.apart) == bool(cell.recurrent_bias)
+        )
 
     def __call__(
         self,
@@ -42,7 +47,7 @@ class Projection:
 
         Returns:
             `x`: parts `(time, batch, width of the block)`, `r`: recurrent kernels, `b`:
-            recurrent biases of the gates that are not summed.
+            biases of products that are not summed with the inputs' part.
         """
         biases, recurrent = self._biases(tensors)
         parts = self._products(x, tensors["kernel"], biases)
@@ -50,14 +55,14 @@ class Projection:
             parts = self._normalized(parts, tensors, given or {})
         return {
             "x": parts,
-            "r": self._blocks(tensors["recurrent_kernel"]),
+            "r": self._blocks(tensors, "recurrent_kernel"),
             "b": recurrent,
         }
 
     def _products(self, x, kernel, biases):
         flat = ops.reshape(x, (-1, x.shape[-1]))
         parts = []
-        for block, bias in zip(self._blocks(kernel), biases):
+        for block, bias in zip(self._blocks({"kernel": kernel}, "kernel"), biases):
             part = flat @ block
             part = part if bias is None else part + bias
             parts.append(ops.reshape(part, (*ops.shape(x)[:2], block.shape[-1])))
@@ -75,24 +80,39 @@ class Projection:
         found = {}
         if self.cell.normalization:
             of_groups, found = self._before_normalization(x, tensors, of_groups)
-        kernels = self._blocks(tensors["kernel"])
+        kernels = self._blocks(tensors, "kernel")
         d_x = functools.reduce(
             operator.add,
             [d @ ops.transpose(k) for d, k in zip(of_groups["x"], kernels)],
         )
         join = functools.partial(self.backend.concatenate, axis=-1)
-        found |= {
-            "kernel": join([self.backend.outer(x, d) for d in of_groups["x"]]),
-            "recurrent_kernel": join(list(of_groups["r"])),
-        }
+        found["kernel"] = join([self.backend.outer(x, d) for d in of_groups["x"]])
+        if of_groups["r"]:
+            found["recurrent_kernel"] = join(list(of_groups["r"]))
         if "bias" in tensors and not self.cell.normalization:
-            totals = [self.backend.total(d) for d in of_groups["x"]]
-            found["bias"] = join(totals)
-            if self.cell.recurrent_bias:
-                apart = dict(zip(self._apart(), of_groups.get("b", [])))
-                recurrent = [apart.get(i, t) for i, t in enumerate(totals)]
-                found["bias"] = ops.stack([found["bias"], join(recurrent)])
+            found["bias"] = self._of_bias(of_groups, join)
         return d_x, found
+
+    def _of_bias(self, of_groups, join):
+        """The gradient of the bias, from those of what it was added to."""
+        cell = self.cell
+        totals = [self.backend.total(d) for d in of_groups["x"]]
+        of_products = of_groups.get("b", [])
+        if self.as_stored:
+            return ops.stack(totals + of_products) if of_products else totals[0]
+        if self.merged:
+            of_inputs = cell.blocks(totals[0], "kernel")
+            if of_products:
+                of_products = cell.blocks(of_products[0], "recurrent_kernel")
+            of_products = {k: of_products[k] for k in self.apart}
+        else:
+            of_inputs = dict(zip(cell.projected, totals))
+            of_products = dict(zip(self.apart, of_products))
+        if cell.recurrent_bias:
+            recurrent = [of_products.get(k, of_inputs[k]) for k in cell.gates]
+            return ops.stack([join(totals), join(recurrent)])
+        found = of_inputs | of_products
+        return join([found[k] for k in cell.biased])
 
     def _before_normalization(self, x, tensors, of_groups):
         """The groups with gradients of the products, and those of the weights that
@@ -111,29 +131,33 @@ class Projection:
         gradients = list(pull(list(of_groups["x"]), range(n + len(names))))
         return of_groups | {"x": gradients[:n]}, dict(zip(names, gradients[n:]))
 
-    def _blocks(self, tensor):
-        n = 1 if self.merged else len(self.cell.gates)
-        return ops.split(tensor, n, axis=-1) if n > 1 else [tensor]
-
-    def _apart(self):
-        """The blocks whose recurrent part is not summed with that of the inputs."""
+    def _blocks(self, tensors, name):
+        if name not in tensors:
+            return []
+        tensor = tensors[name]
         if self.merged:
-            return [0] if self.cell.split else []
-        apart = (*self.cell.split, *self.cell.late)
-        return [i for i, gate in enumerate(self.cell.gates) if gate in apart]
+            return [tensor]
+        return list(self.cell.blocks(tensor, name).values())
 
     def _biases(self, tensors):
-        """Biases of the blocks, that of the recurrent part in them where summed."""
-        n = 1 if self.merged else len(self.cell.gates)
+        """Biases of the inputs' blocks, that of the product in them where summed; and
+        those of products."""
+        cell = self.cell
+        n = 1 if self.merged else len(cell.projected)
         # A normalization brings in the biases behind it.
-        if "bias" not in tensors or self.cell.normalization:
+        if "bias" not in tensors or cell.normalization:
             return [None] * n, []
-        if not self.cell.recurrent_bias:
-            return self._blocks(tensors["bias"]), []
-        inputs, recurrent = (self._blocks(tensors["bias"][i]) for i in range(2))
-        apart = self._apart()
-        sums = [
-            i if k in apart else i + r
-            for k, (i, r) in enumerate(zip(inputs, recurrent))
-        ]
-        return sums, [recurrent[k] for k in apart]
+        bias = tensors["bias"]
+        if self.as_stored:
+            return ([bias[0]], [bias[1]]) if cell.recurrent_bias else ([bias], [])
+        of_inputs, of_products = cell.biases_by_gate(bias)
+        if not self.merged:
+            found = [of_inputs.get(k) for k in cell.projected]
+            return found, list(of_products.values())
+        zeros = ops.zeros_like(bias[..., : cell.units])
+        join = functools.partial(self.backend.concatenate, axis=-1)
+        recurrent = [of_products.get(k, zeros) for k in cell.multiplied]
+        return (
+            [join([of_inputs.get(k, zeros) for k in cell.projected])],
+            [join(recurrent)] if of_products else [],
+        )

@@ -52,17 +52,19 @@ class Recurrence(Differentiable):
         # over all steps.
         self.loose = pieces and not xla and not cell.vector_names
         self.apart = [k for k in cell.gates if k in cell.unsummed]
+        self.projected, self.multiplied = cell.projected, cell.multiplied
+        self.biased = cell.product_biased
         self.by_step, self.by_sequence = noise
         # In training the moments of a batch are noted.
         self.moments = cell.batch_norm and "moving recurrent" not in self.by_step
         self.states_only = states_only
         self.kept = len(cell.late) + len(self._kept_states(cell.states))
-        self.kept += 0 if states_only else len(cell.gates)
+        self.kept += 0 if states_only else len(self.multiplied)
 
     def spared(self):
         # Where a sum is kept its input part is not read again.
-        gates = enumerate(self.cell.gates)
-        return {i for i, gate in gates if gate not in self.apart}
+        summed = set(self.multiplied) - set(self.apart)
+        return {i for i, gate in enumerate(self.projected) if gate in summed}
 
     def _noise(self, given, of_steps):
         """The masks by name, with those of one step or of all."""
@@ -72,8 +74,9 @@ class Recurrence(Differentiable):
     def _advance(self, states, gates, vectors, mask, noise, late=None):
         """The states after a step, and the vectors that late gates multiplied.
 
-        `gates` holds, for every gate, its sum, or a list of its two parts. `late` gives
-        a late gate's product; without it the product is the second part already.
+        `gates` holds, for every gate, its sum or only part, or a list of two parts, of
+        which the first can be None. `late` gives a late gate's product; without it the
+        product is the second part already.
         """
         cell = self.cell
         multiplied = {}
@@ -86,7 +89,7 @@ class Recurrence(Differentiable):
             return call
 
         parts = dict(zip(cell.gates, gates))
-        x = {k: parts[k][0] for k in self.apart}
+        x = {k: parts[k][0] for k in self.apart if k in self.projected}
         u = {k: product(k) if k in cell.late else parts[k][1] for k in self.apart}
         total = {k: parts[k] for k in cell.gates if k not in self.apart}
         vectors = dict(zip(cell.vector_names, vectors))
@@ -100,10 +103,11 @@ class Recurrence(Differentiable):
     def forward(self, length, given, keep):
         cell = self.cell
         times_r = self._products(given["r"])
-        b = dict(zip(self.apart, given["b"]))
+        b = dict(zip(self.biased, given["b"]))
 
         def step(states, slices):
-            x, rest = dict(zip(cell.gates, slices)), slices[len(cell.gates) :]
+            x = dict(zip(self.projected, slices))
+            rest = slices[len(self.projected) :]
             mask = rest.pop(0) if given["m"] else None
             noise, noted = self._noise(given, rest), {}
             if self.moments:
@@ -113,11 +117,14 @@ class Recurrence(Differentiable):
             gates, kept, products = [], [], {}
             for k in cell.gates:
                 if k in cell.late:
-                    gates.append([x[k], None])
+                    gates.append([x.get(k), None])
+                    continue
+                if k not in self.multiplied:
+                    gates.append(x[k])
                     continue
                 u = early[k] + b[k] if k in b else early[k]
-                gates.append([x[k], u] if k in self.apart else x[k] + u)
-                kept.append(u if k in self.apart else gates[-1])
+                kept.append(u if k in self.apart or k not in x else x[k] + u)
+                gates.append([x[k], u] if k in self.apart else kept[-1])
 
             def late(gate, vector):
                 out = times_r.one(gate, dropped(vector))
@@ -178,15 +185,23 @@ class Recurrence(Differentiable):
 
     def _products_again(self, given, x, source):
         """What the step kept of each gate, for all steps at once."""
-        b = dict(zip(self.apart, given["b"]))
+        b = dict(zip(self.biased, given["b"]))
         kept = {}
-        for k, r in zip(self.cell.gates, given["r"]):
+        for k, r in zip(self.multiplied, given["r"]):
             u = source[k] @ r
-            if k in self.apart:
-                kept[k] = u + b[k] if k in b else u
-            else:
-                kept[k] = x[k] + u
+            u = u + b[k] if k in b else u
+            kept[k] = u if k in self.apart or k not in x else x[k] + u
         return kept
+
+    def _by_gate(self, values):
+        """Local inputs as `_advance` takes them."""
+        values = iter(values)
+        return [
+            [next(values) if k in self.projected else None, next(values)]
+            if k in self.apart
+            else next(values)
+            for k in self.cell.gates
+        ]
 
     def _kept_states(self, states):
         """States before a step. The first stands in the outputs too, so that keeping
@@ -196,7 +211,7 @@ class Recurrence(Differentiable):
     def backward(self, length, given, residuals, cotangents):
         cell = self.cell
         n, n_late = len(cell.states), len(cell.late)
-        early = [k for k in cell.gates if k not in cell.late]
+        early = [k for k in self.multiplied if k not in cell.late]
         noise_of_all = self._noise(given, given["n"])
         dropped = _multiplier(noise_of_all)
         rest = iter(residuals)
@@ -206,7 +221,7 @@ class Recurrence(Differentiable):
         h_before = self.backend.concatenate([first, outputs], 0)[:length]
         before = [] if self.loose else [h_before]
         before += [next(rest) for _ in self._kept_states(cell.states)]
-        x = dict(zip(cell.gates, given["x"]))
+        x = dict(zip(self.projected, given["x"]))
         source = dict.fromkeys(early, dropped(h_before))
         source |= {k: dropped(v) for k, v in zip(cell.late, multiplied)}
         if self.states_only:
@@ -214,19 +229,22 @@ class Recurrence(Differentiable):
         else:
             kept = {k: next(rest) for k in (*early, *cell.late)}
         times_r_t = self._products([ops.transpose(r) for r in given["r"]])
-        # A gate that was summed has one local input, any other has its two parts.
-        local = [
-            tensor
-            for k in cell.gates
-            for tensor in ([x[k], kept[k]] if k in self.apart else [kept[k]])
-        ]
-        second = _positions(cell.gates, self.apart)
+        # A gate that was summed has one local input, one of two parts has both.
+        local, inputs_at, product_at = [], {}, {}
+        for k in cell.gates:
+            if k not in self.multiplied or (k in self.apart and k in x):
+                inputs_at[k] = len(local)
+                local.append(x[k])
+            if k in self.multiplied:
+                product_at[k] = len(local)
+                local.append(kept[k])
+        inputs_at = {k: inputs_at.get(k, product_at.get(k)) for k in self.projected}
         outer = cotangents[:1] if self.sequences else []
         flow = cell.gradient_flow
         d_states = cotangents[-n:]
 
         def advance(values, vectors, mask, noise):
-            gates = _pair(values[n:], cell.gates, self.apart)
+            gates = self._by_gate(values[n:])
             new, late = self._advance(values[:n], gates, vectors, mask, noise)
             return new + late
 
@@ -244,16 +262,17 @@ class Recurrence(Differentiable):
             cotangent = list(carry) + [None] * n_late
             for i in reversed(range(n_late)):
                 gate = cell.late[i]
-                (d_u,) = pull(cotangent, [n + second[gate]])
+                (d_u,) = pull(cotangent, [n + product_at[gate]])
                 cotangent[n + i] = dropped(times_r_t.one(gate, d_u))
             gradients = list(pull(cotangent, range(len(values))))
             d_local = [
                 ops.zeros_like(value) if g is None else g
                 for g, value in zip(gradients[n:], values[n:])
             ]
-            d_u = {k: d_local[second[k]] for k in early}
-            d_h = dropped(times_r_t.total(d_u))
-            gradients[0] = d_h if gradients[0] is None else gradients[0] + d_h
+            d_u = {k: d_local[product_at[k]] for k in early}
+            if early:
+                d_h = dropped(times_r_t.total(d_u))
+                gradients[0] = d_h if gradients[0] is None else gradients[0] + d_h
             new = [
                 ops.zeros_like(value) if g is None else g
                 for g, value in zip(gradients[:n], values)
@@ -270,23 +289,20 @@ class Recurrence(Differentiable):
             reverse=True,
             unroll=self.unroll,
         )
-        d_x = [
-            d_stacks[second[k] - 1 if k in self.apart else second[k]]
-            for k in cell.gates
-        ]
-        d_u = {k: d_stacks[second[k]] for k in cell.gates}
+        d_x = [d_stacks[inputs_at[k]] for k in self.projected]
+        d_u = {k: d_stacks[product_at[k]] for k in self.multiplied}
         if flow:
             # The penalty sees the recurrent kernel as what the cotangents went through,
             # as the loss sees it as what the states went through.
             passed = gradient_flow(flow, d_stacks[-2], d_stacks.pop())
-            source = {k: source[k] + dropped(passed) for k in cell.gates}
+            source = {k: source[k] + dropped(passed) for k in self.multiplied}
         gradients = {
             "x": d_x,
-            "r": [self.backend.outer(source[k], d_u[k]) for k in cell.gates],
+            "r": [self.backend.outer(source[k], d_u[k]) for k in self.multiplied],
             "s": list(d_first),
         }
         if given["b"]:
-            gradients["b"] = [self.backend.total(d_u[k]) for k in self.apart]
+            gradients["b"] = [self.backend.total(d_u[k]) for k in self.biased]
         if given["v"]:
             mask = given["m"][0] if given["m"] else None
             _, pull = self.backend.pullback(
@@ -299,20 +315,6 @@ class Recurrence(Differentiable):
                 ops.zeros_like(v) if g is None else g for g, v in zip(d_v, given["v"])
             ]
         return gradients
-
-
-def _positions(gates, apart):
-    """Where the recurrent part of each gate stands among the local inputs."""
-    positions, at = {}, 0
-    for gate in gates:
-        at += 2 if gate in apart else 1
-        positions[gate] = at - 1
-    return positions
-
-
-def _pair(values, gates, apart):
-    values = iter(values)
-    return [[next(values), next(values)] if k in apart else next(values) for k in gates]
 
 
 def _multiplier(noise):

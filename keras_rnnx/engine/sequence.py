@@ -91,11 +91,18 @@ class SequenceEngine:
         tensors = {
             "sequences": sequences,
             "kernel": cell.kernel,
-            "recurrent_kernel": cell.recurrent_kernel,
+            "recurrent_kernel": None if cell.diagonal else cell.recurrent_kernel,
+            "bias": cell.bias,
         }
-        tensors = {k: _tensor(v, cell.compute_dtype) for k, v in tensors.items()}
-        if cell.bias is not None:
-            tensors["bias"] = _tensor(cell.bias, cell.compute_dtype)
+        tensors = {
+            k: _tensor(v, cell.compute_dtype)
+            for k, v in tensors.items()
+            if v is not None
+        }
+        if "recurrent_kernel" in tensors:
+            tensors["recurrent_kernel"] = cell.recurrent_matrix(
+                tensors["recurrent_kernel"]
+            )
         for name in cell.normalization.tensors if cell.normalization else ():
             tensors[name] = _tensor(getattr(cell, name), cell.compute_dtype)
         if cell.batch_norm and not training:

@@ -92,12 +92,12 @@ def reverse_loop(of_gates, of_states, outer, last, back, dropped, carried, out):
         of_states: for each state those for the states before, `(time, batch, units)`.
         outer: cotangents of the outputs, `(time, batch, units)`, or None.
         last: cotangents of the last states.
-        back: the transposed recurrent kernel.
+        back: the transposed recurrent kernel, or None without a recurrent product.
         dropped: recurrent dropout mask `(batch, units)`, or one for every step `(time,
             batch, units)`, or None.
         carried: whether the cotangents of all states at all steps are wanted.
         out: filled with the cotangents of what the recurrent product gives, `(time,
-            batch, gates, units)`.
+            batch, gates, units)`; or None.
 
     Returns:
         Cotangents of the states before, and of those after each step if `carried`.
@@ -111,27 +111,32 @@ def reverse_loop(of_gates, of_states, outer, last, back, dropped, carried, out):
         for k, d in enumerate(of_state)
         if d is not None
     ]
-    by_gate, flat = out.unbind(0), out.flatten(2).unbind(0)
+    length = len(next(slices for *_, slices in gates + states))
+    if out is not None:
+        by_gate, flat = out.unbind(0), out.flatten(2).unbind(0)
+        (first, first_slices), others = gates[0], gates[1:]
     outer = None if outer is None else outer.unbind(0)
     if dropped is not None:
-        dropped = dropped.unbind(0) if dropped.dim() == 3 else [dropped] * len(flat)
+        dropped = dropped.unbind(0) if dropped.dim() == 3 else [dropped] * length
     carry, kept = list(last), []
-    (first, first_slices), others = gates[0], gates[1:]
-    for t in reversed(range(len(flat))):
+    for t in reversed(range(length)):
         if outer is not None:
             carry[0] = carry[0] + outer[t]
         if carried:
             kept.append(list(carry))
-        torch.mul(first_slices[t], carry[first].unsqueeze(1), out=by_gate[t])
-        for i, slices in others:
-            by_gate[t].addcmul_(slices[t], carry[i].unsqueeze(1))
+        if out is not None:
+            torch.mul(first_slices[t], carry[first].unsqueeze(1), out=by_gate[t])
+            for i, slices in others:
+                by_gate[t].addcmul_(slices[t], carry[i].unsqueeze(1))
         new = [None] * n
         for i, k, slices in states:
             if new[k] is None:
                 new[k] = slices[t] * carry[i]
             else:
                 new[k] = torch.addcmul(new[k], slices[t], carry[i])
-        if dropped is not None:
+        if out is None:
+            pass
+        elif dropped is not None:
             through = (flat[t] @ back) * dropped[t]
             new[0] = through if new[0] is None else new[0] + through
         elif new[0] is None:

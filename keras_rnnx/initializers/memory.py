@@ -55,7 +55,7 @@ class MemoryBias(keras.initializers.Initializer):
             )
         new = copy.copy(self)
         signs = self.signs(cell)
-        new._signs = [signs.get(gate, 0) for gate in cell.gates]
+        new._signs = [signs.get(gate, 0) for gate in cell.gates_of("bias")]
         return new
 
     def signs(self, cell: Any) -> dict[str, int]:

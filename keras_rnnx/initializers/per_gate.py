@@ -61,7 +61,7 @@ class PerGate(keras.initializers.Initializer):
     def bind(self, cell: Any, weight: str) -> PerGate:
         """This initializer for a weight of a cell."""
         new = copy.copy(self)
-        new._by_gate = _gates.by_gate(self.initializer, cell, complete=True)
+        new._by_gate = _gates.by_gate(self.initializer, cell, weight, complete=True)
         return new
 
     def __call__(self, shape, dtype=None):

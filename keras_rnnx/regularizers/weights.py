@@ -80,7 +80,7 @@ class PerGate(keras.regularizers.Regularizer):
     def bind(self, cell: Any, weight: str) -> PerGate:
         """This regularizer for a weight of a cell."""
         new = copy.copy(self)
-        new._by_gate = _gates.by_gate(self.regularizer, cell, complete=False)
+        new._by_gate = _gates.by_gate(self.regularizer, cell, weight, complete=False)
         return new
 
     def __call__(self, x):

@@ -1,0 +1,88 @@
+"""Which gates have a block in which weight of a cell."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras import ops
+
+
+class Blocks:
+    """The part of a `Cell` that says how its weights are cut by gate."""
+
+    @property
+    def projected(self) -> tuple[str, ...]:
+        """Gates with a block in `kernel`, in its order."""
+        return tuple(k for k in self.gates if k not in self.states_only)
+
+    @property
+    def multiplied(self) -> tuple[str, ...]:
+        """Gates for which a step multiplies by a matrix, in the order of its blocks."""
+        if self.diagonal:
+            return ()
+        return tuple(k for k in self.gates if k not in self.inputs_only)
+
+    @property
+    def scaled(self) -> tuple[str, ...]:
+        """Gates with a recurrent weight for each unit, in the order of its blocks."""
+        if not self.diagonal:
+            return ()
+        return tuple(k for k in self.gates if k not in self.inputs_only)
+
+    @property
+    def biased(self) -> tuple[str, ...]:
+        """Gates with a block in `bias`, in its order."""
+        if self.biases is None:
+            late = set(self.late) & set(self.states_only)
+            return tuple(k for k in self.gates if k not in late)
+        return tuple(k for k in self.gates if k in self.biases)
+
+    @property
+    def product_biased(self) -> tuple[str, ...]:
+        """Gates of which the recurrent part has a bias that is not added to the sum."""
+        if self.bias is None or self.normalization:
+            return ()
+        if self.recurrent_bias:
+            return tuple(k for k in self.multiplied if k in self.apart)
+        late = self.apart if self.bias_part == "recurrent" else ()
+        alone = set(self.states_only) | set(late)
+        return tuple(k for k in self.multiplied if k in self.biased and k in alone)
+
+    @property
+    def whole(self) -> bool:
+        """Whether every gate has a block in every weight."""
+        return self.projected == self.multiplied == self.biased
+
+    def gates_of(self, weight: str) -> tuple[str, ...]:
+        """Gates with a block in `kernel`, `recurrent_kernel` or `bias`."""
+        return {
+            "kernel": self.projected,
+            "recurrent_kernel": self.scaled if self.diagonal else self.multiplied,
+            "bias": self.biased,
+        }[weight]
+
+    def blocks(self, tensor: Any, weight: str) -> dict[str, Any]:
+        """The blocks of a weight's last axis, by gate."""
+        gates = self.gates_of(weight)
+        if len(gates) == 1:
+            return {gates[0]: tensor}
+        return dict(zip(gates, ops.split(tensor, len(gates), axis=-1)))
+
+    def biases_by_gate(self, bias: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Biases of the inputs' part, or of the sum, and those of products.
+
+        Args:
+            bias: the weight, or None.
+        """
+        if bias is None:
+            return {}, {}
+        apart = self.product_biased
+        if self.recurrent_bias:
+            first, second = (self.blocks(bias[i], "bias") for i in range(2))
+            of_inputs = {
+                k: v if k in apart else v + second[k] for k, v in first.items()
+            }
+            return of_inputs, {k: second[k] for k in apart}
+        found = self.blocks(bias, "bias")
+        of_inputs = {k: v for k, v in found.items() if k not in apart}
+        return of_inputs, {k: found[k] for k in apart}

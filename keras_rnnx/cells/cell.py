@@ -43,6 +43,9 @@ class Cell(Blocks, Equation, Stepping, keras.layers.Layer):
       apart belongs to `gate.u.k`.
     - `vectors`: per-unit weights by name with their initializers, `{"peephole":
       "zeros"}`. They reach `update` as a third argument.
+    - `linear`: names of states in which the update is linear, with gates of the inputs
+      alone: `c' = a c + b`. They are computed by a scan over time.
+    - `state_kinds`: states that are not any number: "count" (of steps) or "positive".
     - `options`: further constructor arguments with their defaults, kept as attributes.
       Names that end in `activation`, `initializer`, `regularizer` or `constraint` take
       what Keras takes there. Naming a standard argument changes its default.
@@ -127,6 +130,8 @@ class Cell(Blocks, Equation, Stepping, keras.layers.Layer):
     diagonal: bool = False
     biases: tuple[str, ...] | None = None
     bias_part: str = "inputs"
+    linear: tuple[str, ...] = ()
+    state_kinds: dict[str, str] = {}
     vectors: dict[str, Any] = {}
     options: dict[str, Any] = {}
     memory_gates: dict[str, int] = {}
@@ -153,6 +158,11 @@ class Cell(Blocks, Equation, Stepping, keras.layers.Layer):
         self.sequence_length = None
         self.normalization = self._normalization()
         self.configure()
+        if self.use_bias and not self.biased:
+            raise ValueError(
+                f"Received use_bias=True, and {type(self).__name__} has no biases of "
+                f"gates. Leave it out."
+            )
         self.noise = Noise(self)
 
     def configure(self) -> None:

@@ -10,8 +10,35 @@ from keras_rnnx.cells.registry import register
 from keras_rnnx.cells.views import State
 
 
+def _constant(value):
+    return {"class_name": "Constant", "config": {"value": value}}
+
+
+class _WithNumbers:
+    """A cell with learned numbers, shared by all units, of which the logistic function
+    is taken."""
+
+    numbers: tuple[str, ...] = ()
+
+    def build_vector(self, name):
+        weight = self.add_weight(
+            shape=() if name in self.numbers else (self.units,),
+            name=name,
+            initializer=getattr(self, f"{name}_initializer"),
+        )
+        setattr(self, name, weight)
+
+    def coefficients(self):
+        found = {k: self._for_each_unit(getattr(self, k)) for k in self.vectors}
+        return found | {k: ops.sigmoid(found[k]) for k in self.numbers}
+
+    def _for_each_unit(self, weight):
+        weight = ops.cast(ops.convert_to_tensor(weight), self.compute_dtype)
+        return ops.broadcast_to(weight, (self.units,))
+
+
 @register
-class FastRNNCell(Cell):
+class FastRNNCell(_WithNumbers, Cell):
     """Residual network with two learned numbers: `h' = s(alpha) tanh(a) + s(beta) h`.
 
     `s` is the logistic function; `alpha` and `beta` are shared by all units. Kusupati,
@@ -33,28 +60,17 @@ class FastRNNCell(Cell):
     states = ("h",)
     gates = ("h",)
     vectors = {"alpha": None, "beta": None}
+    numbers = ("alpha", "beta")
     options = {
         "activation": "tanh",
-        "alpha_initializer": {"class_name": "Constant", "config": {"value": -3.0}},
-        "beta_initializer": {"class_name": "Constant", "config": {"value": 3.0}},
+        "alpha_initializer": _constant(-3.0),
+        "beta_initializer": _constant(3.0),
     }
     paper = "Kusupati et al. 2018"
 
     def update(self, state, gate, vector):
         written = gate.drop(self.activation(gate.h))
         return State(h=vector.alpha * written + vector.beta * state.h)
-
-    def build_vector(self, name):
-        weight = self.add_weight(
-            shape=(), name=name, initializer=getattr(self, f"{name}_initializer")
-        )
-        setattr(self, name, weight)
-
-    def coefficients(self):
-        return {
-            name: ops.sigmoid(self._for_each_unit(getattr(self, name)))
-            for name in self.vectors
-        }
 
     def lowering(self):
         return families.leaky(
@@ -68,6 +84,49 @@ class FastRNNCell(Cell):
             zoneout=self.zoneout_rates[0],
         )
 
-    def _for_each_unit(self, weight):
-        weight = ops.cast(ops.convert_to_tensor(weight), self.compute_dtype)
-        return ops.broadcast_to(weight, (self.units,))
+
+@register
+class FastGRNNCell(_WithNumbers, Cell):
+    """Gated network whose gate and update share their matrices.
+
+    `h' = (s(zeta) (1 - z) + s(nu)) tanh(a + b_h) + z h` with `z = s(a + b_z)`,
+    `a = W x + U h` and `s` the logistic function; `zeta` and `nu` are shared by all
+    units. Kusupati, Singh, Bhatia, Kumar, Jain & Varma 2018, arXiv:1901.02358.
+
+    Args:
+        units: number of units.
+        activation: of the update. Default "tanh".
+        recurrent_activation: of the gate. Default "sigmoid".
+        gate_bias_initializer, update_bias_initializer: of `b_z` and `b_h`, `(units,)`.
+            Default "ones".
+        zeta_initializer: of `zeta`. Default 1.
+        nu_initializer: of `nu`. Default -4.
+        **kwargs: the arguments of `Cell`.
+
+    Example:
+
+    >>> keras_rnnx.layers.RNN(FastGRNNCell(4))(np.ones((2, 5, 3), "float32")).shape
+    (2, 4)
+    """
+
+    states = ("h",)
+    gates = ("a",)
+    biases = ()
+    vectors = {"gate_bias": None, "update_bias": None, "zeta": None, "nu": None}
+    numbers = ("zeta", "nu")
+    options = {
+        "use_bias": False,
+        "activation": "tanh",
+        "recurrent_activation": "sigmoid",
+        "gate_bias_initializer": "ones",
+        "update_bias_initializer": "ones",
+        "zeta_initializer": _constant(1.0),
+        "nu_initializer": _constant(-4.0),
+    }
+    paper = "Kusupati et al. 2018"
+
+    def update(self, state, gate, vector):
+        z = self.recurrent_activation(gate.a + vector.gate_bias)
+        update = gate.drop(self.activation(gate.a + vector.update_bias))
+        written = (vector.zeta * (1 - z) + vector.nu) * update
+        return State(h=written + z * state.h)

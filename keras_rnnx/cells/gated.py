@@ -162,3 +162,74 @@ class MGUCell(Cell):
             lambda w: {"z": -w.f, "r": w.f, "h": w.h},
             says="update gate tied to the reset gate",
         )
+
+
+@register(name="mgu2")
+class MGU2Cell(Cell):
+    """Minimal gated unit whose gate sees the state alone.
+
+    `h' = (1 - f) h + f tanh(W x + U (f h) + b)` with `f = sigmoid(U_f h)`. Heck & Salem
+    2017, arXiv:1701.03452.
+
+    Args:
+        units: number of units.
+        activation: of the candidate. Default "tanh".
+        recurrent_activation: of the gate. Default "sigmoid".
+        **kwargs: the arguments of `Cell`.
+
+    Example:
+
+    >>> keras_rnnx.layers.RNN(MGU2Cell(4))(np.ones((2, 5, 3), "float32")).shape
+    (2, 4)
+    """
+
+    states = ("h",)
+    gates = ("f", "h")
+    states_only = ("f",)
+    late = ("h",)
+    biases = ("h",)
+    options = {"activation": "tanh", "recurrent_activation": "sigmoid"}
+    paper = "Heck & Salem 2017"
+
+    def update(self, state, gate):
+        f = self.recurrent_activation(gate.f)
+        candidate = gate.drop(self.activation(gate.x.h + gate.u.h(f * state.h)))
+        return State(h=(1 - f) * state.h + f * candidate)
+
+
+@register
+class LiGRUCell(Cell):
+    """Light GRU: without a reset gate, and with rectifiers.
+
+    `h' = z h + (1 - z) relu(a_h)` with `z = sigmoid(a_z)`. The paper adds batch
+    normalization to the inputs' part; `batch_norm=True` normalizes both parts.
+    Ravanelli, Brakel, Omologo & Bengio 2018, arXiv:1803.10225.
+
+    Args:
+        units: number of units.
+        activation: of the candidate. Default "relu".
+        recurrent_activation: of the gate. Default "sigmoid".
+        **kwargs: the arguments of `Cell`.
+
+    Example:
+
+    >>> keras_rnnx.layers.RNN(LiGRUCell(4))(np.ones((2, 5, 3), "float32")).shape
+    (2, 4)
+    """
+
+    states = ("h",)
+    gates = ("z", "h")
+    memory_gates = {"z": 1}
+    options = {"activation": "relu", "recurrent_activation": "sigmoid"}
+    paper = "Ravanelli et al. 2018"
+
+    def update(self, state, gate):
+        z = self.recurrent_activation(gate.z)
+        return State(h=z * state.h + (1 - z) * gate.drop(self.activation(gate.h)))
+
+    def lowering(self):
+        return families.sigmoid_gates(self.recurrent_activation) or families.gated(
+            self.activation,
+            lambda w: {"z": w.z, "r": w.held(OPEN), "h": w.h},
+            says="reset gate held open",
+        )

@@ -98,3 +98,26 @@ class NPRNNCell(SimpleRNNCell):
         },
     }
     paper = "Talathi & Vartak 2015"
+
+
+@register
+class LeakyRectifierRNNCell(SimpleRNNCell):
+    """Simple network of leaky rectifiers: `h' = leaky_relu(W x + U h + b)`.
+
+    Rectifiers that let a little of what is negative through: Maas, Hannun & Ng 2013,
+    ICML workshop on deep learning for audio, speech and language.
+
+    Args:
+        units: number of units.
+        activation: of the state. Default "leaky_relu", of slope 0.2.
+        **kwargs: the arguments of `Cell`.
+
+    Example:
+
+    >>> cell = LeakyRectifierRNNCell(4)
+    >>> keras_rnnx.layers.RNN(cell)(np.ones((2, 5, 3), "float32")).shape
+    (2, 4)
+    """
+
+    options = {"activation": "leaky_relu"}
+    paper = "Maas et al. 2013"

@@ -176,7 +176,7 @@ class EagerRecurrence(Differentiable):
                 if self.separate:
                     d_x.insert(0, rest.pop(0))
                 d_v = [_add(a, b) for a, b in zip(d_v, rest)]
-        gradients = {"s": carry}
+        gradients = {"s": carry, "r": []}
         if first:
             d_u = ops.reshape(d_u, (length, batch, -1))
             gradients |= {"x": [d_u], "r": [d_r]}

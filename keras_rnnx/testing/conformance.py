@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import os
 import tempfile
+import weakref
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +16,8 @@ import numpy as np
 from keras_rnnx import cells, engine, layers
 from keras_rnnx.testing.cases import CASES, Case
 from keras_rnnx.testing.gradients import gradients
+
+_STARTS = weakref.WeakKeyDictionary()
 
 
 @dataclass
@@ -112,7 +115,7 @@ def _precision(dtype):
 def _layer(cell, case, seed, **loop):
     """A built layer over a copy of the cell with distinct random weights."""
     config = {**cell.get_config(), "dtype": case.dtype, "seed": seed + 1}
-    config.update(case.arguments)
+    config.update(_fitting(cell, case.arguments))
     # All weights are set below.
     config.update(kernel_initializer="zeros", recurrent_initializer="zeros")
     layer = layers.RNN(
@@ -128,11 +131,24 @@ def _layer(cell, case, seed, **loop):
     return layer
 
 
+def _fitting(cell, arguments):
+    """Those that are not about a matrix that the cell does not have."""
+    unfit = set() if cell.multiplied else {"weight_dropout"}
+    if not cell.multiplied and not cell.diagonal:
+        unfit.add("recurrent_dropout")
+    return {k: v for k, v in arguments.items() if k not in unfit}
+
+
 def _start(cell, case, name):
-    copy = type(cell).from_config({**cell.get_config(), **case.arguments})
-    copy.build((None, 1))
-    (found,) = [v for v in copy.trainable_variables if v.name == name]
-    return keras.ops.convert_to_numpy(found)
+    """Where a weight starts: one draw for all layers that are compared."""
+    held = _STARTS.setdefault(cell, {})
+    if name not in held:
+        arguments = _fitting(cell, case.arguments)
+        copy = type(cell).from_config({**cell.get_config(), **arguments})
+        copy.build((None, 1))
+        (found,) = [v for v in copy.trainable_variables if v.name == name]
+        held[name] = keras.ops.convert_to_numpy(found)
+    return held[name]
 
 
 def _data(cell, case, seed):
@@ -140,10 +156,17 @@ def _data(cell, case, seed):
     dtype = "float64" if case.dtype == "float64" else "float32"
     x = rng.normal(size=(case.batch, case.steps, case.features)).astype(dtype)
     states = [
-        (0.5 * rng.normal(size=(case.batch, cell.units))).astype(dtype)
-        for _ in cell.states
+        _state(cell.state_kinds.get(name), rng, (case.batch, cell.units)).astype(dtype)
+        for name in cell.states
     ]
     return x, states, case.make_mask(rng)
+
+
+def _state(kind, rng, shape):
+    if kind == "count":
+        return np.full(shape, 1.0)
+    drawn = 0.5 * rng.normal(size=shape)
+    return 1 + np.abs(drawn) if kind == "positive" else drawn
 
 
 def _run(cell, case, engine_name, seed):

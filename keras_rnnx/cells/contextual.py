@@ -1,0 +1,113 @@
+"""Networks with units of different pace."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from keras_rnnx._numbers import number
+from keras_rnnx.cells.cell import Cell
+from keras_rnnx.cells.registry import register
+from keras_rnnx.cells.views import State
+
+
+@register
+class ClockworkRNNCell(Cell):
+    """Groups of units that take a step only every so often.
+
+    `h' = tanh(W x + U h + b)` for the units of period `T` at the steps that `T`
+    divides, counted from 0; the others keep their state. A unit sees those of its own
+    and of longer periods. Koutnik, Greff, Gomez & Schmidhuber 2014, arXiv:1402.3511.
+
+    Args:
+        units: number of units, to be divided by the number of periods.
+        activation: of the state. Default "tanh".
+        periods: in steps, one for each group of units. Default (1, 2, 4, 8).
+        **kwargs: the arguments of `Cell`.
+
+    Raises:
+        ValueError: for periods that are not positive integers or do not divide units.
+
+    Example:
+
+    >>> keras_rnnx.layers.RNN(ClockworkRNNCell(4))(np.ones((2, 5, 3), "float32")).shape
+    (2, 4)
+    """
+
+    states = ("h", "t")
+    gates = ("h",)
+    vectors = {"period": None}
+    state_kinds = {"t": "count"}
+    options = {"activation": "tanh", "periods": (1, 2, 4, 8)}
+    paper = "Koutnik et al. 2014"
+
+    def update(self, state, gate, vector):
+        due = ops.equal(ops.mod(state.t, vector.period), 0)
+        h = ops.where(due, gate.drop(self.activation(gate.h)), state.h)
+        return State(h=h, t=ops.mod(state.t + 1, self._cycle))
+
+    def configure(self):
+        self.periods = tuple(self.periods)
+        whole = all(isinstance(p, int) and p > 0 for p in self.periods)
+        if not whole or not self.periods or self.units % len(self.periods):
+            raise ValueError(
+                f"`periods` must be positive integers whose number divides units="
+                f"{self.units}, received {self.periods}."
+            )
+        self._cycle = math.lcm(*self.periods)
+        self._of_unit = np.repeat(self.periods, self.units // len(self.periods))
+
+    def recurrent_matrix(self, kernel: Any) -> Any:
+        seen = self._of_unit[:, None] >= self._of_unit[None, :]
+        return kernel * ops.convert_to_tensor(seen, dtype=kernel.dtype)
+
+    def build_vector(self, name):
+        """The periods are no weight."""
+
+    def coefficients(self):
+        return {"period": ops.convert_to_tensor(self._of_unit, self.compute_dtype)}
+
+
+@register(name="scrn")
+class SCRNCell(Cell):
+    """Structurally constrained network: slow context units beside fast ones.
+
+    `s' = (1 - alpha) W_s x + alpha s`, `h' = sigmoid(W_h x + U_h h + U_p s')`. There
+    are as many context as hidden units. Mikolov, Joulin, Chopra, Mathieu & Ranzato
+    2015, arXiv:1412.7753.
+
+    Args:
+        units: number of hidden units, and of context units.
+        activation: of the hidden units. Default "sigmoid".
+        alpha: how much of the context is kept, in (0, 1). Default 0.95.
+        **kwargs: the arguments of `Cell`.
+
+    Raises:
+        ValueError: for `alpha` out of range.
+
+    Example:
+
+    >>> keras_rnnx.layers.RNN(SCRNCell(4))(np.ones((2, 5, 3), "float32")).shape
+    (2, 4)
+    """
+
+    states = ("h", "s")
+    gates = ("s", "h", "p")
+    inputs_only = ("s",)
+    states_only = ("p",)
+    late = ("p",)
+    biases = ()
+    options = {"activation": "sigmoid", "alpha": 0.95, "use_bias": False}
+    paper = "Mikolov et al. 2015"
+
+    def update(self, state, gate):
+        s = (1 - self.alpha) * gate.drop(gate.s) + self.alpha * state.s
+        return State(h=self.activation(gate.h + gate.u.p(s)), s=s)
+
+    def configure(self):
+        self.alpha = number("alpha", self.alpha)
+        if not 0 < self.alpha < 1:
+            raise ValueError(f"`alpha` must be in (0, 1), received {self.alpha}.")

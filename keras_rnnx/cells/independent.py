@@ -1,0 +1,110 @@
+"""Networks whose units do not see each other."""
+
+from __future__ import annotations
+
+from keras import ops
+
+from keras_rnnx.cells.cell import Cell
+from keras_rnnx.cells.registry import register
+from keras_rnnx.cells.views import State
+
+
+@register
+class IndRNNCell(Cell):
+    """Independently recurrent network: each unit sees its own state alone.
+
+    `h' = relu(W x + u * h + b)`, with a weight `u` for each unit. Li, Li, Cook, Zhu &
+    Gao 2018, arXiv:1803.04831. `keras_rnnx.constraints.UnitRange(max_steps)` as
+    `recurrent_constraint` keeps gradients over so many steps from exploding.
+
+    Args:
+        units: number of units.
+        activation: of the state. Default "relu".
+        recurrent_initializer: of `recurrent_kernel`, `(units,)`. Default uniform in
+            [0, 1].
+        **kwargs: the arguments of `Cell`.
+
+    Example:
+
+    >>> keras_rnnx.layers.RNN(IndRNNCell(4))(np.ones((2, 5, 3), "float32")).shape
+    (2, 4)
+    """
+
+    states = ("h",)
+    gates = ("h",)
+    diagonal = True
+    options = {
+        "activation": "relu",
+        "recurrent_initializer": {
+            "class_name": "RandomUniform",
+            "config": {"minval": 0.0, "maxval": 1.0},
+        },
+    }
+    paper = "Li et al. 2018"
+
+    def update(self, state, gate):
+        return State(h=gate.drop(self.activation(gate.h)))
+
+
+@register(name="brc")
+class BRCCell(Cell):
+    """Bistable recurrent cell: each unit can hold one of two values for ever.
+
+    `h' = z h + (1 - z) tanh(W_h x + r h)` with `r = 1 + tanh(W_r x + u_r * h + b_r)`
+    and `z = sigmoid(W_z x + u_z * h + b_z)`: a unit is bistable where `r > 1`. Vecoven,
+    Ernst & Drion 2021, arXiv:2006.05252.
+
+    Args:
+        units: number of units.
+        activation: of the candidate. Default "tanh".
+        recurrent_activation: of the update gate. Default "sigmoid".
+        recurrent_initializer: of `recurrent_kernel`, `(2 * units,)`. Default
+            "glorot_uniform".
+        **kwargs: the arguments of `Cell`.
+
+    Example:
+
+    >>> keras_rnnx.layers.RNN(BRCCell(4))(np.ones((2, 5, 3), "float32")).shape
+    (2, 4)
+    """
+
+    states = ("h",)
+    gates = ("r", "z", "h")
+    inputs_only = ("h",)
+    biases = ("r", "z")
+    memory_gates = {"z": 1}
+    diagonal = True
+    options = {
+        "activation": "tanh",
+        "recurrent_activation": "sigmoid",
+        "recurrent_initializer": "glorot_uniform",
+    }
+    paper = "Vecoven et al. 2021"
+
+    def update(self, state, gate):
+        r, z = 1 + ops.tanh(gate.r), self.recurrent_activation(gate.z)
+        candidate = gate.drop(self.activation(gate.h + r * state.h))
+        return State(h=z * state.h + (1 - z) * candidate)
+
+
+@register(name="nbrc")
+class NBRCCell(BRCCell):
+    """Recurrently neuromodulated bistable cell: the gates see all units.
+
+    `h' = z h + (1 - z) tanh(W_h x + r h)` with `r = 1 + tanh(a_r)`, `z = sigmoid(a_z)`.
+    Vecoven, Ernst & Drion 2021, arXiv:2006.05252.
+
+    Args:
+        units: number of units.
+        activation: of the candidate. Default "tanh".
+        recurrent_activation: of the update gate. Default "sigmoid".
+        **kwargs: the arguments of `Cell`.
+
+    Example:
+
+    >>> keras_rnnx.layers.RNN(NBRCCell(4))(np.ones((2, 5, 3), "float32")).shape
+    (2, 4)
+    """
+
+    diagonal = False
+    options = {"activation": "tanh", "recurrent_activation": "sigmoid"}

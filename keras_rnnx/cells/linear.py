@@ -1,0 +1,151 @@
+"""Cells that are linear in their state, with gates of the inputs alone."""
+
+from __future__ import annotations
+
+from keras import ops
+
+from keras_rnnx.cells.cell import Cell
+from keras_rnnx.cells.registry import register
+from keras_rnnx.cells.views import State
+
+
+def positive(value):
+    """`value + 0.5` above zero, its logistic function below: never negative."""
+    return ops.where(value >= 0, value + 0.5, ops.sigmoid(value))
+
+
+@register
+class MinGRUCell(Cell):
+    """GRU without the recurrence in its gates.
+
+    `h' = (1 - z) h + z g(W_h x + b_h)` with `z = sigmoid(W_z x + b_z)` and
+    `g(v) = v + 0.5` for `v >= 0`, `sigmoid(v)` below. Feng, Tung, Ahmed, Bengio &
+    Hajimirsadeghi 2024, arXiv:2410.01201.
+
+    Args:
+        units: number of units.
+        activation: of the candidate. Default None: `g`; "linear" is the paper's first
+            form.
+        **kwargs: the arguments of `Cell`.
+
+    Example:
+
+    >>> keras_rnnx.layers.RNN(MinGRUCell(4))(np.ones((2, 5, 3), "float32")).shape
+    (2, 4)
+    """
+
+    states = ("h",)
+    gates = ("z", "h")
+    inputs_only = ("z", "h")
+    linear = ("h",)
+    memory_gates = {"z": -1}
+    options = {"activation": None}
+    paper = "Feng et al. 2024"
+
+    def update(self, state, gate):
+        z, activation = ops.sigmoid(gate.z), self.activation or positive
+        return State(h=(1 - z) * state.h + z * gate.drop(activation(gate.h)))
+
+
+@register
+class MinLSTMCell(Cell):
+    """LSTM without the recurrence in its gates.
+
+    `h' = f h + i g(W_h x + b_h)` with `f, i = sigmoid(W x + b)` divided by their sum,
+    and `g(v) = v + 0.5` for `v >= 0`, `sigmoid(v)` below. Feng, Tung, Ahmed, Bengio &
+    Hajimirsadeghi 2024, arXiv:2410.01201.
+
+    Args:
+        units: number of units.
+        activation: of the candidate. Default None: `g`; "linear" is the paper's first
+            form.
+        **kwargs: the arguments of `Cell`.
+
+    Example:
+
+    >>> keras_rnnx.layers.RNN(MinLSTMCell(4))(np.ones((2, 5, 3), "float32")).shape
+    (2, 4)
+    """
+
+    states = ("h",)
+    gates = ("f", "i", "h")
+    inputs_only = ("f", "i", "h")
+    linear = ("h",)
+    memory_gates = {"f": 1, "i": -1}
+    options = {"activation": None}
+    paper = "Feng et al. 2024"
+
+    def update(self, state, gate):
+        f, i = ops.sigmoid(gate.f), ops.sigmoid(gate.i)
+        f, i, activation = f / (f + i), i / (f + i), self.activation or positive
+        return State(h=f * state.h + i * gate.drop(activation(gate.h)))
+
+
+@register(name="sru")
+class SRUCell(Cell):
+    """Simple recurrent unit: no product with the state, and a highway around it.
+
+    `c' = f c + (1 - f) W_c x`, `h' = r c' + (1 - r) alpha W_s x` with
+    `f = sigmoid(W_f x + p_f c + b_f)`, `r = sigmoid(W_r x + p_r c + b_r)`. In the
+    paper the highway takes `x` itself where it is as wide as the state. Lei, Zhang,
+    Wang, Dai & Artzi 2018, arXiv:1709.02755.
+
+    Args:
+        units: number of units.
+        recurrent_activation: of the gates. Default "sigmoid".
+        peepholes: whether the gates see the state; without them the cell is linear and
+            faster. Default True.
+        alpha: scale of the highway. Default 1.0.
+        **kwargs: the arguments of `Cell`.
+
+    Example:
+
+    >>> keras_rnnx.layers.RNN(SRUCell(4))(np.ones((2, 5, 3), "float32")).shape
+    (2, 4)
+    """
+
+    states = ("h", "c")
+    gates = ("c", "f", "r", "s")
+    inputs_only = ("c", "f", "r", "s")
+    biases = ("f", "r")
+    vectors = {"peephole_f": "zeros", "peephole_r": "zeros"}
+    memory_gates = {"f": 1}
+    options = {"recurrent_activation": "sigmoid", "peepholes": True, "alpha": 1.0}
+    paper = "Lei et al. 2018"
+
+    def update(self, state, gate, vector):
+        f = self.recurrent_activation(gate.f + vector.peephole_f * state.c)
+        r = self.recurrent_activation(gate.r + vector.peephole_r * state.c)
+        c = f * state.c + (1 - f) * gate.drop(gate.c)
+        return State(h=r * c + (1 - r) * self.alpha * gate.s, c=c)
+
+
+@register(name="trnn")
+class TRNNCell(Cell):
+    """Strongly typed simple network: `h' = f h + (1 - f) W_z x`.
+
+    With `f = sigmoid(W_f x + b_f)`. Balduzzi & Ghifary 2016, arXiv:1602.02218.
+
+    Args:
+        units: number of units.
+        recurrent_activation: of the gate. Default "sigmoid".
+        **kwargs: the arguments of `Cell`.
+
+    Example:
+
+    >>> keras_rnnx.layers.RNN(TRNNCell(4))(np.ones((2, 5, 3), "float32")).shape
+    (2, 4)
+    """
+
+    states = ("h",)
+    gates = ("z", "f")
+    inputs_only = ("z", "f")
+    biases = ("f",)
+    linear = ("h",)
+    memory_gates = {"f": 1}
+    options = {"recurrent_activation": "sigmoid"}
+    paper = "Balduzzi & Ghifary 2016"
+
+    def update(self, state, gate):
+        f = self.recurrent_activation(gate.f)
+        return State(h=f * state.h + (1 - f) * gate.drop(gate.z))

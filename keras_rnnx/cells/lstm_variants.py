@@ -1,0 +1,126 @@
+"""Long short-term memory, with more or other gates."""
+
+from __future__ import annotations
+
+from keras import ops
+
+from keras_rnnx.cells.cell import Cell
+from keras_rnnx.cells.lstm import LSTMCell
+from keras_rnnx.cells.registry import register
+from keras_rnnx.cells.views import State
+
+
+@register
+class PeepholeLSTMCell(Cell):
+    """LSTM whose gates see the memory cell.
+
+    `c' = f c + i tanh(a_c)`, `h' = o tanh(c')` with `i = sigmoid(a_i + p_i c)`,
+    `f = sigmoid(a_f + p_f c)`, `o = sigmoid(a_o + p_o c')`. Gers, Schraudolph &
+    Schmidhuber 2002, JMLR 3.
+
+    Args:
+        units: number of units.
+        activation: of candidate and output. Default "tanh".
+        recurrent_activation: of the gates. Default "sigmoid".
+        unit_forget_bias: start the forget gate's bias at 1. Default True.
+        **kwargs: the arguments of `Cell`.
+
+    Example:
+
+    >>> keras_rnnx.layers.RNN(PeepholeLSTMCell(4))(np.ones((2, 5, 3), "float32")).shape
+    (2, 4)
+    """
+
+    states = ("h", "c")
+    gates = ("i", "f", "c", "o")
+    vectors = {"peephole_i": "zeros", "peephole_f": "zeros", "peephole_o": "zeros"}
+    memory_gates = {"f": 1, "i": -1}
+    options = LSTMCell.options
+    paper = "Gers et al. 2002"
+    gate_bias_initializer = LSTMCell.gate_bias_initializer
+
+    def update(self, state, gate, vector):
+        gated = self.recurrent_activation
+        i = gated(gate.i + vector.peephole_i * state.c)
+        f = gated(gate.f + vector.peephole_f * state.c)
+        c = f * state.c + i * gate.drop(self.activation(gate.c))
+        o = gated(gate.o + vector.peephole_o * c)
+        return State(h=o * self.activation(gate.norm(c)), c=c)
+
+
+@register
+class MultiplicativeLSTMCell(Cell):
+    """LSTM with recurrent weights that depend on the input.
+
+    An LSTM that reads `m = (W_m x) * (U_m h)` where others read `h`. Krause, Lu, Murray
+    & Renals 2016, arXiv:1609.07959.
+
+    Args:
+        units: number of units.
+        activation: of candidate and output. Default "tanh".
+        recurrent_activation: of the gates. Default "sigmoid".
+        unit_forget_bias: start the forget gate's bias at 1. Default True.
+        **kwargs: the arguments of `Cell`.
+
+    Example:
+
+    >>> cell = MultiplicativeLSTMCell(4)
+    >>> keras_rnnx.layers.RNN(cell)(np.ones((2, 5, 3), "float32")).shape
+    (2, 4)
+    """
+
+    states = ("h", "c")
+    gates = ("m", "i", "f", "c", "o")
+    split = ("m",)
+    late = ("i", "f", "c", "o")
+    biases = ("i", "f", "c", "o")
+    memory_gates = {"f": 1, "i": -1}
+    options = LSTMCell.options
+    paper = "Krause et al. 2016"
+    gate_bias_initializer = LSTMCell.gate_bias_initializer
+
+    def update(self, state, gate):
+        m = gate.x.m * gate.u.m
+        gated, squashed = self.recurrent_activation, self.activation
+        i, f = gated(gate.x.i + gate.u.i(m)), gated(gate.x.f + gate.u.f(m))
+        o = gated(gate.x.o + gate.u.o(m))
+        c = f * state.c + i * gate.drop(squashed(gate.x.c + gate.u.c(m)))
+        return State(h=o * squashed(gate.norm(c)), c=c)
+
+
+@register(name="slstm")
+class SLSTMCell(Cell):
+    """LSTM with exponential gates, normalized and held in range.
+
+    `c' = f c + i tanh(a_z)`, `n' = f n + i`, `h' = sigmoid(a_o) c' / n'` with
+    `m' = max(a_i, log sigmoid(a_f) + m)`, `i = exp(a_i - m')`,
+    `f = exp(log sigmoid(a_f) + m - m')`. One head; `n` has no floor, so that it
+    must start at 0 or above. Beck et al. 2024, arXiv:2405.04517.
+
+    Args:
+        units: number of units.
+        activation: of the candidate. Default "tanh".
+        unit_forget_bias: start the forget gate's bias at 1. Default True.
+        **kwargs: the arguments of `Cell`.
+
+    Example:
+
+    >>> keras_rnnx.layers.RNN(SLSTMCell(4))(np.ones((2, 5, 3), "float32")).shape
+    (2, 4)
+    """
+
+    states = ("h", "c", "n", "m")
+    gates = ("i", "f", "z", "o")
+    memory_gates = {"f": 1, "i": -1}
+    state_kinds = {"n": "positive"}
+    options = {"activation": "tanh", "unit_forget_bias": True}
+    paper = "Beck et al. 2024"
+    gate_bias_initializer = LSTMCell.gate_bias_initializer
+
+    def update(self, state, gate):
+        kept = ops.log_sigmoid(gate.f) + state.m
+        m = ops.where(gate.i > kept, gate.i, kept)
+        i, f = ops.exp(gate.i - m), ops.exp(kept - m)
+        c = f * state.c + i * gate.drop(self.activation(gate.z))
+        n = f * state.n + i
+        return State(h=ops.sigmoid(gate.o) * c / n, c=c, n=n, m=m)

@@ -1,0 +1,149 @@
+"""Cells as steps of oscillators and multiscale equations."""
+
+from __future__ import annotations
+
+from keras import ops
+
+from keras_rnnx._numbers import number
+from keras_rnnx.cells.cell import Cell
+from keras_rnnx.cells.independent import IndRNNCell
+from keras_rnnx.cells.registry import register
+from keras_rnnx.cells.views import State
+
+
+class _Oscillator:
+    """What they share: numbers that are positive."""
+
+    def configure(self):
+        for name in ("dt", "gamma", "epsilon", "alpha"):
+            if name in self.options:
+                setattr(self, name, number(name, getattr(self, name)))
+                if getattr(self, name) <= 0:
+                    raise ValueError(
+                        f"`{name}` must be positive, received {getattr(self, name)}."
+                    )
+
+
+@register(name="cornn")
+class CoRNNCell(_Oscillator, Cell):
+    """Coupled oscillatory network: a chain of driven and damped oscillators.
+
+    `z' = z + dt (tanh(W x + U_h h + U_z z + b) - gamma h - epsilon z)`,
+    `h' = h + dt z'`. Rusch & Mishra 2021, arXiv:2010.00951.
+
+    Args:
+        units: number of units.
+        activation: of the drive. Default "tanh".
+        dt: step size, positive. Default 0.042.
+        gamma: squared frequency of the oscillators, positive. Default 2.7.
+        epsilon: damping, positive. Default 4.7.
+        **kwargs: the arguments of `Cell`.
+
+    Raises:
+        ValueError: for a number out of range.
+
+    Example:
+
+    >>> keras_rnnx.layers.RNN(CoRNNCell(4))(np.ones((2, 5, 3), "float32")).shape
+    (2, 4)
+    """
+
+    states = ("h", "z")
+    gates = ("h", "z")
+    states_only = ("z",)
+    late = ("z",)
+    options = {"activation": "tanh", "dt": 0.042, "gamma": 2.7, "epsilon": 4.7}
+    paper = "Rusch & Mishra 2021"
+
+    def update(self, state, gate):
+        drive = gate.drop(self.activation(gate.h + gate.u.z(state.z)))
+        force = drive - self.gamma * state.h - self.epsilon * state.z
+        z = state.z + self.dt * force
+        return State(h=state.h + self.dt * z, z=z)
+
+
+@register(name="unicornn")
+class UnICORNNCell(_Oscillator, Cell):
+    """Undamped independent controlled oscillators, each with its own step size.
+
+    `z' = z - dt sigmoid(c) (tanh(W x + u * h + b) + alpha h)`,
+    `h' = h + dt sigmoid(c) z'`, with `u` and `c` for each unit. Rusch & Mishra 2021,
+    arXiv:2103.05487.
+
+    Args:
+        units: number of units.
+        activation: of the drive. Default "tanh".
+        dt: largest step size, positive. Default 0.1.
+        alpha: squared frequency of the oscillators, positive. Default 1.0.
+        recurrent_initializer: of `recurrent_kernel`, `(units,)`. Default uniform in
+            [0, 1].
+        **kwargs: the arguments of `Cell`.
+
+    Raises:
+        ValueError: for a number out of range.
+
+    Example:
+
+    >>> keras_rnnx.layers.RNN(UnICORNNCell(4))(np.ones((2, 5, 3), "float32")).shape
+    (2, 4)
+    """
+
+    states = ("h", "z")
+    gates = ("h",)
+    diagonal = True
+    vectors = {
+        "c": {
+            "class_name": "RandomUniform",
+            "config": {"minval": -0.1, "maxval": 0.1},
+        }
+    }
+    options = {
+        "activation": "tanh",
+        "dt": 0.1,
+        "alpha": 1.0,
+        "recurrent_initializer": IndRNNCell.options["recurrent_initializer"],
+    }
+    paper = "Rusch & Mishra 2021"
+
+    def update(self, state, gate, vector):
+        pace = self.dt * ops.sigmoid(vector.c)
+        force = gate.drop(self.activation(gate.h)) + self.alpha * state.h
+        z = state.z - pace * force
+        return State(h=state.h + pace * z, z=z)
+
+
+@register(name="lem")
+class LEMCell(_Oscillator, Cell):
+    """Long expressive memory: two gated time scales.
+
+    `z' = (1 - d1) z + d1 tanh(a_z)`, `h' = (1 - d2) h + d2 tanh(W_h x + U_h z' + b_h)`
+    with `d1, d2 = dt sigmoid(a)`. Rusch, Mishra, Erichson & Mahoney 2022,
+    arXiv:2110.04744.
+
+    Args:
+        units: number of units.
+        activation: of both updates. Default "tanh".
+        dt: largest step size, positive. Default 1.0.
+        **kwargs: the arguments of `Cell`.
+
+    Raises:
+        ValueError: for a number out of range.
+
+    Example:
+
+    >>> keras_rnnx.layers.RNN(LEMCell(4))(np.ones((2, 5, 3), "float32")).shape
+    (2, 4)
+    """
+
+    states = ("h", "z")
+    gates = ("d1", "d2", "z", "h")
+    late = ("h",)
+    memory_gates = {"d1": -1, "d2": -1}
+    options = {"activation": "tanh", "dt": 1.0}
+    paper = "Rusch et al. 2022"
+
+    def update(self, state, gate):
+        d1, d2 = self.dt * ops.sigmoid(gate.d1), self.dt * ops.sigmoid(gate.d2)
+        z = (1 - d1) * state.z + d1 * gate.drop(self.activation(gate.z))
+        moved = gate.drop(self.activation(gate.x.h + gate.u.h(z)))
+        return State(h=(1 - d2) * state.h + d2 * moved, z=z)

@@ -12,6 +12,7 @@ from keras_rnnx.cells.antisymmetric import (
     GatedAntisymmetricRNNCell,
 )
 from keras_rnnx.cells.cell import Cell
+from keras_rnnx.cells.complex import LRUCell
 from keras_rnnx.cells.contextual import ClockworkRNNCell, SCRNCell
 from keras_rnnx.cells.fast import FastGRNNCell, FastRNNCell
 from keras_rnnx.cells.gated import JANETCell, LiGRUCell, MGU2Cell, MGUCell, UGRNNCell
@@ -19,7 +20,15 @@ from keras_rnnx.cells.gru import GRUCell
 from keras_rnnx.cells.highway import RHNCell
 from keras_rnnx.cells.independent import BRCCell, IndRNNCell, NBRCCell
 from keras_rnnx.cells.leaky import LeakyRNNCell
-from keras_rnnx.cells.linear import MinGRUCell, MinLSTMCell, SRUCell, TRNNCell
+from keras_rnnx.cells.linear import (
+    MinGRUCell,
+    MinLSTMCell,
+    QRNNCell,
+    SRUCell,
+    TGRUCell,
+    TLSTMCell,
+    TRNNCell,
+)
 from keras_rnnx.cells.lowering import GateWeights, Lowering
 from keras_rnnx.cells.lstm import CIFGCell, LSTMCell
 from keras_rnnx.cells.lstm_variants import (
@@ -39,6 +48,10 @@ from keras_rnnx.cells.simple import (
 from keras_rnnx.cells.views import Gates, State
 
 __all__ = [
+    "LRUCell",
+    "QRNNCell",
+    "TGRUCell",
+    "TLSTMCell",
     "FastGRNNCell",
     "MGU2Cell",
     "LiGRUCell",

@@ -53,6 +53,17 @@ class Blocks:
         """Whether every gate has a block in every weight."""
         return self.projected == self.multiplied == self.biased
 
+    @property
+    def state_names(self) -> tuple[str, ...]:
+        """Names of all states, that of a window among them."""
+        return (*self.states, "window") if self.window > 1 else tuple(self.states)
+
+    @property
+    def linear_states(self) -> tuple[str, ...]:
+        """Names of the states that a scan computes."""
+        pairs = (k if isinstance(k, tuple) else (k,) for k in self.linear)
+        return tuple(k for pair in pairs for k in pair)
+
     def gates_of(self, weight: str) -> tuple[str, ...]:
         """Gates with a block in `kernel`, `recurrent_kernel` or `bias`."""
         return {

@@ -44,7 +44,11 @@ class Cell(Blocks, Equation, Stepping, keras.layers.Layer):
     - `vectors`: per-unit weights by name with their initializers, `{"peephole":
       "zeros"}`. They reach `update` as a third argument.
     - `linear`: names of states in which the update is linear, with gates of the inputs
-      alone: `c' = a c + b`. They are computed by a scan over time.
+      alone: `c' = a c + b`. They are computed by a scan over time. A pair of names
+      stands for the real and the imaginary part of a complex state.
+    - `window`: number of steps whose inputs the gates see, as by a causal convolution.
+      `kernel` is then `(window * input_dim, ...)`, the oldest step first, and what came
+      before is one more state, the last, of shape `(batch, (window - 1) * input_dim)`.
     - `state_kinds`: states that are not any number: "count" (of steps) or "positive".
     - `options`: further constructor arguments with their defaults, kept as attributes.
       Names that end in `activation`, `initializer`, `regularizer` or `constraint` take
@@ -130,7 +134,8 @@ class Cell(Blocks, Equation, Stepping, keras.layers.Layer):
     diagonal: bool = False
     biases: tuple[str, ...] | None = None
     bias_part: str = "inputs"
-    linear: tuple[str, ...] = ()
+    linear: tuple[str | tuple[str, str], ...] = ()
+    window: int = 1
     state_kinds: dict[str, str] = {}
     vectors: dict[str, Any] = {}
     options: dict[str, Any] = {}
@@ -151,13 +156,11 @@ class Cell(Blocks, Equation, Stepping, keras.layers.Layer):
         self._argument_names = tuple(own)
         self.seed_generator = keras.random.SeedGenerator(self.seed)
         self.zoneout_rates = arguments.rates("zoneout", self.zoneout, self.states)
-        self.state_size = (
-            self.units if len(self.states) == 1 else [self.units] * len(self.states)
-        )
         self.output_size = self.units
         self.sequence_length = None
         self.normalization = self._normalization()
         self.configure()
+        self.state_size = self._state_size(None)
         if self.use_bias and not self.biased:
             raise ValueError(
                 f"Received use_bias=True, and {type(self).__name__} has no biases of "
@@ -225,8 +228,10 @@ class Cell(Blocks, Equation, Stepping, keras.layers.Layer):
         recurrent = len(self.gates_of("recurrent_kernel")) * self.units
         shape = (recurrent,) if self.diagonal else (self.units, recurrent)
         self.kernel = self._weight(
-            "kernel", (input_shape[-1], len(self.projected) * self.units)
+            "kernel",
+            (self.window * input_shape[-1], len(self.projected) * self.units),
         )
+        self.state_size = self._state_size(input_shape[-1])
         self.recurrent_kernel = None
         if recurrent:
             self.recurrent_kernel = self._weight("recurrent_kernel", shape)
@@ -268,6 +273,15 @@ class Cell(Blocks, Equation, Stepping, keras.layers.Layer):
                 )
         if self.normalization:
             self.normalization.build("norm" in called)
+
+    def _state_size(self, features):
+        if len(self.state_names) == 1:
+            return self.units
+        found = [self.units] * len(self.states)
+        if self.window > 1:
+            # Not known before the cell is built.
+            found.append((self.window - 1) * (features or 0))
+        return found
 
     def _weight(self, name, shape):
         prefix = name.removesuffix("_kernel")
@@ -333,11 +347,9 @@ class Cell(Blocks, Equation, Stepping, keras.layers.Layer):
         return initializer
 
     def get_initial_state(self, batch_size: Any = None) -> list[Any]:
-        """States of zeros, each of shape `(batch_size, units)`."""
-        return [
-            ops.zeros((batch_size, self.units), dtype=self.compute_dtype)
-            for _ in self.states
-        ]
+        """States of zeros, each of shape `(batch_size, units)`, but a window."""
+        sizes = self.state_size if isinstance(self.state_size, list) else [self.units]
+        return [ops.zeros((batch_size, n), dtype=self.compute_dtype) for n in sizes]
 
     def get_config(self):
         own = {

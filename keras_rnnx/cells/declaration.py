@@ -47,6 +47,7 @@ def check(cls: type) -> None:
     for name, meaning in RESERVED_GATES.items():
         if name in cls.gates:
             _fail(cls, f"a gate is called {name!r}, but `gate.{name}` {meaning}")
+    _linear(cls)
     if not isinstance(cls.vectors, dict):
         _fail(cls, f"`vectors` must map names to initializers, not {cls.vectors!r}")
     memory = cls.memory_gates
@@ -97,6 +98,30 @@ def _biases(cls):
             cls,
             "with `recurrent_bias` every gate has two parts and a bias for each: "
             "`biases`, `inputs_only` and `states_only` must be empty",
+        )
+
+
+def _linear(cls):
+    # A property where an argument of the cell sets it.
+    if not isinstance(cls.window, property) and (
+        not isinstance(cls.window, int) or cls.window < 1
+    ):
+        _fail(cls, f"`window` must be a positive number of steps, not {cls.window!r}")
+    if not isinstance(cls.linear, tuple):
+        _fail(cls, f"`linear` must be a tuple like ('h',), not {cls.linear!r}")
+    if not cls.linear:
+        return
+    pairs = (k if isinstance(k, tuple) else (k,) for k in cls.linear)
+    for name in (k for pair in pairs for k in pair):
+        if name not in cls.states:
+            _fail(cls, f"`linear` names {name!r}, which is not in `states`")
+    after = set(cls.states_only) & set(cls.late)
+    rest = set(cls.gates) - set(cls.inputs_only) - after
+    if rest or cls.diagonal:
+        _fail(
+            cls,
+            f"`linear` states need gates of the inputs alone, but {sorted(rest)} are "
+            f"not in `inputs_only`, nor both `late` and in `states_only`",
         )
 
 

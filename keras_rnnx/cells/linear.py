@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from keras import ops
 
+from keras_rnnx._numbers import integer
 from keras_rnnx.cells.cell import Cell
 from keras_rnnx.cells.registry import register
 from keras_rnnx.cells.views import State
@@ -113,9 +114,15 @@ class SRUCell(Cell):
     options = {"recurrent_activation": "sigmoid", "peepholes": True, "alpha": 1.0}
     paper = "Lei et al. 2018"
 
-    def update(self, state, gate, vector):
-        f = self.recurrent_activation(gate.f + vector.peephole_f * state.c)
-        r = self.recurrent_activation(gate.r + vector.peephole_r * state.c)
+    def configure(self):
+        self.linear = () if self.peepholes else ("c",)
+        self.vectors = SRUCell.vectors if self.peepholes else {}
+
+    def update(self, state, gate, vector=None):
+        seen_f = vector.peephole_f * state.c if vector else 0
+        seen_r = vector.peephole_r * state.c if vector else 0
+        f = self.recurrent_activation(gate.f + seen_f)
+        r = self.recurrent_activation(gate.r + seen_r)
         c = f * state.c + (1 - f) * gate.drop(gate.c)
         return State(h=r * c + (1 - r) * self.alpha * gate.s, c=c)
 
@@ -149,3 +156,112 @@ class TRNNCell(Cell):
     def update(self, state, gate):
         f = self.recurrent_activation(gate.f)
         return State(h=f * state.h + (1 - f) * gate.drop(gate.z))
+
+
+@register(name="tgru")
+class TGRUCell(Cell):
+    """Strongly typed GRU: gates of the inputs of this and the last step.
+
+    `h' = f h + z o` with `z = W_z [x_(t-1), x_t] + b_z`, `f = sigmoid(...)` and
+    `o = tanh(...)` likewise. Balduzzi & Ghifary 2016, arXiv:1602.02218.
+
+    Args:
+        units: number of units.
+        activation: of `o`. Default "tanh".
+        recurrent_activation: of `f`. Default "sigmoid".
+        **kwargs: the arguments of `Cell`.
+
+    Example:
+
+    >>> keras_rnnx.layers.RNN(TGRUCell(4))(np.ones((2, 5, 3), "float32")).shape
+    (2, 4)
+    """
+
+    states = ("h",)
+    gates = ("z", "f", "o")
+    inputs_only = ("z", "f", "o")
+    linear = ("h",)
+    window = 2
+    memory_gates = {"f": 1}
+    options = {"activation": "tanh", "recurrent_activation": "sigmoid"}
+    paper = "Balduzzi & Ghifary 2016"
+
+    def update(self, state, gate):
+        f, o = self.recurrent_activation(gate.f), self.activation(gate.o)
+        return State(h=f * state.h + gate.drop(gate.z * o))
+
+
+@register(name="tlstm")
+class TLSTMCell(Cell):
+    """Strongly typed LSTM: gates of the inputs of this and the last step.
+
+    `c' = f c + (1 - f) z`, `h' = c' o` with `z = W_z [x_(t-1), x_t] + b_z`,
+    `f = sigmoid(...)` and `o = tanh(...)` likewise. Balduzzi & Ghifary 2016,
+    arXiv:1602.02218.
+
+    Args:
+        units: number of units.
+        activation: of `o`. Default "tanh".
+        recurrent_activation: of `f`. Default "sigmoid".
+        **kwargs: the arguments of `Cell`.
+
+    Example:
+
+    >>> keras_rnnx.layers.RNN(TLSTMCell(4))(np.ones((2, 5, 3), "float32")).shape
+    (2, 4)
+    """
+
+    states = ("h", "c")
+    gates = ("z", "f", "o")
+    inputs_only = ("z", "f", "o")
+    linear = ("c",)
+    window = 2
+    memory_gates = {"f": 1}
+    options = {"activation": "tanh", "recurrent_activation": "sigmoid"}
+    paper = "Balduzzi & Ghifary 2016"
+
+    def update(self, state, gate):
+        f, o = self.recurrent_activation(gate.f), self.activation(gate.o)
+        c = f * state.c + (1 - f) * gate.drop(gate.z)
+        return State(h=c * o, c=c)
+
+
+@register(name="qrnn")
+class QRNNCell(Cell):
+    """Quasi-recurrent network: a causal convolution, pooled over time.
+
+    `c' = f c + (1 - f) z`, `h' = o c'` with `z = tanh(...)`, `f, o = sigmoid(...)` of
+    `W [x_(t-window+1), ..., x_t] + b`. Bradbury, Merity, Xiong & Socher 2017,
+    arXiv:1611.01576; this is its fo-pooling.
+
+    Args:
+        units: number of units.
+        activation: of the candidate. Default "tanh".
+        recurrent_activation: of the gates. Default "sigmoid".
+        window: steps of the convolution, at least 1. Default 2.
+        **kwargs: the arguments of `Cell`.
+
+    Raises:
+        ValueError: for a window that is not a positive integer.
+
+    Example:
+
+    >>> keras_rnnx.layers.RNN(QRNNCell(4))(np.ones((2, 5, 3), "float32")).shape
+    (2, 4)
+    """
+
+    states = ("h", "c")
+    gates = ("z", "f", "o")
+    inputs_only = ("z", "f", "o")
+    linear = ("c",)
+    memory_gates = {"f": 1}
+    options = {"activation": "tanh", "recurrent_activation": "sigmoid", "window": 2}
+    paper = "Bradbury et al. 2017"
+
+    def configure(self):
+        self.window = integer("window", self.window, least=1)
+
+    def update(self, state, gate):
+        f, o = self.recurrent_activation(gate.f), self.recurrent_activation(gate.o)
+        c = f * state.c + (1 - f) * gate.drop(self.activation(gate.z))
+        return State(h=o * c, c=c)

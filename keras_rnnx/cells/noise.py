@@ -90,11 +90,15 @@ class Noise:
         if name in WEIGHTS:
             shape = tuple(getattr(cell, name).shape)
         else:
-            width = cell.kernel.shape[0] if name == "inputs" else cell.units
+            width = self._features if name == "inputs" else cell.units
             shape = (batch, steps, width) if name in self.by_step else (batch, width)
         # Twice as fast on torch as `keras.random.dropout` of ones.
         kept = ops.cast(self._uniform(shape) >= rate, cell.compute_dtype)
         return kept * (1 / (1 - rate))
+
+    @property
+    def _features(self):
+        return self.cell.kernel.shape[0] // self.cell.window
 
     def _uniform(self, shape):
         seed = self.cell.seed_generator
@@ -110,7 +114,7 @@ class Noise:
 
     def apart(self, inputs: Any) -> tuple[Any, dict[str, Any]]:
         """The reverse of `beside`, for one step."""
-        features = self.cell.kernel.shape[0]
+        features = self._features
         x, found, at = inputs[..., :features], {}, features
         for name in self.by_step:
             stop = at + (features if name == "inputs" else self.cell.units)

@@ -37,6 +37,10 @@ class Stepping:
         weights = {k: w * noise[k] if k in noise else w for k, w in weights.items()}
         inputs = inputs * noise["inputs"] if "inputs" in noise else inputs
         inputs = ops.cast(inputs, self.compute_dtype)
+        history = []
+        if self.window > 1:
+            inputs = ops.concatenate([states.pop(), inputs], axis=-1)
+            history = [inputs[:, inputs.shape[-1] // self.window :]]
         # The operator, since `ops.matmul` computes float64 in float32 on torch.
         x = self.blocks(inputs @ weights["kernel"], "kernel")
         blocks = {}
@@ -66,6 +70,7 @@ class Stepping:
             self.all_coefficients(),
             noise,
         )
+        new = [*new, *history]
         return new[0], new if nested else new[0]
 
     def _with_biases(self, x):

@@ -43,8 +43,11 @@ class FusedEngine(SequenceEngine):
         batch = batch if isinstance(batch, int) else USUAL_BATCH
         return batch * steps * self.cell.units >= LARGE
 
+    def _loop(self, return_sequences, way):
+        return Loop(self, return_sequences, way)
+
     def _function(self, return_sequences, zero_output_for_mask, way):
-        loop = Loop(self, return_sequences, way)
+        loop = self._loop(return_sequences, way)
 
         def states_after(x, by_step, states, shared):
             if way.segments is not None:
@@ -78,35 +81,41 @@ class Loop(Segment):
 
     def __init__(self, engine: FusedEngine, sequences: bool, way: Way):
         cell, backend = engine.cell, engine.backend
-        self.cell = cell
+        self.cell, self.engine = cell, engine
         self.vectors = engine._vector_names()
         # Those of the inputs are used up before the loop.
         inside = [k for k in way.noise if k not in ("inputs", "moving inputs")]
         self.by_step = [k for k in inside if k in cell.by_step]
         self.by_sequence = [k for k in inside if k in cell.noise.by_sequence]
         names = self.by_step, self.by_sequence
-        merged = backend.EAGER and EagerRecurrence.takes(cell)
+        merged = self._merges()
         self.projection = Projection(cell, merged)
-        if merged:
-            self.recurrence = EagerRecurrence(
-                cell, backend, sequences, way.training, noise=names
-            )
-        else:
-            self.recurrence = Recurrence(
-                cell,
-                backend,
-                sequences,
-                way.training,
-                engine.unroll,
-                way.xla,
-                pieces=way.segments is None,
-                states_only=way.segments == "kept",
-                noise=names,
-            )
+        self.recurrence = self._recurrence(engine, sequences, way, names)
         self.kept = self.recurrence.kept
         if way.segments is not None and way.xla:
             self.run = backend.compiled_part(self.run)
             self.gradients = backend.compiled_part(self.gradients)
+
+    def _merges(self):
+        """Whether the gates stay side by side."""
+        return self.engine.backend.EAGER and EagerRecurrence.takes(self.cell)
+
+    def _recurrence(self, engine, sequences, way, noise):
+        if self._merges():
+            return EagerRecurrence(
+                self.cell, engine.backend, sequences, way.training, noise=noise
+            )
+        return Recurrence(
+            self.cell,
+            engine.backend,
+            sequences,
+            way.training,
+            engine.unroll,
+            way.xla,
+            pieces=way.segments is None,
+            states_only=way.segments == "kept",
+            noise=noise,
+        )
 
     def __call__(self, x, by_step, states, shared):
         noted = {} if self.recurrence.moments else None

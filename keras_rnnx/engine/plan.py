@@ -15,7 +15,7 @@ from keras_rnnx.cells import Cell
 from keras_rnnx.engine import backends, costs
 
 # Best first.
-ENGINES = ("cudnn", "native", "fused", "step")
+ENGINES = ("cudnn", "native", "scan", "fused", "step")
 
 _forced: contextvars.ContextVar[str | None] = contextvars.ContextVar(
     "keras_rnnx_engine", default=None
@@ -27,7 +27,7 @@ class Plan:
     """How a layer is run.
 
     Attributes:
-        engine: "cudnn", "native", "fused" or "step".
+        engine: "cudnn", "native", "scan", "fused" or "step".
         kernel: what does the work, in words.
         reason: why this engine.
     """
@@ -45,7 +45,7 @@ def force(engine: str) -> Iterator[None]:
     it was traced with.
 
     Args:
-        engine: "cudnn", "native", "fused" or "step".
+        engine: "cudnn", "native", "scan", "fused" or "step".
 
     Raises:
         ValueError: for an unknown engine; and inside, when a layer is called that this
@@ -89,9 +89,26 @@ def refusal(layer: keras.layers.RNN, engine: str, training: bool = True) -> str 
         if layer.checkpoint is None:
             return None
         return f"checkpoint={layer.checkpoint!r} cannot be had; pass checkpoint=None"
-    return _unknown_equation(layer.cell) or (
-        None if engine == "fused" else _kernel_refusal(layer, engine, training)
-    )
+    unknown_equation = _unknown_equation(layer.cell)
+    if unknown_equation or engine == "fused":
+        return unknown_equation
+    if engine == "scan":
+        return _scan_refusal(layer)
+    return _kernel_refusal(layer, engine, training)
+
+
+def _scan_refusal(layer):
+    cell = layer.cell
+    if not cell.linear:
+        return "its equation is not linear in the state"
+    for name, rate in zip(cell.states, cell.zoneout_rates):
+        if rate and name not in cell.linear_states:
+            return f"zoneout={cell.zoneout} keeps {name!r}, which is not linear"
+    if layer.unroll:
+        return "unroll=True asks for the loop written out"
+    if layer.checkpoint is not None:
+        return f"checkpoint={layer.checkpoint!r} computes steps twice; a scan keeps few"
+    return None
 
 
 def _unknown_equation(cell: Any) -> str | None:
@@ -212,6 +229,8 @@ def _kernel(layer, engine):
     backend = backends.current()
     if engine == "fused":
         return backend.KERNEL
+    if engine == "scan":
+        return "scan over time"
     _, vendor = backend.kernels()
     return f"{vendor} {layer.cell.lowering().kernel}"
 
@@ -221,6 +240,8 @@ def _why(layer, engine, refused):
     if engine in ("cudnn", "native"):
         says = layer.cell.lowering().says
         return f"exact: {says}" if says else "exact"
+    if engine == "scan":
+        return "linear in the state"
     available, _ = backends.current().kernels() if backends.current() else (None, "")
     kept_away = refused.get("fused") or refused.get(available) or refused.get("cudnn")
     return kept_away or "the equation is known"

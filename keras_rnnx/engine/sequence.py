@@ -11,6 +11,7 @@ from keras import ops
 from keras_rnnx.cells import Cell
 from keras_rnnx.engine import backends, masks
 from keras_rnnx.engine.segments import NOISE
+from keras_rnnx.engine.windows import windows
 
 INPUTS = f"{NOISE}inputs"
 # Into how many segments a sequence goes whose segments keep what they need.
@@ -180,7 +181,15 @@ class SequenceEngine:
                     for k, v in by_step.items()
                 }
             mask = by_step.get("mask")
+            history = []
+            if self.cell.window > 1:
+                if INPUTS in shared:
+                    x = x * ops.expand_dims(shared.pop(INPUTS), 1)
+                *states, last = states
+                x, last = windows(x, mask, last, self.cell.window)
+                history = [last]
             outputs, states, moments = states_after(x, by_step, states, shared)
+            states = [*states, *history]
             if not return_sequences:
                 last = states[0]
                 if mask is not None:

@@ -13,6 +13,7 @@ from keras_rnnx.engine import masks
 from keras_rnnx.engine.fused import FusedEngine
 from keras_rnnx.engine.native import KernelEngine
 from keras_rnnx.engine.plan import may_leave_xla, plan
+from keras_rnnx.engine.scan import ScanEngine
 from keras_rnnx.layers import checks
 from keras_rnnx.layers.initial_state import InitialState
 from keras_rnnx.layers.regularized_outputs import RegularizedOutputs
@@ -123,6 +124,10 @@ class RNN(RegularizedOutputs, keras.layers.RNN):
         if isinstance(self.cell, Cell):
             self.cell.sequence_length = sequences_shape[1]
         super().build(sequences_shape, initial_state_shape)
+        if isinstance(self.cell, Cell):
+            # The width of a window is known now.
+            sizes = self.cell.state_size
+            self.state_size = list(sizes) if isinstance(sizes, list) else [sizes]
         self._initial_state.build()
 
     def get_initial_state(self, batch_size):
@@ -204,7 +209,7 @@ class RNN(RegularizedOutputs, keras.layers.RNN):
         options = self.go_backwards, self.unroll, self.checkpoint
         key = (engine, *options)
         if key not in self._engines:
-            make = FusedEngine if engine == "fused" else KernelEngine
+            make = {"fused": FusedEngine, "scan": ScanEngine}.get(engine, KernelEngine)
             self._engines[key] = make(self.cell, *options)
         return self._engines[key](
             sequences,

@@ -156,10 +156,17 @@ def _data(cell, case, seed):
     dtype = "float64" if case.dtype == "float64" else "float32"
     x = rng.normal(size=(case.batch, case.steps, case.features)).astype(dtype)
     states = [
-        _state(cell.state_kinds.get(name), rng, (case.batch, cell.units)).astype(dtype)
-        for name in cell.states
+        _state(cell.state_kinds.get(name), rng, shape).astype(dtype)
+        for name, shape in _state_shapes(cell, case).items()
     ]
     return x, states, case.make_mask(rng)
+
+
+def _state_shapes(cell, case):
+    shapes = dict.fromkeys(cell.states, (case.batch, cell.units))
+    if cell.window > 1:
+        shapes["window"] = (case.batch, (cell.window - 1) * case.features)
+    return shapes
 
 
 def _state(kind, rng, shape):
@@ -187,11 +194,12 @@ def _run(cell, case, engine_name, seed):
     width = (case.batch, cell.units)
     output = (case.batch, case.steps, cell.units) if case.return_sequences else width
     cotangents = [rng.normal(size=output)]
-    cotangents += [rng.normal(size=width) for _ in cell.states]
+    shapes = _state_shapes(cell, case)
+    cotangents += [rng.normal(size=shape) for shape in shapes.values()]
     variables = layer.trainable_variables
     results, found = gradients(call, [x, *states], variables, cotangents)
-    values = dict(zip(["output", *(f"state {s}" for s in cell.states)], results))
-    names = ["inputs", *(f"initial state {s}" for s in cell.states)]
+    values = dict(zip(["output", *(f"state {s}" for s in shapes)], results))
+    names = ["inputs", *(f"initial state {s}" for s in shapes)]
     names += [v.name for v in variables]
     return values | {f"gradient of {n}": g for n, g in zip(names, found)}
 

@@ -1,0 +1,109 @@
+"""Cells with a complex state."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_rnnx._numbers import number
+from keras_rnnx.cells.cell import Cell
+from keras_rnnx.cells.registry import register
+from keras_rnnx.cells.views import State
+
+
+@register(name="lru")
+class LRUCell(Cell):
+    """Linear recurrent unit: complex, diagonal and stable.
+
+    `s' = a s + gamma B x`, `h' = Re(C s') + D x + b` with
+    `a = exp(-exp(nu) + i exp(theta))` and `gamma = sqrt(1 - |a|^2)` (in the paper a
+    weight that starts there), for a complex state `s = re + i im`. `a` starts in a
+    ring of the unit circle. `B` and `D` are blocks of `kernel`; `C` is
+    `recurrent_kernel`, which here does not enter the recurrence.
+    Orvieto et al. 2023, arXiv:2303.06349.
+
+    Args:
+        units: number of units, and of complex states.
+        radius_min, radius_max: bounds of `|a|` at the start, in [0, 1). Default 0.9 and
+            0.999.
+        phase_max: largest angle of `a` at the start, positive. Default 6.283.
+        **kwargs: the arguments of `Cell`.
+
+    Raises:
+        ValueError: for a number out of range.
+
+    Example:
+
+    >>> keras_rnnx.layers.RNN(LRUCell(4))(np.ones((2, 5, 3), "float32")).shape
+    (2, 4)
+    """
+
+    states = ("h", "re", "im")
+    gates = ("re", "im", "d", "c_re", "c_im")
+    inputs_only = ("re", "im", "d")
+    states_only = late = ("c_re", "c_im")
+    biases = ("d",)
+    linear = (("re", "im"),)
+    vectors = {"real": None, "imaginary": None, "gamma": None}
+    options = {
+        "recurrent_initializer": "glorot_uniform",
+        "radius_min": 0.9,
+        "radius_max": 0.999,
+        "phase_max": 6.283,
+    }
+    paper = "Orvieto et al. 2023"
+
+    def update(self, state, gate, vector):
+        re = vector.real * state.re - vector.imaginary * state.im
+        im = vector.real * state.im + vector.imaginary * state.re
+        re = re + vector.gamma * gate.drop(gate.re)
+        im = im + vector.gamma * gate.drop(gate.im)
+        return State(h=gate.u.c_re(re) - gate.u.c_im(im) + gate.d, re=re, im=im)
+
+    def configure(self):
+        for name in ("radius_min", "radius_max", "phase_max"):
+            setattr(self, name, number(name, getattr(self, name)))
+        if not 0 <= self.radius_min < self.radius_max < 1 or self.phase_max <= 0:
+            raise ValueError(
+                f"The ring needs 0 <= radius_min < radius_max < 1 and phase_max > 0, "
+                f"received radius_min={self.radius_min}, radius_max={self.radius_max}, "
+                f"phase_max={self.phase_max}."
+            )
+
+    def build_vector(self, name):
+        if name == "real":
+            self.nu = self.add_weight(
+                shape=(self.units,), name="nu", initializer=self._first_nu
+            )
+        elif name == "imaginary":
+            self.theta = self.add_weight(
+                shape=(self.units,), name="theta", initializer=self._first_theta
+            )
+
+    def _first_nu(self, shape, dtype=None):
+        low, high = self.radius_min**2, self.radius_max**2
+        square = keras.random.uniform(
+            shape, low, high, dtype="float32", seed=self.seed_generator
+        )
+        return ops.cast(ops.log(-0.5 * ops.log(square + 1e-8)), dtype)
+
+    def _first_theta(self, shape, dtype=None):
+        phase = keras.random.uniform(
+            shape, 0, self.phase_max, dtype="float32", seed=self.seed_generator
+        )
+        return ops.cast(ops.log(phase + float(np.finfo("float32").tiny)), dtype)
+
+    def coefficients(self):
+        nu, theta = (
+            ops.cast(ops.convert_to_tensor(v), self.compute_dtype)
+            for v in (self.nu, self.theta)
+        )
+        rate, phase = ops.exp(nu), ops.exp(theta)
+        radius = ops.exp(-rate)
+        return {
+            "real": radius * ops.cos(phase),
+            "imaginary": radius * ops.sin(phase),
+            # Exact where the radius is near 1, as 1 - radius^2 is not.
+            "gamma": (-ops.expm1(-2 * rate)) ** 0.5,
+        }

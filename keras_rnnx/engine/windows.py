@@ -1,0 +1,57 @@
+"""Inputs of several steps at once: what a causal convolution multiplies."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras import ops
+
+from keras_rnnx.engine import backends
+
+
+def windows(x: Any, mask: Any, history: Any, size: int) -> tuple[Any, Any]:
+    """Each step's inputs behind those of the valid steps before it, the oldest first.
+
+    Args:
+        x: inputs `(batch, time, features)`.
+        mask: None, or boolean `(batch, time, 1)`.
+        history: the last inputs before these, `(batch, (size - 1) * features)`.
+        size: steps of a window, at least 2.
+
+    Returns:
+        `(batch, time, size * features)`, and the history behind the last step.
+    """
+    backend = backends.current()
+    features, count = x.shape[-1], size - 1
+    history = ops.reshape(history, (-1, count, features))
+    x = backend.concatenate([history, x], 1)
+    if mask is None:
+        steps = ops.shape(x)[1] - count
+        parts = [x[:, k : steps + k] for k in range(size)]
+        last = x[:, steps:]
+    else:
+        parts, last = _valid(x, mask[..., 0], count, backend)
+    joined = backend.concatenate(parts, -1)
+    return joined, ops.reshape(last, (-1, count * features))
+
+
+def _valid(x, mask, count, backend):
+    """The same where masked steps are passed over."""
+    mask = ops.cast(mask, "int32")
+    behind = ops.pad(mask, [[0, 0], [count, 0]], constant_values=1)
+    steps = ops.expand_dims(ops.arange(ops.shape(x)[1], dtype="int32"), 0)
+    # Keys are distinct, so that any sort keeps the order of the steps.
+    keys = backend.where(behind > 0, steps, steps + ops.shape(x)[1])
+    positions = ops.argsort(keys, axis=1)
+    # How many valid steps stand before each step, those of the history among them.
+    before = ops.cumsum(behind, axis=1) - behind
+    total = ops.sum(behind, axis=1, keepdims=True)
+
+    def lagged(valid, lag):
+        index = ops.take_along_axis(positions, valid - lag, axis=1)
+        return backend.gather_steps(x, index)
+
+    at = before[:, count:]
+    parts = [lagged(at, lag) for lag in range(count, 0, -1)] + [x[:, count:]]
+    last = [lagged(total, lag) for lag in range(count, 0, -1)]
+    return parts, backend.concatenate(last, 1)

@@ -266,6 +266,31 @@ def test_extreme_gates_need_no_logarithms(way):
         np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-5 * np.abs(y).max())
 
 
+def test_logarithms_would_be_less_exact():
+    rng = np.random.default_rng(6)
+    logits = rng.choice([-100, -17, -8, 0, 8, 17, 100], (10_000, 2, 6)).astype(float)
+    candidate = rng.uniform(0.1, 2, logits.shape)
+    initial = rng.uniform(0.1, 1, (2, 6))
+    a, z = 1 / (1 + np.exp(logits)), 1 / (1 + np.exp(-logits))
+    expected = loop(a, z * candidate, initial)
+    direct = linear.linear_recurrence(
+        *(x.astype("float32") for x in (a, z * candidate, initial))
+    )
+    # The parallel form of minGRU, in the same precision.
+    log_a, log_z = (-np.logaddexp(0, x).astype("float32") for x in (logits, -logits))
+    total = np.cumsum(log_a, 0)
+    terms = log_z + np.log(candidate).astype("float32") - total
+    first = np.log(initial[None]).astype("float32")
+    sums = np.logaddexp.accumulate(np.concatenate([first, terms]), 0)[1:]
+    logarithmic = np.exp(total + sums)
+    assert keras.backend.standardize_dtype(direct.dtype) == logarithmic.dtype
+    errors = [
+        np.max(np.abs(keras.ops.convert_to_numpy(x) / expected - 1))
+        for x in (direct, logarithmic)
+    ]
+    assert errors[0] < 1e-5 and errors[1] > 1e-3
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_inside_of_a_compiled_function(way):
     *inputs, d = drawn((13, BATCH, UNITS), 13)
@@ -404,6 +429,15 @@ def test_the_way_that_is_taken(monkeypatch):
         linear.linear_recurrence(*drawn((5, BATCH, UNITS), 5)[:3])
     linear._function.cache_clear()
     assert taken == list(WAYS)
+
+
+def test_the_way_that_is_chosen():
+    way = backends.current().linear_way
+    large, small = way(2048, 16, 256), way(1000, 1, 64)
+    assert large == "sequential"
+    assert small == ("blocked" if BACKEND == "torch" else "sequential")
+    if BACKEND == "tensorflow":
+        assert way(None, None, 256) == "blocked"
 
 
 def test_what_cannot_be_computed_is_told():

@@ -14,7 +14,8 @@ It returns these, `(time, batch, units)`, and what stands behind the last step.
 
 A block is affine in what stands before it, with the product of its coefficients as the
 factor. Coefficients are only ever multiplied, never divided by, and no logarithms are
-taken, so nothing overflows that would not step by step.
+taken, so that with coefficients of at most 1 nothing overflows that would not step by
+step.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ def times(a, h, conjugate=False):
 
 
 def plus(a, b):
+    """The sum of numbers."""
     return [x + y for x, y in zip(a, b)]
 
 
@@ -230,6 +232,7 @@ def states_before(backend, outs, carry, reverse):
 
 
 def last_of(outs, reverse):
+    """What the step gave that was run last."""
     return [x[0 if reverse else -1] for x in outs]
 
 

@@ -239,7 +239,7 @@ def linear_way(steps, batch, units) -> str:
     XLA makes a plain loop of the steps, 2 to 5 times as fast on 2 cores as blocks in a
     graph, in training. It has to compile for every number of steps; where that is not
     known a graph runs. There blocks are 2.5 times as fast as steps with 64 numbers
-    each, and about as fast with 4,096 and more.
+    each, and about as fast with 1,024 and more.
     """
     if not isinstance(steps, int):
         return "blocked"

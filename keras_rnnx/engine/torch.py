@@ -281,9 +281,9 @@ def prefers_xla(batch, length, units: int, gates: int, training: bool) -> bool:
 def linear_way(steps, batch, units) -> str:
     """The fastest of `linear_ways`; that for a GPU is not measured.
 
-    Measured on 2 cores in training: with 64 numbers a step, blocks are 1.5 times as
-    fast at 200 steps and 4 times at 1,000, with 1,024 they are even, and with more than
-    that, or fewer steps, up to 2 times slower.
+    Measured in training on one core, real and complex: with 64 numbers a step, blocks
+    are 1.5 times as fast at 200 steps and 4 times at 1,000; with 1,024 numbers they are
+    even, and with more, or fewer steps, up to 3 times slower.
     """
     if kernels()[0] == "cudnn":
         return "parallel"

@@ -9,6 +9,9 @@ Each holds all that differs between backends, as functions:
   its own;
 - `product(matrix, beside, xla)` makes the product with a matrix for use in the loop;
 - `compiled(function, xla)` prepares a function for being called often;
+- `linear_way(steps, batch, units)` says how a linear recurrence is computed fastest,
+  `linear_loop` is one where every operation is a call, and `associative_scan` a
+  parallel one where the framework has it;
 
 and as the operations `where`, `concatenate`, `total` (the sum over time and batch) and
 `outer` (the sum of outer products over time and batch), since those of `keras.ops`

@@ -13,6 +13,9 @@ KERNEL = "eager loop"
 # No sequence is too long: what an eager loop does not need is freed as it goes.
 LONG = math.inf
 EAGER = True
+# Steps, and numbers in one of them, of a linear recurrence: see `linear_way`.
+MANY = 150
+FEW = 512
 
 # Kernels are called without lengths: with them torch's own needs the lengths on the
 # host, sorts, and leaves its fast path.
@@ -148,6 +151,44 @@ def reverse_loop(of_gates, of_states, outer, last, back, dropped, carried, out):
     return carry, stacks
 
 
+def linear_loop(a, b, carry, reverse, adjoint):
+    """All steps of a linear recurrence: see `linear_ways`.
+
+    Each is written to where it stays. The backward pass is one call a step too: it
+    multiplies when it adds, by the coefficients of the step it comes from.
+    """
+    steps = len(b[0])
+    outs = [torch.empty_like(x, memory_format=torch.contiguous_format) for x in b]
+    a_steps, b_steps, out_steps = (
+        list(zip(*(x.expand(steps, *x.shape[1:]).unbind(0) for x in values)))
+        for values in (a, b, outs)
+    )
+    advance = _advance if len(b) == 1 else _advance_complex
+    factor = None
+    for t in reversed(range(steps)) if reverse else range(steps):
+        if not adjoint:
+            advance(b_steps[t], a_steps[t], carry, out_steps[t], 1)
+        elif factor is None:
+            for x, c, out in zip(b_steps[t], carry, out_steps[t]):
+                torch.add(x, c, out=out)
+        else:
+            advance(b_steps[t], factor, carry, out_steps[t], -1)
+        carry, factor = out_steps[t], a_steps[t]
+    return outs
+
+
+def _advance(b, a, h, out, sign):
+    torch.addcmul(b[0], a[0], h[0], out=out[0])
+
+
+def _advance_complex(b, a, h, out, sign):
+    """`b + a h`, or with a sign of -1 with the conjugate of `a`."""
+    torch.addcmul(b[0], a[0], h[0], out=out[0])
+    torch.addcmul(out[0], a[1], h[1], value=-sign, out=out[0])
+    torch.addcmul(b[1], a[0], h[1], out=out[1])
+    torch.addcmul(out[1], a[1], h[0], value=sign, out=out[1])
+
+
 def pullback(function, inputs):
     """Evaluates `function(inputs)`, a list of tensors.
 
@@ -240,6 +281,18 @@ def compiled_part(function: Callable) -> Callable:
 def prefers_xla(batch, length, units: int, gates: int, training: bool) -> bool:
     """torch has no XLA here."""
     return False
+
+
+def linear_way(steps, batch, units) -> str:
+    """The fastest of `linear_ways`; that for a GPU is not measured.
+
+    Measured in training on one core, real and complex: with 64 numbers a step, blocks
+    are 1.5 times as fast at 200 steps and 4 times at 1,000; with 1,024 numbers they are
+    even, and with more, or fewer steps, up to 3 times slower.
+    """
+    if kernels()[0] == "cudnn":
+        return "parallel"
+    return "blocked" if steps >= MANY and batch * units <= FEW else "sequential"
 
 
 def gather_steps(x, index):

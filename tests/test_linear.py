@@ -465,6 +465,22 @@ def test_in_a_model_for_sequences_of_any_length(jit):
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.skipif(BACKEND != "jax", reason="sizes are symbols in JAX alone")
+@pytest.mark.parametrize("reverse", [False, True])
+def test_an_exported_function_of_any_length(reverse):
+    jax = importlib.import_module("jax")
+    export = importlib.import_module("jax.export")
+    t, b = export.symbolic_shape("t, b")
+    sizes = (t, b, UNITS), (t, b, UNITS), (b, UNITS)
+    exported = export.export(jax.jit(lambda *x: linear.linear_recurrence(*x, reverse)))(
+        *(jax.ShapeDtypeStruct(size, "float64") for size in sizes)
+    )
+    for steps in (1, 9):
+        *given, _ = drawn((steps, BATCH, UNITS), steps)
+        found = exported.call(*given)
+        np.testing.assert_allclose(found, loop(*given, reverse), **EXACT)
+
+
 def test_the_way_that_is_chosen():
     way = backends.current().linear_way
     large, small = way(2048, 16, 256), way(1000, 1, 64)

@@ -431,6 +431,56 @@ def test_the_way_that_is_taken(monkeypatch):
     assert taken == list(WAYS)
 
 
+@pytest.mark.parametrize("jit", [False] if BACKEND == "torch" else [False, True])
+def test_in_a_model_for_sequences_of_any_length(jit):
+    class Forgetting(keras.layers.Layer):
+        """A minGRU without candidate."""
+
+        def build(self, shape):
+            self.dense = keras.layers.Dense(shape[-1])
+            self.dense.build(shape)
+
+        def call(self, x):
+            x = keras.ops.transpose(x, (1, 0, 2))
+            z = keras.ops.sigmoid(self.dense(x))
+            initial = keras.ops.zeros_like(x[0])
+            h = linear.linear_recurrence(1 - z, z * x, initial)
+            return keras.ops.transpose(h, (1, 0, 2))
+
+    model = keras.Sequential([keras.Input((None, 3)), Forgetting()])
+    assert model.output_shape == (None, None, 3)
+    model.compile("sgd", "mse", jit_compile=jit)
+    # 30 steps make whole blocks; a batch is smaller than the others.
+    for steps in (1, 7, 30):
+        x = np.random.default_rng(steps).normal(size=(3, steps, 3)).astype("float32")
+        loss = model.fit(x, np.zeros_like(x), batch_size=2, verbose=0).history["loss"]
+        kernel, bias = (
+            keras.ops.convert_to_numpy(v) for v in model.trainable_variables
+        )
+        assert np.all(np.isfinite(loss)) and np.any(bias)
+        z = 1 / (1 + np.exp(-(x @ kernel + bias)))
+        z, x_t = (v.astype("float64").transpose(1, 0, 2) for v in (z, x))
+        expected = loop(1 - z, z * x_t, np.zeros((3, 3))).transpose(1, 0, 2)
+        found = model.predict(x, verbose=0)
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.skipif(BACKEND != "jax", reason="sizes are symbols in JAX alone")
+@pytest.mark.parametrize("reverse", [False, True])
+def test_an_exported_function_of_any_length(reverse):
+    jax = importlib.import_module("jax")
+    export = importlib.import_module("jax.export")
+    t, b = export.symbolic_shape("t, b")
+    sizes = (t, b, UNITS), (t, b, UNITS), (b, UNITS)
+    exported = export.export(jax.jit(lambda *x: linear.linear_recurrence(*x, reverse)))(
+        *(jax.ShapeDtypeStruct(size, "float64") for size in sizes)
+    )
+    for steps in (1, 9):
+        *given, _ = drawn((steps, BATCH, UNITS), steps)
+        found = exported.call(*given)
+        np.testing.assert_allclose(found, loop(*given, reverse), **EXACT)
+
+
 def test_the_way_that_is_chosen():
     way = backends.current().linear_way
     large, small = way(2048, 16, 256), way(1000, 1, 64)

@@ -42,9 +42,31 @@ def scan(step, carry, xs, length, loose, reverse=False, unroll=False, shapes=Non
     Returns:
         The last carry, and the outputs of all steps.
     """
+    if not isinstance(length, int):
+        return _scan_of_any_length(step, list(carry), xs, length, reverse)
     return jax.lax.scan(
         step, list(carry), list(xs), length=length, reverse=reverse, unroll=unroll or 1
     )
+
+
+def _scan_of_any_length(step, carry, xs, length, reverse):
+    """The same where the length is a symbol, as when a model derives its shapes."""
+
+    def at(t):
+        return [jax.lax.dynamic_index_in_dim(x, t, keepdims=False) for x in xs]
+
+    def body(i, state):
+        t = length - 1 - i if reverse else i
+        carry, outs = step(state[0], at(t))
+        stacks = [
+            jax.lax.dynamic_update_index_in_dim(stack, out, t, 0)
+            for stack, out in zip(state[1], outs)
+        ]
+        return list(carry), stacks
+
+    _, outs = jax.eval_shape(lambda carry: step(carry, at(0)), carry)
+    stacks = [jax.numpy.zeros((length, *out.shape), out.dtype) for out in outs]
+    return jax.lax.fori_loop(0, length, body, (carry, stacks))
 
 
 compiled_scan = scan
@@ -134,7 +156,8 @@ def linear_way(steps, batch, units) -> str:
     ways took 1.4 to 4 times as long, at sizes of 1 to 64 sequences, 50 to 2,048 steps
     and 32 to 256 units.
     """
-    return "parallel" if kernels()[0] == "cudnn" else "sequential"
+    known = isinstance(steps, int)
+    return "parallel" if known and kernels()[0] else "sequential"
 
 
 def gather_steps(x, index):

@@ -29,7 +29,13 @@ import keras
 from keras import ops
 
 from keras_rnnx.engine import backends
-from keras_rnnx.engine.linear_ways import WAYS, states_before, times
+from keras_rnnx.engine.linear_ways import (
+    WAYS,
+    constant,
+    last_of,
+    states_before,
+    times,
+)
 from keras_rnnx.engine.masks import column
 
 HALVES = ("float16", "bfloat16")
@@ -164,12 +170,13 @@ def _recurrence(a, b, initial, reverse, way):
     for parts in zip(a, b, initial):
         _check(*parts)
     steps, batch, units = b[0].shape
-    if steps == 0:
+    known = isinstance(steps, int)
+    if known and not steps:
         return b
     way = way or backends.current().linear_way(steps, batch, units)
     # Where coefficients are fewer than the states, gradients are sums.
-    axes = tuple(i for i in (0, 1) if a[0].shape[i] == 1 != b[0].shape[i])
-    known = isinstance(steps, int)
+    axes = (0, 1)
+    axes = tuple(i for i in axes if constant(a[0], i) and not constant(b[0], i))
     return _function(len(b), axes, bool(reverse), way, known)([*a, *b, *initial])
 
 
@@ -179,7 +186,8 @@ def _check(a, b, initial):
     pairs = [*zip(a.shape, b.shape), *zip(initial.shape, b.shape[1:])] if fit else []
     for i, (n, m) in enumerate(pairs):
         # The first two are the axes of `a` that may be 1.
-        fit = fit and (None in (n, m) or n == m or (n == 1 and i < 2))
+        known = isinstance(n, int) and isinstance(m, int)
+        fit = fit and (not known or n == m or (n == 1 and i < 2))
     if not fit:
         raise ValueError(
             "`b` must be of shape (time, batch, units), `initial` of (batch, units), "
@@ -216,14 +224,16 @@ def _function(n, axes, reverse, way, known):
     def states(inputs):
         values = _wide(inputs)
         a, b, initial = values[:n], values[n : 2 * n], values[2 * n :]
-        outs, _ = run(backend, a, b, initial, reverse, False)
+        outs = run(backend, a, b, initial, reverse, False)
         return _cast(outs, inputs[0].dtype)
 
     def gradients(inputs):
         values = _wide(inputs)
         a, initial, outs, d = (values[i : i + n] for i in range(0, 4 * n, n))
         start = [ops.zeros_like(x) for x in initial]
-        g, d_initial = run(backend, a, d, start, not reverse, True)
+        g = run(backend, a, d, start, not reverse, True)
+        first = [last_of(x, not reverse) for x in (a, g)]
+        d_initial = times(*first, conjugate=True)
         d_a = times(states_before(backend, outs, initial, reverse), g, conjugate=True)
         if axes:
             d_a = [ops.sum(x, axis=axes, keepdims=True) for x in d_a]

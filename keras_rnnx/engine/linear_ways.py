@@ -10,7 +10,7 @@ one for real numbers, the real and the imaginary parts for complex ones.
 - adjoint: False for `h = a h + b`, of which all `h` are returned; True for the backward
   pass, `g = b + c; c = conj(a) g` with `c` from step to step, which returns all `g`.
 
-It returns these, `(time, batch, units)`, and what stands behind the last step.
+It returns these, `(time, batch, units)`.
 
 A block is affine in what stands before it, with the product of its coefficients as the
 factor. Coefficients are only ever multiplied, never divided by, and no logarithms are
@@ -48,13 +48,8 @@ def plus(a, b):
 
 def sequential(backend, a, b, carry, reverse, adjoint):
     """Step by step."""
-    steps = length(b[0], 0)
     if backend.EAGER:
-        outs = backend.linear_loop(a, b, carry, reverse, adjoint)
-        final = last_of(outs, reverse)
-        if adjoint:
-            final = times(last_of(a, reverse), final, conjugate=True)
-        return outs, final
+        return backend.linear_loop(a, b, carry, reverse, adjoint)
     slices, of_step = _slices(a)
 
     def step(carry, slices):
@@ -65,11 +60,17 @@ def sequential(backend, a, b, carry, reverse, adjoint):
         new = plus(times(a, carry), b)
         return new, new
 
-    n = len(b)
-    last, outs = backend.scan(
+    steps, n = length(b[0], 0), len(b)
+    _, outs = backend.scan(
         step, carry, [*slices, *b], steps, [False] * n, reverse=reverse
     )
-    return outs, last
+    return outs
+
+
+def constant(x, axis=0):
+    """Whether `x` is known to be the same along an axis."""
+    # Sizes that are symbols cannot always be compared.
+    return isinstance(x.shape[axis], int) and x.shape[axis] == 1
 
 
 def _slices(a):
@@ -77,7 +78,7 @@ def _slices(a):
 
     Coefficients that are the same at all steps stay as they are.
     """
-    if a[0].shape[0] == 1:
+    if constant(a[0]):
         return [], lambda slices: [x[0] for x in a]
     return a, lambda slices: slices
 
@@ -93,37 +94,29 @@ def blocked(backend, a, b, carry, reverse, adjoint):
     if isinstance(steps, int) and steps < FEW:
         return sequential(backend, a, b, carry, reverse, adjoint)
     inner = block_steps(steps)
-    outer = steps // inner
-    rest = steps - outer * inner
-
-    def cut(x, main):
-        # What is left over comes last, and so stands first if time is reversed.
-        if x.shape[0] == 1:
-            return x
-        at = rest if reverse else outer * inner
-        return x[at:] if main == reverse else x[:at]
+    outer = (steps + inner - 1) // inner
+    # The block that is run last is filled up: of what follows it nothing depends. A
+    # loop over what is left over would be one of no steps at times, which XLA refuses.
+    more = outer * inner - steps
 
     def block(x):
-        if x.shape[0] == 1:
+        if constant(x):
             return x
-        x = cut(x, main=True)
-        shape = (outer, inner, *_sizes(x)[1:])
-        return ops.transpose(ops.reshape(x, shape), (1, 0, 2, 3))
+        if not isinstance(more, int) or more:
+            filling = ops.zeros((more, *_sizes(x)[1:]), x.dtype)
+            x = backend.concatenate(ordered(x, filling, reverse), 0)
+        x = ops.reshape(x, (outer, inner, *_sizes(x)[1:]))
+        return ops.transpose(x, (1, 0, 2, 3))
 
     def joined(x):
         x = ops.transpose(x, (1, 0, 2, 3))
-        return ops.reshape(x, (outer * inner, *_sizes(x)[2:]))
+        x = ops.reshape(x, (outer * inner, *_sizes(x)[2:]))
+        return x[more:] if reverse else x[:steps]
 
-    a_blocks, b_blocks = [block(x) for x in a], [block(x) for x in b]
-    before, last = _carries(backend, a_blocks, b_blocks, carry, inner, reverse, adjoint)
-    outs, _ = sequential(backend, a_blocks, b_blocks, before, reverse, adjoint)
-    outs = [joined(x) for x in outs]
-    if isinstance(rest, int) and not rest:
-        return outs, last
-    a, b = ([cut(x, main=False) for x in values] for values in (a, b))
-    tail, last = sequential(backend, a, b, last, reverse, adjoint)
-    parts = [pair[::-1] if reverse else pair for pair in zip(outs, tail)]
-    return [backend.concatenate(list(pair), 0) for pair in parts], last
+    a, b = [block(x) for x in a], [block(x) for x in b]
+    before = _before_blocks(backend, a, b, carry, inner, reverse, adjoint)
+    outs = sequential(backend, a, b, before, reverse, adjoint)
+    return [joined(x) for x in outs]
 
 
 def block_steps(steps):
@@ -133,11 +126,12 @@ def block_steps(steps):
         return ops.maximum(ops.cast(ops.round(root), "int32"), 1)
     root = math.sqrt(steps / 3)
     near = range(max(1, int(root * 0.7)), int(root * 1.4) + 2)
-    return min(near, key=lambda n: 3 * n + steps // n + steps % n)
+    # Blocks that need no filling are worth two operations.
+    return min(near, key=lambda n: 3 * n - (-steps // n) + 2 * (steps % n > 0))
 
 
-def _carries(backend, a, b, carry, steps, reverse, adjoint):
-    """What stands before each block, `(blocks, batch, units)`, and behind the last."""
+def _before_blocks(backend, a, b, carry, steps, reverse, adjoint):
+    """What stands before each block, `(blocks, batch, units)`."""
     n = len(b)
     slices, of_step = _slices(a)
 
@@ -165,10 +159,10 @@ def _carries(backend, a, b, carry, steps, reverse, adjoint):
         of_this = of_block(slices[:-n])
         return plus(times(of_this, carry), slices[-n:]), list(carry)
 
-    last, before = backend.scan(
+    _, before = backend.scan(
         between, carry, [*slices, *ends], blocks, [False] * n, reverse=reverse
     )
-    return before, last
+    return before
 
 
 def parallel(backend, a, b, carry, reverse, adjoint):
@@ -184,28 +178,23 @@ def parallel(backend, a, b, carry, reverse, adjoint):
         )
     if adjoint:
         # What goes from step to step is a recurrence as the other, and one step behind.
-        conjugate = [a[0], *(-x for x in a[1:])]
-        through = parallel(
-            backend, conjugate, times(a, b, conjugate=True), carry, reverse, False
-        )[0]
-        return plus(b, states_before(backend, through, carry, reverse)), last_of(
-            through, reverse
-        )
+        conjugate, b_next = [a[0], *(-x for x in a[1:])], times(a, b, conjugate=True)
+        through = parallel(backend, conjugate, b_next, carry, reverse, False)
+        return plus(b, states_before(backend, through, carry, reverse))
     at = slice(-1, None) if reverse else slice(0, 1)
-    first = plus([x[at] for x in b], times([_at(x, at) for x in a], carry))
+    first = times([x if constant(x) else x[at] for x in a], carry)
+    first = plus([x[at] for x in b], first)
     others = [x[:-1] if reverse else x[1:] for x in b]
-    parts = [pair[::-1] if reverse else pair for pair in zip(first, others)]
-    b = [backend.concatenate(list(pair), 0) for pair in parts]
+    b = [backend.concatenate(ordered(*pair, reverse), 0) for pair in zip(first, others)]
     # A row for each step: combined, they differ from step to step.
-    a = [x if x.shape[0] != 1 else _rows(backend, x, steps) for x in a]
+    a = [backend.concatenate([x] * steps, 0) if constant(x) else x for x in a]
 
     def combine(left, right):
         factor, end = right[:n], right[n:]
         return times(left[:n], factor) + plus(times(factor, left[n:]), end)
 
     scan = getattr(backend, "associative_scan", partial(_doubling, backend))
-    outs = list(scan(combine, a + b, reverse)[n:])
-    return outs, last_of(outs, reverse)
+    return list(scan(combine, a + b, reverse)[n:])
 
 
 def _doubling(backend, combine, elements, reverse):
@@ -216,9 +205,9 @@ def _doubling(backend, combine, elements, reverse):
         here, there = (there, here) if reverse else (here, there)
         done = slice(steps - reach, None) if reverse else slice(None, reach)
         new = combine([x[there] for x in elements], [x[here] for x in elements])
-        pairs = [(x[done], y) for x, y in zip(elements, new)]
         elements = [
-            backend.concatenate(list(p[::-1] if reverse else p), 0) for p in pairs
+            backend.concatenate(ordered(x[done], y, reverse), 0)
+            for x, y in zip(elements, new)
         ]
         reach *= 2
     return elements
@@ -226,22 +215,21 @@ def _doubling(backend, combine, elements, reverse):
 
 def states_before(backend, outs, carry, reverse):
     """What stood before each step: `outs` of the step before, first `carry`."""
-    first = [ops.expand_dims(x, 0) for x in carry]
-    pairs = [(x[1:], c) if reverse else (c, x[:-1]) for x, c in zip(outs, first)]
-    return [backend.concatenate(list(pair), 0) for pair in pairs]
+    pairs = [
+        (ops.expand_dims(c, 0), x[1:] if reverse else x[:-1])
+        for x, c in zip(outs, carry)
+    ]
+    return [backend.concatenate(ordered(*pair, reverse), 0) for pair in pairs]
+
+
+def ordered(earlier, later, reverse):
+    """What is run earlier and what later, as they stand in time."""
+    return [later, earlier] if reverse else [earlier, later]
 
 
 def last_of(outs, reverse):
-    """What the step gave that was run last."""
-    return [x[0 if reverse else -1] for x in outs]
-
-
-def _at(x, at):
-    return x if x.shape[0] == 1 else x[at]
-
-
-def _rows(backend, x, steps):
-    return backend.concatenate([x] * steps, 0) if steps > 1 else x
+    """What stands at the step that is run last, zero if there is none."""
+    return [ops.sum(x[:1] if reverse else x[-1:], axis=0) for x in outs]
 
 
 def _sizes(x):

@@ -56,6 +56,18 @@ def refusal(
     )
 
 
+def refusal_at_once(
+    cell: Cell, engine: str, training: bool, batch: int | None, lengths: bool
+) -> str | None:
+    """Why one call of all layers of a stack is not worth it, or None if it is.
+
+    Args:
+        cell, engine, training, batch: as for `refusal`.
+        lengths: whether the kernel has to know where the rows of a mask end.
+    """
+    return None
+
+
 def step_size(units: int, batch: int | None) -> int:
     """Multiplications in one recurrent product of a step."""
     return (batch or USUAL_BATCH) * units**2

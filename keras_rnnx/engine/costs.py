@@ -29,6 +29,10 @@ USUAL_BATCH = 32
 # Up to this size of a step the derived backward pass is faster than a kernel's own on
 # the CPU, which autodiff runs operation by operation.
 DERIVED = 2**19
+# But up to this number of units one kernel for all layers of a stack is faster still.
+# This and the rest of `refusal_at_once` were measured with `--suite stacks`, on torch
+# with one thread.
+NARROW = 128
 
 
 def refusal(
@@ -57,14 +61,28 @@ def refusal(
 
 
 def refusal_at_once(
-    cell: Cell, engine: str, training: bool, batch: int | None, lengths: bool
+    cell: Cell, engine: str, training: bool, batch: int | None, sorted_rows: bool
 ) -> str | None:
     """Why one call of all layers of a stack is not worth it, or None if it is.
 
     Args:
-        cell, engine, training, batch: as for `refusal`.
-        lengths: whether the kernel has to know where the rows of a mask end.
+        cell: the cell of each layer.
+        engine, training, batch: as for `refusal`.
+        sorted_rows: whether rows must be sorted by their lengths for it, as torch's
+            kernels want it of a mask.
     """
+    if sorted_rows and engine == "cudnn":
+        return "torch's kernels need the lengths in a mask on the host, which waits"
+    if engine != "native" or not training:
+        return None
+    if sorted_rows:
+        return (
+            "torch's kernels sort the rows of a mask by their lengths, and train "
+            "slower then"
+        )
+    derived = len(cell.states) == 1 and step_size(cell.units, batch) < DERIVED
+    if derived and cell.units > NARROW:
+        return f"the derived backward pass of each is faster at {cell.units} units"
     return None
 
 

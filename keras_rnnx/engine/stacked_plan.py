@@ -85,10 +85,12 @@ def plan_at_once(
         raise ValueError(f"One call of all layers was forced, but {reason}.")
     if reason is None and not forced:
         cell, engine = rows[0][0].cell, plans[0].engine
-        lengths = masked and reads_lengths(
-            cell.lowering().kernel, len(rows[0]), wants_states
+        sorted_rows = (
+            masked
+            and not backends.current().KERNELS_TAKE_LENGTHS
+            and reads_lengths(cell.lowering().kernel, len(rows[0]), wants_states)
         )
-        reason = costs.refusal_at_once(cell, engine, training, batch, lengths)
+        reason = costs.refusal_at_once(cell, engine, training, batch, sorted_rows)
     if reason:
         return reason
     of_layers = f"{len(rows)} layer{'s' * (len(rows) > 1)}"

@@ -33,7 +33,7 @@ import report
 from rich.progress import Progress
 
 RESULTS = pathlib.Path(__file__).parent / "results"
-SUITES = ("layers", "regularized", "methods", "engines", "memory")
+SUITES = ("layers", "regularized", "methods", "engines", "stacks", "memory")
 NAMED_SIZES = ("short", "grid", "all")
 # Several frameworks may share a GPU here: none is to take all of its memory.
 ENVIRONMENT = {

@@ -7,9 +7,9 @@ from typing import Any
 from keras import ops
 
 from keras_rnnx.cells import Cell
-from keras_rnnx.cells.noise import WEIGHTS
 from keras_rnnx.engine import backends, kernel_weights, masks
 from keras_rnnx.engine.packing import Packing
+from keras_rnnx.engine.sequence import weights_of
 
 
 def reads_lengths(kernel: str, directions: int, wants_states: bool) -> bool:
@@ -37,6 +37,7 @@ class StackedKernel:
     """
 
     def __init__(self, cells: list[list[Cell]]):
+        self.rows = cells
         self.cells = [cell for row in cells for cell in row]
         self.directions = len(cells[0])
         self.kernel = self.cells[0].lowering().kernel
@@ -89,9 +90,7 @@ class StackedKernel:
         return ops.cast(ops.convert_to_tensor(value), self.dtype)
 
     def _weights(self, cell, noise):
-        found = {name: self._tensor(getattr(cell, name)) for name in WEIGHTS}
-        if cell.bias is not None:
-            found["bias"] = self._tensor(cell.bias)
+        found = weights_of(cell)
         return found | {name: found[name] * mask for name, mask in noise.items()}
 
     def _vectors(self, cell):

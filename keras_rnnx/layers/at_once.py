@@ -77,8 +77,8 @@ class AtOnce:
             Outputs and last states.
         """
         stack = self.stack
-        if self._engine is None:
-            rows = [[rnn.cell for rnn in level.rnns] for level in stack.levels]
+        rows = [[rnn.cell for rnn in level.rnns] for level in stack.levels]
+        if self._engine is None or self._engine.rows != rows:
             self._engine = StackedKernel(rows)
         first, last = stack.levels[0], stack.levels[-1]
         if first.drop is not None:

@@ -341,7 +341,7 @@ def test_a_model_trains_with_one_call_a_step(calls):
 
 
 def test_one_call_that_does_not_pay_is_not_made():
-    lstm, gru = cells.LSTMCell(200), cells.GRUCell(200)
+    lstm, gru, simple = cells.LSTMCell(200), cells.GRUCell(200), cells.IRNNCell(200)
 
     def refusal(cell, engine, training=True, batch=8, sorted_rows=False):
         return costs.refusal_at_once(cell, engine, training, batch, sorted_rows)
@@ -349,11 +349,33 @@ def test_one_call_that_does_not_pay_is_not_made():
     assert refusal(lstm, "native") is None
     assert "train slower" in refusal(lstm, "native", sorted_rows=True)
     assert refusal(lstm, "native", training=False, sorted_rows=True) is None
-    assert "derived backward pass" in refusal(gru, "native")
-    assert refusal(gru, "native", batch=64) is None
-    assert refusal(cells.GRUCell(100), "native") is None
+    assert "with 8 sequences the derived backward pass" in refusal(gru, "native")
+    assert refusal(gru, "native", training=False) is None
+    assert refusal(gru, "native", batch=9) is None
+    assert refusal(gru, "native", batch=None) is None
+    assert refusal(cells.GRUCell(300), "native") is None
+    assert refusal(simple, "native") is None
     assert refusal(gru, "cudnn") is None
     assert "on the host" in refusal(gru, "cudnn", sorted_rows=True)
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="the kernels of the others know lengths")
+def test_a_call_is_chosen_by_what_it_is_given(calls):
+    """On torch rows are sorted for last states, and in training that does not pay."""
+    stack, x = made(return_state=True), normal(ROWS, STEPS, FEATURES)
+    for options, training, count in (
+        ({}, True, 1),
+        ({"mask": MASKS["holes"]}, True, 2),
+        ({"mask": MASKS["holes"]}, False, 1),
+    ):
+        calls.clear()
+        stack(x, training=training, **options)
+        assert len(calls) == count
+        chosen = stack.plan(training, ROWS, masked="mask" in options)
+        assert isinstance(chosen, engine.Plan) == (count == 1)
+    calls.clear()
+    made()(x, mask=MASKS["holes"], training=True)
+    assert len(calls) == 1
 
 
 def test_forcing_it_takes_a_flag():

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 
 from keras_rnnx.cells import Cell
+from keras_rnnx.cells.lowering import KERNELS
 
 # How many times the products of the cell a kernel may take, for steps of at most so
 # many multiplications a product (batch * units**2).
@@ -29,10 +30,10 @@ USUAL_BATCH = 32
 # Up to this size of a step the derived backward pass is faster than a kernel's own on
 # the CPU, which autodiff runs operation by operation.
 DERIVED = 2**19
-# But up to this number of units one kernel for all layers of a stack is faster still.
-# This and the rest of `refusal_at_once` were measured with `--suite stacks`, on torch
-# with one thread.
-NARROW = 128
+# There one call for all layers of a stack is faster still, but for a GRU with up to so
+# many sequences. This and the rest of `refusal_at_once` were measured with `--suite
+# stacks`, on torch with one thread.
+FEW = 8
 
 
 def refusal(
@@ -81,8 +82,11 @@ def refusal_at_once(
             "slower then"
         )
     derived = len(cell.states) == 1 and step_size(cell.units, batch) < DERIVED
-    if derived and cell.units > NARROW:
-        return f"the derived backward pass of each is faster at {cell.units} units"
+    gates = len(KERNELS[cell.lowering().kernel])
+    if derived and gates > 1 and (batch or USUAL_BATCH) <= FEW:
+        return (
+            f"with {batch} sequences the derived backward pass of each layer is faster"
+        )
     return None
 
 

@@ -37,6 +37,8 @@ def refusal(rows: list[list[keras.layers.RNN]], training: bool) -> str | None:
             f"as a {lowering.kernel} ({lowering.says}) the cell has other inputs, "
             f"states or outputs than the kernel, which must be mapped between layers"
         )
+    if cells[0].window > 1:
+        return f"window={cells[0].window} gives each layer the inputs of several steps"
     for cell in cells:
         masks = set(cell.noise.names) - set(WEIGHTS)
         if cell.noise.on(training) and masks:

@@ -7,6 +7,8 @@ import pathlib
 
 PASSES = ("forward", "training")
 COLOURS = ("tab:blue", "tab:orange", "tab:green", "tab:purple", "tab:brown")
+# What others are compared with, where it is not Keras.
+BASELINES = {"engines": "step", "stacks": "layer by layer"}
 LABELS = {"keras_rnnx": "keras_rnnx", "torch": "torch.nn"}
 INSTALL = 'matplotlib is not installed: pip install "keras-rnnx[plots]"'
 
@@ -37,7 +39,7 @@ def draw(result: dict, path: pathlib.Path) -> str:
         if suite == "memory":
             _bars(axes, rows)
         else:
-            _dots(axes, rows, "step" if suite == "engines" else "keras")
+            _dots(axes, rows, BASELINES.get(suite, "keras"))
     # The first size stands on top, as in the table. The panels share their axis.
     panels[0].invert_yaxis()
     panels[0].set_ylabel("batch, steps, inputs, units")
@@ -56,7 +58,8 @@ def draw(result: dict, path: pathlib.Path) -> str:
 def _dots(axes, rows, baseline):
     """Times faster than the baseline, on a logarithmic axis."""
     names = dict.fromkeys(p for row in rows for which in PASSES for p in row[which])
-    peers = [p for p in names if p in LABELS or (baseline == "step" and p != baseline)]
+    others = baseline in BASELINES.values()
+    peers = [p for p in names if p in LABELS or (others and p != baseline)]
     for colour, peer in zip(COLOURS, peers):
         for which in PASSES:
             times = [

@@ -66,6 +66,9 @@ def _time_columns(suite, result):
     if suite == "methods":
         columns = {name: _milliseconds(name) for name in present}
         return {**columns, "ratio": _times("regularized", "plain")}
+    if suite == "stacks":
+        columns = {name: _milliseconds(name) for name in present}
+        return {**columns, "ratio": _times("layer by layer", "one call")}
     on_gpu = result.get("kind") == "gpu"
     columns = {"Keras": _milliseconds("keras"), "ours": _milliseconds("keras_rnnx")}
     if suite == "layers":

@@ -12,6 +12,7 @@ KERAS_BACKEND chooses the backend, and the backend its device. Suites:
     regularized  recurrent dropout and a leaky cell beside what Keras alone offers
     methods      our layers with each method against overfitting beside without
     engines      cells on each engine of keras_rnnx
+    stacks       two layers in one call of a kernel beside a call for each
     memory       peak memory of a training step over 2000 steps
 
 What is compared runs in turn in one process, with the same weights; on a noisy machine
@@ -33,7 +34,7 @@ import report
 from rich.progress import Progress
 
 RESULTS = pathlib.Path(__file__).parent / "results"
-SUITES = ("layers", "regularized", "methods", "engines", "memory")
+SUITES = ("layers", "regularized", "methods", "engines", "stacks", "memory")
 NAMED_SIZES = ("short", "grid", "all")
 # Several frameworks may share a GPU here: none is to take all of its memory.
 ENVIRONMENT = {

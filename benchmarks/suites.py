@@ -16,9 +16,11 @@ import timing
 from peers import REGULARIZED, with_same_weights
 
 import keras_rnnx
-from keras_rnnx.engine import ENGINES, force
+from keras_rnnx.engine import ENGINES, backends, force
 
 PASSES = ("forward", "training")
+# Layers of a stack.
+DEPTH = 2
 # batch, steps, inputs, units
 SHORT = [(1, 100, 32, 128), (32, 50, 32, 128), (64, 100, 64, 256), (16, 512, 128, 512)]
 BATCHES, STEPS, UNITS = (1, 32, 128), (20, 100, 500), (32, 128, 512)
@@ -163,9 +165,32 @@ def _reason(error):
     return parts[1] if len(parts) > 1 else parts[0]
 
 
-def _forced(engine, function):
+def _stacks(name, size, seconds):
+    """A stack in one call of a vendor's kernel, and with a call for each layer."""
+    engine, _ = backends.current().kernels()
+    x = peers.inputs(size)
+    stack = keras_rnnx.layers.Stack(
+        name, size[-1], depth=DEPTH, return_sequences=True, name=name
+    )
+    stack.build(x.shape)
+    functions = {
+        which: {
+            way: _forced(engine, getattr(timing, which)(stack, x), way == "one call")
+            for way in ("one call", "layer by layer")
+        }
+        for which in PASSES
+    }
+    return _timed(name, size, functions, seconds)
+
+
+def _has_kernels(name):
+    if backends.current().kernels()[0] is None:
+        raise ValueError("No vendor's kernels are here, so that no stack is one call.")
+
+
+def _forced(engine, function, at_once=None):
     def call():
-        with force(engine):
+        with force(engine, at_once):
             function()
 
     return call
@@ -200,6 +225,13 @@ SUITES = {
         reference="fused",
         check=lambda name: None,
         measure=_engines,
+    ),
+    "stacks": Suite(
+        layers=("lstm", "gru", "simple_rnn"),
+        sizes="short",
+        reference="one call",
+        check=_has_kernels,
+        measure=_stacks,
     ),
     "memory": Suite(
         layers=("LSTM", "GRU", "SimpleRNN"),

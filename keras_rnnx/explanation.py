@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import keras
@@ -10,7 +11,7 @@ from keras_rnnx import layers
 from keras_rnnx._sublayers import path, walk
 from keras_rnnx._table import Table
 from keras_rnnx.conversion.counterparts import refusal
-from keras_rnnx.engine.plan import plan
+from keras_rnnx.engine.plan import Plan, plan
 from keras_rnnx.layers.recipes import described
 
 
@@ -45,7 +46,9 @@ def explain(model: keras.Layer, training: bool = True) -> Explanation:
     Looks into models, wrappers and layers inside of the model, and into attributes,
     lists and dicts of those. A shared layer is listed once. The engine is the one that
     a call made now would take: on this backend, and inside of
-    `keras_rnnx.engine.force` the forced one.
+    `keras_rnnx.engine.force` the forced one. A `keras_rnnx.layers.Stack` that is one
+    call of a vendor's kernel has one row; the rows of another's layers say why it is
+    none. Calls are taken to have no mask.
 
     Args:
         model: a Keras model or layer. It need not be built.
@@ -70,14 +73,36 @@ def explain(model: keras.Layer, training: bool = True) -> Explanation:
             f"keras_rnnx.explain takes a Keras model or layer, received {model!r} of "
             f"type {type(model).__name__}."
         )
-    return Explanation(
-        Explained(path(owners, layer), _cell(layer.cell), *_run(layer, training))
-        for owners, layer in walk(model)
-        if isinstance(layer, keras.layers.RNN)
-    )
+    return Explanation(_rows(model, training))
 
 
-def _run(layer: Any, training: bool) -> tuple[str, str, str]:
+def _rows(model: keras.Layer, training: bool) -> Iterator[Explained]:
+    # Of the layers of a stack, why they are not one call, or None if they are.
+    apart = {}
+    for owners, layer in walk(model):
+        if isinstance(layer, layers.Stack):
+            found = _at_once(layer, training)
+            one = isinstance(found, Plan)
+            apart |= {id(rnn): None if one else found for rnn in layer.layers}
+            if one:
+                cell = _cell(layer.layers[0].cell)
+                name = path(owners, layer)
+                yield Explained(name, cell, found.engine, found.kernel, found.reason)
+        elif isinstance(layer, keras.layers.RNN):
+            why = apart.get(id(layer), "")
+            if why is not None:
+                row = _run(layer, training, why)
+                yield Explained(path(owners, layer), _cell(layer.cell), *row)
+
+
+def _at_once(stack: layers.Stack, training: bool) -> Plan | str:
+    try:
+        return stack.plan(training)
+    except ValueError:
+        return ""  # The row of the layer that cannot be run says it.
+
+
+def _run(layer: Any, training: bool, apart: str) -> tuple[str, str, str]:
     if not isinstance(layer, layers.RNN):
         reason = refusal(layer)
         reason = f"leaves it alone: {reason}" if reason else "replaces it"
@@ -88,6 +113,8 @@ def _run(layer: Any, training: bool) -> tuple[str, str, str]:
     except ValueError as error:
         return "none", "none", str(error)
     reason = chosen.reason
+    if apart and chosen.engine in ("cudnn", "native"):
+        reason += f"; a call for each layer: {apart}"
     if getattr(layer, "recipe", None):
         reason += f"; {described(layer.recipe, layer.cell)}"
     return chosen.engine, chosen.kernel, reason

@@ -53,7 +53,9 @@ def rnn(
     if rnn_mode not in LINEAR_LAYERS:
         raise ValueError(f"rnn_mode must be in {list(LINEAR_LAYERS)}, is {rnn_mode!r}")
     _only("input_mode", input_mode, "linear_input")
-    _only("direction", direction, "unidirectional")
+    if direction not in ("unidirectional", "bidirectional"):
+        raise ValueError(f"CudnnRNNV3: direction is {direction!r}")
+    directions = 2 if direction == "bidirectional" else 1
     _only("dropout", dropout, 0)
     # Where the projection lies among the other matrices is not documented.
     _only("num_proj", num_proj, 0)
@@ -78,7 +80,9 @@ def rnn(
     layers, _, units = states[0].shape
     if None in (layers, units, input.shape[-1]):
         raise ValueError("CudnnRNNV3: layers, units and features must be static here.")
-    regions = _regions(rnn_mode, layers, input.shape[-1], units)
+    if layers % directions:
+        raise ValueError(f"CudnnRNNV3: {layers} layer(s) are not in two directions.")
+    regions = _regions(rnn_mode, layers, input.shape[-1], units, directions)
     params = _tensor("params", params, dtype, [sum(map(math.prod, regions))])
     checks = [
         tf.debugging.assert_positive(tf.shape(input), "CudnnRNNV3: an empty input."),
@@ -99,10 +103,10 @@ def rnn(
         lengths, *tensors = map(tf.identity, (lengths, input, params, *states))
 
     def forward(input, params, *states):
-        return _forward(rnn_mode, regions, lengths, input, params, states)
+        return _forward(rnn_mode, regions, lengths, input, params, states, directions)
 
     output, *states = _differentiable(forward, is_training)(*tensors)
-    output.set_shape((*input.shape[:2], units))
+    output.set_shape((*input.shape[:2], directions * units))
     if not time_major:
         output, *states = (tf.transpose(x, (1, 0, 2)) for x in (output, *states))
     h, c = states if rnn_mode == "lstm" else (*states, tf.zeros((), dtype))
@@ -163,19 +167,22 @@ def _tensor(name, value, dtype, shape):
     return value if shape is None else tf.ensure_shape(value, shape, name)
 
 
-def _regions(rnn_mode, layers, features, units):
+def _regions(rnn_mode, layers, features, units, directions):
     """Shapes of the parts of the buffer: all matrices, then all biases.
 
     A matrix is (units, inputs), row by row. The linear layers of one input follow each
-    other, and are read as one matrix.
+    other, and are read as one matrix. In two directions a layer is two, one that runs
+    forward and one that runs backward, which follow each other (the pseudo-layers of
+    cudnnGetRNNWeightParams). Those above read the outputs of both. The same layout is
+    written down, and was tested on cuDNN, in jax.experimental.rnn.
     """
     rows = len(LINEAR_LAYERS[rnn_mode]) * units
-    widths = [features] + [units] * (layers - 1)
+    widths = [features] * directions + [units * directions] * (layers - directions)
     matrices = [(rows, inputs) for width in widths for inputs in (width, units)]
     return matrices + [(rows,)] * (2 * layers)
 
 
-def _forward(rnn_mode, regions, lengths, sequence, params, states):
+def _forward(rnn_mode, regions, lengths, sequence, params, states, directions):
     """All layers, time major: outputs and the last of each state."""
     dtype = sequence.dtype
     # cuDNN accumulates the small types in float32.
@@ -188,14 +195,24 @@ def _forward(rnn_mode, regions, lengths, sequence, params, states):
     valid = tf.transpose(tf.sequence_mask(lengths, tf.shape(sequence)[0]))[..., None]
     # NaN in the padding would reach the gradients through products with zero.
     sequence = tf.where(valid, sequence, 0)
-    last = []
+    last, below = [], []
     for layer, first in enumerate(zip(*map(tf.unstack, states))):
         own = slice(2 * layer, 2 * layer + 2)
         step = _step(rnn_mode, *matrices[own], *biases[own])
-        steps = tf.scan(step, (sequence, valid), list(first))
-        sequence = tf.where(valid, steps[0], 0)
+        backward = layer % directions == 1
+        read = _reversed(sequence, lengths) if backward else sequence
+        steps = tf.scan(step, (read, valid), list(first))
+        outputs = tf.where(valid, steps[0], 0)
+        below.append(_reversed(outputs, lengths) if backward else outputs)
+        if len(below) == directions:
+            sequence, below = tf.concat(below, -1), []
         last.append([state[-1] for state in steps])
     return [tf.cast(x, dtype) for x in (sequence, *map(tf.stack, zip(*last)))]
+
+
+def _reversed(sequence, lengths):
+    """Each row from its own end; what is behind it stays."""
+    return tf.reverse_sequence(sequence, lengths, seq_axis=0, batch_axis=1)
 
 
 def _step(rnn_mode, w, u, bias_w, bias_u):

@@ -283,3 +283,47 @@ def test_one_graph_serves_all_shapes(variant, emulator):
         for ours, theirs in zip(found, expected, strict=True):
             scale = max(1, np.max(np.abs(theirs)))
             np.testing.assert_allclose(ours, theirs, atol=1e-5 * scale, rtol=0)
+
+
+def test_a_stack_with_use_cudnn_is_one_call_or_a_call_for_each_layer(emulator, x):
+    stack = layers.Stack("lstm", UNITS, depth=3, dropout=0.5, use_cudnn=True)
+    stack(x)
+    (call,) = emulator.calls
+    assert call["input_h"].shape == (3, ROWS, UNITS) and call["time_major"]
+    stack(x, training=True)
+    assert [call["input_h"].shape[1] for call in emulator.calls[1:]] == [1, 1, 1]
+    off = layers.Stack("lstm", UNITS, use_cudnn=False)
+    assert "use_cudnn=False" in off.plan()
+    refused = layers.Stack("gru", UNITS, use_cudnn=True, reset_after=False)
+    with pytest.raises(ValueError, match="use_cudnn=True cannot be had for layer"):
+        refused(x)
+
+
+def test_one_graph_of_a_stack_serves_all_shapes(emulator):
+    stack = layers.Stack(
+        "gru", UNITS, bidirectional=True, return_sequences=True, return_state=True
+    )
+    stack.build((None, None, FEATURES))
+    randomize(stack)
+
+    @tf.function(input_signature=[tf.TensorSpec((None, None, FEATURES))])
+    def run(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            mask = tf.reduce_any(x > -1.0, axis=-1)
+            found = stack(x, mask=mask, training=True)
+            loss = sum(tf.reduce_sum(y**2) for y in found)
+        weights = [v.value for v in stack.trainable_variables]
+        return [*found, *tape.gradient(loss, [x, *weights])]
+
+    for batch, steps in ((3, 5), (2, 9)):
+        x = np.random.default_rng(batch).normal(size=(batch, steps, FEATURES))
+        x = x.astype("float32")
+        x[0, 2] = -2
+        found = run(x)
+        assert len(emulator.calls) == 1
+        with engine.force("step"):
+            expected = run.python_function(tf.constant(x))
+        for ours, theirs in zip(found, expected, strict=True):
+            scale = max(1, np.max(np.abs(theirs)))
+            np.testing.assert_allclose(ours, theirs, atol=1e-5 * scale, rtol=0)

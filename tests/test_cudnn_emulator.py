@@ -34,7 +34,8 @@ def normal(*shape, seed=0, dtype="float32"):
 def arguments(rnn_mode="lstm", layers=1, lengths=LENGTHS, dtype="float32", **changes):
     """Arguments of a call, time major, with a buffer full of different numbers."""
     rows = GATES[rnn_mode] * UNITS
-    inputs = FEATURES + UNITS * (layers - 1)
+    both = 2 if changes.get("direction") == "bidirectional" else 1
+    inputs = FEATURES * both + UNITS * both * (layers - both)
     size = rows * (inputs + UNITS * layers) + 2 * rows * layers
     state = normal(layers, BATCH, UNITS, dtype=dtype)
     c = normal(layers, BATCH, UNITS, seed=1, dtype=dtype) if rnn_mode == "lstm" else 0
@@ -149,28 +150,41 @@ class Buffer:
         return taken.reshape(shape)
 
 
-def loop(input, input_h, input_c, params, sequence_lengths, rnn_mode):
-    """One sequence of the batch at a time, one linear layer at a time."""
-    gates, layers = range(GATES[rnn_mode]), range(len(input_h))
-    buffer, matrices, biases = Buffer(params), [], []
-    for layer in layers:
-        inputs = UNITS if layer else FEATURES
-        matrices.append([buffer.take(UNITS, inputs) for _ in gates])
-        matrices.append([buffer.take(UNITS, UNITS) for _ in gates])
-    for _ in layers:
-        biases.append([buffer.take(UNITS) for _ in gates])
-        biases.append([buffer.take(UNITS) for _ in gates])
+def read(params, rnn_mode, layers, both):
+    """Of each layer both matrices and both biases, by linear layer."""
+    gates = range(GATES[rnn_mode])
+    buffer, found = Buffer(params), []
+    for layer in range(layers):
+        inputs = UNITS * both if layer >= both else FEATURES
+        w = [buffer.take(UNITS, inputs) for _ in gates]
+        found.append([w, [buffer.take(UNITS, UNITS) for _ in gates]])
+    for layer in range(layers):
+        found[layer] += [[buffer.take(UNITS) for _ in gates] for _ in range(2)]
     assert not buffer.values.size
+    return found
 
-    output = np.zeros((STEPS, BATCH, UNITS))
+
+def loop(
+    input,
+    input_h,
+    input_c,
+    params,
+    sequence_lengths,
+    rnn_mode,
+    direction="unidirectional",
+):
+    """One sequence of the batch at a time, one linear layer at a time."""
+    both = 2 if direction == "bidirectional" else 1
+    gates, layers = range(GATES[rnn_mode]), len(input_h)
+    weights = read(params, rnn_mode, layers, both)
+    output = np.zeros((STEPS, BATCH, UNITS * both))
     last = np.array([input_h, input_c] if rnn_mode == "lstm" else [input_h], "float64")
     for row, length in enumerate(np.array(sequence_lengths)):
-        sequence = np.array(input, "float64")[:length, row]
-        for layer in layers:
+        sequence, beside = np.array(input, "float64")[:length, row], []
+        for layer, (w, u, b_w, b_u) in enumerate(weights):
             states, outputs = last[:, layer, row], []
-            for x in sequence:
-                w, u = matrices[2 * layer : 2 * layer + 2]
-                b_w, b_u = biases[2 * layer : 2 * layer + 2]
+            backward = layer % both == 1
+            for x in sequence[::-1] if backward else sequence:
                 states = EQUATIONS[rnn_mode](
                     [w[k] @ x + b_w[k] for k in gates],
                     [u[k] @ states[0] + b_u[k] for k in gates],
@@ -178,24 +192,62 @@ def loop(input, input_h, input_c, params, sequence_lengths, rnn_mode):
                 )
                 outputs.append(states[0])
             last[:, layer, row] = states
-            sequence = outputs
+            beside.append(outputs[::-1] if backward else outputs)
+            if len(beside) == both:
+                sequence, beside = np.concatenate(beside, axis=-1), []
         output[:length, row] = sequence
     return [output, *last]
 
 
-@pytest.mark.parametrize("layers", [1, 2])
+DEPTHS = {
+    "one": {"layers": 1},
+    "two": {"layers": 2},
+    "both ways": {"layers": 2, "direction": "bidirectional"},
+    "two both ways": {"layers": 4, "direction": "bidirectional"},
+}
+
+
+@pytest.mark.parametrize("depth", DEPTHS)
 @pytest.mark.parametrize("rnn_mode", EQUATIONS)
-def test_each_mode_is_its_equation(rnn_mode, layers):
-    call = arguments(rnn_mode, layers, dtype="float64")
+def test_each_mode_is_its_equation(rnn_mode, depth):
+    call = arguments(rnn_mode, dtype="float64", **DEPTHS[depth])
     found = cudnn.rnn(**call)
     for ours, theirs in zip(found, loop(**call)):
         np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("rnn_mode", ["lstm", "gru"])
+def test_deep_in_both_directions_is_that_of_torch(rnn_mode):
+    """Its modules have the order of layers, directions and gates of cuDNN."""
+    torch = pytest.importorskip("torch")
+    call = arguments(rnn_mode, 4, dtype="float64", direction="bidirectional")
+    kind = {"lstm": torch.nn.LSTM, "gru": torch.nn.GRU}[rnn_mode]
+    module = kind(
+        FEATURES, UNITS, num_layers=2, bidirectional=True, dtype=torch.float64
+    )
+    weights = read(call["params"], rnn_mode, 4, both=2)
+    for layer, own in enumerate(weights):
+        suffix = f"l{layer // 2}" + "_reverse" * (layer % 2)
+        for name, parts in zip(("weight_ih", "weight_hh", "bias_ih", "bias_hh"), own):
+            value = torch.tensor(np.concatenate(parts))
+            getattr(module, f"{name}_{suffix}").data.copy_(value)
+    rows = torch.nn.utils.rnn.pack_padded_sequence(
+        torch.tensor(call["input"].numpy()), LENGTHS, enforce_sorted=False
+    )
+    states = [torch.tensor(call[k].numpy()) for k in ("input_h", "input_c")]
+    output, last = module(rows, tuple(states) if rnn_mode == "lstm" else states[0])
+    output, _ = torch.nn.utils.rnn.pad_packed_sequence(output, total_length=STEPS)
+    last = last if rnn_mode == "lstm" else [last]
+    found = cudnn.rnn(**call)[: 1 + len(last)]
+    for ours, theirs in zip(found, [output, *last], strict=True):
+        theirs = theirs.detach().numpy()
+        np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("depth", ["one", "two both ways"])
 @pytest.mark.parametrize("rnn_mode", EQUATIONS)
-def test_gradients_are_those_of_the_equation(rnn_mode, layers):
-    call = arguments(rnn_mode, layers, dtype="float64")
+def test_gradients_are_those_of_the_equation(rnn_mode, depth):
+    call = arguments(rnn_mode, dtype="float64", **DEPTHS[depth])
     names = ["input", "input_h", "params"] + ["input_c"] * (rnn_mode == "lstm")
     with tf.GradientTape() as tape:
         tape.watch([call[name] for name in names])
@@ -400,7 +452,8 @@ def test_sizes_and_lengths(name, value, message, compiled):
         (TypeError, {"params": tf.zeros(220, "float64")}, "params must be"),
         (TypeError, {"sequence_lengths": tf.fill([3], 2.0)}, "sequence_lengths must"),
         (NotImplementedError, {"num_proj": 2}, "num_proj"),
-        (NotImplementedError, {"direction": "bidirectional"}, "direction"),
+        (ValueError, {"direction": "backwards"}, "direction"),
+        (ValueError, {"direction": "bidirectional"}, "not in two directions"),
         (NotImplementedError, {"input_mode": "skip_input"}, "input_mode"),
         (NotImplementedError, {"dropout": 0.5}, "dropout"),
         (NotImplementedError, {"time_major": False}, "number of layers"),

@@ -203,6 +203,47 @@ def test_what_stands_in_masked_steps_is_not_read(variant, go_backwards, kernel_c
     assert np.all(found["gradient x"][~HOLES] == 0)
 
 
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("mask", [None, HOLES], ids=["all", "holes"])
+@pytest.mark.parametrize("name", ["lstm", "cifg", "gru", "simple_rnn", "irnn"])
+def test_a_stack_is_one_call(name, mask, bidirectional, kernel_calls):
+    """With the weights of all layers and directions where cuDNN reads them."""
+    if BACKEND == "jax" and name not in ("lstm", "cifg"):
+        pytest.skip("JAX has the LSTM alone")
+    stack = layers.Stack(
+        name,
+        5,
+        depth=3,
+        bidirectional=bidirectional,
+        return_sequences=True,
+        return_state=True,
+    )
+    stack.build((BATCH, STEPS, FEATURES))
+    rng = np.random.default_rng(0)
+    for variable in stack.trainable_variables:
+        variable.assign(0.5 * rng.normal(size=variable.shape))
+    x = test_lowering.normal(BATCH, STEPS, FEATURES)
+    sizes = enumerate(stack.state_size)
+    states = [test_lowering.normal(BATCH, n, seed=k) for k, n in sizes]
+    shapes = stack.compute_output_shape(x.shape)
+    cotangents = [test_lowering.normal(*s, seed=20 + k) for k, s in enumerate(shapes)]
+
+    def run(*way):
+        def call(x, *states):
+            with engine.force(*way):
+                return stack(x, initial_state=list(states), mask=mask, training=True)
+
+        variables = stack.trainable_variables
+        found = testing.gradients(call, [x, *states], variables, cotangents)
+        return dict(enumerate([*found[0], *found[1]]))
+
+    expected = run("step")
+    assert not kernel_calls[0]
+    found = run("cudnn", True)
+    assert kernel_calls[0] == 1
+    test_lowering.compare(found, expected, TOLERANCE["float32"])
+
+
 def test_a_model_trains_on_the_kernel(kernel_calls):
     model = keras.Sequential(
         [

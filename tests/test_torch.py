@@ -8,6 +8,7 @@ import torch
 
 import keras_rnnx
 from keras_rnnx import cells, engine, layers
+from keras_rnnx.engine import backends
 
 pytestmark = pytest.mark.skipif(
     torch.cuda.is_available(), reason="the kernels are cuDNN's: see test_gpu.py"
@@ -175,3 +176,30 @@ def test_second_derivatives_raise_also_for_a_linear_loss(name):
     gradients = torch.autograd.grad(y, weights, create_graph=True)
     with pytest.raises(RuntimeError, match="no second derivatives.*force..step"):
         sum((g**2).sum() for g in gradients).backward()
+
+
+def test_weights_for_cudnn_lie_in_one_piece_with_all_biases_behind():
+    shapes = [(8, 3), (8, 2), (8,), (8,)], [(8, 4), (8, 2), (8,), (8,)]
+    given = [[torch.randn(shape) for shape in layer] for layer in shapes]
+    found = backends.current()._in_one_piece(given)
+    for ours, theirs in zip(sum(found, []), sum(given, []), strict=True):
+        assert torch.equal(ours, theirs)
+    (w, u, b, c), (w2, u2, b2, c2) = found
+    at = w.data_ptr()
+    for tensor in (w, u, w2, u2, b, c, b2, c2):
+        assert tensor.is_contiguous() and tensor.data_ptr() == at
+        at += tensor.numel() * tensor.element_size()
+
+
+def test_second_derivatives_through_a_stack_in_one_call():
+    stack = layers.Stack("gru", 3, depth=2, dtype="float64")
+    x = torch.randn(2, 3, 2, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(2, 3, 2, dtype=torch.float64)
+
+    def second(*way):
+        with engine.force(*way):
+            loss = (stack(x, training=True) ** 2).sum()
+            (slope,) = torch.autograd.grad(loss, x, create_graph=True)
+        return torch.autograd.grad((slope * weight).sum(), x)[0]
+
+    torch.testing.assert_close(second("native", True), second("step"))

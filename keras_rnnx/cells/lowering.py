@@ -147,6 +147,12 @@ class Lowering:
         return len(KERNELS[self.kernel]) * self.width**2
 
     @property
+    def direct(self) -> bool:
+        """Whether inputs, states and outputs of the kernel are those of the cell."""
+        maps = (self.inputs, self.states, self.outputs)
+        return maps == (_same_sequence, _same_states, _same_sequence)
+
+    @property
     def plain(self) -> bool:
         """Whether the cell is the kernel, with the same weights and states."""
         return self == Lowering(self.kernel)

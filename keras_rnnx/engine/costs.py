@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 
 from keras_rnnx.cells import Cell
+from keras_rnnx.cells.lowering import KERNELS
 
 # How many times the products of the cell a kernel may take, for steps of at most so
 # many multiplications a product (batch * units**2).
@@ -29,6 +30,10 @@ USUAL_BATCH = 32
 # Up to this size of a step the derived backward pass is faster than a kernel's own on
 # the CPU, which autodiff runs operation by operation.
 DERIVED = 2**19
+# There one call for all layers of a stack is faster still, but for a GRU with up to so
+# many sequences. This and the rest of `refusal_at_once` were measured with `--suite
+# stacks`, on torch with one thread.
+FEW = 8
 
 
 def refusal(
@@ -54,6 +59,35 @@ def refusal(
         f"as a {lowering.kernel} ({lowering.says}) it would take {ratio:.3g} times the "
         f"matrix products, which is slower at {cell.units} units"
     )
+
+
+def refusal_at_once(
+    cell: Cell, engine: str, training: bool, batch: int | None, sorted_rows: bool
+) -> str | None:
+    """Why one call of all layers of a stack is not worth it, or None if it is.
+
+    Args:
+        cell: the cell of each layer.
+        engine, training, batch: as for `refusal`.
+        sorted_rows: whether rows must be sorted by their lengths for it, as torch's
+            kernels want it of a mask.
+    """
+    if sorted_rows and engine == "cudnn":
+        return "torch's kernels need the lengths in a mask on the host, which waits"
+    if engine != "native" or not training:
+        return None
+    if sorted_rows:
+        return (
+            "torch's kernels sort the rows of a mask by their lengths, and train "
+            "slower then"
+        )
+    derived = len(cell.states) == 1 and step_size(cell.units, batch) < DERIVED
+    gates = len(KERNELS[cell.lowering().kernel])
+    if derived and gates > 1 and (batch or USUAL_BATCH) <= FEW:
+        return (
+            f"with {batch} sequences the derived backward pass of each layer is faster"
+        )
+    return None
 
 
 def step_size(units: int, batch: int | None) -> int:

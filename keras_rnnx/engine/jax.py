@@ -179,22 +179,28 @@ def kernel_refusal(kernel: str, dtype: str) -> str | None:
     return None
 
 
-def run_kernel(kernel, x, states, weights, lengths):
+def hooked(layer) -> bool:
+    """Whether something else wants to see the calls of a layer: not on this backend."""
+    return False
+
+
+def run_kernel(kernel, x, states, weights, lengths, bidirectional=False):
     """Runs cuDNN's LSTM. Arguments and results as in the file for torch."""
-    parts = [weights[0].T, weights[1].T, *weights[2:]]
+    # All matrices of all layers come first.
+    parts = [matrix.T for w, u, *_ in weights for matrix in (w, u)]
+    parts += [bias for _, _, *biases in weights for bias in biases]
     batch, steps, features = x.shape
     if lengths is None:
         lengths = jax.numpy.full((batch,), steps)
     outputs, *last = rnn.lstm(
         x,
-        states[0][None],
-        states[1][None],
+        *states,
         jax.numpy.concatenate([part.ravel() for part in parts]),
         lengths.astype("int32"),
         input_size=features,
         hidden_size=states[0].shape[-1],
-        num_layers=1,
+        num_layers=len(weights) // (1 + bidirectional),
         dropout=0.0,
-        bidirectional=False,
+        bidirectional=bidirectional,
     )
-    return outputs, [state[0] for state in last]
+    return outputs, last

@@ -10,21 +10,13 @@ import dataclasses
 import keras
 from keras import ops
 
-from keras_rnnx.cells.lowering import (
-    FIELDS,
-    KERNELS,
-    GateWeights,
-    Weights,
-)
-from keras_rnnx.engine import costs
+from keras_rnnx.engine import costs, kernel_weights
 from keras_rnnx.engine.eager import EagerRecurrence
 from keras_rnnx.engine.packing import Packing
 from keras_rnnx.engine.projection import Projection
 from keras_rnnx.engine.segments import Recomputed, Segments, length
 from keras_rnnx.engine.sequence import INPUTS, SequenceEngine
 
-# Gates by the order of vendors, where it is not that of Keras.
-ORDER = KERNELS | {"gru": ("r", "z", "h")}
 # By kernel the gates to be shut (-1) and opened (1) so that a step changes nothing that
 # is read later.
 IDLE = {"lstm": {"i": -1.0, "f": 1.0}, "rnn_relu": {"h": -1.0}}
@@ -95,25 +87,28 @@ class KernelEngine(SequenceEngine):
         """Outputs `(batch, time, units)` and last states of the kernel."""
         lowering = self.cell.lowering()
         kernel = lowering.kernel
-        idle = packing is not None and not self.backend.KERNELS_TAKE_LENGTHS
-        if lowering.plain and self.cell.gates == ORDER[kernel] and not idle:
-            # Nothing to take apart: the weights are the kernel's.
-            return self.backend.run_kernel(
-                kernel, x, states, self._merged(tensors), lengths
-            )
-        weights = self._weights(tensors, vectors)
+        takes = self.backend.KERNELS_TAKE_LENGTHS
+        idle = packing is not None and not takes
+        lengths = lengths if takes else None
+        if kernel_weights.ready(self.cell) and not idle:
+            weights = kernel_weights.own(self.cell, tensors)
+            return self._call(kernel, x, states, weights, lengths)
+        weights = kernel_weights.by_gate(self.cell, tensors, vectors)
         gates = lowering.gates(weights)
         x = lowering.inputs(x, states, weights)
         if idle:
             x, gates = _idle_behind(packing, x, gates, kernel)
-        in_order = [gates[k] for k in ORDER[kernel]]
-        merged = [
-            ops.concatenate([getattr(gate, name) for gate in in_order], axis=-1)
-            for name in FIELDS
-        ]
         start = lowering.states(states, weights)
-        outputs, last = self.backend.run_kernel(kernel, x, start, merged, lengths)
+        outputs, last = self._call(
+            kernel, x, start, kernel_weights.in_order(kernel, gates), lengths
+        )
         return lowering.outputs(outputs, states, weights), last
+
+    def _call(self, kernel, x, states, weights, lengths):
+        """One layer of the kernel."""
+        states = [ops.expand_dims(state, 0) for state in states]
+        outputs, last = self.backend.run_kernel(kernel, x, states, [weights], lengths)
+        return outputs, [state[0] for state in last]
 
     def _derived(self, x, tensors, vectors, states, packing, lengths):
         """The same, with the backward pass derived from the cell's own equation."""
@@ -134,43 +129,6 @@ class KernelEngine(SequenceEngine):
             d=[],
         )
         return ops.transpose(outputs, (1, 0, 2)), last
-
-    def _merged(self, tensors):
-        """Both kernels and both biases of the cell, zeros where it has none."""
-        kernels = [tensors["kernel"], tensors["recurrent_kernel"]]
-        zeros = ops.zeros_like(tensors["recurrent_kernel"][0])
-        if "bias" not in tensors:
-            return [*kernels, zeros, zeros]
-        bias = tensors["bias"]
-        if self.cell.recurrent_bias:
-            return [*kernels, bias[0], bias[1]]
-        return [*kernels, bias, zeros]
-
-    def _weights(self, tensors, vectors):
-        """The weights by gate, zeros where a gate has no part."""
-        cell = self.cell
-        vectors = dict(zip(cell.vectors, vectors))
-        if cell.whole:
-            n = len(cell.gates)
-            parts = [ops.split(tensor, n, axis=-1) for tensor in self._merged(tensors)]
-            gates = {k: GateWeights(*part) for k, part in zip(cell.gates, zip(*parts))}
-            return Weights(gates, vectors)
-        kernels = cell.blocks(tensors["kernel"], "kernel")
-        recurrent = cell.blocks(tensors["recurrent_kernel"], "recurrent_kernel")
-        of_inputs, of_products = cell.biases_by_gate(tensors.get("bias"))
-        no_kernel, no_product = (
-            ops.zeros_like(next(iter(found.values()))) for found in (kernels, recurrent)
-        )
-        gates = {
-            k: GateWeights(
-                kernels.get(k, no_kernel),
-                recurrent.get(k, no_product),
-                of_inputs.get(k, no_product[0]),
-                of_products.get(k, no_product[0]),
-            )
-            for k in cell.gates
-        }
-        return Weights(gates, vectors)
 
 
 def _idle_behind(packing, x, gates, kernel):

@@ -20,6 +20,9 @@ ENGINES = ("cudnn", "native", "scan", "fused", "step")
 _forced: contextvars.ContextVar[str | None] = contextvars.ContextVar(
     "keras_rnnx_engine", default=None
 )
+_at_once: contextvars.ContextVar[bool | None] = contextvars.ContextVar(
+    "keras_rnnx_at_once", default=None
+)
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Plan:
 
 
 @contextlib.contextmanager
-def force(engine: str) -> Iterator[None]:
+def force(engine: str, at_once: bool | None = None) -> Iterator[None]:
     """Runs every keras_rnnx layer called inside with one engine.
 
     For tests and benchmarks. A compiled `model.fit` or `tf.function` keeps the engine
@@ -46,10 +49,12 @@ def force(engine: str) -> Iterator[None]:
 
     Args:
         engine: "cudnn", "native", "scan", "fused" or "step".
+        at_once: whether a `keras_rnnx.layers.Stack` is one call of all its layers, or
+            a call for each. Default None: one where that is exact and not slower.
 
     Raises:
         ValueError: for an unknown engine; and inside, when a layer is called that this
-            engine cannot run.
+            engine cannot run, or a stack that cannot be one call with `at_once=True`.
 
     Example:
 
@@ -59,11 +64,19 @@ def force(engine: str) -> Iterator[None]:
     """
     if engine not in ENGINES:
         raise unknown("engine", engine, ENGINES)
-    token = _forced.set(engine)
+    if at_once not in (None, True, False):
+        raise ValueError(f"`at_once` must be None, True or False, got {at_once!r}.")
+    tokens = _forced.set(engine), _at_once.set(at_once)
     try:
         yield
     finally:
-        _forced.reset(token)
+        _forced.reset(tokens[0])
+        _at_once.reset(tokens[1])
+
+
+def forced_at_once() -> bool | None:
+    """What `force` says of stacks, None where it says nothing."""
+    return _at_once.get()
 
 
 def refusal(layer: keras.layers.RNN, engine: str, training: bool = True) -> str | None:

@@ -89,21 +89,8 @@ class SequenceEngine:
             without `return_sequences`), last states.
         """
         cell = self.cell
-        tensors = {
-            "sequences": sequences,
-            "kernel": cell.kernel,
-            "recurrent_kernel": None if cell.diagonal else cell.recurrent_kernel,
-            "bias": cell.bias,
-        }
-        tensors = {
-            k: _tensor(v, cell.compute_dtype)
-            for k, v in tensors.items()
-            if v is not None
-        }
-        if "recurrent_kernel" in tensors:
-            tensors["recurrent_kernel"] = cell.recurrent_matrix(
-                tensors["recurrent_kernel"]
-            )
+        tensors = {"sequences": _tensor(sequences, cell.compute_dtype)}
+        tensors |= weights_of(cell)
         for name in cell.normalization.tensors if cell.normalization else ():
             tensors[name] = _tensor(getattr(cell, name), cell.compute_dtype)
         if cell.batch_norm and not training:
@@ -200,6 +187,22 @@ class SequenceEngine:
             return outputs[:, -1], outputs, states, moments
 
         return run
+
+
+def weights_of(cell: Cell) -> dict[str, Any]:
+    """The kernels and the bias of a cell by name, as far as it has them."""
+    weights = {
+        "kernel": cell.kernel,
+        "recurrent_kernel": None if cell.diagonal else cell.recurrent_kernel,
+        "bias": cell.bias,
+    }
+    tensors = {
+        k: _tensor(v, cell.compute_dtype) for k, v in weights.items() if v is not None
+    }
+    if "recurrent_kernel" in tensors:
+        matrix = cell.recurrent_matrix(tensors["recurrent_kernel"])
+        tensors["recurrent_kernel"] = matrix
+    return tensors
 
 
 def _with_noise(tensors, each):

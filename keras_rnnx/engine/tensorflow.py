@@ -263,22 +263,42 @@ def kernel_refusal(kernel: str, dtype: str) -> str | None:
     return None
 
 
-def run_kernel(kernel, x, states, weights, lengths):
+def hooked(layer) -> bool:
+    """Whether something else wants to see the calls of a layer: not on this backend."""
+    return False
+
+
+def run_kernel(kernel, x, states, weights, lengths, bidirectional=False):
     """Runs a cuDNN kernel. Arguments and results as in the file for torch."""
-    # Each matrix with its outputs in rows: those of the inputs, the recurrent ones,
-    # then the biases likewise.
-    parts = [tf.transpose(weights[0]), tf.transpose(weights[1]), *weights[2:]]
+    # Each matrix with its outputs in rows: of every layer those of the inputs, then the
+    # recurrent ones; then the biases likewise.
+    parts = [tf.transpose(matrix) for w, u, *_ in weights for matrix in (w, u)]
+    parts += [bias for _, _, *biases in weights for bias in biases]
+    batch, steps = x.shape[:2]
     if lengths is None:
         lengths = tf.fill([tf.shape(x)[0]], tf.shape(x)[1])
+
+    def swap(tensor):
+        return tf.transpose(tensor, (1, 0, 2))
+
+    # With time_major=False the op takes states of shape (batch, layers, units), and
+    # hands their memory on as if layers came first: the same for one layer alone.
+    time_major = len(weights) > 1
+    x, states = (swap(x), states) if time_major else (x, [swap(s) for s in states])
     outputs, *last, _, _ = tf.raw_ops.CudnnRNNV3(
         input=x,
-        input_h=tf.expand_dims(states[0], 1),
-        input_c=tf.expand_dims(states[1], 1) if kernel == "lstm" else 0,
+        input_h=states[0],
+        input_c=states[1] if kernel == "lstm" else 0,
         params=tf.concat([tf.reshape(part, [-1]) for part in parts], 0),
         sequence_lengths=tf.cast(lengths, tf.int32),
         rnn_mode=kernel,
+        direction="bidirectional" if bidirectional else "unidirectional",
         is_training=True,
-        time_major=False,
+        time_major=time_major,
     )
-    outputs.set_shape([*x.shape[:2], states[0].shape[-1]])
-    return outputs, [tf.squeeze(state, 1) for state in last[: len(states)]]
+    last = last[: len(states)]
+    outputs, last = (
+        (swap(outputs), last) if time_major else (outputs, [swap(s) for s in last])
+    )
+    outputs.set_shape([batch, steps, states[0].shape[-1] * (1 + bidirectional)])
+    return outputs, last

@@ -319,36 +319,71 @@ def kernel_refusal(kernel: str, dtype: str) -> str | None:
     return None
 
 
-def run_kernel(kernel, x, states, weights, lengths):
-    """Runs a vendor's kernel.
+def hooked(layer) -> bool:
+    """Whether something else wants to see the calls of a layer: hooks of its module."""
+    return any(
+        getattr(layer, f"_{kind}_hooks")
+        for kind in ("forward", "forward_pre", "backward", "backward_pre")
+    )
+
+
+def run_kernel(kernel, x, states, weights, lengths, bidirectional=False):
+    """Runs a vendor's kernel, of one layer or of several on top of each other.
+
+    With `bidirectional` a layer is two, one that runs forward and one that runs
+    backward, and the layer above reads the outputs of both.
 
     Args:
         kernel: a name in `keras_rnnx.cells.lowering.KERNELS`.
         x: inputs `(batch, time, features)`.
-        states: initial states, each `(batch, units)`.
-        weights: the kernel `(features, gates * units)`, the recurrent kernel `(units,
-            gates * units)` and their biases, by gate in the vendor's order.
+        states: initial states, each `(layers, batch, units)`.
+        weights: for every layer the kernel `(features, gates * units)`, the recurrent
+            kernel `(units, gates * units)` and their biases, by gate in the vendor's
+            order.
         lengths: None, or the number of steps of each row, `(batch,)`.
+        bidirectional: whether layers come in pairs. Default False.
 
     Returns:
-        Outputs `(batch, time, units)` and the last states.
+        Outputs `(batch, time, units)` of the last layer, of both directions one after
+        the other, and the last states.
     """
-    weights = [weights[0].T, weights[1].T, *weights[2:]]
+    layers = [[w.T, u.T, *biases] for w, u, *biases in weights]
     if x.is_cuda:
-        # cuDNN wants them in one piece, in this order.
-        flat = torch.cat([weight.flatten() for weight in weights])
-        pieces = flat.split([weight.numel() for weight in weights])
-        weights = [p.view(weight.shape) for p, weight in zip(pieces, weights)]
-    states = [state.unsqueeze(0).contiguous() for state in states]
+        layers = _in_one_piece(layers)
+    states = [state.contiguous() for state in states]
+    packed, where = [x], {"batch_first": True}
+    if lengths is not None:
+        # The host has to know them, and rows are sorted by them.
+        rows = torch.nn.utils.rnn.pack_padded_sequence(
+            x, lengths.to("cpu", torch.int64), batch_first=True, enforce_sorted=False
+        )
+        packed, where = [rows.data, rows.batch_sizes], {}
+        states = [state.index_select(1, rows.sorted_indices) for state in states]
     outputs, *last = getattr(torch, kernel)(
-        x,
+        *packed,
         states if kernel == "lstm" else states[0],
-        weights,
-        True,  # has_biases
-        1,  # num_layers
-        0.0,  # dropout
-        torch.is_grad_enabled(),  # train: whether a backward pass may come
-        False,  # bidirectional
-        True,  # batch_first
+        [tensor for layer in layers for tensor in layer],
+        has_biases=True,
+        num_layers=len(layers) // (1 + bidirectional),
+        dropout=0.0,
+        train=torch.is_grad_enabled(),  # whether a backward pass may come
+        bidirectional=bidirectional,
+        **where,
     )
-    return outputs, [state.squeeze(0) for state in last]
+    if lengths is None:
+        return outputs, last
+    outputs, _ = torch.nn.utils.rnn.pad_packed_sequence(
+        rows._replace(data=outputs), batch_first=True, total_length=x.shape[1]
+    )
+    return outputs, [state.index_select(1, rows.unsorted_indices) for state in last]
+
+
+def _in_one_piece(layers):
+    """The same weights as cuDNN wants them: in one piece, all biases at its end."""
+    order = [(layer, k) for pair in ((0, 1), (2, 3)) for layer in layers for k in pair]
+    tensors = [layer[k] for layer, k in order]
+    flat = torch.cat([tensor.flatten() for tensor in tensors])
+    pieces = flat.split([tensor.numel() for tensor in tensors])
+    views = iter([p.view(tensor.shape) for p, tensor in zip(pieces, tensors)])
+    matrices = [[next(views), next(views)] for _ in layers]
+    return [[*pair, next(views), next(views)] for pair in matrices]

@@ -131,12 +131,16 @@ class Level(keras.layers.Layer):
             outputs.append(output)
             states.extend(last)
             taken += count
-        outputs = outputs[0] if len(outputs) == 1 else self._merge(*outputs)
+        outputs = self.merged(outputs)
         if self.connection is not None:
             outputs = self._connected(sequences, outputs, mask)
         return outputs, *states
 
-    def _merge(self, forward, backward):
+    def merged(self, outputs: list[Any]) -> Any:
+        """The outputs of one direction, or those of both as one."""
+        if len(outputs) == 1:
+            return outputs[0]
+        forward, backward = outputs
         if self.merge_mode == "concat":
             return ops.concatenate([forward, backward], axis=-1)
         if self.merge_mode == "mul":

@@ -133,11 +133,27 @@ class RNN(RegularizedOutputs, keras.layers.RNN):
     def get_initial_state(self, batch_size):
         return self._initial_state.of(super().get_initial_state(batch_size))
 
+    def first_states(self, batch_size: Any, training: Any = False) -> list[Any]:
+        """The states that a call without `initial_state` starts from.
+
+        Args:
+            batch_size: number of sequences.
+            training: whether they get their noise. Default False.
+
+        Returns:
+            Those kept, of a stateful layer; else zeros or the learned ones, with noise
+            in training.
+        """
+        if self.stateful:
+            return keras.tree.flatten(self.states)
+        states = self.get_initial_state(batch_size)
+        noisy = training and self._initial_state.noise
+        return self._initial_state.noisy(states) if noisy else states
+
     def call(self, sequences, initial_state=None, mask=None, training=False):
         checks.call_arguments(self, sequences, initial_state, mask)
         if initial_state is None and training and self._initial_state.noise:
-            states = self.get_initial_state(ops.shape(sequences)[0])
-            initial_state = self._initial_state.noisy(states)
+            initial_state = self.first_states(ops.shape(sequences)[0], training)
         self._tell_regularizer(mask)
         # Around all of Keras' call, since it steps a stack of cells once beforehand.
         with self._masks_of_stack(sequences, training):

@@ -9,7 +9,9 @@ import keras
 from keras import ops
 
 from keras_rnnx.cells import arguments
+from keras_rnnx.engine.plan import Plan
 from keras_rnnx.layers import checks, levels, stacking
+from keras_rnnx.layers.at_once import AtOnce
 from keras_rnnx.layers.recurrent import RNN
 from keras_rnnx.layers.regularized_outputs import RegularizedOutputs
 
@@ -154,6 +156,7 @@ class Stack(RegularizedOutputs, keras.layers.Layer):
         stacking.check(self)
         seeds = stacking.seeds(self.seed)
         self.levels = levels.make(self, template, seeds)
+        self._at_once = AtOnce(self)
         # Of the last output alone there is one step.
         mask = self.dropout_mask if self.return_sequences else "step"
         self.last_drop = levels.dropout_layer(self, self.output_dropout, mask, seeds)
@@ -240,6 +243,28 @@ class Stack(RegularizedOutputs, keras.layers.Layer):
         count = len(states) // self.depth
         return [states[k : k + count] for k in range(0, len(states), count)]
 
+    def plan(
+        self, training: bool = True, batch: int | None = None, masked: bool = False
+    ) -> Plan | str:
+        """The plan by which all layers are one call of a vendor's kernel.
+
+        Args:
+            training: whether for training, where dropout is on. Default True.
+            batch: number of sequences, where it is known. Default: not known.
+            masked: whether the call has a mask. Default False.
+
+        Returns:
+            A `keras_rnnx.engine.Plan`, or why there is a call for each layer: then
+            `keras_rnnx.engine.plan` says how each of `layers` is run.
+
+        Example:
+
+        >>> stack = keras_rnnx.layers.Stack("lstm", 8, depth=3, connection="residual")
+        >>> stack.plan()
+        "connection='residual' goes around every layer"
+        """
+        return self._at_once.plan(bool(training), batch, masked)
+
     def reset_state(self) -> None:
         """Sets the states that a stateful stack keeps to zero."""
         for layer in self.layers:
@@ -259,10 +284,18 @@ class Stack(RegularizedOutputs, keras.layers.Layer):
     def call(self, sequences, initial_state=None, mask=None, training=False):
         checks.call_arguments(self, sequences, initial_state, mask)
         self._tell_regularizer(mask)
-        outputs, states, taken = sequences, [], 0
         if self.go_backwards:
-            outputs = ops.flip(outputs, axis=1)
+            sequences = ops.flip(sequences, axis=1)
             mask = None if mask is None else ops.flip(mask, axis=1)
+        chosen = self.plan(training, sequences.shape[0], mask is not None)
+        run = self._at_once if isinstance(chosen, Plan) else self._layer_by_layer
+        outputs, states = run(sequences, initial_state, mask, training)
+        if self.last_drop is not None:
+            outputs = self.last_drop(outputs, training=training)
+        return (outputs, *states) if self.return_state else outputs
+
+    def _layer_by_layer(self, outputs, initial_state, mask, training):
+        states, taken = [], 0
         for level in self.levels:
             given = initial_state
             if given is not None:
@@ -273,9 +306,7 @@ class Stack(RegularizedOutputs, keras.layers.Layer):
                 outputs, initial_state=given, mask=mask, training=training
             )
             states.extend(last)
-        if self.last_drop is not None:
-            outputs = self.last_drop(outputs, training=training)
-        return (outputs, *states) if self.return_state else outputs
+        return outputs, states
 
     def compute_output_shape(self, sequences_shape, initial_state_shape=None):
         batch, steps = sequences_shape[:2]

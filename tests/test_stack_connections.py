@@ -1,0 +1,187 @@
+"""`layers.Stack`: what stands between layers, connections and dropout."""
+
+import keras
+import numpy as np
+import pytest
+from stacks import FEATURES, MASKS, ROWS, STEPS, UNITS, built, close, numpy, random
+
+from keras_rnnx import layers
+
+
+@pytest.fixture
+def x():
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(ROWS, STEPS, FEATURES)).astype("float32")
+
+
+def sigmoid(a):
+    return 1 / (1 + np.exp(-a))
+
+
+@pytest.mark.parametrize("zero", [False, True])
+@pytest.mark.parametrize("features", [FEATURES, UNITS])
+@pytest.mark.parametrize("connection", ["residual", "highway"])
+def test_connections(connection, features, zero):
+    """The first layer has one where the widths fit, and masked steps show nothing of
+    their inputs."""
+    x = random(ROWS, STEPS, features)
+    stack = built(
+        "lstm",
+        UNITS,
+        features=features,
+        connection=connection,
+        return_sequences=True,
+        zero_output_for_mask=zero,
+    )
+    mask = MASKS["holes"]
+    expected = x
+    for level in stack.levels:
+        (layer,) = level.rnns
+        plain = keras.layers.LSTM(UNITS, return_sequences=True)
+        plain.build(expected.shape)
+        plain.set_weights(layer.get_weights())
+        h = numpy(plain(expected, mask=mask))
+        if expected.shape[-1] != UNITS:
+            expected = h
+        elif connection == "residual":
+            expected = expected + h
+        else:
+            w, b = (numpy(v) for v in level.gate.weights)
+            t = sigmoid(expected @ w + b)
+            expected = t * h + (1 - t) * expected
+    shown = np.zeros_like(expected)
+    for row in range(ROWS):
+        last = np.zeros(UNITS)
+        for step in range(STEPS):
+            if mask[row, step]:
+                last = expected[row, step]
+            elif zero:
+                last = np.zeros(UNITS)
+            shown[row, step] = last
+    close(stack(x, mask=mask), shown)
+    last = built(
+        "lstm",
+        UNITS,
+        features=features,
+        connection=connection,
+        zero_output_for_mask=zero,
+    )
+    last.set_weights(stack.get_weights())
+    close(last(x, mask=mask), shown[:, -1])
+    close(last(x), numpy(stack(x))[:, -1])
+
+
+def test_a_highway_starts_by_letting_inputs_pass(x):
+    wide = random(ROWS, STEPS, UNITS)
+    stack = layers.Stack("gru", UNITS, connection="highway", highway_bias=-20.0)
+    close(stack(wide), wide[:, -1])
+    gate = layers.Stack("gru", UNITS, connection="highway")
+    gate.build(wide.shape)
+    assert all(np.all(numpy(v.gate.bias) == -1) for v in gate.levels)
+
+
+def transparent(width=1000, **kwargs):
+    """Two layers that give out what comes in, whatever their states are."""
+    return layers.Stack(
+        "simple_rnn",
+        width,
+        activation="linear",
+        kernel_initializer="identity",
+        recurrent_initializer="zeros",
+        return_sequences=True,
+        **kwargs,
+    )
+
+
+@pytest.mark.parametrize("feedback", [False, True])
+@pytest.mark.parametrize("where", ["dropout", "input_dropout", "output_dropout"])
+@pytest.mark.parametrize("mask", ["step", "sequence"])
+def test_dropout_between_layers(mask, where, feedback):
+    stack = transparent(
+        seed=3, dropout_mask=mask, gated_feedback=feedback, **{where: 0.25}
+    )
+    ones = np.ones((2, 3, 1000), "float32")
+    y = numpy(stack(ones, training=True))
+    np.testing.assert_allclose(np.unique(y), [0, 4 / 3], rtol=1e-6)
+    assert abs(y.mean() - 1) < 0.05
+    assert np.any(y[0] != y[1])
+    kept = y > 0
+    same = [np.mean(kept[:, 0] == kept[:, t]) for t in (1, 2)]
+    if mask == "sequence":
+        assert same == [1, 1]
+    else:
+        # Independent draws agree with probability 0.75² + 0.25².
+        np.testing.assert_allclose(same, 0.625, atol=0.05)
+    assert np.any(y != numpy(stack(ones, training=True)))
+    np.testing.assert_array_equal(numpy(stack(ones)), ones)
+
+
+def test_dropout_is_nowhere_else():
+    """Not before the first layer, nor after the last, nor on what a state keeps."""
+    ones = np.ones((2, 3, 50), "float32")
+    single = transparent(50, depth=1, dropout=0.5)
+    np.testing.assert_array_equal(numpy(single(ones, training=True)), ones)
+    keeps = layers.Stack(
+        "simple_rnn",
+        50,
+        dropout=0.5,
+        activation="linear",
+        kernel_initializer="zeros",
+        recurrent_initializer="identity",
+        return_sequences=True,
+    )
+    states = [np.ones((2, 50), "float32")] * 2
+    y = keeps(ones, initial_state=states, training=True)
+    np.testing.assert_array_equal(numpy(y), ones)
+
+
+def test_dropout_of_layers_and_seeds():
+    ones = np.ones((1, 2, 1000), "float32")
+    made = [transparent(depth=3, dropout=0.5, seed=s) for s in (5, 5, 6)]
+    a, b, c = (numpy(stack(ones, training=True)) for stack in made)
+    np.testing.assert_array_equal(a, b)
+    assert np.any(a != c)
+    # Two masks that are drawn apart leave a quarter.
+    np.testing.assert_allclose(np.mean(a > 0), 0.25, atol=0.05)
+    assert set(np.unique(a)) == {0, 4}
+
+
+def test_dropout_of_the_last_output():
+    stack = layers.Stack(
+        "simple_rnn",
+        1000,
+        output_dropout=0.5,
+        dropout_mask="sequence",
+        activation="linear",
+        kernel_initializer="identity",
+        recurrent_initializer="zeros",
+    )
+    y = numpy(stack(np.ones((2, 3, 1000), "float32"), training=True))
+    assert y.shape == (2, 1000) and set(np.unique(y)) == {0, 2}
+
+
+def test_a_connection_is_not_dropped():
+    stack = transparent(50, connection="residual", dropout=0.5, input_dropout=0.5)
+    y = numpy(stack(np.ones((2, 3, 50), "float32"), training=True))
+    # 1 + (0 or 2), then that plus 0 or its double.
+    assert set(np.unique(y)) == {1, 3, 9}
+
+
+def test_recurrent_dropout_of_the_cells_differs_by_layer():
+    stack = layers.Stack("gru", 8, recurrent_dropout=0.5, seed=1)
+    drawn = []
+    stack.build((None, 3, 8))
+    for layer in stack.layers:
+        assert layer.cell.recurrent_dropout == 0.5
+        drawn.append(numpy(layer.cell.noise.draw(20, 3)["recurrent"]))
+    assert np.any(drawn[0] != drawn[1])
+
+
+def test_layers_draw_from_streams_that_have_nothing_in_common():
+    stack = layers.Stack("lstm", 50, depth=2, zoneout=0.5, seed=3)
+    stack.build((None, 3, 50))
+    drawn = [layer.cell.noise.draw(20, 3) for layer in stack.layers]
+    masks = [numpy(mask) for layer in drawn for mask in layer.values()]
+    for i, a in enumerate(masks):
+        for b in masks[:i]:
+            assert abs((a == b).mean() - 0.5) < 0.05

@@ -241,7 +241,7 @@ class Cell(Equation, Stepping, keras.layers.Layer):
                     f"of their own."
                 )
         if self.normalization:
-            self.normalization.build("norm" in called)
+            self.normalization.build(called["norm"])
 
     def build_vector(self, name: str) -> None:
         """Makes the weight behind one of `vectors`. Default: an attribute of that name,

@@ -7,7 +7,9 @@ import dataclasses
 from keras import ops
 
 from keras_rnnx.cells.batch_normalization import NOTED
+from keras_rnnx.engine.centered import Centered
 from keras_rnnx.engine.eager import EagerRecurrence
+from keras_rnnx.engine.normalized import NormalizedRecurrence
 from keras_rnnx.engine.projection import Projection
 from keras_rnnx.engine.recurrence import Recurrence
 from keras_rnnx.engine.segments import NOISE, Segment, Segments, length
@@ -29,7 +31,10 @@ class FusedEngine(SequenceEngine):
             way = dataclasses.replace(way, segments="kept")
         if way.segments is None:
             gates = len(self.cell.gates)
-            xla = self.backend.prefers_xla(batch, steps, units, gates, training)
+            normalized = NormalizedRecurrence.takes(self.cell)
+            xla = self.backend.prefers_xla(
+                batch, steps, units, gates, training, normalized
+            )
         else:
             # A program for XLA needs the least memory, whatever the size of a step.
             xla = isinstance(steps, int)
@@ -86,13 +91,18 @@ class Loop(Segment):
         self.by_sequence = [k for k in inside if k in cell.noise.by_sequence]
         names = self.by_step, self.by_sequence
         merged = backend.EAGER and EagerRecurrence.takes(cell)
-        self.projection = Projection(cell, merged)
+        normalized = NormalizedRecurrence.takes(cell)
+        if normalized:
+            self.projection = Centered(cell, backend)
+        else:
+            self.projection = Projection(cell, merged)
         if merged:
             self.recurrence = EagerRecurrence(
                 cell, backend, sequences, way.training, noise=names
             )
         else:
-            self.recurrence = Recurrence(
+            kind = NormalizedRecurrence if normalized else Recurrence
+            self.recurrence = kind(
                 cell,
                 backend,
                 sequences,

@@ -20,6 +20,7 @@ KERNELS_TAKE_LENGTHS = False
 
 where = torch.where
 concatenate = torch.cat
+rsqrt = torch.rsqrt
 
 
 def total(x):
@@ -55,7 +56,7 @@ def outer(left, right):
     return left.flatten(0, 1).T @ right.flatten(0, 1)
 
 
-def scan(step, carry, xs, length, loose, reverse=False, unroll=False, shapes=None):
+def scan(step, carry, xs, length, loose, reverse=False, unroll=False, **_):
     """Runs `step(carry, slices) -> (carry, outs)` over the first axis of `xs`.
 
     Arguments as in the file for TensorFlow; here loose outputs are stacked too.
@@ -232,7 +233,9 @@ def compiled_part(function: Callable) -> Callable:
     return function
 
 
-def prefers_xla(batch, length, units: int, gates: int, training: bool) -> bool:
+def prefers_xla(
+    batch, length, units: int, gates: int, training: bool, sums: bool = False
+) -> bool:
     """torch has no XLA here."""
     return False
 

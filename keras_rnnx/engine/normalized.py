@@ -1,0 +1,366 @@
+"""The recurrence of a cell whose steps are normalized over the units.
+
+Autodiff of a step would go through all sums over units once more. Here they are left to
+the formula for the gradient of a normalization; what remains of the equation is
+elementwise. Nothing but the variances is taken in the steps: see `centered.py`.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+from keras import ops
+
+from keras_rnnx.cells import Cell
+from keras_rnnx.cells.normalization import EPSILON, exact, over_units
+from keras_rnnx.engine.centered import inputs_gradient, kernel_gradients, split
+from keras_rnnx.engine.differentiable import Differentiable
+
+
+class NormalizedRecurrence(Differentiable):
+    """The loop over time of one normalized cell, over a block for each group of gates.
+
+    Args:
+        cell, backend, sequences, keep: as for `Differentiable`.
+        unroll, xla, pieces, states_only, noise: as for `Recurrence`.
+    """
+
+    def __init__(
+        self,
+        cell: Cell,
+        backend: ModuleType,
+        sequences: bool,
+        keep: bool = True,
+        unroll: bool = False,
+        xla: bool = False,
+        pieces: bool = True,
+        states_only: bool = False,
+        noise: tuple[list[str], list[str]] = ((), ()),
+    ):
+        super().__init__(cell, backend, sequences, keep)
+        self.unroll = unroll
+        self.compiled = xla and pieces
+        self.loose = pieces and not xla
+        self.by_step, self.by_sequence = noise
+        self.moments = False
+        self.states_only = states_only
+        self.groups = cell.normalization.groups
+        self.widths = [len(group) * cell.units for group in self.groups]
+        self.summed = [group[0] not in cell.apart for group in self.groups]
+        # Only where states alone are kept does anybody ask.
+        self.kept = len(cell.states) - 1
+
+    @staticmethod
+    def takes(cell: Cell) -> bool:
+        """Whether moments are those of a sample, in products with the state alone."""
+        normalization = cell.normalization
+        if not normalization or normalization.groups is None:
+            return False
+        return not (cell.late or cell.gradient_flow)
+
+    def forward(self, length, given, keep):
+        cell = self.cell
+        recurrent = self.backend.concatenate(given["r"], 1)
+        weights = _Weights(self, given)
+        keep_all = keep and not self.states_only
+
+        def step(states, slices):
+            x, rest = slices[: len(self.groups)], slices[len(self.groups) :]
+            mask = rest.pop(0) if given["m"] else None
+            noise = self._noise(given, rest)
+            u = split(_dropped(states[0], noise) @ recurrent, self.widths)
+            new, standard, factors = self._step(states, x, u, weights, mask, noise)
+            outs = [new[0]] if keep or self.sequences else []
+            outs += self._kept_states(states) if keep else []
+            return new, outs + ([*standard, *u, *factors] if keep_all else [])
+
+        x = [given["x"][0] @ kernel for kernel in given["k"]]
+        state = given["s"][0]
+        batch, units = ops.shape(state)
+        first = int(keep or self.sequences)
+        n_states = len(self._kept_states(cell.states)) * keep
+        n_states += cell.normalization.states * keep_all
+        widths = [units] * (first + n_states) + self.widths * keep_all
+        narrow = (2 * len(self.groups) + cell.normalization.states) * keep_all
+        last, stacks = self._scan(
+            step,
+            given["s"],
+            x + given["m"] + given["n"],
+            length,
+            [False] * first
+            + [self.loose] * (len(widths) - first)
+            + [False] * narrow,
+            shapes=[(batch, w) for w in widths + [1] * narrow],
+            dtypes=[state.dtype] * len(widths) + [exact(state).dtype] * narrow,
+        )
+        outputs = stacks[:1] if self.sequences else []
+        return outputs + list(last), stacks + x * keep_all if keep else []
+
+    def _step(self, states, x, u, weights, mask, noise):
+        """The states after a step, or after all steps; the states that were normalized;
+        and the factors of both parts and of these."""
+        of_x, of_u = [_factor(self, v) for v in x], [_factor(self, v) for v in u]
+        standard, of_states = [], []
+
+        def norm(state):
+            values = exact(state)
+            values = values - over_units(values)
+            of_states.append(_factor(self, values))
+            standard.append(ops.cast(values * of_states[-1], state.dtype))
+            return weights.of_state(standard[-1])
+
+        read = weights.read(x, of_x, u, of_u)
+        new = self._applied(states, read, weights.own, mask, noise, norm)
+        return new, standard, of_x + of_u + of_states
+
+    def _applied(self, states, read, own, mask, noise, norm):
+        """The states after the equation; `read` holds for every group a list."""
+        total, x, u = {}, {}, {}
+        for group, parts in zip(self.groups, read):
+            for part, found in zip(parts, (total,) if len(parts) == 1 else (x, u)):
+                found |= zip(group, ops.split(part, len(group), axis=-1))
+        new = self.cell.applied(states, total, x, u, own, noise, norm)
+        if mask is None:
+            return new
+        return [self.backend.where(mask, n, o) for n, o in zip(new, states)]
+
+    def _noise(self, given, of_steps):
+        """The masks by name, with those of one step or of all."""
+        whole = zip(self.by_sequence, given["d"])
+        return dict(zip(self.by_step, of_steps)) | dict(whole)
+
+    def _kept_states(self, states):
+        """States before a step. The first stands in the outputs too, so that keeping
+        it costs memory unless the pieces are shared."""
+        return list(states) if self.loose else list(states[1:])
+
+    def _scan(self, *args, **kwargs):
+        run = self.backend.compiled_scan if self.compiled else self.backend.scan
+        return run(*args, unroll=self.unroll, **kwargs)
+
+    def _residuals(self, length, given, residuals, weights, noise):
+        """The outputs before each step, the states, what else the loop back reads, the
+        factors of the groups and the inputs' products."""
+        outputs, rest = residuals[0], list(residuals[1:])
+        first = ops.expand_dims(given["s"][0], 0)
+        h = self.backend.concatenate([first, outputs], 0)[:length]
+        n = len(self._kept_states(self.cell.states))
+        states = ([] if self.loose else [h]) + rest[:n]
+        n_groups, n_read = len(self.groups), self.cell.normalization.states
+        if self.states_only:
+            x = [given["x"][0] @ kernel for kernel in given["k"]]
+            u = [_dropped(h, noise) @ kernel for kernel in given["r"]]
+            mask = given["m"][0] if given["m"] else None
+            _, standard, factors = self._step(states, x, u, weights, mask, noise)
+        else:
+            rest, x = rest[n:-n_groups], rest[-n_groups:]
+            standard, rest = rest[:n_read], rest[n_read:]
+            u, factors = rest[:n_groups], rest[n_groups:]
+        return h, states, standard, u, factors, x
+
+    def backward(self, length, given, residuals, cotangents):
+        n, n_groups = len(self.cell.states), len(self.groups)
+        weights, noise = _Weights(self, given), self._noise(given, given["n"])
+        h, states, standard, u, factors, x = self._residuals(
+            length, given, residuals, weights, noise
+        )
+        outer = cotangents[:1] if self.sequences else []
+        step = _StepBack(self, given, weights, bool(outer))
+        state = given["s"][0]
+        batch = ops.shape(state)[0]
+        # Sums over steps, for each sample.
+        zeros = ops.zeros_like(exact(state))
+        widths = [w for w, s in zip(self.widths, self.summed) for _ in range(2 - s)]
+        last, stacks = self._scan(
+            step,
+            [*cotangents[-n:], *[zeros] * len(weights.summed)],
+            [*states, *standard, *x, *u, *factors, *given["m"], *outer, *given["n"]],
+            length,
+            [False] * (len(widths) + n_groups),
+            reverse=True,
+            shapes=[(batch, w) for w in widths + [1] * n_groups],
+            dtypes=[state.dtype] * len(widths) + [exact(state).dtype] * n_groups,
+        )
+        found = {
+            name: ops.cast(ops.sum(total, axis=0), state.dtype)
+            for name, total in zip(weights.summed, last[n:])
+        }
+        shares, stacks = stacks[len(widths) :], iter(stacks[: len(widths)])
+        source = _dropped(h, noise)
+        d_x, d_k, d_r, scales, biases = [], [], [], [], []
+        for i, group in enumerate(self.groups):
+            of_x = next(stacks)
+            of_u = of_x if self.summed[i] else next(stacks)
+            part = given["k"][i], weights.scale_x[i], factors[i]
+            d, share = inputs_gradient(given["x"][0], *part, of_x, x[i])
+            d_x.append(d)
+            d, of_scale = kernel_gradients(
+                given["x"][0], *part, share, of_x, x[i], self.backend.outer
+            )
+            d_k.append(d)
+            scales.append(of_scale)
+            biases.append(self.backend.total(of_x))
+            kernel = given["r"][i]
+            made = None if kernel.shape[0] <= kernel.shape[1] else source @ kernel
+            d, of_scale = kernel_gradients(
+                source,
+                kernel,
+                weights.scale_u[i],
+                factors[n_groups + i],
+                shares[i],
+                of_u,
+                made,
+                self.backend.outer,
+            )
+            d_r.append(d)
+            names = [f"scale {k}" for k in group]
+            found |= zip(names, ops.split(of_scale, len(group)))
+            if not self.summed[i]:
+                found[f"bias {group[0]}"] = self.backend.total(of_u)
+        return {
+            "x": [sum(d_x[1:], d_x[0])],
+            "k": d_k,
+            "r": d_r,
+            "s": list(last[:n]),
+            "v": [found[name] for name in self.cell.vector_names],
+            "p": (scales + biases)[: len(given["p"])],
+        }
+
+
+class _Weights:
+    """The vectors of a recurrence as its steps read them."""
+
+    def __init__(self, recurrence, given):
+        cell, groups = recurrence.cell, recurrence.groups
+        join = recurrence.backend.concatenate
+        vectors = dict(zip(cell.vector_names, given["v"]))
+        self.own = {name: vectors[name] for name in cell.vectors}
+        n = len(groups)
+        self.scale_x, self.bias_x = given["p"][:n], given["p"][n:] or [None] * n
+        self.scale_u = [join([vectors[f"scale {k}"] for k in g], 0) for g in groups]
+        self.bias_u = [vectors.get(f"bias {g[0]}") for g in groups]
+        self.apart = [not summed for summed in recurrence.summed]
+        self.state_scale = vectors.get("state_scale")
+        self.state_offset = vectors.get("state_offset")
+        # Of these the loop back sums the gradients.
+        self.summed = [*self.own]
+        if cell.normalization.states:
+            self.summed += ["state_scale", "state_offset"]
+
+    def of_state(self, standard):
+        """A standardized state as the equation reads it."""
+        return standard * self.state_scale + self.state_offset
+
+    def read(self, x, of_x, u, of_u):
+        """What the equation reads of each group: a sum, or its two parts."""
+        found = []
+        for i, apart in enumerate(self.apart):
+            a = _scaled(x[i], of_x[i], self.scale_x[i], self.bias_x[i])
+            b = _scaled(u[i], of_u[i], self.scale_u[i], apart and self.bias_u[i])
+            found.append([a, b] if apart else [a + b])
+        return found
+
+
+class _StepBack:
+    """One step of the loop back in time."""
+
+    def __init__(self, recurrence, given, weights, outer):
+        self.recurrence = recurrence
+        self.given = given
+        self.weights = weights
+        self.outer = outer
+        kernels = [ops.transpose(kernel) for kernel in given["r"]]
+        self.kernel = recurrence.backend.concatenate(kernels, 0)
+        shape = ops.shape(given["s"][0])
+        self.own = [ops.broadcast_to(v, shape) for v in weights.own.values()]
+
+    def __call__(self, carry, slices):
+        loop, weights = self.recurrence, self.weights
+        n, n_groups = len(loop.cell.states), len(loop.groups)
+        n_read = loop.cell.normalization.states
+        slices = iter(slices)
+
+        def take(count):
+            return [next(slices) for _ in range(count)]
+
+        states, standard = take(n), take(n_read)
+        x, u, of_x, of_u = (take(n_groups) for _ in range(4))
+        of_states = take(n_read)
+        mask = next(slices) if self.given["m"] else None
+        carry, sums = list(carry[:n]), dict(zip(weights.summed, carry[n:]))
+        if self.outer:
+            carry[0] = carry[0] + next(slices)
+        noise = loop._noise(self.given, list(slices))
+        read = weights.read(x, of_x, u, of_u)
+        inputs = [weights.of_state(s) for s in standard]
+        inputs += [*states, *(part for parts in read for part in parts), *self.own]
+
+        def equation(inputs):
+            inputs, normalized = iter(inputs), []
+            as_read = [next(inputs) for _ in range(n_read)]
+            states = [next(inputs) for _ in range(n)]
+            parts = [[next(inputs) for _ in parts] for parts in read]
+
+            def norm(state):
+                normalized.append(state)
+                return as_read[len(normalized) - 1]
+
+            own = dict(zip(weights.own, inputs))
+            return loop._applied(states, parts, own, mask, noise, norm) + normalized
+
+        _, pull = loop.backend.pullback(equation, inputs)
+        cotangent = carry + [None] * n_read
+        # A state that is normalized may depend on one that was before.
+        for i in reversed(range(n_read)):
+            (d,) = _filled(pull(cotangent, [i]), inputs[i : i + 1])
+            _add(sums, "state_scale", exact(d) * exact(standard[i]))
+            _add(sums, "state_offset", d)
+            d = d * weights.state_scale
+            cotangent[n + i] = _before_normalized(d, standard[i], of_states[i])
+        wanted = range(n_read, len(inputs))
+        found = iter(_filled(pull(cotangent, wanted), inputs[n_read:]))
+        d_states = [next(found) for _ in range(n)]
+        d_parts = [[next(found) for _ in parts] for parts in read]
+        for name in weights.own:
+            _add(sums, name, next(found))
+        products, shares = [], []
+        for i, parts in enumerate(d_parts):
+            values = exact(u[i])
+            d = exact(parts[-1]) * exact(weights.scale_u[i])
+            share = over_units(d * values) * of_u[i] * of_u[i] * of_u[i]
+            products.append(ops.cast(d * of_u[i] - values * share, u[i].dtype))
+            shares.append(share)
+        product = loop.backend.concatenate(products, -1) @ self.kernel
+        d_states[0] = d_states[0] + _dropped(product, noise)
+        d_parts = [part for parts in d_parts for part in parts]
+        return [*d_states, *sums.values()], [*d_parts, *shares]
+
+
+def _factor(recurrence, values):
+    """What gives values of mean 0 variance 1."""
+    values = exact(values)
+    return recurrence.backend.rsqrt(over_units(values * values) + EPSILON)
+
+
+def _scaled(values, factor, scale, bias):
+    values = ops.cast(exact(values) * factor, values.dtype) * scale
+    return values if bias is None or bias is False else values + bias
+
+
+def _before_normalized(d, standard, factor):
+    """The gradient of a vector, from that of the same with mean 0 and variance 1."""
+    dtype, d, standard = d.dtype, exact(d), exact(standard)
+    share = over_units(d * standard)
+    return ops.cast((d - over_units(d) - standard * share) * factor, dtype)
+
+
+def _add(sums, name, term):
+    sums[name] = sums[name] + exact(term)
+
+
+def _filled(gradients, inputs):
+    return [ops.zeros_like(i) if g is None else g for g, i in zip(gradients, inputs)]
+
+
+def _dropped(vector, noise):
+    return vector * noise["recurrent"] if "recurrent" in noise else vector

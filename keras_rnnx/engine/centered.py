@@ -8,7 +8,8 @@ are products with `a` in place of sums over units.
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+import operator
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -19,7 +20,7 @@ from keras_rnnx.cells.normalization import exact, over_units
 
 
 class Centered:
-    """The weights of a cell for a `NormalizedRecurrence`, a block for each group.
+    """The weights of a cell for a `NormalizedRecurrence`, a block for each gate.
 
     Takes the place of a `Projection`, of which the recurrence does the products itself.
 
@@ -48,126 +49,125 @@ class Centered:
             given: not read.
 
         Returns:
-            `x`: the inputs; by group `k` and `r`: kernels whose rows have mean 0; `p`:
-            scales of the inputs' part, then its biases where there are any.
+            `x`: the inputs; for every gate `k` and `r`: kernels whose rows have mean 0
+            over a group; `p`: scales of the inputs' part, then its biases where there
+            are any.
         """
         return {
             "x": [x],
-            "k": self._centered(self._grouped(tensors["kernel"])),
-            "r": self._centered(self._grouped(tensors["recurrent_kernel"])),
-            "p": self._grouped(tensors["kernel_scale"]) + self._biases(tensors),
+            "k": self._centered(self._blocks(tensors["kernel"])),
+            "r": self._centered(self._blocks(tensors["recurrent_kernel"])),
+            "p": self._blocks(tensors["kernel_scale"]) + self._biases(tensors),
         }
 
     def gradients(
         self, x: Any, tensors: dict[str, Any], of_groups: dict[str, list[Any]]
     ) -> tuple[Any, dict[str, Any]]:
         """From the gradients of the groups to those of `x` and of the tensors."""
-        n = len(self.cell.normalization.groups)
+        n = len(self.cell.gates)
         # To take out a mean is its own transpose.
         found = {
-            "kernel": self._by_gate(self._centered(of_groups["k"])),
-            "recurrent_kernel": self._by_gate(self._centered(of_groups["r"])),
-            "kernel_scale": self._by_gate(of_groups["p"][:n]),
+            "kernel": self.join(self._centered(of_groups["k"])),
+            "recurrent_kernel": self.join(self._centered(of_groups["r"])),
+            "kernel_scale": self.join(of_groups["p"][:n]),
         }
         if "bias" in tensors:
             found["bias"] = self._bias_gradient(of_groups["p"][n:])
         return of_groups["x"][0], found
 
-    def _grouped(self, tensor):
-        """The columns of each group of gates side by side."""
-        cell = self.cell
-        blocks = ops.split(tensor, len(cell.gates), axis=-1)
-        blocks = dict(zip(cell.gates, blocks))
-        return [self.join([blocks[k] for k in g]) for g in cell.normalization.groups]
-
-    def _by_gate(self, tensors):
-        """The columns of all gates in their order."""
-        blocks = {}
-        for group, tensor in zip(self.cell.normalization.groups, tensors):
-            blocks |= dict(zip(group, ops.split(tensor, len(group), axis=-1)))
-        return self.join([blocks[k] for k in self.cell.gates])
+    def _blocks(self, tensor):
+        return list(ops.split(tensor, len(self.cell.gates), axis=-1))
 
     def _centered(self, kernels):
-        return [ops.cast(exact(k) - over_units(exact(k)), k.dtype) for k in kernels]
+        found = dict(zip(self.cell.gates, kernels))
+        for group in self.cell.normalization.groups:
+            mean = over_units(exact(self.join([found[k] for k in group])))
+            for k in group:
+                found[k] = ops.cast(exact(found[k]) - mean, found[k].dtype)
+        return [found[k] for k in self.cell.gates]
 
     def _biases(self, tensors):
-        """Biases of the groups, those of the recurrent part in them where summed."""
+        """Biases of the gates, those of the recurrent part in them where summed."""
         if "bias" not in tensors:
             return []
         if not self.cell.recurrent_bias:
-            return self._grouped(tensors["bias"])
-        first, second = (self._grouped(tensors["bias"][i]) for i in range(2))
-        return [a + b if s else a for a, b, s in zip(first, second, self._summed())]
+            return self._blocks(tensors["bias"])
+        first, second = (self._blocks(tensors["bias"][i]) for i in range(2))
+        parts = zip(self.cell.gates, first, second)
+        return [a if k in self.cell.apart else a + b for k, a, b in parts]
 
-    def _bias_gradient(self, of_groups):
+    def _bias_gradient(self, of_gates):
         if not self.cell.recurrent_bias:
-            return self._by_gate(of_groups)
+            return self.join(of_gates)
         second = [
-            d if s else ops.zeros_like(d) for d, s in zip(of_groups, self._summed())
+            ops.zeros_like(d) if k in self.cell.apart else d
+            for k, d in zip(self.cell.gates, of_gates)
         ]
-        return ops.stack([self._by_gate(of_groups), self._by_gate(second)])
-
-    def _summed(self):
-        groups = self.cell.normalization.groups
-        return [group[0] not in self.cell.apart for group in groups]
+        return ops.stack([self.join(of_gates), self.join(second)])
 
 
 def inputs_gradient(
-    a: Any, kernel: Any, scale: Any, factor: Any, d: Any, made: Any
+    a: Any,
+    kernels: list[Any],
+    scales: list[Any],
+    factor: Any,
+    d: list[Any],
+    made: list[Any],
 ) -> tuple[Any, Any]:
-    """The gradient of `a` from that of `a K` normalized.
+    """The gradient of `a` from that of `a K` normalized, for the gates of a group.
 
     Args:
         a: `(time, batch, features)`.
-        kernel: `K`, `(features, width)`, with rows of mean 0.
-        scale: behind the normalization, `(width,)`.
+        kernels: `K`, each `(features, units)`, with rows of mean 0 over all of them.
+        scales: behind the normalization, each `(units,)`.
         factor: of the normalization, `(time, batch, 1)`.
-        d: the gradient of what was made with the scale, `(time, batch, width)`.
+        d: the gradients of what was made with the scales, `(time, batch, units)`.
         made: `a K`.
 
     Returns:
         It, and what `kernel_gradients` takes as `share`.
     """
-    through = d @ ops.transpose(kernel * scale)
+    through = _sum(d_k @ ops.transpose(k * s) for d_k, k, s in zip(d, kernels, scales))
     along = ops.sum(exact(a) * exact(through), axis=-1, keepdims=True)
-    share = factor * factor * factor * along / kernel.shape[1]
-    if kernel.shape[0] > kernel.shape[1]:
-        back = made @ ops.transpose(kernel)
+    share = factor * factor * factor * along / _width(kernels)
+    if a.shape[-1] > _width(kernels):
+        back = _sum(m @ ops.transpose(k) for m, k in zip(made, kernels))
     else:
-        back = a @ (kernel @ ops.transpose(kernel))
+        back = a @ _sum(k @ ops.transpose(k) for k in kernels)
     found = factor * exact(through) - share * exact(back)
     return ops.cast(found, a.dtype), share
 
 
 def kernel_gradients(
     a: Any,
-    kernel: Any,
-    scale: Any,
+    kernels: list[Any],
+    scales: list[Any],
     factor: Any,
     share: Any,
-    d: Any,
-    made: Any,
-    outer: Any,
-) -> tuple[Any, Any]:
-    """The gradients of the kernel and of the scale. Arguments as above.
+    d: list[Any],
+    outer: Callable,
+) -> tuple[list[Any], list[Any]]:
+    """The gradients of the kernels and of the scales. Arguments as above.
 
     Args:
         share: how much of `a K` is taken out of the gradient, `(time, batch, 1)`.
         outer: the sum over steps and samples of outer products.
     """
-    direct = outer(ops.cast(exact(a) * factor, a.dtype), d)
+    scaled = ops.cast(exact(a) * factor, a.dtype)
     weighted = ops.cast(exact(a) * share, a.dtype)
-    if kernel.shape[0] > kernel.shape[1]:
-        taken = outer(weighted, made)
+    direct = [outer(scaled, d_k) for d_k in d]
+    if a.shape[-1] > _width(kernels):
+        taken = [outer(weighted, a @ k) for k in kernels]
     else:
-        taken = outer(weighted, a) @ kernel
-    of_scale = ops.sum(kernel * direct, axis=0)
-    return direct * scale - taken, of_scale
+        square = outer(weighted, a)
+        taken = [square @ k for k in kernels]
+    of_kernels = [m * s - t for m, s, t in zip(direct, scales, taken)]
+    return of_kernels, [ops.sum(k * m, axis=0) for k, m in zip(kernels, direct)]
 
 
-def split(tensor: Any, widths: Sequence[int]) -> list[Any]:
-    """Blocks of the last axis."""
-    if len(widths) == 1:
-        return [tensor]
-    stops = [sum(widths[: i + 1]) for i in range(len(widths) - 1)]
-    return ops.split(tensor, stops, axis=-1)
+def _width(kernels):
+    return sum(kernel.shape[-1] for kernel in kernels)
+
+
+def _sum(terms):
+    return functools.reduce(operator.add, terms)

@@ -25,6 +25,11 @@ def total(x):
     return jax.numpy.sum(x, axis=(0, 1))
 
 
+def over_units(values):
+    """The mean over the last axis, which is kept."""
+    return jax.numpy.mean(values, axis=-1, keepdims=True)
+
+
 def product(matrix, beside, xla):
     """A function that multiplies by `matrix` from the right."""
     return lambda vector: vector @ matrix

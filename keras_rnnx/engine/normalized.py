@@ -7,18 +7,20 @@ elementwise. Nothing but the variances is taken in the steps: see `centered.py`.
 
 from __future__ import annotations
 
+import functools
+import operator
 from types import ModuleType
 
 from keras import ops
 
 from keras_rnnx.cells import Cell
-from keras_rnnx.cells.normalization import EPSILON, exact, over_units
-from keras_rnnx.engine.centered import inputs_gradient, kernel_gradients, split
+from keras_rnnx.cells.normalization import EPSILON, exact
+from keras_rnnx.engine.centered import inputs_gradient, kernel_gradients
 from keras_rnnx.engine.differentiable import Differentiable
 
 
 class NormalizedRecurrence(Differentiable):
-    """The loop over time of one normalized cell, over a block for each group of gates.
+    """The loop over time of one normalized cell, over a block for each gate.
 
     Args:
         cell, backend, sequences, keep: as for `Differentiable`.
@@ -45,8 +47,6 @@ class NormalizedRecurrence(Differentiable):
         self.moments = False
         self.states_only = states_only
         self.groups = cell.normalization.groups
-        self.widths = [len(group) * cell.units for group in self.groups]
-        self.summed = [group[0] not in cell.apart for group in self.groups]
         # Only where states alone are kept does anybody ask.
         self.kept = len(cell.states) - 1
 
@@ -65,10 +65,11 @@ class NormalizedRecurrence(Differentiable):
         keep_all = keep and not self.states_only
 
         def step(states, slices):
-            x, rest = slices[: len(self.groups)], slices[len(self.groups) :]
+            x, rest = slices[: len(cell.gates)], slices[len(cell.gates) :]
             mask = rest.pop(0) if given["m"] else None
             noise = self._noise(given, rest)
-            u = split(_dropped(states[0], noise) @ recurrent, self.widths)
+            u = _dropped(states[0], noise) @ recurrent
+            u = ops.split(u, len(cell.gates), axis=-1)
             new, standard, factors = self._step(states, x, u, weights, mask, noise)
             outs = [new[0]] if keep or self.sequences else []
             outs += self._kept_states(states) if keep else []
@@ -78,20 +79,17 @@ class NormalizedRecurrence(Differentiable):
         state = given["s"][0]
         batch, units = ops.shape(state)
         first = int(keep or self.sequences)
-        n_states = len(self._kept_states(cell.states)) * keep
-        n_states += cell.normalization.states * keep_all
-        widths = [units] * (first + n_states) + self.widths * keep_all
+        wide = len(self._kept_states(cell.states)) * keep
+        wide += (cell.normalization.states + len(cell.gates)) * keep_all
         narrow = (2 * len(self.groups) + cell.normalization.states) * keep_all
         last, stacks = self._scan(
             step,
             given["s"],
             x + given["m"] + given["n"],
             length,
-            [False] * first
-            + [self.loose] * (len(widths) - first)
-            + [False] * narrow,
-            shapes=[(batch, w) for w in widths + [1] * narrow],
-            dtypes=[state.dtype] * len(widths) + [exact(state).dtype] * narrow,
+            [False] * first + [self.loose] * wide + [False] * narrow,
+            shapes=[(batch, units)] * (first + wide) + [(batch, 1)] * narrow,
+            dtypes=[state.dtype] * (first + wide) + [exact(state).dtype] * narrow,
         )
         outputs = stacks[:1] if self.sequences else []
         return outputs + list(last), stacks + x * keep_all if keep else []
@@ -99,13 +97,13 @@ class NormalizedRecurrence(Differentiable):
     def _step(self, states, x, u, weights, mask, noise):
         """The states after a step, or after all steps; the states that were normalized;
         and the factors of both parts and of these."""
-        of_x, of_u = [_factor(self, v) for v in x], [_factor(self, v) for v in u]
+        of_x, of_u = self._factors(x), self._factors(u)
         standard, of_states = [], []
 
         def norm(state):
             values = exact(state)
-            values = values - over_units(values)
-            of_states.append(_factor(self, values))
+            values = values - self.mean(values)
+            of_states.append(self._factor(values))
             standard.append(ops.cast(values * of_states[-1], state.dtype))
             return weights.of_state(standard[-1])
 
@@ -113,12 +111,33 @@ class NormalizedRecurrence(Differentiable):
         new = self._applied(states, read, weights.own, mask, noise, norm)
         return new, standard, of_x + of_u + of_states
 
+    def _factors(self, parts):
+        """What gives the parts of the gates variance 1, for each group."""
+        parts = dict(zip(self.cell.gates, parts))
+        return [self._factor(*(parts[k] for k in group)) for group in self.groups]
+
+    def _factor(self, *parts):
+        squares = [exact(v) * exact(v) for v in parts]
+        return self.backend.rsqrt(self.mean(*squares) + EPSILON)
+
+    def mean(self, *tensors):
+        """The mean over all units of all tensors."""
+        # They are added first, so that one of them is summed.
+        mean = self.backend.over_units(functools.reduce(operator.add, tensors))
+        return mean if len(tensors) == 1 else mean / len(tensors)
+
+    def of_gates(self, of_groups):
+        """For every gate what is there for its group."""
+        pairs = zip(self.groups, of_groups)
+        by_gate = {k: value for group, value in pairs for k in group}
+        return [by_gate[k] for k in self.cell.gates]
+
     def _applied(self, states, read, own, mask, noise, norm):
-        """The states after the equation; `read` holds for every group a list."""
+        """The states after the equation; `read` holds for every gate a list."""
         total, x, u = {}, {}, {}
-        for group, parts in zip(self.groups, read):
+        for k, parts in zip(self.cell.gates, read):
             for part, found in zip(parts, (total,) if len(parts) == 1 else (x, u)):
-                found |= zip(group, ops.split(part, len(group), axis=-1))
+                found[k] = part
         new = self.cell.applied(states, total, x, u, own, noise, norm)
         if mask is None:
             return new
@@ -140,22 +159,22 @@ class NormalizedRecurrence(Differentiable):
 
     def _residuals(self, length, given, residuals, weights, noise):
         """The outputs before each step, the states, what else the loop back reads, the
-        factors of the groups and the inputs' products."""
+        factors and the inputs' products."""
         outputs, rest = residuals[0], list(residuals[1:])
         first = ops.expand_dims(given["s"][0], 0)
         h = self.backend.concatenate([first, outputs], 0)[:length]
         n = len(self._kept_states(self.cell.states))
         states = ([] if self.loose else [h]) + rest[:n]
-        n_groups, n_read = len(self.groups), self.cell.normalization.states
+        n_gates, n_read = len(self.cell.gates), self.cell.normalization.states
         if self.states_only:
             x = [given["x"][0] @ kernel for kernel in given["k"]]
             u = [_dropped(h, noise) @ kernel for kernel in given["r"]]
             mask = given["m"][0] if given["m"] else None
             _, standard, factors = self._step(states, x, u, weights, mask, noise)
         else:
-            rest, x = rest[n:-n_groups], rest[-n_groups:]
+            rest, x = rest[n:-n_gates], rest[-n_gates:]
             standard, rest = rest[:n_read], rest[n_read:]
-            u, factors = rest[:n_groups], rest[n_groups:]
+            u, factors = rest[:n_gates], rest[n_gates:]
         return h, states, standard, u, factors, x
 
     def backward(self, length, given, residuals, cotangents):
@@ -167,63 +186,64 @@ class NormalizedRecurrence(Differentiable):
         outer = cotangents[:1] if self.sequences else []
         step = _StepBack(self, given, weights, bool(outer))
         state = given["s"][0]
-        batch = ops.shape(state)[0]
+        batch, units = ops.shape(state)
         # Sums over steps, for each sample.
         zeros = ops.zeros_like(exact(state))
-        widths = [w for w, s in zip(self.widths, self.summed) for _ in range(2 - s)]
+        wide = len(self.cell.gates) + len(self.cell.apart)
         last, stacks = self._scan(
             step,
             [*cotangents[-n:], *[zeros] * len(weights.summed)],
             [*states, *standard, *x, *u, *factors, *given["m"], *outer, *given["n"]],
             length,
-            [False] * (len(widths) + n_groups),
+            [False] * (wide + n_groups),
             reverse=True,
-            shapes=[(batch, w) for w in widths + [1] * n_groups],
-            dtypes=[state.dtype] * len(widths) + [exact(state).dtype] * n_groups,
+            shapes=[(batch, units)] * wide + [(batch, 1)] * n_groups,
+            dtypes=[state.dtype] * wide + [exact(state).dtype] * n_groups,
         )
         found = {
             name: ops.cast(ops.sum(total, axis=0), state.dtype)
             for name, total in zip(weights.summed, last[n:])
         }
-        shares, stacks = stacks[len(widths) :], iter(stacks[: len(widths)])
+        of_x, of_u, stacks = {}, {}, list(stacks)
+        for k in self.cell.gates:
+            of_x[k] = stacks.pop(0)
+            of_u[k] = stacks.pop(0) if k in self.cell.apart else of_x[k]
+        found |= {f"bias {k}": self.backend.total(of_u[k]) for k in self.cell.apart}
         source = _dropped(h, noise)
-        d_x, d_k, d_r, scales, biases = [], [], [], [], []
+        inputs = given["x"][0]
+        d_inputs, d_k, d_r, d_scale = [], {}, {}, {}
         for i, group in enumerate(self.groups):
-            of_x = next(stacks)
-            of_u = of_x if self.summed[i] else next(stacks)
-            part = given["k"][i], weights.scale_x[i], factors[i]
-            d, share = inputs_gradient(given["x"][0], *part, of_x, x[i])
-            d_x.append(d)
-            d, of_scale = kernel_gradients(
-                given["x"][0], *part, share, of_x, x[i], self.backend.outer
-            )
-            d_k.append(d)
-            scales.append(of_scale)
-            biases.append(self.backend.total(of_x))
-            kernel = given["r"][i]
-            made = None if kernel.shape[0] <= kernel.shape[1] else source @ kernel
-            d, of_scale = kernel_gradients(
-                source,
-                kernel,
-                weights.scale_u[i],
+            places = [self.cell.gates.index(k) for k in group]
+
+            def of_group(blocks, places=places):
+                return [blocks[place] for place in places]
+
+            of_part = [of_x[k] for k in group]
+            part = of_group(given["k"]), of_group(weights.scale_x), factors[i]
+            d, share = inputs_gradient(inputs, *part, of_part, of_group(x))
+            d_inputs.append(d)
+            outer = self.backend.outer
+            d, scales = kernel_gradients(inputs, *part, share, of_part, outer)
+            d_k |= zip(group, d)
+            d_scale |= zip(group, scales)
+            of_part = [of_u[k] for k in group]
+            part = (
+                of_group(given["r"]),
+                of_group(weights.scale_u),
                 factors[n_groups + i],
-                shares[i],
-                of_u,
-                made,
-                self.backend.outer,
             )
-            d_r.append(d)
-            names = [f"scale {k}" for k in group]
-            found |= zip(names, ops.split(of_scale, len(group)))
-            if not self.summed[i]:
-                found[f"bias {group[0]}"] = self.backend.total(of_u)
+            d, scales = kernel_gradients(source, *part, stacks[i], of_part, outer)
+            d_r |= zip(group, d)
+            found |= zip([f"scale {k}" for k in group], scales)
+        gates = self.cell.gates
+        d_bias = [self.backend.total(of_x[k]) for k in gates] if given["p"] else []
         return {
-            "x": [sum(d_x[1:], d_x[0])],
-            "k": d_k,
-            "r": d_r,
+            "x": [functools.reduce(operator.add, d_inputs)],
+            "k": [d_k[k] for k in gates],
+            "r": [d_r[k] for k in gates],
             "s": list(last[:n]),
             "v": [found[name] for name in self.cell.vector_names],
-            "p": (scales + biases)[: len(given["p"])],
+            "p": ([d_scale[k] for k in gates] + d_bias)[: len(given["p"])],
         }
 
 
@@ -231,15 +251,15 @@ class _Weights:
     """The vectors of a recurrence as its steps read them."""
 
     def __init__(self, recurrence, given):
-        cell, groups = recurrence.cell, recurrence.groups
-        join = recurrence.backend.concatenate
+        cell = recurrence.cell
         vectors = dict(zip(cell.vector_names, given["v"]))
         self.own = {name: vectors[name] for name in cell.vectors}
-        n = len(groups)
+        n = len(cell.gates)
         self.scale_x, self.bias_x = given["p"][:n], given["p"][n:] or [None] * n
-        self.scale_u = [join([vectors[f"scale {k}"] for k in g], 0) for g in groups]
-        self.bias_u = [vectors.get(f"bias {g[0]}") for g in groups]
-        self.apart = [not summed for summed in recurrence.summed]
+        self.scale_u = [vectors[f"scale {k}"] for k in cell.gates]
+        self.bias_u = [vectors.get(f"bias {k}") for k in cell.gates]
+        self.apart = [k in cell.apart for k in cell.gates]
+        self.of_gates = recurrence.of_gates
         self.state_scale = vectors.get("state_scale")
         self.state_offset = vectors.get("state_offset")
         # Of these the loop back sums the gradients.
@@ -252,11 +272,11 @@ class _Weights:
         return standard * self.state_scale + self.state_offset
 
     def read(self, x, of_x, u, of_u):
-        """What the equation reads of each group: a sum, or its two parts."""
-        found = []
+        """What the equation reads of each gate: a sum, or its two parts."""
+        of_x, of_u, found = self.of_gates(of_x), self.of_gates(of_u), []
         for i, apart in enumerate(self.apart):
             a = _scaled(x[i], of_x[i], self.scale_x[i], self.bias_x[i])
-            b = _scaled(u[i], of_u[i], self.scale_u[i], apart and self.bias_u[i])
+            b = _scaled(u[i], of_u[i], self.scale_u[i], self.bias_u[i])
             found.append([a, b] if apart else [a + b])
         return found
 
@@ -276,7 +296,7 @@ class _StepBack:
 
     def __call__(self, carry, slices):
         loop, weights = self.recurrence, self.weights
-        n, n_groups = len(loop.cell.states), len(loop.groups)
+        n, gates, n_groups = len(loop.cell.states), loop.cell.gates, len(loop.groups)
         n_read = loop.cell.normalization.states
         slices = iter(slices)
 
@@ -284,7 +304,8 @@ class _StepBack:
             return [next(slices) for _ in range(count)]
 
         states, standard = take(n), take(n_read)
-        x, u, of_x, of_u = (take(n_groups) for _ in range(4))
+        x, u = take(len(gates)), take(len(gates))
+        of_x, of_u = take(n_groups), take(n_groups)
         of_states = take(n_read)
         mask = next(slices) if self.given["m"] else None
         carry, sums = list(carry[:n]), dict(zip(weights.summed, carry[n:]))
@@ -316,42 +337,39 @@ class _StepBack:
             _add(sums, "state_scale", exact(d) * exact(standard[i]))
             _add(sums, "state_offset", d)
             d = d * weights.state_scale
-            cotangent[n + i] = _before_normalized(d, standard[i], of_states[i])
+            cotangent[n + i] = self._before_state(d, standard[i], of_states[i])
         wanted = range(n_read, len(inputs))
         found = iter(_filled(pull(cotangent, wanted), inputs[n_read:]))
         d_states = [next(found) for _ in range(n)]
         d_parts = [[next(found) for _ in parts] for parts in read]
         for name in weights.own:
             _add(sums, name, next(found))
-        products, shares = [], []
-        for i, parts in enumerate(d_parts):
-            values = exact(u[i])
-            d = exact(parts[-1]) * exact(weights.scale_u[i])
-            share = over_units(d * values) * of_u[i] * of_u[i] * of_u[i]
-            products.append(ops.cast(d * of_u[i] - values * share, u[i].dtype))
-            shares.append(share)
+        d, values = {}, dict(zip(gates, map(exact, u)))
+        for k, parts, scale in zip(gates, d_parts, weights.scale_u):
+            d[k] = exact(parts[-1]) * exact(scale)
+        products, shares = {}, []
+        for group, factor in zip(loop.groups, of_u):
+            along = loop.mean(*(d[k] * values[k] for k in group))
+            shares.append(along * factor * factor * factor)
+            for k in group:
+                products[k] = d[k] * factor - values[k] * shares[-1]
+        products = [ops.cast(products[k], carry[0].dtype) for k in gates]
         product = loop.backend.concatenate(products, -1) @ self.kernel
         d_states[0] = d_states[0] + _dropped(product, noise)
         d_parts = [part for parts in d_parts for part in parts]
         return [*d_states, *sums.values()], [*d_parts, *shares]
 
-
-def _factor(recurrence, values):
-    """What gives values of mean 0 variance 1."""
-    values = exact(values)
-    return recurrence.backend.rsqrt(over_units(values * values) + EPSILON)
+    def _before_state(self, d, standard, factor):
+        """The gradient of a state, from that of the same with mean 0 and variance 1."""
+        dtype, d, standard = d.dtype, exact(d), exact(standard)
+        mean = self.recurrence.mean
+        taken = mean(d) + standard * mean(d * standard)
+        return ops.cast((d - taken) * factor, dtype)
 
 
 def _scaled(values, factor, scale, bias):
     values = ops.cast(exact(values) * factor, values.dtype) * scale
-    return values if bias is None or bias is False else values + bias
-
-
-def _before_normalized(d, standard, factor):
-    """The gradient of a vector, from that of the same with mean 0 and variance 1."""
-    dtype, d, standard = d.dtype, exact(d), exact(standard)
-    share = over_units(d * standard)
-    return ops.cast((d - over_units(d) - standard * share) * factor, dtype)
+    return values if bias is None else values + bias
 
 
 def _add(sums, name, term):

@@ -29,6 +29,16 @@ def total(x):
     return tf.reduce_sum(x, axis=(0, 1))
 
 
+def over_units(values):
+    """The mean over the last axis, which is kept."""
+    if tf.config.list_logical_devices("GPU"):
+        # Products there may be less exact.
+        return tf.reduce_mean(values, axis=-1, keepdims=True)
+    # XLA on the CPU takes sums over the last axis one by one, products not.
+    units = values.shape[-1]
+    return values @ tf.fill([units, 1], tf.constant(1 / units, values.dtype))
+
+
 def product(matrix, beside, xla):
     """A function that multiplies by `matrix` from the right.
 

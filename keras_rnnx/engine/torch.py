@@ -28,6 +28,11 @@ def total(x):
     return torch.sum(x, dim=(0, 1))
 
 
+def over_units(values):
+    """The mean over the last axis, which is kept."""
+    return values.mean(-1, keepdim=True)
+
+
 def product(matrix, beside, xla):
     """A function that multiplies by `matrix` from the right."""
     return lambda vector: vector @ matrix

@@ -6,10 +6,7 @@ from typing import Any
 
 from keras import ops
 
-from keras_rnnx.cells.normalization import EPSILON, Normalization, exact
-
-# Among what is given to a step: where the moments of a batch are noted.
-NOTED = "noted moments"
+from keras_rnnx.cells.normalization import EPSILON, NOTED, Normalization, exact
 
 
 class BatchNormalization(Normalization):

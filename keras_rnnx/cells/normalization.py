@@ -10,6 +10,8 @@ import keras
 from keras import ops
 
 EPSILON = 1e-5
+# Among what is given to a step: where moments are noted.
+NOTED = "noted moments"
 
 
 class Normalization:

@@ -6,7 +6,7 @@ import dataclasses
 
 from keras import ops
 
-from keras_rnnx.cells.batch_normalization import NOTED
+from keras_rnnx.cells.normalization import NOTED
 from keras_rnnx.engine.centered import Centered
 from keras_rnnx.engine.eager import EagerRecurrence
 from keras_rnnx.engine.normalized import NormalizedRecurrence
@@ -43,7 +43,7 @@ class FusedEngine(SequenceEngine):
     def _is_long(self, batch, steps):
         if self.unroll or not isinstance(steps, int) or steps < self.backend.LONG:
             return False
-        if self.cell.batch_norm:
+        if self.cell.normalization and self.cell.normalization.notes_moments:
             return False
         batch = batch if isinstance(batch, int) else USUAL_BATCH
         return batch * steps * self.cell.units >= LARGE

@@ -1,8 +1,8 @@
 """Products whose rows are normalized over units.
 
-The mean over the units of `a K` is a product of `a` with the mean of the columns of `K`.
-So it is taken from the weights, once a sequence, not from every step; and gradients
-are products with `a` in place of sums over units.
+The mean over the units of `a K` is a product of `a` with the mean of the columns of
+`K`. So it is taken from the weights, once a sequence, not from every step. And the
+gradients of weights are products with `a` in place of sums over units.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The recurrence of a cell whose steps are normalized over the units.
 
-Autodiff of a step would go through all sums over units once more. Here they are left to
-the formula for the gradient of a normalization; what remains of the equation is
-elementwise. Nothing but the variances is taken in the steps: see `centered.py`.
+Autodiff of a step would go through all sums over units once more. Forward, steps take
+variances alone, see `centered.py`; back, the formula for their gradient, see
+`normalized_step.py`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from keras_rnnx.cells import Cell
 from keras_rnnx.cells.normalization import EPSILON, exact
 from keras_rnnx.engine.centered import inputs_gradient, kernel_gradients
 from keras_rnnx.engine.differentiable import Differentiable
+from keras_rnnx.engine.normalized_step import StepBack, Weights, dropped
 
 
 class NormalizedRecurrence(Differentiable):
@@ -61,14 +62,14 @@ class NormalizedRecurrence(Differentiable):
     def forward(self, length, given, keep):
         cell = self.cell
         recurrent = self.backend.concatenate(given["r"], 1)
-        weights = _Weights(self, given)
+        weights = Weights(self, given)
         keep_all = keep and not self.states_only
 
         def step(states, slices):
             x, rest = slices[: len(cell.gates)], slices[len(cell.gates) :]
             mask = rest.pop(0) if given["m"] else None
-            noise = self._noise(given, rest)
-            u = _dropped(states[0], noise) @ recurrent
+            noise = self.noise(given, rest)
+            u = dropped(states[0], noise) @ recurrent
             u = ops.split(u, len(cell.gates), axis=-1)
             new, standard, factors = self._step(states, x, u, weights, mask, noise)
             outs = [new[0]] if keep or self.sequences else []
@@ -108,7 +109,7 @@ class NormalizedRecurrence(Differentiable):
             return weights.of_state(standard[-1])
 
         read = weights.read(x, of_x, u, of_u)
-        new = self._applied(states, read, weights.own, mask, noise, norm)
+        new = self.applied(states, read, weights.own, mask, noise, norm)
         return new, standard, of_x + of_u + of_states
 
     def _factors(self, parts):
@@ -132,7 +133,7 @@ class NormalizedRecurrence(Differentiable):
         by_gate = {k: value for group, value in pairs for k in group}
         return [by_gate[k] for k in self.cell.gates]
 
-    def _applied(self, states, read, own, mask, noise, norm):
+    def applied(self, states, read, own, mask, noise, norm):
         """The states after the equation; `read` holds for every gate a list."""
         total, x, u = {}, {}, {}
         for k, parts in zip(self.cell.gates, read):
@@ -143,7 +144,7 @@ class NormalizedRecurrence(Differentiable):
             return new
         return [self.backend.where(mask, n, o) for n, o in zip(new, states)]
 
-    def _noise(self, given, of_steps):
+    def noise(self, given, of_steps):
         """The masks by name, with those of one step or of all."""
         whole = zip(self.by_sequence, given["d"])
         return dict(zip(self.by_step, of_steps)) | dict(whole)
@@ -168,7 +169,7 @@ class NormalizedRecurrence(Differentiable):
         n_gates, n_read = len(self.cell.gates), self.cell.normalization.states
         if self.states_only:
             x = [given["x"][0] @ kernel for kernel in given["k"]]
-            u = [_dropped(h, noise) @ kernel for kernel in given["r"]]
+            u = [dropped(h, noise) @ kernel for kernel in given["r"]]
             mask = given["m"][0] if given["m"] else None
             _, standard, factors = self._step(states, x, u, weights, mask, noise)
         else:
@@ -179,12 +180,15 @@ class NormalizedRecurrence(Differentiable):
 
     def backward(self, length, given, residuals, cotangents):
         n, n_groups = len(self.cell.states), len(self.groups)
-        weights, noise = _Weights(self, given), self._noise(given, given["n"])
+        weights, noise = Weights(self, given), self.noise(given, given["n"])
         h, states, standard, u, factors, x = self._residuals(
             length, given, residuals, weights, noise
         )
         outer = cotangents[:1] if self.sequences else []
-        step = _StepBack(self, given, weights, bool(outer))
+        step = StepBack(self, given, weights, bool(outer))
+        slices = [*states, *standard, *x, *u, *factors]
+        eager = self.backend.EAGER
+        derivatives = step.derivatives(slices, noise) if eager else []
         state = given["s"][0]
         batch, units = ops.shape(state)
         # Sums over steps, for each sample.
@@ -193,7 +197,7 @@ class NormalizedRecurrence(Differentiable):
         last, stacks = self._scan(
             step,
             [*cotangents[-n:], *[zeros] * len(weights.summed)],
-            [*states, *standard, *x, *u, *factors, *given["m"], *outer, *given["n"]],
+            slices + given["m"] + outer + given["n"] + derivatives,
             length,
             [False] * (wide + n_groups),
             reverse=True,
@@ -209,7 +213,7 @@ class NormalizedRecurrence(Differentiable):
             of_x[k] = stacks.pop(0)
             of_u[k] = stacks.pop(0) if k in self.cell.apart else of_x[k]
         found |= {f"bias {k}": self.backend.total(of_u[k]) for k in self.cell.apart}
-        source = _dropped(h, noise)
+        source = dropped(h, noise)
         inputs = given["x"][0]
         d_inputs, d_k, d_r, d_scale = [], {}, {}, {}
         for i, group in enumerate(self.groups):
@@ -245,140 +249,3 @@ class NormalizedRecurrence(Differentiable):
             "v": [found[name] for name in self.cell.vector_names],
             "p": ([d_scale[k] for k in gates] + d_bias)[: len(given["p"])],
         }
-
-
-class _Weights:
-    """The vectors of a recurrence as its steps read them."""
-
-    def __init__(self, recurrence, given):
-        cell = recurrence.cell
-        vectors = dict(zip(cell.vector_names, given["v"]))
-        self.own = {name: vectors[name] for name in cell.vectors}
-        n = len(cell.gates)
-        self.scale_x, self.bias_x = given["p"][:n], given["p"][n:] or [None] * n
-        self.scale_u = [vectors[f"scale {k}"] for k in cell.gates]
-        self.bias_u = [vectors.get(f"bias {k}") for k in cell.gates]
-        self.apart = [k in cell.apart for k in cell.gates]
-        self.of_gates = recurrence.of_gates
-        self.state_scale = vectors.get("state_scale")
-        self.state_offset = vectors.get("state_offset")
-        # Of these the loop back sums the gradients.
-        self.summed = [*self.own]
-        if cell.normalization.states:
-            self.summed += ["state_scale", "state_offset"]
-
-    def of_state(self, standard):
-        """A standardized state as the equation reads it."""
-        return standard * self.state_scale + self.state_offset
-
-    def read(self, x, of_x, u, of_u):
-        """What the equation reads of each gate: a sum, or its two parts."""
-        of_x, of_u, found = self.of_gates(of_x), self.of_gates(of_u), []
-        for i, apart in enumerate(self.apart):
-            a = _scaled(x[i], of_x[i], self.scale_x[i], self.bias_x[i])
-            b = _scaled(u[i], of_u[i], self.scale_u[i], self.bias_u[i])
-            found.append([a, b] if apart else [a + b])
-        return found
-
-
-class _StepBack:
-    """One step of the loop back in time."""
-
-    def __init__(self, recurrence, given, weights, outer):
-        self.recurrence = recurrence
-        self.given = given
-        self.weights = weights
-        self.outer = outer
-        kernels = [ops.transpose(kernel) for kernel in given["r"]]
-        self.kernel = recurrence.backend.concatenate(kernels, 0)
-        shape = ops.shape(given["s"][0])
-        self.own = [ops.broadcast_to(v, shape) for v in weights.own.values()]
-
-    def __call__(self, carry, slices):
-        loop, weights = self.recurrence, self.weights
-        n, gates, n_groups = len(loop.cell.states), loop.cell.gates, len(loop.groups)
-        n_read = loop.cell.normalization.states
-        slices = iter(slices)
-
-        def take(count):
-            return [next(slices) for _ in range(count)]
-
-        states, standard = take(n), take(n_read)
-        x, u = take(len(gates)), take(len(gates))
-        of_x, of_u = take(n_groups), take(n_groups)
-        of_states = take(n_read)
-        mask = next(slices) if self.given["m"] else None
-        carry, sums = list(carry[:n]), dict(zip(weights.summed, carry[n:]))
-        if self.outer:
-            carry[0] = carry[0] + next(slices)
-        noise = loop._noise(self.given, list(slices))
-        read = weights.read(x, of_x, u, of_u)
-        inputs = [weights.of_state(s) for s in standard]
-        inputs += [*states, *(part for parts in read for part in parts), *self.own]
-
-        def equation(inputs):
-            inputs, normalized = iter(inputs), []
-            as_read = [next(inputs) for _ in range(n_read)]
-            states = [next(inputs) for _ in range(n)]
-            parts = [[next(inputs) for _ in parts] for parts in read]
-
-            def norm(state):
-                normalized.append(state)
-                return as_read[len(normalized) - 1]
-
-            own = dict(zip(weights.own, inputs))
-            return loop._applied(states, parts, own, mask, noise, norm) + normalized
-
-        _, pull = loop.backend.pullback(equation, inputs)
-        cotangent = carry + [None] * n_read
-        # A state that is normalized may depend on one that was before.
-        for i in reversed(range(n_read)):
-            (d,) = _filled(pull(cotangent, [i]), inputs[i : i + 1])
-            _add(sums, "state_scale", exact(d) * exact(standard[i]))
-            _add(sums, "state_offset", d)
-            d = d * weights.state_scale
-            cotangent[n + i] = self._before_state(d, standard[i], of_states[i])
-        wanted = range(n_read, len(inputs))
-        found = iter(_filled(pull(cotangent, wanted), inputs[n_read:]))
-        d_states = [next(found) for _ in range(n)]
-        d_parts = [[next(found) for _ in parts] for parts in read]
-        for name in weights.own:
-            _add(sums, name, next(found))
-        d, values = {}, dict(zip(gates, map(exact, u)))
-        for k, parts, scale in zip(gates, d_parts, weights.scale_u):
-            d[k] = exact(parts[-1]) * exact(scale)
-        products, shares = {}, []
-        for group, factor in zip(loop.groups, of_u):
-            along = loop.mean(*(d[k] * values[k] for k in group))
-            shares.append(along * factor * factor * factor)
-            for k in group:
-                products[k] = d[k] * factor - values[k] * shares[-1]
-        products = [ops.cast(products[k], carry[0].dtype) for k in gates]
-        product = loop.backend.concatenate(products, -1) @ self.kernel
-        d_states[0] = d_states[0] + _dropped(product, noise)
-        d_parts = [part for parts in d_parts for part in parts]
-        return [*d_states, *sums.values()], [*d_parts, *shares]
-
-    def _before_state(self, d, standard, factor):
-        """The gradient of a state, from that of the same with mean 0 and variance 1."""
-        dtype, d, standard = d.dtype, exact(d), exact(standard)
-        mean = self.recurrence.mean
-        taken = mean(d) + standard * mean(d * standard)
-        return ops.cast((d - taken) * factor, dtype)
-
-
-def _scaled(values, factor, scale, bias):
-    values = ops.cast(exact(values) * factor, values.dtype) * scale
-    return values if bias is None else values + bias
-
-
-def _add(sums, name, term):
-    sums[name] = sums[name] + exact(term)
-
-
-def _filled(gradients, inputs):
-    return [ops.zeros_like(i) if g is None else g for g, i in zip(gradients, inputs)]
-
-
-def _dropped(vector, noise):
-    return vector * noise["recurrent"] if "recurrent" in noise else vector

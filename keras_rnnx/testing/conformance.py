@@ -46,9 +46,10 @@ def check_cell(cell: Any, seed: int = 0) -> Report:
     inputs, initial states and all weights between the engines: in float32 to 1e-5, in
     float64 to 1e-10 (on JAX 1e-6), in half precision to 3e-2 of the largest value, and
     to twice that with a normalization; for masks of all shapes, reversal, unrolling,
-    dropout, non-zero initial states and odd sizes. Then: the order of the batch, padding, reversal, a sequence cut in two; every
-    gate matters; `.keras` files and configs give the same layer back; the cell runs in
-    Keras' own `RNN`, `StackedRNNCells` and in `Bidirectional`.
+    dropout, non-zero initial states and odd sizes. Then: the order of the batch,
+    padding, reversal, a sequence cut in two; every gate matters; `.keras` files and
+    configs give the same layer back; the cell runs in Keras' own `RNN`,
+    `StackedRNNCells` and in `Bidirectional`.
 
     Args:
         cell: a `keras_rnnx.cells.Cell`, or the name of a registered one (with 7

@@ -15,7 +15,7 @@ from timing import torch_call
 
 import keras_rnnx
 from keras_rnnx.constraints import Orthogonal, SpectralRadius
-from keras_rnnx.regularizers import AR, TAR, GradientFlow, SoftOrthogonal
+from keras_rnnx.regularizers import AR, TAR, SoftOrthogonal
 
 RATE = 0.25
 LEAK = 0.1
@@ -118,7 +118,6 @@ METHODS: dict[str, dict] = {
         "batch_norm": {"batch_norm": True},
         "AR and TAR": {"activity_regularizer": [AR(2), TAR(1)]},
         "SoftOrthogonal": {"recurrent_regularizer": SoftOrthogonal(1e-3)},
-        "GradientFlow": {"recurrent_regularizer": GradientFlow(1.0)},
         "SpectralRadius": {"recurrent_constraint": SpectralRadius(1.0)},
         "Orthogonal": {"recurrent_constraint": Orthogonal()},
         "initial_state_noise": {"initial_state_noise": 0.1},

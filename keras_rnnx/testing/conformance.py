@@ -45,10 +45,10 @@ def check_cell(cell: Any, seed: int = 0) -> Report:
     With distinct random weights it compares outputs, states and the gradients of
     inputs, initial states and all weights between the engines: in float32 to 1e-5, in
     float64 to 1e-10 (on JAX 1e-6), in half precision to 3e-2 of the largest value, and
-    to three times that with a normalization; for masks of all shapes, reversal, unrolled,
-    dropout, non-zero initial states and odd sizes. Then: the order of the batch,
-    padding, reversal, a sequence cut in two; every gate matters; `.keras` files and
-    configs give the same layer back; the cell runs in Keras' own `RNN`,
+    to three times that with a normalization; for masks of all shapes, reversal,
+    unrolling, dropout, non-zero initial states and odd sizes. Then: the order of the
+    batch, padding, reversal, a sequence cut in two; every gate matters; `.keras` files
+    and configs give the same layer back; the cell runs in Keras' own `RNN`,
     `StackedRNNCells` and in `Bidirectional`.
 
     Args:

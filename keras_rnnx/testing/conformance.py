@@ -181,7 +181,8 @@ def _numpy(tensor):
 def _compare(cell, case, engine_name, expected, found):
     worst = 0.0
     # A normalization divides by deviations, which makes errors of rounding larger.
-    tolerance = case.tolerance * (3 if cell.normalization else 1)
+    normalized = cell.normalization or case.arguments.get("layer_norm")
+    tolerance = case.tolerance * (3 if normalized else 1)
     for name, value in expected.items():
         value, other = np.asarray(value, "float64"), np.asarray(found[name], "float64")
         scale = max(1.0, float(np.max(np.abs(value))))

@@ -14,6 +14,8 @@ from keras import ops
 from timing import torch_call
 
 import keras_rnnx
+from keras_rnnx.constraints import Orthogonal, SpectralRadius
+from keras_rnnx.regularizers import AR, TAR, SoftOrthogonal
 
 RATE = 0.25
 LEAK = 0.1
@@ -113,6 +115,11 @@ METHODS: dict[str, dict] = {
         "update_dropout": {"update_dropout": RATE},
         "zoneout": {"zoneout": RATE},
         "layer_norm": {"layer_norm": True},
+        "batch_norm": {"batch_norm": True},
+        "AR and TAR": {"activity_regularizer": [AR(2), TAR(1)]},
+        "SoftOrthogonal": {"recurrent_regularizer": SoftOrthogonal(1e-3)},
+        "SpectralRadius": {"recurrent_constraint": SpectralRadius(1.0)},
+        "Orthogonal": {"recurrent_constraint": Orthogonal()},
         "initial_state_noise": {"initial_state_noise": 0.1},
     }.items()
 }

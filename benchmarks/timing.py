@@ -91,7 +91,10 @@ def forward(layer: keras.layers.Layer, x) -> Callable:
 
 
 def training(layer: keras.layers.Layer, x) -> Callable:
-    """The gradients of all weights of a built layer for a mean square loss."""
+    """The gradients of all weights of a built layer for a mean square loss.
+
+    With the penalties that the layer adds, and its constraints on the weights.
+    """
     backend = keras.backend.backend()
     if backend == "tensorflow":
         tf = importlib.import_module("tensorflow")
@@ -100,22 +103,44 @@ def training(layer: keras.layers.Layer, x) -> Callable:
         def gradients(x):
             with tf.GradientTape() as tape:
                 loss = tf.reduce_mean(tf.square(layer(x, training=True)))
-            return tape.gradient(loss, weights)
+                loss = loss + sum(layer.losses)
+            return tape.gradient(loss, weights), _constrained(layer)
 
         return compiled(gradients, x)
     if backend == "jax":
         jax = importlib.import_module("jax")
 
         def loss(t, n, x):
-            return (layer.stateless_call(t, n, x, training=True)[0] ** 2).mean()
+            y, _, losses = layer.stateless_call(
+                t, n, x, training=True, return_losses=True
+            )
+            return (y**2).mean() + sum(losses)
 
-        return compiled(jax.grad(loss), *_values(layer), x)
+        def step(t, n, x):
+            pairs = zip(layer.trainable_variables, t)
+            with keras.StatelessScope(state_mapping=list(pairs)):
+                return jax.grad(loss)(t, n, x), _constrained(layer)
+
+        return compiled(step, *_values(layer), x)
 
     def step():
         layer.zero_grad()
-        (layer(x, training=True) ** 2).mean().backward()
+        loss = (layer(x, training=True) ** 2).mean()
+        (loss + sum(layer.losses)).backward()
+        with torch.no_grad():
+            _constrained(layer)
 
+    torch = importlib.import_module("torch")
     return torch_call(step)
+
+
+def _constrained(layer):
+    """The weights as their constraints would have them."""
+    return [
+        v.constraint(keras.ops.convert_to_tensor(v))
+        for v in layer.trainable_variables
+        if v.constraint is not None
+    ]
 
 
 def _values(layer):

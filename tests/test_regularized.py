@@ -204,6 +204,14 @@ NORM = {"layer_norm": True, "zoneout": 0.2, "dropout_mask": "step"}
 CASES = [
     Case("float64, holes", "holes", "float64", True, NORM | {"dropout": 0.3}),
     Case("half", dtype="mixed_float16", arguments={"layer_norm": True}),
+    Case(
+        "more features than units, holes, float64",
+        mask="holes",
+        dtype="float64",
+        training=True,
+        features=40,
+        arguments={"layer_norm": True, "recurrent_dropout": 0.3},
+    ),
     Case("update", training=True, arguments={"update_dropout": 0.4, "zoneout": 0.3}),
 ]
 

@@ -6,10 +6,7 @@ from typing import Any
 
 from keras import ops
 
-from keras_rnnx.cells.normalization import EPSILON, Normalization, exact
-
-# Among what is given to a step: where the moments of a batch are noted.
-NOTED = "noted moments"
+from keras_rnnx.cells.normalization import EPSILON, NOTED, Normalization, exact
 
 
 class BatchNormalization(Normalization):
@@ -23,11 +20,12 @@ class BatchNormalization(Normalization):
 
     argument = "batch_norm"
     scale = 0.1
+    notes_moments = True
 
-    def build(self, of_state):
-        super().build(of_state)
+    def build(self, states):
+        super().build(states)
         cell = self.cell
-        self.scopes = ("inputs", "recurrent") + ("state",) * of_state
+        self.scopes = ("inputs", "recurrent") + ("state",) * bool(states)
         self.by_step = tuple(f"moving {scope}" for scope in self.scopes)
         for scope in self.scopes:
             width = cell.units * (1 if scope == "state" else len(cell.gates))
@@ -120,8 +118,10 @@ class BatchNormalization(Normalization):
 
 def _mean(values, weights):
     """Over the batch; of the samples with a weight."""
+    # Not `ops.mean`, which computes float64 in float32 on some backends.
     if weights is None:
-        return ops.mean(values, axis=-2, keepdims=True)
+        samples = ops.cast(ops.shape(values)[-2], values.dtype)
+        return ops.sum(values, axis=-2, keepdims=True) / samples
     weights = ops.cast(weights, values.dtype)
     total = ops.maximum(ops.sum(weights, axis=-2, keepdims=True), 1.0)
     return ops.sum(values * weights, axis=-2, keepdims=True) / total

@@ -272,7 +272,7 @@ class Cell(Blocks, Equation, Stepping, keras.layers.Layer):
                     f"of their own."
                 )
         if self.normalization:
-            self.normalization.build("norm" in called)
+            self.normalization.build(called["norm"])
 
     def _state_size(self, features):
         if len(self.state_names) == 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from keras import ops
@@ -74,14 +75,39 @@ class Equation:
             The states after the step.
         """
         noise = noise or {}
-        hooks = {}
+        if not self.normalization:
+            return self.applied(states, total, x, u, vectors, noise)
+        total, x, u = self.normalization.step(x, u, vectors, noise)
+
+        def norm(state):
+            return self.normalization.state(state, vectors, noise)
+
+        return self.applied(states, total, x, u, vectors, noise, norm)
+
+    def applied(
+        self,
+        states: list[Any],
+        total: dict[str, Any],
+        x: dict[str, Any],
+        u: dict[str, Any],
+        vectors: dict[str, Any],
+        noise: dict[str, Any],
+        norm: Callable[[Any], Any] | None = None,
+    ) -> list[Any]:
+        """Applies the equation behind any normalization of the pre-activations.
+
+        Args:
+            states, vectors, noise: as for `advance`.
+            total, x, u: as the equation reads them: its sums, and the two parts of the
+                gates in `apart`.
+            norm: what normalizes a state that is read. Default: nothing does.
+
+        Returns:
+            The states after the step.
+        """
+        hooks = {"norm": norm} if norm else {}
         if "update" in noise:
             hooks["drop"] = lambda written: written * noise["update"]
-        if self.normalization:
-            total, x, u = self.normalization.step(x, u, vectors, noise)
-            hooks["norm"] = lambda state: self.normalization.state(
-                state, vectors, noise
-            )
         if self.diagonal:
             h = states[0] * noise["recurrent"] if "recurrent" in noise else states[0]
             for k in self.scaled:

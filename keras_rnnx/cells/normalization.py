@@ -10,6 +10,8 @@ import keras
 from keras import ops
 
 EPSILON = 1e-5
+# Among what is given to a step: where moments are noted.
+NOTED = "noted moments"
 
 
 class Normalization:
@@ -26,27 +28,30 @@ class Normalization:
         argument: of the cell, that asks for it.
         scale: where the weights behind the normalization start.
         by_step: names of tensors that a step needs at inference.
+        notes_moments: whether the moments of every step of training are noted.
+        states: how often the equation normalizes a state.
     """
 
     argument: str
     scale: float
     by_step: tuple[str, ...] = ()
+    notes_moments: bool = False
 
     def __init__(self, cell: Any):
         self.cell = cell
-        self.of_state = False
+        self.states = 0
 
-    def build(self, of_state: bool) -> None:
+    def build(self, states: int) -> None:
         """Makes the weights.
 
         Args:
-            of_state: whether the equation normalizes a state.
+            states: how often the equation normalizes a state.
         """
-        cell, self.of_state = self.cell, of_state
+        cell, self.states = self.cell, states
         width = len(cell.gates) * cell.units
         for part in ("kernel", "recurrent"):
             self._add(f"{part}_scale", width, self._start)
-        if of_state:
+        if states:
             self._add("state_scale", cell.units, self._start)
             self._add("state_offset", cell.units, "zeros")
 
@@ -61,6 +66,12 @@ class Normalization:
         setattr(self.cell, name, weight)
 
     @property
+    def groups(self) -> list[tuple[str, ...]] | None:
+        """The gates whose units are normalized together, sample by sample and alike at
+        every step; or None where that is not how moments are taken."""
+        return None
+
+    @property
     def tensors(self) -> list[str]:
         """Names of the weights that the inputs' part needs."""
         return ["kernel_scale"]
@@ -71,7 +82,7 @@ class Normalization:
         names = [f"scale {k}" for k in self.cell.gates]
         if self._recurrent_bias:
             names += [f"bias {k}" for k in self.cell.apart]
-        return names + ["state_scale", "state_offset"] * self.of_state
+        return names + ["state_scale", "state_offset"] * bool(self.states)
 
     def coefficients(self) -> dict[str, Any]:
         """These vectors by name, each `(units,)`."""
@@ -79,7 +90,7 @@ class Normalization:
         found = self._named("scale", cell.recurrent_scale)
         if self._recurrent_bias:
             found |= self._named("bias", ops.convert_to_tensor(cell.bias)[1])
-        for name in ("state_scale", "state_offset") if self.of_state else ():
+        for name in ("state_scale", "state_offset") if self.states else ():
             found[name] = ops.convert_to_tensor(getattr(cell, name))
         return {name: found[name] for name in self.vectors}
 
@@ -179,12 +190,21 @@ class LayerNormalization(Normalization):
     scale = 1.0
 
     def standardized(self, parts, scope, given):
-        together = {k: v for k, v in parts.items() if k not in self.cell.apart}
-        alone = [{k: v} for k, v in parts.items() if k in self.cell.apart]
+        if scope == "state":
+            return _standardized(parts)
         found = {}
-        for group in [together] * bool(together) + alone:
-            found |= _over_units(group)
+        for group in self.groups:
+            # A late gate comes alone.
+            present = {k: parts[k] for k in group if k in parts}
+            found |= _standardized(present) if present else {}
         return found
+
+    @property
+    def groups(self):
+        cell = self.cell
+        together = tuple(k for k in cell.gates if k not in cell.apart)
+        alone = [(k,) for k in cell.gates if k in cell.apart]
+        return [together] * bool(together) + alone
 
 
 def exact(tensor: Any) -> Any:
@@ -193,13 +213,18 @@ def exact(tensor: Any) -> Any:
     return ops.cast(tensor, "float64" if dtype == "float64" else "float32")
 
 
-def _over_units(parts):
+def over_units(values: Any) -> Any:
+    """The mean over the last axis, which is kept."""
+    # Not `ops.mean`, which computes float64 in float32 on some backends.
+    return ops.sum(values, axis=-1, keepdims=True) / values.shape[-1]
+
+
+def _standardized(parts):
     """Mean 0 and variance 1 over the last axes of all parts together."""
     values = [exact(v) for v in parts.values()]
 
     def mean(tensors):
-        means = [ops.mean(t, axis=-1, keepdims=True) for t in tensors]
-        return functools.reduce(operator.add, means) / len(means)
+        return over_units(functools.reduce(operator.add, tensors)) / len(tensors)
 
     middle = mean(values)
     values = [v - middle for v in values]

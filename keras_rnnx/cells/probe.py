@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import keras
 from keras import ops
 
@@ -20,11 +22,11 @@ class _Recorder(keras.StatelessScope):
         return super().get_current_value(variable)
 
 
-def check(cell: keras.layers.Layer) -> set[str]:
+def check(cell: keras.layers.Layer) -> Counter[str]:
     """Runs `cell.update` once on ones and checks what it reads and returns.
 
     Returns:
-        Which of "drop" and "norm" the equation calls.
+        How often the equation calls "drop" and "norm".
 
     Raises:
         TypeError: if it does not return a State of exactly the declared states.
@@ -35,11 +37,11 @@ def check(cell: keras.layers.Layer) -> set[str]:
     ones = ops.ones((1, cell.units), dtype=cell.compute_dtype)
     apart = (*cell.split, *cell.late)
     u = {k: ones for k in cell.split} | {k: lambda vector: vector for k in cell.late}
-    called = set()
+    called = Counter()
 
     def hook(kind):
         def call(value):
-            called.add(kind)
+            called[kind] += 1
             return value
 
         return call

@@ -20,11 +20,11 @@ class Stepping:
     _each_step = None
 
     def call(self, inputs, states, training=False):
-        if self.batch_norm:
+        if self.normalization and self.normalization.notes_moments:
             raise ValueError(
-                f"{type(self).__name__} with batch_norm=True has moments for every "
-                f"step, and a single step does not know which it is. Use it in "
-                f"keras_rnnx.layers.RNN."
+                f"{type(self).__name__} with {self.normalization.argument}=True has "
+                f"moments for every step, and a single step does not know which it is. "
+                f"Use it in keras_rnnx.layers.RNN."
             )
         nested = keras.tree.is_nested(states)
         states = list(states) if nested else [states]

@@ -6,8 +6,10 @@ import dataclasses
 
 from keras import ops
 
-from keras_rnnx.cells.batch_normalization import NOTED
+from keras_rnnx.cells.normalization import NOTED
+from keras_rnnx.engine.centered import Centered
 from keras_rnnx.engine.eager import EagerRecurrence
+from keras_rnnx.engine.normalized import NormalizedRecurrence
 from keras_rnnx.engine.projection import Projection
 from keras_rnnx.engine.recurrence import Recurrence
 from keras_rnnx.engine.segments import NOISE, Segment, Segments, length
@@ -29,7 +31,10 @@ class FusedEngine(SequenceEngine):
             way = dataclasses.replace(way, segments="kept")
         if way.segments is None:
             gates = max(1, len(self.cell.multiplied))
-            xla = self.backend.prefers_xla(batch, steps, units, gates, training)
+            normalized = NormalizedRecurrence.takes(self.cell)
+            xla = self.backend.prefers_xla(
+                batch, steps, units, gates, training, normalized
+            )
         else:
             # A program for XLA needs the least memory, whatever the size of a step.
             xla = isinstance(steps, int)
@@ -38,7 +43,7 @@ class FusedEngine(SequenceEngine):
     def _is_long(self, batch, steps):
         if self.unroll or not isinstance(steps, int) or steps < self.backend.LONG:
             return False
-        if self.cell.batch_norm:
+        if self.cell.normalization and self.cell.normalization.notes_moments:
             return False
         batch = batch if isinstance(batch, int) else USUAL_BATCH
         return batch * steps * self.cell.units >= LARGE
@@ -88,8 +93,7 @@ class Loop(Segment):
         self.by_step = [k for k in inside if k in cell.by_step]
         self.by_sequence = [k for k in inside if k in cell.noise.by_sequence]
         names = self.by_step, self.by_sequence
-        merged = self._merges()
-        self.projection = Projection(cell, merged)
+        self.projection = self._projection()
         self.recurrence = self._recurrence(engine, sequences, way, names)
         self.kept = self.recurrence.kept
         if way.segments is not None and way.xla:
@@ -100,12 +104,19 @@ class Loop(Segment):
         """Whether the gates stay side by side."""
         return self.engine.backend.EAGER and EagerRecurrence.takes(self.cell)
 
+    def _projection(self):
+        if NormalizedRecurrence.takes(self.cell):
+            return Centered(self.cell, self.engine.backend)
+        return Projection(self.cell, self._merges())
+
     def _recurrence(self, engine, sequences, way, noise):
         if self._merges():
             return EagerRecurrence(
                 self.cell, engine.backend, sequences, way.training, noise=noise
             )
-        return Recurrence(
+        normalized = NormalizedRecurrence.takes(self.cell)
+        kind = NormalizedRecurrence if normalized else Recurrence
+        return kind(
             self.cell,
             engine.backend,
             sequences,

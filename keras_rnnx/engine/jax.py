@@ -17,11 +17,17 @@ EAGER = False
 
 where = jax.numpy.where
 concatenate = jax.numpy.concatenate
+rsqrt = jax.lax.rsqrt
 
 
 def total(x):
     """The sum over the first two axes."""
     return jax.numpy.sum(x, axis=(0, 1))
+
+
+def over_units(values):
+    """The mean over the last axis, which is kept."""
+    return jax.numpy.mean(values, axis=-1, keepdims=True)
 
 
 def product(matrix, beside, xla):
@@ -34,7 +40,7 @@ def outer(left, right):
     return left.reshape(-1, left.shape[-1]).T @ right.reshape(-1, right.shape[-1])
 
 
-def scan(step, carry, xs, length, loose, reverse=False, unroll=False, shapes=None):
+def scan(step, carry, xs, length, loose, reverse=False, unroll=False, **_):
     """Runs `step(carry, slices) -> (carry, outs)` over the first axis of `xs`.
 
     Arguments as in the file for TensorFlow; here loose outputs are stacked too.
@@ -144,7 +150,9 @@ def compiled_part(function: Callable) -> Callable:
     return function
 
 
-def prefers_xla(batch, length, units: int, gates: int, training: bool) -> bool:
+def prefers_xla(
+    batch, length, units: int, gates: int, training: bool, sums: bool = False
+) -> bool:
     """JAX always compiles."""
     return True
 

@@ -90,13 +90,15 @@ def refusal(layer: keras.layers.RNN, engine: str, training: bool = True) -> str 
     flow = isinstance(layer.cell, Cell) and layer.cell.gradient_flow
     if flow and training and engine != "fused":
         return "GradientFlow needs the gradients of the state at every step"
-    if isinstance(layer.cell, Cell) and layer.cell.batch_norm:
+    normalization = isinstance(layer.cell, Cell) and layer.cell.normalization
+    if normalization and normalization.notes_moments:
+        asked = f"{normalization.argument}=True"
         if engine == "step":
-            return "batch_norm=True has moments for every step, which it does not count"
+            return f"{asked} has moments for every step, which it does not count"
         if layer.checkpoint is not None:
             return (
-                f"checkpoint={layer.checkpoint!r} computes steps twice, and batch_norm="
-                f"True would note their moments twice"
+                f"checkpoint={layer.checkpoint!r} computes steps twice, and {asked} "
+                f"would note their moments twice"
             )
     if engine == "step":
         if layer.checkpoint is None:

@@ -12,7 +12,7 @@ from types import ModuleType
 from keras import ops
 
 from keras_rnnx.cells import Cell
-from keras_rnnx.cells.batch_normalization import NOTED
+from keras_rnnx.cells.normalization import NOTED
 from keras_rnnx.engine.differentiable import Differentiable
 from keras_rnnx.engine.flow import cotangent as gradient_flow
 from keras_rnnx.engine.products import Products
@@ -55,8 +55,7 @@ class Recurrence(Differentiable):
         self.projected, self.multiplied = cell.projected, cell.multiplied
         self.biased = cell.product_biased
         self.by_step, self.by_sequence = noise
-        # In training the moments of a batch are noted.
-        self.moments = cell.batch_norm and "moving recurrent" not in self.by_step
+        self.moments = _notes(cell) and "moving recurrent" not in self.by_step
         self.states_only = states_only
         self.kept = len(cell.late) + len(self._kept_states(cell.states))
         self.kept += 0 if states_only else len(self.multiplied)
@@ -93,7 +92,7 @@ class Recurrence(Differentiable):
         u = {k: product(k) if k in cell.late else parts[k][1] for k in self.apart}
         total = {k: parts[k] for k in cell.gates if k not in self.apart}
         vectors = dict(zip(cell.vector_names, vectors))
-        if mask is not None and cell.batch_norm:
+        if mask is not None and cell.normalization:
             noise = {**noise, "mask": mask}
         new = cell.advance(states, total, x, u, vectors, noise)
         if mask is not None:
@@ -315,6 +314,11 @@ class Recurrence(Differentiable):
                 ops.zeros_like(v) if g is None else g for g, v in zip(d_v, given["v"])
             ]
         return gradients
+
+
+def _notes(cell):
+    """Whether moments are noted in training."""
+    return bool(cell.normalization) and cell.normalization.notes_moments
 
 
 def _multiplier(noise):

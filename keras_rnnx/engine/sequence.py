@@ -93,7 +93,7 @@ class SequenceEngine:
         tensors |= weights_of(cell)
         for name in cell.normalization.tensors if cell.normalization else ():
             tensors[name] = _tensor(getattr(cell, name), cell.compute_dtype)
-        if cell.batch_norm and not training:
+        if cell.normalization and cell.normalization.by_step and not training:
             moving = cell.normalization.moving(ops.shape(sequences)[1])
             noise = noise | {
                 k: _tensor(v, tensors["sequences"].dtype) for k, v in moving.items()
@@ -148,8 +148,8 @@ class SequenceEngine:
         `states_after` gives the first state after every step, `(batch, time, units)`
         or None if not wanted, and the last states; from inputs `(batch, time,
         features)`, what else there is for each step by name (the mask `(batch, time,
-        1)`, noise), initial states and all other tensors by name. Last come moments of
-        batch normalization, by scope.
+        1)`, noise), initial states and all other tensors by name. Last come the
+        moments that a normalization notes, by scope.
         """
         each = [NOISE + name for name in self.cell.by_step]
 

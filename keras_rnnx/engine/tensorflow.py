@@ -21,11 +21,22 @@ EAGER = False
 
 where = tf.where
 concatenate = tf.concat
+rsqrt = tf.math.rsqrt
 
 
 def total(x):
     """The sum over the first two axes."""
     return tf.reduce_sum(x, axis=(0, 1))
+
+
+def over_units(values):
+    """The mean over the last axis, which is kept."""
+    if tf.config.list_logical_devices("GPU"):
+        # Products there may be less exact.
+        return tf.reduce_mean(values, axis=-1, keepdims=True)
+    # XLA on the CPU takes sums over the last axis one by one, products not.
+    units = values.shape[-1]
+    return values @ tf.fill([units, 1], tf.constant(1 / units, values.dtype))
 
 
 def product(matrix, beside, xla):
@@ -51,7 +62,17 @@ def outer(left, right):
     return tf.matmul(left, right, transpose_a=True)
 
 
-def scan(step, carry, xs, length, loose, reverse=False, unroll=False, shapes=None):
+def scan(
+    step,
+    carry,
+    xs,
+    length,
+    loose,
+    reverse=False,
+    unroll=False,
+    shapes=None,
+    dtypes=None,
+):
     """Runs `step(carry, slices) -> (carry, outs)` over time.
 
     Args:
@@ -63,7 +84,7 @@ def scan(step, carry, xs, length, loose, reverse=False, unroll=False, shapes=Non
             its steps need not be stacked into one tensor.
         reverse: whether to run from the last step to the first.
         unroll: whether to write the loop out.
-        shapes: of the outputs of a step, if not that of the first carry.
+        shapes, dtypes: of the outputs of a step, if not those of the first carry.
 
     Returns:
         The last carry, and the outputs of all steps.
@@ -71,13 +92,16 @@ def scan(step, carry, xs, length, loose, reverse=False, unroll=False, shapes=Non
     if unroll:
         return _unrolled(step, carry, xs, length, loose, reverse)
     carry = list(carry)
-    dtype = carry[0].dtype
     shapes = shapes or [_shape(carry[0])] * len(loose)
+    dtypes = dtypes or [carry[0].dtype] * len(loose)
     readers = [
         x if isinstance(x, tf.TensorArray) else _array(x.dtype, length).unstack(x)
         for x in xs
     ]
-    writers = [_array(dtype, length, element_shape=_static(shape)) for shape in shapes]
+    writers = [
+        _array(dtype, length, element_shape=_static(shape))
+        for shape, dtype in zip(shapes, dtypes)
+    ]
 
     def body(i, carry, writers):
         t = length - 1 - i if reverse else i
@@ -94,7 +118,7 @@ def scan(step, carry, xs, length, loose, reverse=False, unroll=False, shapes=Non
     )
     return carry, [
         w if kept else _stacked(w, dtype, length, shape)
-        for w, kept, shape in zip(writers, loose, shapes)
+        for w, kept, shape, dtype in zip(writers, loose, shapes, dtypes)
     ]
 
 
@@ -210,7 +234,9 @@ def compiled_part(function: Callable) -> Callable:
     return tf.function(function, autograph=False, jit_compile=True)
 
 
-def prefers_xla(batch, length, units: int, gates: int, training: bool) -> bool:
+def prefers_xla(
+    batch, length, units: int, gates: int, training: bool, sums: bool = False
+) -> bool:
     """Whether to compile the loop with XLA.
 
     XLA removes the overhead of single operations, which is most of the time while
@@ -223,13 +249,15 @@ def prefers_xla(batch, length, units: int, gates: int, training: bool) -> bool:
         units: number of units.
         gates: number of gates, the candidate included.
         training: whether the layer is called in training.
+        sums: whether steps have sums over units, which XLA makes along with other
+            operations and a graph one by one.
     """
     if not isinstance(length, int):
         return False
     if not training and not (isinstance(batch, int) and tf.inside_function()):
         return False
     batch = batch if isinstance(batch, int) else USUAL_BATCH
-    return gates == 1 or batch * units**2 < SMALL_STEP
+    return sums or gates == 1 or batch * units**2 < SMALL_STEP
 
 
 def linear_way(steps, batch, units) -> str:

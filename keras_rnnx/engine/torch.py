@@ -23,11 +23,17 @@ KERNELS_TAKE_LENGTHS = False
 
 where = torch.where
 concatenate = torch.cat
+rsqrt = torch.rsqrt
 
 
 def total(x):
     """The sum over the first two axes."""
     return torch.sum(x, dim=(0, 1))
+
+
+def over_units(values):
+    """The mean over the last axis, which is kept."""
+    return values.mean(-1, keepdim=True)
 
 
 def product(matrix, beside, xla):
@@ -58,7 +64,7 @@ def outer(left, right):
     return left.flatten(0, 1).T @ right.flatten(0, 1)
 
 
-def scan(step, carry, xs, length, loose, reverse=False, unroll=False, shapes=None):
+def scan(step, carry, xs, length, loose, reverse=False, unroll=False, **_):
     """Runs `step(carry, slices) -> (carry, outs)` over the first axis of `xs`.
 
     Arguments as in the file for TensorFlow; here loose outputs are stacked too.
@@ -278,7 +284,9 @@ def compiled_part(function: Callable) -> Callable:
     return function
 
 
-def prefers_xla(batch, length, units: int, gates: int, training: bool) -> bool:
+def prefers_xla(
+    batch, length, units: int, gates: int, training: bool, sums: bool = False
+) -> bool:
     """torch has no XLA here."""
     return False
 

@@ -61,129 +61,65 @@ class SimpleRNN(CellLayer):
     cell_class = cells.SimpleRNNCell
 
 
-@keras.saving.register_keras_serializable("keras_rnnx")
-class LeakyRNN(CellLayer):
-    """Leaky integrator network, with leak rates fixed or learned.
+def _layer(cell_class: type) -> type:
+    """The layer over a cell, named as the cell without `Cell`."""
+    name = cell_class.__name__.removesuffix("Cell")
+    summary = cell_class.__doc__.strip().split("\n")[0]
+    doc = f"""{summary}
 
-    See `keras_rnnx.cells.LeakyRNNCell` for the equation and its arguments, and
+    See `keras_rnnx.cells.{cell_class.__name__}` for the equation and its arguments, and
     `keras_rnnx.layers.RNN` for the arguments of the loop.
 
     Example:
 
-    >>> keras_rnnx.layers.LeakyRNN(4, leak=0.1)(np.ones((2, 5, 3), "float32")).shape
+    >>> keras_rnnx.layers.{name}(4)(np.ones((2, 5, 3), "float32")).shape
     (2, 4)
     """
-
-    cell_class = cells.LeakyRNNCell
-
-
-@keras.saving.register_keras_serializable("keras_rnnx")
-class IRNN(CellLayer):
-    """ReLU network that starts as the identity.
-
-    See `keras_rnnx.cells.IRNNCell` for the equation and its arguments, and
-    `keras_rnnx.layers.RNN` for the arguments of the loop.
-
-    Example:
-
-    >>> keras_rnnx.layers.IRNN(4)(np.ones((2, 5, 3), "float32")).shape
-    (2, 4)
-    """
-
-    cell_class = cells.IRNNCell
+    members = {"cell_class": cell_class, "__doc__": doc, "__module__": __name__}
+    made = type(name, (CellLayer,), members)
+    return keras.saving.register_keras_serializable("keras_rnnx")(made)
 
 
-@keras.saving.register_keras_serializable("keras_rnnx")
-class NPRNN(CellLayer):
-    """ReLU network with a normalized positive definite recurrent matrix.
-
-    See `keras_rnnx.cells.NPRNNCell` for the equation and its arguments, and
-    `keras_rnnx.layers.RNN` for the arguments of the loop.
-
-    Example:
-
-    >>> keras_rnnx.layers.NPRNN(4)(np.ones((2, 5, 3), "float32")).shape
-    (2, 4)
-    """
-
-    cell_class = cells.NPRNNCell
-
-
-@keras.saving.register_keras_serializable("keras_rnnx")
-class FastRNN(CellLayer):
-    """Residual network with two learned numbers.
-
-    See `keras_rnnx.cells.FastRNNCell` for the equation and its arguments, and
-    `keras_rnnx.layers.RNN` for the arguments of the loop.
-
-    Example:
-
-    >>> keras_rnnx.layers.FastRNN(4)(np.ones((2, 5, 3), "float32")).shape
-    (2, 4)
-    """
-
-    cell_class = cells.FastRNNCell
-
-
-@keras.saving.register_keras_serializable("keras_rnnx")
-class CIFG(CellLayer):
-    """LSTM with coupled input and forget gates.
-
-    See `keras_rnnx.cells.CIFGCell` for the equation and its arguments, and
-    `keras_rnnx.layers.RNN` for the arguments of the loop.
-
-    Example:
-
-    >>> keras_rnnx.layers.CIFG(4)(np.ones((2, 5, 3), "float32")).shape
-    (2, 4)
-    """
-
-    cell_class = cells.CIFGCell
-
-
-@keras.saving.register_keras_serializable("keras_rnnx")
-class UGRNN(CellLayer):
-    """Update gate network.
-
-    See `keras_rnnx.cells.UGRNNCell` for the equation and its arguments, and
-    `keras_rnnx.layers.RNN` for the arguments of the loop.
-
-    Example:
-
-    >>> keras_rnnx.layers.UGRNN(4)(np.ones((2, 5, 3), "float32")).shape
-    (2, 4)
-    """
-
-    cell_class = cells.UGRNNCell
-
-
-@keras.saving.register_keras_serializable("keras_rnnx")
-class JANET(CellLayer):
-    """LSTM of which only the forget gate is left.
-
-    See `keras_rnnx.cells.JANETCell` for the equation and its arguments, and
-    `keras_rnnx.layers.RNN` for the arguments of the loop.
-
-    Example:
-
-    >>> keras_rnnx.layers.JANET(4, beta=0)(np.ones((2, 5, 3), "float32")).shape
-    (2, 4)
-    """
-
-    cell_class = cells.JANETCell
-
-
-@keras.saving.register_keras_serializable("keras_rnnx")
-class MGU(CellLayer):
-    """Minimal gated unit.
-
-    See `keras_rnnx.cells.MGUCell` for the equation and its arguments, and
-    `keras_rnnx.layers.RNN` for the arguments of the loop.
-
-    Example:
-
-    >>> keras_rnnx.layers.MGU(4, reset_after=True)(np.ones((2, 5, 3), "float32")).shape
-    (2, 4)
-    """
-
-    cell_class = cells.MGUCell
+LeakyRNN = _layer(cells.LeakyRNNCell)
+LeakyRectifierRNN = _layer(cells.LeakyRectifierRNNCell)
+IRNN = _layer(cells.IRNNCell)
+NPRNN = _layer(cells.NPRNNCell)
+IndRNN = _layer(cells.IndRNNCell)
+AntisymmetricRNN = _layer(cells.AntisymmetricRNNCell)
+GatedAntisymmetricRNN = _layer(cells.GatedAntisymmetricRNNCell)
+ClockworkRNN = _layer(cells.ClockworkRNNCell)
+SCRN = _layer(cells.SCRNCell)
+FastRNN = _layer(cells.FastRNNCell)
+FastGRNN = _layer(cells.FastGRNNCell)
+PeepholeLSTM = _layer(cells.PeepholeLSTMCell)
+CIFG = _layer(cells.CIFGCell)
+MultiplicativeLSTM = _layer(cells.MultiplicativeLSTMCell)
+SLSTM = _layer(cells.SLSTMCell)
+JANET = _layer(cells.JANETCell)
+MGU = _layer(cells.MGUCell)
+MGU2 = _layer(cells.MGU2Cell)
+UGRNN = _layer(cells.UGRNNCell)
+LiGRU = _layer(cells.LiGRUCell)
+RAN = _layer(cells.RANCell)
+CFN = _layer(cells.CFNCell)
+MinimalRNN = _layer(cells.MinimalRNNCell)
+ATR = _layer(cells.ATRCell)
+STAR = _layer(cells.STARCell)
+BRC = _layer(cells.BRCCell)
+NBRC = _layer(cells.NBRCCell)
+MUT1 = _layer(cells.MUT1Cell)
+MUT2 = _layer(cells.MUT2Cell)
+MUT3 = _layer(cells.MUT3Cell)
+RHN = _layer(cells.RHNCell)
+NAS = _layer(cells.NASCell)
+CoRNN = _layer(cells.CoRNNCell)
+UnICORNN = _layer(cells.UnICORNNCell)
+LEM = _layer(cells.LEMCell)
+SRU = _layer(cells.SRUCell)
+QRNN = _layer(cells.QRNNCell)
+MinGRU = _layer(cells.MinGRUCell)
+MinLSTM = _layer(cells.MinLSTMCell)
+LRU = _layer(cells.LRUCell)
+TRNN = _layer(cells.TRNNCell)
+TGRU = _layer(cells.TGRUCell)
+TLSTM = _layer(cells.TLSTMCell)

@@ -211,9 +211,8 @@ def _numpy(tensor):
 
 def _compare(cell, case, engine_name, expected, found):
     worst = 0.0
-    # A normalization divides by deviations, which makes errors of rounding larger.
     normalized = cell.normalization or case.arguments.get("layer_norm")
-    # Both engines round where a small variance is divided by.
+    # Dividing by deviations makes errors of rounding larger.
     more = {"float64": 1, "float32": 2}.get(case.dtype, 3) if normalized else 1
     tolerance = case.tolerance * more
     for name, value in expected.items():

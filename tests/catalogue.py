@@ -64,10 +64,52 @@ VARIANTS = {
     "fast_rnn_relu": ("fast_rnn", {"activation": "relu"}, oracles.fast(oracles.relu)),
 }
 
+
+def renamed(oracle, names):
+    """An oracle that goes by other names of the blocks of `recurrent_kernel`."""
+
+    def run(x, weights, states):
+        parts = np.split(weights["recurrent_kernel"], len(names))
+        return oracle(x, {**weights, **dict(zip(names, parts))}, states)
+
+    return run
+
+
+# All others with one variant, and further ones where an option changes the equation.
+ALIKE = {
+    "brc": renamed(oracles.brc, ["recurrent_r", "recurrent_z"]),
+    "unicornn": renamed(oracles.unicornn(), ["w"]),
+}
+NAMED = {name for name, _, _ in VARIANTS.values()}
+VARIANTS |= {
+    name: (name, {}, ALIKE.get(name, oracle))
+    for name, oracle in oracles.ORACLES.items()
+    if name not in NAMED and name in cells.names()
+}
+VARIANTS |= {
+    "clockwork_rnn": ("clockwork_rnn", {"units": 8}, oracles.clockwork()),
+    "rhn_three": ("rhn", {"depth": 3}, oracles.rhn(depth=3)),
+    "rhn_carry": ("rhn", {"coupled": False}, oracles.rhn(coupled=False)),
+    "qrnn_three": ("qrnn", {"window": 3}, oracles.qrnn(window=3)),
+    "sru_linear": ("sru", {"peepholes": False}, oracles.sru()),
+    "antisymmetric_rnn_far": (
+        "antisymmetric_rnn",
+        {"epsilon": 0.5, "gamma": 0.3},
+        oracles.antisymmetric(epsilon=0.5, gamma=0.3),
+    ),
+}
+
 # The engine of an LSTM, a GRU or a SimpleRNN: with torch a kernel also on the CPU.
 BEST = backends.current().kernels()[0] or "fused"
-# Those that no vendor's kernel computes.
-WITHOUT_LOWERING = ("gru_reset_before", "janet", "mgu")
+# Those that a vendor's kernel computes.
+WITH_LOWERING = {
+    *("lstm", "cifg", "gru", "ugrnn", "janet_coupled", "mgu_reset_after"),
+    *("simple_rnn", "simple_rnn_relu", "simple_rnn_sigmoid", "simple_rnn_leaky_relu"),
+    *("irnn", "np_rnn", "leaky_rectifier_rnn", "fast_rnn", "fast_rnn_relu"),
+    *(name for name in VARIANTS if name.startswith("leaky_rnn")),
+    "minimal_rnn",
+}
+WITHOUT_LOWERING = tuple(name for name in VARIANTS if name not in WITH_LOWERING)
 
 # The conformance suite takes 10 to 25 seconds a cell on JAX. It runs once for each kind
 # of equation (sums of the parts, split, late, vectors of a gate each, vectors shared by
@@ -103,6 +145,19 @@ def built(variant, features=4, **kwargs):
     for variable in layer.trainable_variables:
         variable.assign(0.5 * rng.normal(size=variable.shape))
     return layer
+
+
+def first_states(layer, rng, batch, features):
+    """Random states, of the kinds that a cell takes."""
+    cell = layer.cell
+    found = {k: 0.5 * rng.normal(size=(batch, cell.units)) for k in cell.states}
+    for name, kind in cell.state_kinds.items():
+        counts = np.ones_like(found[name])
+        found[name] = counts if kind == "count" else 1 + np.abs(found[name])
+    if cell.window > 1:
+        size = (batch, (cell.window - 1) * features)
+        found["window"] = rng.normal(size=size)
+    return list(found.values())
 
 
 def engines(variant, layer, training=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from keras_rnnx.cells import families
 from keras_rnnx.cells.cell import Cell
 from keras_rnnx.cells.lstm import LSTMCell
 from keras_rnnx.cells.registry import register
@@ -110,6 +111,11 @@ class MinimalRNNCell(Cell):
         z = self.activation(gate.z)
         f = self.recurrent_activation(gate.f + gate.u.m(z))
         return State(h=f * state.h + (1 - f) * gate.drop(z))
+
+    def lowering(self):
+        return families.sigmoid_gates(self.recurrent_activation) or families.embedded(
+            self.activation, candidate="z", gate="f", of_candidate="m"
+        )
 
 
 @register(name="atr")

@@ -47,6 +47,45 @@ def gated(activation: Callable, gates: Gates, says: str = "") -> Lowering | str:
     return _squashed("gru", activation, gates, says)
 
 
+def embedded(
+    activation: Callable, candidate: str, gate: str, of_candidate: str
+) -> Lowering | str:
+    """`h' = f h + (1 - f) z` with `z = tanh(W x + b)`, `f = sigmoid(U h + M z + b_f)`.
+
+    A GRU whose inputs are `W x + b` and `z`, which need no state.
+
+    Args:
+        activation: of the candidate.
+        candidate, gate, of_candidate: names of the gates with `W`, `U` and `M`.
+    """
+    if activation not in _TANH:
+        return _other("activation", activation, "tanh")
+
+    def inputs(sequence, states, w):
+        made = getattr(w, candidate)
+        total = sequence @ made.kernel + made.bias
+        return ops.concatenate([total, ops.tanh(total)], axis=-1)
+
+    def gates(w):
+        of_state, of_z = getattr(w, gate), getattr(w, of_candidate).recurrent_kernel
+        none = ops.zeros_like(of_z)
+        eye = ops.eye(none.shape[0], dtype=none.dtype)
+        zeros = ops.zeros_like(of_state.recurrent_bias)
+        shut = GateWeights(ops.concatenate([none, none]), none, zeros, zeros)
+        return {
+            "z": GateWeights(
+                ops.concatenate([none, of_z]),
+                of_state.recurrent_kernel,
+                zeros,
+                of_state.recurrent_bias,
+            ),
+            "r": shut,
+            "h": dataclasses.replace(shut, kernel=ops.concatenate([eye, none])),
+        }
+
+    return Lowering("gru", gates, inputs=inputs, says="inputs embedded before")
+
+
 def leaky(
     activation: Callable,
     keep: Vector,

@@ -75,6 +75,11 @@ def renamed(oracle, names):
     return run
 
 
+def without_peepholes(oracle):
+    zeros = dict.fromkeys(["peephole_f", "peephole_r"], 0.0)
+    return lambda x, weights, states: oracle(x, weights | zeros, states)
+
+
 # All others with one variant, and further ones where an option changes the equation.
 ALIKE = {
     "brc": renamed(oracles.brc, ["recurrent_r", "recurrent_z"]),
@@ -91,7 +96,7 @@ VARIANTS |= {
     "rhn_three": ("rhn", {"depth": 3}, oracles.rhn(depth=3)),
     "rhn_carry": ("rhn", {"coupled": False}, oracles.rhn(coupled=False)),
     "qrnn_three": ("qrnn", {"window": 3}, oracles.qrnn(window=3)),
-    "sru_linear": ("sru", {"peepholes": False}, oracles.sru()),
+    "sru_linear": ("sru", {"peepholes": False}, without_peepholes(oracles.sru())),
     "antisymmetric_rnn_far": (
         "antisymmetric_rnn",
         {"epsilon": 0.5, "gamma": 0.3},

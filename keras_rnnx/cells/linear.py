@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import keras
 from keras import ops
 
 from keras_rnnx._numbers import integer
@@ -10,8 +13,12 @@ from keras_rnnx.cells.registry import register
 from keras_rnnx.cells.views import State
 
 
-def positive(value):
-    """`value + 0.5` above zero, its logistic function below: never negative."""
+@keras.saving.register_keras_serializable("keras_rnnx")
+def positive(value: Any) -> Any:
+    """`value + 0.5` above zero, its logistic function below: never negative.
+
+    Feng et al. 2024, arXiv:2410.01201, for candidates.
+    """
     return ops.where(value >= 0, value + 0.5, ops.sigmoid(value))
 
 
@@ -25,8 +32,7 @@ class MinGRUCell(Cell):
 
     Args:
         units: number of units.
-        activation: of the candidate. Default None: `g`; "linear" is the paper's first
-            form.
+        activation: of the candidate. Default `g`; "linear" is the paper's first form.
         **kwargs: the arguments of `Cell`.
 
     Example:
@@ -40,12 +46,12 @@ class MinGRUCell(Cell):
     inputs_only = ("z", "h")
     linear = ("h",)
     memory_gates = {"z": -1}
-    options = {"activation": None}
+    options = {"activation": positive}
     paper = "Feng et al. 2024"
 
     def update(self, state, gate):
-        z, activation = ops.sigmoid(gate.z), self.activation or positive
-        return State(h=(1 - z) * state.h + z * gate.drop(activation(gate.h)))
+        z = ops.sigmoid(gate.z)
+        return State(h=(1 - z) * state.h + z * gate.drop(self.activation(gate.h)))
 
 
 @register
@@ -58,8 +64,7 @@ class MinLSTMCell(Cell):
 
     Args:
         units: number of units.
-        activation: of the candidate. Default None: `g`; "linear" is the paper's first
-            form.
+        activation: of the candidate. Default `g`; "linear" is the paper's first form.
         **kwargs: the arguments of `Cell`.
 
     Example:
@@ -73,13 +78,13 @@ class MinLSTMCell(Cell):
     inputs_only = ("f", "i", "h")
     linear = ("h",)
     memory_gates = {"f": 1, "i": -1}
-    options = {"activation": None}
+    options = {"activation": positive}
     paper = "Feng et al. 2024"
 
     def update(self, state, gate):
         f, i = ops.sigmoid(gate.f), ops.sigmoid(gate.i)
-        f, i, activation = f / (f + i), i / (f + i), self.activation or positive
-        return State(h=f * state.h + i * gate.drop(activation(gate.h)))
+        f, i = f / (f + i), i / (f + i)
+        return State(h=f * state.h + i * gate.drop(self.activation(gate.h)))
 
 
 @register(name="sru")

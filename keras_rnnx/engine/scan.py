@@ -17,7 +17,7 @@ from keras_rnnx.cells import Cell
 from keras_rnnx.engine.differentiable import Differentiable
 from keras_rnnx.engine.fused import FusedEngine, Loop
 from keras_rnnx.engine.linear import HALVES
-from keras_rnnx.engine.linear_ways import WAYS, states_before
+from keras_rnnx.engine.linear_ways import WAYS, last_of, states_before, times
 from keras_rnnx.engine.sequence import SequenceEngine
 
 # Groups of tensors that take gradients, beside the states.
@@ -106,7 +106,7 @@ class ScanRecurrence(Differentiable):
         found = {}
         for pair in self.pairs:
             start = [first[k] for k in pair]
-            states, _ = self._run(a[pair], [b[k] for k in pair], start)
+            states = self._run(a[pair], [b[k] for k in pair], start)
             found |= zip(pair, states)
         if self.rest:
             new = self._after(given, self._before(found, first), weights)
@@ -141,7 +141,8 @@ class ScanRecurrence(Differentiable):
             d_read = dict(zip(self.linear, pull(of_rest, range(n))))
         for pair in self.pairs:
             d = [self._later(d_read[k], shown[k]) for k in pair]
-            found, start = self._run(a[pair], d, [last[k] for k in pair], adjoint=True)
+            found = self._run(a[pair], d, [last[k] for k in pair], adjoint=True)
+            start = times(*(last_of(x, True) for x in (a[pair], found)), conjugate=True)
             d_after |= zip(pair, found)
             for k, value in zip(pair, start):
                 read = d_read[k]
@@ -209,7 +210,7 @@ class ScanRecurrence(Differentiable):
             a, b, carry = ([ops.cast(x, "float32") for x in v] for v in (a, b, carry))
         way = WAYS[self.backend.linear_way(*b[0].shape)]
         found = way(self.backend, a, b, carry, adjoint, adjoint)
-        return [[ops.cast(x, dtype) for x in values] for values in found]
+        return [ops.cast(x, dtype) for x in found]
 
     def _before(self, found, first):
         """The linear states before every step."""
@@ -224,7 +225,7 @@ class ScanRecurrence(Differentiable):
         zeros = ops.zeros_like(value)
         b = self.backend.where(mask, value, zeros)
         a = self.backend.where(mask, zeros, zeros + 1)
-        (found,), _ = self._run([a], [b], [first])
+        (found,) = self._run([a], [b], [first])
         return found
 
     def _carried_back(self, given, d, last):
@@ -235,8 +236,8 @@ class ScanRecurrence(Differentiable):
         (mask,) = given["m"]
         zeros = ops.zeros_like(d)
         a = self.backend.where(mask, zeros, zeros + 1)
-        (found,), (first,) = self._run([a], [d], [last], adjoint=True)
-        return self.backend.where(mask, found, zeros), first
+        (found,) = self._run([a], [d], [last], adjoint=True)
+        return self.backend.where(mask, found, zeros), a[0] * found[0]
 
     def _later(self, read, shown):
         """Cotangents of a state from the outside: shown, and read by the next step."""

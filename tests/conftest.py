@@ -1,5 +1,10 @@
 """Leaves out the tests of backends that are not in use."""
 
+import os
+
+# Nearly all of the time goes into compiling programs that run once.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+
 import keras
 
 # test file: the backends that it is about

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
 from keras import ops
 
 from keras_rnnx._numbers import number
@@ -27,7 +28,7 @@ class _Antisymmetric:
             )
 
     def recurrent_matrix(self, kernel: Any) -> Any:
-        eye = ops.eye(self.units, dtype=kernel.dtype)
+        eye = ops.eye(self.units, dtype=keras.backend.standardize_dtype(kernel.dtype))
         return kernel - ops.transpose(kernel) - self.gamma * eye
 
 

@@ -102,7 +102,8 @@ class ScanRecurrence(Differentiable):
         b, pull = self.backend.pullback(
             lambda states: self._after(given, states, without)[: len(states)], zeros
         )
-        a, b = self._coefficients(pull, zeros[0]), dict(zip(self.linear, b))
+        a = self._coefficients(pull, zeros[0], len(b))
+        b = dict(zip(self.linear, b))
         found = {}
         for pair in self.pairs:
             start = [first[k] for k in pair]
@@ -130,7 +131,7 @@ class ScanRecurrence(Differentiable):
             [*before, *flat],
         )
         zeros = ops.zeros_like(before[0])
-        a = self._coefficients(pull, zeros)
+        a = self._coefficients(pull, zeros, n + len(self.rest))
         shown = {k: zeros for k in self.cell.states}
         shown |= dict(zip(self.cell.states, outer))
         d_first, d_after, d_read = {}, {}, dict.fromkeys(self.linear)
@@ -193,11 +194,12 @@ class ScanRecurrence(Differentiable):
             }
         return [new[k] for k in (*self.linear, *self.rest)]
 
-    def _coefficients(self, pull, like):
+    def _coefficients(self, pull, like, count):
         """Of each pair, from the derivatives at any state: real and imaginary part."""
         found, at = {}, 0
         for pair in self.pairs:
-            cotangents = [None] * at + [ops.ones_like(like)]
+            cotangents = [None] * count
+            cotangents[at] = ops.ones_like(like)
             parts = pull(cotangents, range(at, at + len(pair)))
             found[pair] = [parts[0], *(-part for part in parts[1:])]
             at += len(pair)

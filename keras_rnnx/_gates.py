@@ -93,7 +93,8 @@ def by_gate(given: Any, cell: Any, weight: str, complete: bool) -> list[Any]:
     gates = cell.gates_of(weight)
     if not isinstance(given, dict):
         return [given] * len(gates)
-    has = f"the {weight} of {type(cell).__name__} has the gates {', '.join(gates)}"
+    where = "" if gates == tuple(cell.gates) else f" in its {weight}"
+    has = f"{type(cell).__name__} has the gates {', '.join(gates)}{where}"
     for name in given:
         if name not in (*gates, DEFAULT):
             close = nearest(name, gates)

@@ -29,6 +29,8 @@ KERNELS = {
     "simple_rnn_leaky_relu": "rnn_relu",
     "irnn": "rnn_relu",
     "np_rnn": "rnn_relu",
+    "leaky_rectifier_rnn": "rnn_relu",
+    "minimal_rnn": "gru",
     "leaky_rnn_relu": "rnn_relu",
     "leaky_rnn_leaky_relu": "rnn_relu",
     "leaky_rnn_learned": "rnn_relu",

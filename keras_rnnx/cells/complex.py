@@ -23,6 +23,9 @@ class LRUCell(Cell):
     `recurrent_kernel`, which here does not enter the recurrence.
     Orvieto et al. 2023, arXiv:2303.06349.
 
+    For very long sequences, of thousands of steps: a scan over time computes it. It is
+    linear: put a nonlinear layer between one and the next.
+
     Args:
         units: number of units, and of complex states.
         radius_min, radius_max: bounds of `|a|` at the start, in [0, 1). Default 0.9 and

@@ -17,6 +17,9 @@ class RHNCell(Cell):
     Each layer multiplies `s_(l-1)` by matrices of its own; the inputs enter the first.
     Zilly, Srivastava, Koutnik & Schmidhuber 2017, arXiv:1607.03474.
 
+    For language models, on which more depth within a step pays. The time of a step
+    grows with `depth`.
+
     Args:
         units: number of units.
         depth: layers within a step. Default 2.

@@ -30,6 +30,9 @@ class MinGRUCell(Cell):
     `g(v) = v + 0.5` for `v >= 0`, `sigmoid(v)` below. Feng, Tung, Ahmed, Bengio &
     Hajimirsadeghi 2024, arXiv:2410.01201.
 
+    For long sequences and fast training: a scan over time computes it. Its gates see
+    the inputs alone, so that complex dependencies need two layers or more.
+
     Args:
         units: number of units.
         activation: of the candidate. Default `g`; "linear" is the paper's first form.
@@ -61,6 +64,9 @@ class MinLSTMCell(Cell):
     `h' = f h + i g(W_h x + b_h)` with `f, i = sigmoid(W x + b)` divided by their sum,
     and `g(v) = v + 0.5` for `v >= 0`, `sigmoid(v)` below. Feng, Tung, Ahmed, Bengio &
     Hajimirsadeghi 2024, arXiv:2410.01201.
+
+    For long sequences and fast training: a scan over time computes it. Its gates see
+    the inputs alone, so that complex dependencies need two layers or more.
 
     Args:
         units: number of units.
@@ -95,6 +101,9 @@ class SRUCell(Cell):
     `f = sigmoid(W_f x + p_f c + b_f)`, `r = sigmoid(W_r x + p_r c + b_r)`. In the
     paper the highway takes `x` itself where it is as wide as the state. Lei, Zhang,
     Wang, Dai & Artzi 2018, arXiv:1709.02755.
+
+    For fast training of deep stacks on text: all products are with inputs. With
+    `peepholes=False` a scan over time computes it.
 
     Args:
         units: number of units.
@@ -138,6 +147,9 @@ class TRNNCell(Cell):
 
     With `f = sigmoid(W_f x + b_f)`. Balduzzi & Ghifary 2016, arXiv:1602.02218.
 
+    For long sequences and fast training with few weights: a scan over time computes it.
+    It is a gated average of the inputs; nonlinear layers must come behind it.
+
     Args:
         units: number of units.
         recurrent_activation: of the gate. Default "sigmoid".
@@ -169,6 +181,9 @@ class TGRUCell(Cell):
 
     `h' = f h + z o` with `z = W_z [x_(t-1), x_t] + b_z`, `f = sigmoid(...)` and
     `o = tanh(...)` likewise. Balduzzi & Ghifary 2016, arXiv:1602.02218.
+
+    For long sequences and fast training: a scan over time computes it. It sees no state
+    in its gates, so that complex dependencies need more than one layer.
 
     Args:
         units: number of units.
@@ -204,6 +219,9 @@ class TLSTMCell(Cell):
     `f = sigmoid(...)` and `o = tanh(...)` likewise. Balduzzi & Ghifary 2016,
     arXiv:1602.02218.
 
+    For long sequences and fast training: a scan over time computes it. It sees no state
+    in its gates, so that complex dependencies need more than one layer.
+
     Args:
         units: number of units.
         activation: of `o`. Default "tanh".
@@ -238,6 +256,9 @@ class QRNNCell(Cell):
     `c' = f c + (1 - f) z`, `h' = o c'` with `z = tanh(...)`, `f, o = sigmoid(...)` of
     `W [x_(t-window+1), ..., x_t] + b`. Bradbury, Merity, Xiong & Socher 2017,
     arXiv:1611.01576; this is its fo-pooling.
+
+    For long sequences of words or sound, in stacks of layers: a scan over time computes
+    it. It sees no state in its gates; a wider `window` makes up for some of it.
 
     Args:
         units: number of units.

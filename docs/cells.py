@@ -37,8 +37,6 @@ FEATURES, UNITS = 64, 128
 # Sizes that tell in a shape what counts inputs and what counts units.
 SYMBOLS = {13: "features", 16: "units"}
 ARXIV = re.compile(r"arXiv:(\d{4}\.\d{4,5}(?:v\d+)?)")
-# What a column says already.
-DEFAULT = re.compile(r"\s*Default (\"[^\"]*\"|[-\w.]+?)\.$")
 NOTATION = """## Notation
 
 $`x`$ are the inputs of a step, $`h`$, $`c`$ and so on the states before it, and a
@@ -191,7 +189,7 @@ def page(name: str) -> str:
                 (
                     f"`{row.argument}`",
                     f"`{row.default}`",
-                    linked(DEFAULT.sub("", row.meaning)),
+                    linked(row.meaning),
                 )
                 for row in found.options
             ],

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 _SECTION = re.compile(r"^(Args|Returns|Raises|Example|Attributes):$", re.MULTILINE)
 SPAN = re.compile(r"`([^`]+)`")
-_ARXIV = re.compile(r"([^;.]*)\barXiv:(\d{4}\.\d{4,5})")
+_ARXIV = re.compile(r"((?:et al\.|[^;.])*)\barXiv:(\d{4}\.\d{4,5})")
 _PRIMED = re.compile(r"^\w+' = ")
 # Equations on end, with no more than a word between them.
 _RUN = re.compile(r"`[^`]+`(?:,? (?:and |with |where )?`[^`]+`)*")
@@ -89,7 +89,7 @@ def parted(paragraph: str) -> list[str | list[str]]:
             found += [paragraph[at : run.start()].strip(), equations]
             at = run.start() + spans[-1].end()
     rest = paragraph[at:].strip()
-    found.append(re.sub(r"^[.,;] ?", "", rest) if found else rest)
+    found.append(re.sub(r"^[.,;:] ?", "", rest) if found else rest)
     return [part for part in found if part and part != "."]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any, NamedTuple
 
 import keras
@@ -13,6 +14,8 @@ from keras_rnnx.cells import registry
 from keras_rnnx.cells.cell import Cell
 from keras_rnnx.cells.variants import KernelUse, kernels, linear_with
 
+# What stands beside it as a value.
+_DEFAULT = re.compile(r"\s*Default (\"[^\"]*\"|[-\w.]+?)\.$")
 ONE_OF_EACH = "of inputs and state"
 
 
@@ -120,12 +123,19 @@ def describe(name: str, features: int = 64, units: int = 128) -> Description:
             for v in cell.weights
         ],
         [
-            OptionRow(option, shown(default), text.arguments.get(option, ""))
+            OptionRow(option, shown(default), _meaning(text, option))
             for option, default in cls.options.items()
         ],
         linear_with(cls),
         kernels(cls),
     )
+
+
+def _meaning(text, option):
+    # An option may be a standard argument with another default.
+    standard = cell_text(Cell).arguments
+    said = text.arguments.get(option, standard.get(option, ""))
+    return _DEFAULT.sub("", said)
 
 
 def _layer(cls):

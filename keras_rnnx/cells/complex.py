@@ -17,9 +17,9 @@ class LRUCell(Cell):
     """Linear recurrent unit: complex, diagonal and stable.
 
     `s' = a s + gamma B x`, `h' = Re(C s') + D x + b` with
-    `a = exp(-exp(nu) + i exp(theta))` and `gamma = sqrt(1 - |a|^2)` (in the paper a
-    weight that starts there), for a complex state `s = re + i im`. `a` starts in a
-    ring of the unit circle. `B` and `D` are blocks of `kernel`; `C` is
+    `a = exp(-exp(nu) + i exp(theta))` and `gamma = sqrt(1 - |a|^2)`, for a complex
+    state `s = re + i im`. In the paper `gamma` is a weight that starts there. `a`
+    starts in a ring of the unit circle. `B` and `D` are blocks of `kernel`; `C` is
     `recurrent_kernel`, which here does not enter the recurrence.
     Orvieto et al. 2023, arXiv:2303.06349.
 

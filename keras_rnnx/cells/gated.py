@@ -123,7 +123,7 @@ class JANETCell(Cell):
 class MGUCell(Cell):
     """Minimal gated unit: a GRU with one gate for both.
 
-    `h' = (1 - f) h + f tanh(W x + U (f h) + b)` with `f = sigmoid(a_f)`; with
+    `h' = (1 - f) h + f tanh(W x + U (f h) + b)` with `f = sigmoid(a_f)`. With
     `reset_after` the candidate is `tanh(W x + b + f (U h))`. Zhou, Wu, Zhang & Zhou
     2016, arXiv:1603.09420.
 

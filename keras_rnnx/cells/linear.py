@@ -26,8 +26,8 @@ def positive(value: Any) -> Any:
 class MinGRUCell(Cell):
     """GRU without the recurrence in its gates.
 
-    `h' = (1 - z) h + z g(W_h x + b_h)` with `z = sigmoid(W_z x + b_z)` and
-    `g(v) = v + 0.5` for `v >= 0`, `sigmoid(v)` below. Feng, Tung, Ahmed, Bengio &
+    `h' = (1 - z) h + z g(W_h x + b_h)` with `z = sigmoid(W_z x + b_z)`, where `g(v)` is
+    `v + 0.5` for `v >= 0` and `sigmoid(v)` below. Feng, Tung, Ahmed, Bengio &
     Hajimirsadeghi 2024, arXiv:2410.01201.
 
     For long sequences and fast training: a scan over time computes it. Its gates see
@@ -61,8 +61,8 @@ class MinGRUCell(Cell):
 class MinLSTMCell(Cell):
     """LSTM without the recurrence in its gates.
 
-    `h' = f h + i g(W_h x + b_h)` with `f, i = sigmoid(W x + b)` divided by their sum,
-    and `g(v) = v + 0.5` for `v >= 0`, `sigmoid(v)` below. Feng, Tung, Ahmed, Bengio &
+    `h' = (f h + i g(W_h x + b_h)) / (f + i)` with `f, i = sigmoid(W x + b)`, where
+    `g(v)` is `v + 0.5` for `v >= 0` and `sigmoid(v)` below. Feng, Tung, Ahmed, Bengio &
     Hajimirsadeghi 2024, arXiv:2410.01201.
 
     For long sequences and fast training: a scan over time computes it. Its gates see
@@ -180,7 +180,7 @@ class TGRUCell(Cell):
     """Strongly typed GRU: gates of the inputs of this and the last step.
 
     `h' = f h + z o` with `z = W_z [x_(t-1), x_t] + b_z`, `f = sigmoid(...)` and
-    `o = tanh(...)` likewise. Balduzzi & Ghifary 2016, arXiv:1602.02218.
+    `o = tanh(...)` of sums like `z`. Balduzzi & Ghifary 2016, arXiv:1602.02218.
 
     For long sequences and fast training: a scan over time computes it. It sees no state
     in its gates, so that complex dependencies need more than one layer.
@@ -216,7 +216,7 @@ class TLSTMCell(Cell):
     """Strongly typed LSTM: gates of the inputs of this and the last step.
 
     `c' = f c + (1 - f) z`, `h' = c' o` with `z = W_z [x_(t-1), x_t] + b_z`,
-    `f = sigmoid(...)` and `o = tanh(...)` likewise. Balduzzi & Ghifary 2016,
+    `f = sigmoid(...)` and `o = tanh(...)` of sums like `z`. Balduzzi & Ghifary 2016,
     arXiv:1602.02218.
 
     For long sequences and fast training: a scan over time computes it. It sees no state

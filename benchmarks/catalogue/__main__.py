@@ -17,6 +17,7 @@ import importlib
 import os
 import pathlib
 import sys
+import traceback
 
 ROOT = pathlib.Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -58,14 +59,27 @@ def main(argv: list[str] | None = None) -> int:
     except ValueError as error:
         print(f"benchmarks.catalogue: {error}", file=sys.stderr)
         return 2
+    failed = []
     for name in names:
         for task in runs.TASKS:
             for seed in range(options.seeds):
-                kept.run(name, task, seed)
+                try:
+                    kept.run(name, task, seed)
+                except Exception:  # noqa: BLE001 - shown, and other cells are waiting
+                    traceback.print_exc()
+                    failed.append(f"{name} ({task}, seed {seed})")
+    if failed:
+        print(
+            f"benchmarks.catalogue: failed: {', '.join(failed)}. They are not kept: "
+            f"the same command tries them again.",
+            file=sys.stderr,
+        )
+    if not kept.runs:
+        return 1
     options.page.parent.mkdir(parents=True, exist_ok=True)
     options.page.write_text(table.page(kept.head, kept.runs, runs.names(None)))
     print(f"kept in {kept.path}; page in {options.page}")
-    return 0
+    return 1 if failed else 0
 
 
 def _positive(text):

@@ -139,9 +139,10 @@ def _meaning(text, option):
 
 
 def _layer(cls):
-    named = (getattr(layers, name) for name in layers.__all__)
-    found = [n.__name__ for n in named if getattr(n, "cell_class", None) is cls]
-    return found[0] if found else None
+    for name, layer in vars(layers).items():
+        if getattr(layer, "cell_class", None) is cls:
+            return name
+    return None
 
 
 def _states(cell):
@@ -188,7 +189,8 @@ def shown(value: Any) -> str:
         return f"{value['class_name'].split('>')[-1]}({given})"
     if isinstance(value, keras.initializers.Initializer):
         return type(value).__name__
-    return repr(value)
+    # The representation of a function has its address in it.
+    return getattr(value, "__name__", repr(value))
 
 
 def written(arguments: dict[str, Any]) -> str:

@@ -230,6 +230,7 @@ def test_defaults_are_written_as_in_python():
     }
     assert description.shown(value) == "Chrono(max_steps=3)"
     assert description.shown("tanh") == "'tanh'"
+    assert description.shown(keras.ops.tanh) == "tanh"
     assert description.written({"beta": 0.0, "activation": "relu"}) == (
         "beta=0.0, activation='relu'"
     )

@@ -69,30 +69,7 @@ def _parser():
         commands, "cells", _cells, "list the catalogue of cells, or show one of them"
     )
     cells.add_argument("name", metavar="NAME", nargs="?", help="a cell to show")
-    chosen = cells.add_argument_group(
-        "cells to list (all; given together, all must fit)"
-    )
-    chosen.add_argument(
-        "--linear",
-        action="store_true",
-        help="linear in the state, always or with an argument, which is shown",
-    )
-    chosen.add_argument(
-        "--cudnn",
-        action="store_true",
-        help="computed exactly by a kernel of cuDNN, with the arguments that are shown "
-        "(on JAX by lstm alone)",
-    )
-    chosen.add_argument(
-        "--since", type=_year, metavar="YEAR", help="with a paper of this year or later"
-    )
-    shown = cells.add_argument_group("the cell to show")
-    shown.add_argument(
-        "--units", type=_positive, metavar="N", help="units, for its weights (128)"
-    )
-    shown.add_argument(
-        "--features", type=_positive, metavar="N", help="inputs, for its weights (64)"
-    )
+    _add_choices(cells)
     _add_import(cells)
 
     explain = _command(
@@ -128,6 +105,33 @@ def _parser():
     )
     _add_import(tune)
     return parser
+
+
+def _add_choices(cells):
+    chosen = cells.add_argument_group(
+        "cells to list (all; given together, all must fit)"
+    )
+    chosen.add_argument(
+        "--linear",
+        action="store_true",
+        help="linear in the state, always or with an argument, which is shown",
+    )
+    chosen.add_argument(
+        "--cudnn",
+        action="store_true",
+        help="computed exactly by a kernel of cuDNN, with the arguments that are shown "
+        "(on JAX by lstm alone)",
+    )
+    chosen.add_argument(
+        "--since", type=_year, metavar="YEAR", help="with a paper of this year or later"
+    )
+    shown = cells.add_argument_group("the cell to show")
+    shown.add_argument(
+        "--units", type=_positive, metavar="N", help="units, for its weights (128)"
+    )
+    shown.add_argument(
+        "--features", type=_positive, metavar="N", help="inputs, for its weights (64)"
+    )
 
 
 def _command(commands, name, run, text):

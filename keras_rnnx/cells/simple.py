@@ -83,8 +83,8 @@ class NPRNNCell(SimpleRNNCell):
     `h' = relu(W x + U h + b)`, where the largest eigenvalue of `U` is 1 at the start.
     Talathi & Vartak 2015, arXiv:1511.03771.
 
-    For what one would take `IRNNCell` for, with a start in which some directions are
-    forgotten at once. Neither is the better in general: try both.
+    For what one would take `IRNNCell` for, with a start from which some directions are
+    forgotten sooner than others. Neither is the better in general: try both.
 
     Args:
         units: number of units.

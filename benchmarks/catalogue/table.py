@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from typing import Any
 
-from benchmarks.catalogue.runs import ADDING_STEPS, BATCH, CLIP, RATE
+from benchmarks.catalogue.runs import ADDING_STEPS, BATCH, CLIP, RATE, WARM_UP
 
 TITLES = (
     "cell",
@@ -68,7 +68,7 @@ def _header(head, runs):
             f"- All alike: the cell's default arguments, Adam at rate {RATE:g}, "
             f"gradients clipped to norm {CLIP:g}, batches of {BATCH}. None was tuned.",
             "- A *step* is one update of the whole model, of one batch: the median. "
-            "Compilation is not in the time.",
+            f"The first {WARM_UP}, which compile, are neither timed nor counted.",
             "- *Parameters* are those of the cell in the model for digits (one input); "
             "the adding problem has two.",
             "- *Engine*: the one in training. With more than one run, medians.",

@@ -6,19 +6,20 @@ import argparse
 import importlib
 import importlib.util
 import os
+import re
 import shlex
 import sys
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import NoReturn
 
 import keras
 import rich.console
 import rich.progress
 
 import keras_rnnx
-from keras_rnnx._table import Table
+from keras_rnnx import _listing, description
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -64,7 +65,11 @@ def _parser():
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    cells = _command(commands, "cells", _cells, "list the catalogue of cells")
+    cells = _command(
+        commands, "cells", _cells, "list the catalogue of cells, or show one of them"
+    )
+    cells.add_argument("name", metavar="NAME", nargs="?", help="a cell to show")
+    _add_choices(cells)
     _add_import(cells)
 
     explain = _command(
@@ -102,6 +107,33 @@ def _parser():
     return parser
 
 
+def _add_choices(cells):
+    chosen = cells.add_argument_group(
+        "cells to list (all; given together, all must fit)"
+    )
+    chosen.add_argument(
+        "--linear",
+        action="store_true",
+        help="linear in the state, always or with an argument, which is shown",
+    )
+    chosen.add_argument(
+        "--cudnn",
+        action="store_true",
+        help="computed exactly by a kernel of cuDNN, with the arguments that are shown "
+        "(on JAX by lstm alone)",
+    )
+    chosen.add_argument(
+        "--since", type=_year, metavar="YEAR", help="with a paper of this year or later"
+    )
+    shown = cells.add_argument_group("the cell to show")
+    shown.add_argument(
+        "--units", type=_positive, metavar="N", help="units, for its weights (128)"
+    )
+    shown.add_argument(
+        "--features", type=_positive, metavar="N", help="inputs, for its weights (64)"
+    )
+
+
 def _command(commands, name, run, text):
     parser = commands.add_parser(name, help=text, description=text.capitalize() + ".")
     parser.set_defaults(run=run)
@@ -135,6 +167,14 @@ def _at_least(least, text):
     return int(text)
 
 
+def _year(text: str) -> int:
+    if not re.fullmatch(r"[12]\d{3}", text):
+        raise argparse.ArgumentTypeError(
+            f"must be a year such as 2018, received {text!r}"
+        )
+    return int(text)
+
+
 def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",")]
 
@@ -160,29 +200,30 @@ def _import(names: Sequence[str]) -> None:
         spec.loader.exec_module(module)
 
 
-class CatalogRow(NamedTuple):
-    """One row of what `keras-rnnx cells` prints."""
-
-    name: str
-    states: str
-    gates: str
-    paper: str
-    year: str
-
-
 def _cells(arguments):
     _import(arguments.imports)
-    rows = [
-        CatalogRow(
-            info.name,
-            " ".join(info.states),
-            " ".join(info.gates),
-            info.paper,
-            str(info.year or ""),
-        )
-        for info in keras_rnnx.cells.catalog()
-    ]
-    rich.console.Console().print(Table(rows))
+    sizes = _given(features=arguments.features, units=arguments.units)
+    console = rich.console.Console()
+    if arguments.name is None:
+        if sizes:
+            raise CommandError(
+                f"--{next(iter(sizes))} is about one cell: give its name"
+            )
+        rows = _listing.listing(arguments.linear, arguments.cudnn, arguments.since)
+        console.print(rows)
+        return
+    filters = ("linear", "cudnn", "since")
+    for name in filters:
+        if getattr(arguments, name):
+            raise CommandError(
+                f"--{name} chooses from the list, and {arguments.name!r} is one cell: "
+                f"leave one of them out"
+            )
+    try:
+        found = description.describe(arguments.name, **sizes)
+    except ValueError as error:
+        raise CommandError(error) from error
+    console.print(_listing.about(found))
 
 
 def _explain(arguments):

@@ -63,6 +63,66 @@ def test_cells_lists_the_catalogue(capsys, own, monkeypatch):
     assert "Nobody 1999" in line
 
 
+def listed(out):
+    """The names in the first column."""
+    names = (re.match(r"\| (\w+) ", line) for line in out.splitlines())
+    return {match[1] for match in names if match} - {"name"}
+
+
+def test_cells_lists_those_that_all_filters_let_through(capsys, own, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    found = {}
+    for filters in ("", "--linear", "--cudnn", "--since 2016", "--cudnn --since 2016"):
+        command = ["cells", "--import", str(own), *filters.split()]
+        assert cli.main(command) == 0
+        out = capsys.readouterr().out
+        found[filters] = listed(out)
+        if filters == "--linear":
+            assert re.search(r"\| sru +\| peepholes=False ", out)
+            assert re.search(r"\| lru +\| its defaults ", out)
+        if filters == "--cudnn":
+            assert re.search(r"\| janet +\| gru with beta=0.0 ", out)
+            assert re.search(r"\| own_cli_test ", out) is None
+    catalog = {info.name: info for info in keras_rnnx.cells.catalog()}
+    assert found[""] == set(catalog)
+    linear = {name for name, info in catalog.items() if info.cls.linear}
+    assert found["--linear"] == linear | {"sru"}
+    assert {"lstm", "gru", "leaky_rnn", "mgu"} <= found["--cudnn"]
+    assert not {"lem", "peephole_lstm", "sru"} & found["--cudnn"]
+    recent = {name for name, info in catalog.items() if (info.year or 0) >= 2016}
+    assert found["--since 2016"] == recent
+    assert found["--cudnn --since 2016"] == recent & found["--cudnn"]
+    assert cli.main(["cells", "--linear", "--cudnn"]) == 0
+    assert "No cell of the catalogue is all of that" in capsys.readouterr().out
+
+
+def test_cells_shows_one(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    assert cli.main(["cells", "lem", "--features", "3", "--units", "5"]) == 0
+    out = capsys.readouterr().out
+    for said in (
+        "z' = (1 - d1) z + d1 tanh(a_z)",
+        "For sequences with several time scales",
+        "keras_rnnx.layers.LEM",
+        "https://arxiv.org/abs/2110.04744",
+        f"parameters: {3 * 20 + 5 * 20 + 20} with 3 inputs and 5 units",
+        f"Engines, on {keras.backend.backend()}",
+    ):
+        assert said in out
+    assert re.search(r"\| recurrent_kernel +\| \(5, 20\) +\| 100 ", out)
+    assert re.search(r"\| dt +\| 1.0 +\| largest step size, positive. +\|", out)
+    assert re.search(r"\| training +\| fused ", out)
+    assert cli.main(["cells", "leaky_rnn"]) == 0
+    assert "0.02 to 0.9, on a logarithmic scale" in capsys.readouterr().out
+
+
+def test_cells_shows_a_cell_of_ones_own(capsys, own):
+    assert cli.main(["cells", "own_cli_test", "--import", str(own)]) == 0
+    out = capsys.readouterr().out
+    assert "A simple RNN under another name." in out
+    assert "layer: none of its own" in out and "paper: Nobody 1999" in out
+
+
 def test_a_search_from_start_to_use(own, tmp_path, capsys):
     """A cell and a task of one's own, stopped, resumed, reported, used elsewhere."""
     directory = tmp_path / "found"
@@ -143,6 +203,16 @@ def interrupt_in_trial(number):
         (["explain", "{}/no.keras"], "no.keras: no such file"),
         (["explain", __file__], "cannot be loaded"),
         (["cels"], "cels.*cells"),
+        (["cells", "lemm"], "'lemm'.*Did you mean 'lem'"),
+        (["cells", "--since", "18"], "--since.*year such as 2018.*'18'"),
+        (["cells", "--since", "x"], "--since.*'x'"),
+        (["cells", "--units", "8"], "--units is about one cell"),
+        (["cells", "--features", "8"], "--features is about one cell"),
+        (["cells", "lem", "--units", "0"], "--units.*'0'"),
+        (["cells", "lem", "--linear"], "--linear chooses.*'lem' is one cell"),
+        (["cells", "lem", "--cudnn"], "--cudnn chooses"),
+        (["cells", "lem", "--since", "2018"], "--since chooses"),
+        (["cells", "clockwork_rnn", "--units", "6"], "periods.*units=6"),
         ([], "COMMAND"),
     ],
 )

@@ -16,6 +16,9 @@ class RANCell(Cell):
     `c' = i (W_c x) + f c`, `h' = tanh(c')` with `i, f = sigmoid(a)`. Lee, Levy &
     Zettlemoyer 2017, arXiv:1705.07393.
 
+    For language tasks in which one wants to know what the memory is made of: how much
+    each input counts can be read off the gates.
+
     Args:
         units: number of units.
         activation: of the output. Default "tanh".
@@ -51,6 +54,9 @@ class CFNCell(Cell):
     `h' = f tanh(h) + i tanh(W_c x)` with `f, i = sigmoid(a)`. Laurent & von Brecht
     2016, arXiv:1612.06212.
 
+    For sequences after whose end the state should fade, and where the dynamics of a
+    network matter: no chaos can arise. The paper has results on language models alone.
+
     Args:
         units: number of units.
         activation: of state and inputs. Default "tanh".
@@ -85,6 +91,9 @@ class MinimalRNNCell(Cell):
 
     `h' = f h + (1 - f) z` with `z = tanh(W x + b_z)`, `f = sigmoid(U_f h + U_m z +
     b_f)`. Chen 2017, arXiv:1711.06788.
+
+    For small models that train well over long sequences: the state is an average of
+    embedded inputs, and has no more than one gate.
 
     Args:
         units: number of units.
@@ -125,6 +134,9 @@ class ATRCell(Cell):
     `h' = sigmoid(p + q) p + sigmoid(p - q) h` with `p = W x + b`, `q = U h`. Zhang,
     Xiong, Su, Lin & Zhang 2018, arXiv:1810.12546.
 
+    For translation, as in the paper, and where a gated cell must have no more weights
+    than a simple network. Its state is not bounded: clip the gradients.
+
     Args:
         units: number of units.
         recurrent_activation: of the gates. Default "sigmoid".
@@ -154,6 +166,9 @@ class STARCell(Cell):
 
     `h' = tanh((1 - k) h + k tanh(W_z x + b_z))` with `k = sigmoid(a_k)`. Turkoglu,
     D'Aronco, Wegner & Schindler 2021, arXiv:1911.11033.
+
+    For deep stacks of recurrent layers, through which its gradients pass; it has well
+    under half of the weights of an LSTM.
 
     Args:
         units: number of units.

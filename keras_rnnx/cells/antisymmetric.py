@@ -36,9 +36,12 @@ class _Antisymmetric:
 class AntisymmetricRNNCell(_Antisymmetric, Cell):
     """A step of a stable differential equation, so that gradients keep their size.
 
-    `h' = h + epsilon tanh(W x + (M - M^T - gamma I) h + b)`, `M` the recurrent kernel.
-    The eigenvalues of the matrix have the real part `-gamma`. Chang, Chen, Haber & Chi
-    2019, arXiv:1902.09689.
+    `h' = h + epsilon tanh(W x + (M - M^T - gamma I) h + b)`, where `M` is the recurrent
+    kernel. The eigenvalues of the matrix have the real part `-gamma`. Chang, Chen,
+    Haber & Chi 2019, arXiv:1902.09689.
+
+    For long sequences over which gradients must neither fade nor grow, such as images
+    read by pixel. The state changes little in a step: `epsilon` has to fit the length.
 
     Args:
         units: number of units.
@@ -72,6 +75,9 @@ class GatedAntisymmetricRNNCell(_Antisymmetric, Cell):
 
     `h' = h + epsilon sigmoid(p + W_z x + b_z) tanh(p + W_h x + b_h)` with
     `p = (M - M^T - gamma I) h`. Chang, Chen, Haber & Chi 2019, arXiv:1902.09689.
+
+    For what one would take `AntisymmetricRNNCell` for, where much of the input is to be
+    ignored. `epsilon` has to fit the length.
 
     Args:
         units: number of units.

@@ -17,11 +17,14 @@ class LRUCell(Cell):
     """Linear recurrent unit: complex, diagonal and stable.
 
     `s' = a s + gamma B x`, `h' = Re(C s') + D x + b` with
-    `a = exp(-exp(nu) + i exp(theta))` and `gamma = sqrt(1 - |a|^2)` (in the paper a
-    weight that starts there), for a complex state `s = re + i im`. `a` starts in a
-    ring of the unit circle. `B` and `D` are blocks of `kernel`; `C` is
+    `a = exp(-exp(nu) + i exp(theta))` and `gamma = sqrt(1 - |a|^2)`, for a complex
+    state `s = re + i im`. In the paper `gamma` is a weight that starts there. `a`
+    starts in a ring of the unit circle. `B` and `D` are blocks of `kernel`; `C` is
     `recurrent_kernel`, which here does not enter the recurrence.
     Orvieto et al. 2023, arXiv:2303.06349.
+
+    For very long sequences, of thousands of steps: a scan over time computes it. It is
+    linear: put a nonlinear layer between one and the next.
 
     Args:
         units: number of units, and of complex states.

@@ -22,6 +22,9 @@ class ClockworkRNNCell(Cell):
     divides, counted from 0; the others keep their state. A unit sees those of its own
     and of longer periods. Koutnik, Greff, Gomez & Schmidhuber 2014, arXiv:1402.3511.
 
+    For signals with slow and fast parts whose time scales are roughly known, such as
+    sound. All units are computed at every step, so that long periods save no time.
+
     Args:
         units: number of units, to be divided by the number of periods.
         activation: of the state. Default "tanh".
@@ -78,6 +81,9 @@ class SCRNCell(Cell):
     `s' = (1 - alpha) W_s x + alpha s`, `h' = sigmoid(W_h x + U_h h + U_p s')`. There
     are as many context as hidden units. Mikolov, Joulin, Chopra, Mathieu & Ranzato
     2015, arXiv:1412.7753.
+
+    For language models with few weights, and other sequences with a part that changes
+    slowly. What the context keeps is fixed by `alpha`, not learned.
 
     Args:
         units: number of hidden units, and of context units.

@@ -44,6 +44,9 @@ class FastRNNCell(_WithNumbers, Cell):
     `s` is the logistic function; `alpha` and `beta` are shared by all units. Kusupati,
     Singh, Bhatia, Kumar, Jain & Varma 2018, arXiv:1901.02358.
 
+    For devices with little memory and simple tasks: a simple network whose gradients
+    two numbers keep in range. `FastGRNNCell` has a gate with as few matrices.
+
     Args:
         units: number of units.
         activation: of the update. Default "tanh".
@@ -92,6 +95,9 @@ class FastGRNNCell(_WithNumbers, Cell):
     `h' = (s(zeta) (1 - z) + s(nu)) tanh(a + b_h) + z h` with `z = s(a + b_z)`,
     `a = W x + U h` and `s` the logistic function; `zeta` and `nu` are shared by all
     units. Kusupati, Singh, Bhatia, Kumar, Jain & Varma 2018, arXiv:1901.02358.
+
+    For devices with little memory: it has the matrices of a simple network. The paper
+    also makes them sparse and of low rank, which this cell does not.
 
     Args:
         units: number of units.

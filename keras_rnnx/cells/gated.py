@@ -16,6 +16,9 @@ class UGRNNCell(Cell):
 
     Collins, Sohl-Dickstein & Sussillo 2017, arXiv:1611.09913.
 
+    For a gated cell with half of the weights of an LSTM that runs on the vendors'
+    kernels. A GRU is the safer choice where size does not matter.
+
     Args:
         units: number of units.
         activation: of the candidate. Default "tanh".
@@ -63,6 +66,9 @@ class JANETCell(Cell):
 
     `h' = sigmoid(s) h + (1 - sigmoid(s - beta)) tanh(a_c)` with `s = a_f`.
     van der Westhuizen & Lasenby 2018, arXiv:1804.04849.
+
+    For long memories with half of the weights of an LSTM; the paper starts its biases
+    for the expected length (`keras_rnnx.initializers.Chrono`).
 
     Args:
         units: number of units.
@@ -117,9 +123,12 @@ class JANETCell(Cell):
 class MGUCell(Cell):
     """Minimal gated unit: a GRU with one gate for both.
 
-    `h' = (1 - f) h + f tanh(W x + U (f h) + b)` with `f = sigmoid(a_f)`; with
+    `h' = (1 - f) h + f tanh(W x + U (f h) + b)` with `f = sigmoid(a_f)`. With
     `reset_after` the candidate is `tanh(W x + b + f (U h))`. Zhou, Wu, Zhang & Zhou
     2016, arXiv:1603.09420.
+
+    For a GRU with a third of the weights less. With `reset_after=True` it runs on the
+    vendors' kernels.
 
     Args:
         units: number of units.
@@ -171,6 +180,9 @@ class MGU2Cell(Cell):
     `h' = (1 - f) h + f tanh(W x + U (f h) + b)` with `f = sigmoid(U_f h)`. Heck & Salem
     2017, arXiv:1701.03452.
 
+    For models in which every weight counts. `MGUCell`, whose gate sees the inputs too,
+    is the safer choice.
+
     Args:
         units: number of units.
         activation: of the candidate. Default "tanh".
@@ -204,6 +216,9 @@ class LiGRUCell(Cell):
     `h' = z h + (1 - z) relu(a_h)` with `z = sigmoid(a_z)`. The paper adds batch
     normalization to the inputs' part; `batch_norm=True` normalizes both parts.
     Ravanelli, Brakel, Omologo & Bengio 2018, arXiv:1803.10225.
+
+    For speech, as in the paper, with `batch_norm=True`: without it rectified states can
+    grow over long sequences.
 
     Args:
         units: number of units.

@@ -12,10 +12,13 @@ from keras_rnnx.cells.views import State
 class GRUCell(Cell):
     """Gated recurrent unit.
 
-    `h' = z h + (1 - z) tanh(...)` with `z, r = sigmoid(a)`. With `reset_after` the
-    candidate is `W x + b + r (U h + b_r)` (Cho et al. 2014, arXiv:1406.1078v1, and
-    cuDNN), without it `W x + U (r h) + b` (v3). Weights are those of
+    `h' = z h + (1 - z) g` with `z, r = sigmoid(a)`. With `reset_after` the candidate is
+    `g = tanh(W_h x + b_h + r (U_h h + b_r))` (Cho et al. 2014, arXiv:1406.1078v1, and
+    cuDNN), without it `g = tanh(W_h x + U_h (r h) + b_h)` (v3). Weights are those of
     `keras.layers.GRUCell`.
+
+    For what one would take an LSTM for, with a quarter of the weights less; neither is
+    the better in general. Keep `reset_after=True` for the vendors' kernels.
 
     Args:
         units: number of units.

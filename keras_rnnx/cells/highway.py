@@ -12,10 +12,14 @@ from keras_rnnx.cells.views import State
 class RHNCell(Cell):
     """Recurrent highway network: several gated layers within a step.
 
-    `s_l = t_l tanh(a_l) + c_l s_(l-1)` for `l = 1 ... depth`, from `s_0 = h` to
-    `h' = s_depth`, with `t_l = sigmoid(...)`, `c_l = 1 - t_l`, or a gate of its own.
-    Each layer multiplies `s_(l-1)` by matrices of its own; the inputs enter the first.
-    Zilly, Srivastava, Koutnik & Schmidhuber 2017, arXiv:1607.03474.
+    `h' = s_depth`, `s_l = t_l tanh(a_l) + c_l s_(l-1)`, `s_0 = h`,
+    `t_l = sigmoid(...)`, `c_l = 1 - t_l` for the layers `l = 1 ... depth`; where they
+    are not coupled, `c_l` is a gate of its own. Each layer multiplies `s_(l-1)` by
+    matrices of its own; the inputs enter the first. Zilly, Srivastava, Koutnik &
+    Schmidhuber 2017, arXiv:1607.03474.
+
+    For language models, on which more depth within a step pays. The time of a step
+    grows with `depth`.
 
     Args:
         units: number of units.

@@ -17,6 +17,9 @@ class IndRNNCell(Cell):
     Gao 2018, arXiv:1803.04831. `keras_rnnx.constraints.UnitRange(max_steps)` as
     `recurrent_constraint` keeps gradients over so many steps from exploding.
 
+    For very long sequences, in stacks of two layers or more: units see each other
+    through the next layer alone.
+
     Args:
         units: number of units.
         activation: of the state. Default "relu".
@@ -53,6 +56,9 @@ class BRCCell(Cell):
     `h' = z h + (1 - z) tanh(W_h x + r h)` with `r = 1 + tanh(W_r x + u_r * h + b_r)`
     and `z = sigmoid(W_z x + u_z * h + b_z)`: a unit is bistable where `r > 1`. Vecoven,
     Ernst & Drion 2021, arXiv:2006.05252.
+
+    For what must be held unchanged over hundreds of steps. Units see each other through
+    the next layer alone: stack two or more.
 
     Args:
         units: number of units.
@@ -93,6 +99,9 @@ class NBRCCell(BRCCell):
 
     `h' = z h + (1 - z) tanh(W_h x + r h)` with `r = 1 + tanh(a_r)`, `z = sigmoid(a_z)`.
     Vecoven, Ernst & Drion 2021, arXiv:2006.05252.
+
+    For what must be held unchanged over hundreds of steps, in one layer: unlike those
+    of `BRCCell` its gates see all units.
 
     Args:
         units: number of units.

@@ -22,6 +22,9 @@ class LeakyRNNCell(Cell):
     Lukosevicius, Popovici & Siewert 2007, Neural Networks 20(3); Bengio,
     Boulanger-Lewandowski & Pascanu 2013, arXiv:1212.0901.
 
+    For smooth signals and small models, with leak rates near the time constants of the
+    signal; with learned ones where these are not known.
+
     Args:
         units: number of units.
         activation: of the update; "tanh", "relu" and "leaky_relu" are common. Default

@@ -26,9 +26,12 @@ def positive(value: Any) -> Any:
 class MinGRUCell(Cell):
     """GRU without the recurrence in its gates.
 
-    `h' = (1 - z) h + z g(W_h x + b_h)` with `z = sigmoid(W_z x + b_z)` and
-    `g(v) = v + 0.5` for `v >= 0`, `sigmoid(v)` below. Feng, Tung, Ahmed, Bengio &
+    `h' = (1 - z) h + z g(W_h x + b_h)` with `z = sigmoid(W_z x + b_z)`, where `g(v)` is
+    `v + 0.5` for `v >= 0` and `sigmoid(v)` below. Feng, Tung, Ahmed, Bengio &
     Hajimirsadeghi 2024, arXiv:2410.01201.
+
+    For long sequences and fast training: a scan over time computes it. Its gates see
+    the inputs alone, so that complex dependencies need two layers or more.
 
     Args:
         units: number of units.
@@ -58,9 +61,12 @@ class MinGRUCell(Cell):
 class MinLSTMCell(Cell):
     """LSTM without the recurrence in its gates.
 
-    `h' = f h + i g(W_h x + b_h)` with `f, i = sigmoid(W x + b)` divided by their sum,
-    and `g(v) = v + 0.5` for `v >= 0`, `sigmoid(v)` below. Feng, Tung, Ahmed, Bengio &
+    `h' = (f h + i g(W_h x + b_h)) / (f + i)` with `f, i = sigmoid(W x + b)`, where
+    `g(v)` is `v + 0.5` for `v >= 0` and `sigmoid(v)` below. Feng, Tung, Ahmed, Bengio &
     Hajimirsadeghi 2024, arXiv:2410.01201.
+
+    For long sequences and fast training: a scan over time computes it. Its gates see
+    the inputs alone, so that complex dependencies need two layers or more.
 
     Args:
         units: number of units.
@@ -95,6 +101,9 @@ class SRUCell(Cell):
     `f = sigmoid(W_f x + p_f c + b_f)`, `r = sigmoid(W_r x + p_r c + b_r)`. In the
     paper the highway takes `x` itself where it is as wide as the state. Lei, Zhang,
     Wang, Dai & Artzi 2018, arXiv:1709.02755.
+
+    For fast training of deep stacks on text: all products are with inputs. With
+    `peepholes=False` a scan over time computes it.
 
     Args:
         units: number of units.
@@ -138,6 +147,9 @@ class TRNNCell(Cell):
 
     With `f = sigmoid(W_f x + b_f)`. Balduzzi & Ghifary 2016, arXiv:1602.02218.
 
+    For long sequences and fast training with few weights: a scan over time computes it.
+    It is a gated average of the inputs; nonlinear layers must come behind it.
+
     Args:
         units: number of units.
         recurrent_activation: of the gate. Default "sigmoid".
@@ -168,7 +180,10 @@ class TGRUCell(Cell):
     """Strongly typed GRU: gates of the inputs of this and the last step.
 
     `h' = f h + z o` with `z = W_z [x_(t-1), x_t] + b_z`, `f = sigmoid(...)` and
-    `o = tanh(...)` likewise. Balduzzi & Ghifary 2016, arXiv:1602.02218.
+    `o = tanh(...)` of sums like `z`. Balduzzi & Ghifary 2016, arXiv:1602.02218.
+
+    For long sequences and fast training: a scan over time computes it. It sees no state
+    in its gates, so that complex dependencies need more than one layer.
 
     Args:
         units: number of units.
@@ -201,8 +216,11 @@ class TLSTMCell(Cell):
     """Strongly typed LSTM: gates of the inputs of this and the last step.
 
     `c' = f c + (1 - f) z`, `h' = c' o` with `z = W_z [x_(t-1), x_t] + b_z`,
-    `f = sigmoid(...)` and `o = tanh(...)` likewise. Balduzzi & Ghifary 2016,
+    `f = sigmoid(...)` and `o = tanh(...)` of sums like `z`. Balduzzi & Ghifary 2016,
     arXiv:1602.02218.
+
+    For long sequences and fast training: a scan over time computes it. It sees no state
+    in its gates, so that complex dependencies need more than one layer.
 
     Args:
         units: number of units.
@@ -238,6 +256,9 @@ class QRNNCell(Cell):
     `c' = f c + (1 - f) z`, `h' = o c'` with `z = tanh(...)`, `f, o = sigmoid(...)` of
     `W [x_(t-window+1), ..., x_t] + b`. Bradbury, Merity, Xiong & Socher 2017,
     arXiv:1611.01576; this is its fo-pooling.
+
+    For long sequences of words or sound, in stacks of layers: a scan over time computes
+    it. It sees no state in its gates; a wider `window` makes up for some of it.
 
     Args:
         units: number of units.

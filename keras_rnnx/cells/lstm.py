@@ -18,6 +18,9 @@ class LSTMCell(Cell):
     Hochreiter & Schmidhuber 1997, Neural Computation 9(8); forget gate: Gers,
     Schmidhuber & Cummins 2000. Weights are those of `keras.layers.LSTMCell`.
 
+    For most tasks with long dependencies, where nothing speaks for another cell: it
+    trains reliably, and every vendor has a kernel for it.
+
     Args:
         units: number of units.
         activation: of candidate and output. Default "tanh".
@@ -63,6 +66,9 @@ class CIFGCell(LSTMCell):
     `c' = f c + (1 - f) tanh(a_c)`, `h' = o tanh(c')` with `f, o = sigmoid(a)`: a gate
     less than an LSTM. Greff, Srivastava, Koutnik, Steunebrink & Schmidhuber 2015,
     arXiv:1503.04069.
+
+    For an LSTM with a quarter of the weights less, which in the study of the paper did
+    about as well.
 
     Args:
         units: number of units.

@@ -18,6 +18,9 @@ class PeepholeLSTMCell(Cell):
     `f = sigmoid(a_f + p_f c)`, `o = sigmoid(a_o + p_o c')`. Gers, Schraudolph &
     Schmidhuber 2002, JMLR 3.
 
+    For tasks that turn on exact times or counts, as those of the paper. Elsewhere
+    peepholes seldom pay, and they keep the cell off the vendors' kernels.
+
     Args:
         units: number of units.
         activation: of candidate and output. Default "tanh".
@@ -52,8 +55,13 @@ class PeepholeLSTMCell(Cell):
 class MultiplicativeLSTMCell(Cell):
     """LSTM with recurrent weights that depend on the input.
 
-    An LSTM that reads `m = (W_m x) * (U_m h)` where others read `h`. Krause, Lu, Murray
-    & Renals 2016, arXiv:1609.07959.
+    An LSTM that reads `m = (W_m x) * (U_m h)` where others read `h`:
+    `c' = f c + i tanh(W_c x + U_c m + b_c)`, `h' = o tanh(c')` with
+    `i, f, o = sigmoid(W x + U m + b)`. Krause, Lu, Murray & Renals 2016,
+    arXiv:1609.07959.
+
+    For language models on characters, as in the paper. A step has two products one
+    after the other, and is slower than that of an LSTM of this size.
 
     Args:
         units: number of units.
@@ -96,6 +104,10 @@ class SLSTMCell(Cell):
     `m' = max(a_i, log sigmoid(a_f) + m)`, `i = exp(a_i - m')`,
     `f = exp(log sigmoid(a_f) + m - m')`. One head; `n` has no floor, so that it
     must start at 0 or above. Beck et al. 2024, arXiv:2405.04517.
+
+    For tasks in which what was stored has to be replaced by something more important:
+    the gates are exponential and weigh one input against all before. The paper puts it
+    into residual blocks.
 
     Args:
         units: number of units.

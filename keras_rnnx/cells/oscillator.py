@@ -31,6 +31,9 @@ class CoRNNCell(_Oscillator, Cell):
     `z' = z + dt (tanh(W x + U_h h + U_z z + b) - gamma h - epsilon z)`,
     `h' = h + dt z'`. Rusch & Mishra 2021, arXiv:2010.00951.
 
+    For long sequences with slow or oscillating inputs: gradients are bounded by the
+    equation. `dt`, `gamma` and `epsilon` have to be tuned.
+
     Args:
         units: number of units.
         activation: of the drive. Default "tanh".
@@ -69,6 +72,9 @@ class UnICORNNCell(_Oscillator, Cell):
     `z' = z - dt sigmoid(c) (tanh(W x + u * h + b) + alpha h)`,
     `h' = h + dt sigmoid(c) z'`, with `u` and `c` for each unit. Rusch & Mishra 2021,
     arXiv:2103.05487.
+
+    For very long sequences, in stacks of two layers or more: units see each other
+    through the next layer alone. `dt` has to be tuned to the length.
 
     Args:
         units: number of units.
@@ -119,6 +125,9 @@ class LEMCell(_Oscillator, Cell):
     `z' = (1 - d1) z + d1 tanh(a_z)`, `h' = (1 - d2) h + d2 tanh(W_h x + U_h z' + b_h)`
     with `d1, d2 = dt sigmoid(a)`. Rusch, Mishra, Erichson & Mahoney 2022,
     arXiv:2110.04744.
+
+    For sequences with several time scales, and where an LSTM does not learn long
+    dependencies. A step has two products one after the other.
 
     Args:
         units: number of units.

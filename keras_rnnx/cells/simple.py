@@ -15,6 +15,9 @@ class SimpleRNNCell(Cell):
     Elman 1990, Cognitive Science 14(2). Weights are those of
     `keras.layers.SimpleRNNCell`.
 
+    For dependencies over some ten steps, and as a baseline: over more, gradients fade
+    or grow. It has the fewest weights and runs on the vendors' kernels.
+
     Args:
         units: number of units.
         activation: of the state. Default "tanh".
@@ -44,6 +47,9 @@ class IRNNCell(SimpleRNNCell):
 
     `U = I`, `b = 0` and small `W` at the start, so that states and gradients are kept.
     Le, Jaitly & Hinton 2015, arXiv:1504.00941.
+
+    For long dependencies where a gated cell is too slow. It is sensitive to the
+    learning rate: clip the gradients.
 
     Args:
         units: number of units.
@@ -77,6 +83,9 @@ class NPRNNCell(SimpleRNNCell):
     `h' = relu(W x + U h + b)`, where the largest eigenvalue of `U` is 1 at the start.
     Talathi & Vartak 2015, arXiv:1511.03771.
 
+    For what one would take `IRNNCell` for, with a start from which some directions are
+    forgotten sooner than others. Neither is the better in general: try both.
+
     Args:
         units: number of units.
         activation: of the state. Default "relu".
@@ -106,6 +115,9 @@ class LeakyRectifierRNNCell(SimpleRNNCell):
 
     Rectifiers that let a little of what is negative through: Maas, Hannun & Ng 2013,
     ICML workshop on deep learning for audio, speech and language.
+
+    For short sequences on which units of a ReLU network die. States are not bounded:
+    clip the gradients.
 
     Args:
         units: number of units.

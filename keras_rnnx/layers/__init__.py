@@ -2,6 +2,7 @@
 
 from keras_rnnx.layers.embedding import Embedding
 from keras_rnnx.layers.gated_feedback import GatedFeedbackCell
+from keras_rnnx.layers.gated_recursive_conv import GatedRecursiveConv
 from keras_rnnx.layers.named import (
     ATR,
     BRC,
@@ -67,6 +68,7 @@ __all__ = [
     "GRU",
     "GatedAntisymmetricRNN",
     "GatedFeedbackCell",
+    "GatedRecursiveConv",
     "IRNN",
     "IndRNN",
     "JANET",

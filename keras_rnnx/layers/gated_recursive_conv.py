@@ -196,7 +196,9 @@ class GatedRecursiveConv(keras.layers.Layer):
     def _merge(self, below, both):
         """A level from the one below, and its gates `(batch, positions, 3)`."""
         cuts = [self.units, 2 * self.units, 2 * self.units + GATES]
-        parts = ops.split(ops.matmul(below, both), cuts, axis=-1)
+        # XLA cannot go back through TensorFlow's `matmul` of these ranks in a loop.
+        products = ops.einsum("btu,uv->btv", below, both)
+        parts = ops.split(products, cuts, axis=-1)
         new, gates = (p[:, :-1] + q[:, 1:] for p, q in (parts[:2], parts[2:]))
         if self.use_bias:
             new, gates = new + self.bias, gates + self.gate_bias

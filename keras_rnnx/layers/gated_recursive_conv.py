@@ -163,7 +163,8 @@ class GatedRecursiveConv(keras.layers.Layer):
         if time == 1:
             return bottom, ops.zeros((batch, 0, 0, GATES), bottom.dtype)
         # The products of all positions as neighbours on the left and on the right.
-        both = ops.concatenate([self.recurrent_kernel, self.gate_kernel], axis=1)
+        kernels = (self.recurrent_kernel, self.gate_kernel)
+        both = backend.concatenate([ops.convert_to_tensor(k) for k in kernels], -1)
 
         def step(carry, slices):
             below, (t,) = carry[0], slices
@@ -196,9 +197,9 @@ class GatedRecursiveConv(keras.layers.Layer):
     def _merge(self, below, both):
         """A level from the one below, and its gates `(batch, positions, 3)`."""
         cuts = [self.units, 2 * self.units, 2 * self.units + GATES]
-        # XLA cannot go back through TensorFlow's `matmul` of these ranks in a loop.
-        products = ops.einsum("btu,uv->btv", below, both)
-        parts = ops.split(products, cuts, axis=-1)
+        # `ops.matmul` transposes these ranks on TensorFlow, by a permutation that XLA
+        # does not know any more on the way back through a loop.
+        parts = ops.split(below @ both, cuts, axis=-1)
         new, gates = (p[:, :-1] + q[:, 1:] for p, q in (parts[:2], parts[2:]))
         if self.use_bias:
             new, gates = new + self.bias, gates + self.gate_bias

@@ -152,7 +152,7 @@ class GatedRecursiveConv(keras.layers.Layer):
             packing = Packing(mask if len(mask.shape) == 2 else mask[:, :, 0])
             sequences, lengths = packing.pack(sequences), packing.lengths
         # A row without a step is all zeros here, and stays so.
-        bottom = ops.matmul(sequences, ops.convert_to_tensor(self.kernel))
+        bottom = sequences @ ops.convert_to_tensor(self.kernel)
         top, gates = self._levels(bottom, lengths)
         return (top[:, 0], gates) if self.return_gates else top[:, 0]
 
@@ -197,8 +197,8 @@ class GatedRecursiveConv(keras.layers.Layer):
     def _merge(self, below, both):
         """A level from the one below, and its gates `(batch, positions, 3)`."""
         cuts = [self.units, 2 * self.units, 2 * self.units + GATES]
-        # `ops.matmul` transposes these ranks on TensorFlow, by a permutation that XLA
-        # does not know any more on the way back through a loop.
+        # Not `ops.matmul`, which computes float64 in float32 on torch, and of which XLA
+        # cannot compile the way back through a loop on TensorFlow.
         parts = ops.split(below @ both, cuts, axis=-1)
         new, gates = (p[:, :-1] + q[:, 1:] for p, q in (parts[:2], parts[2:]))
         if self.use_bias:

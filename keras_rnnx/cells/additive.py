@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from keras_rnnx.cells import families
 from keras_rnnx.cells.cell import Cell
+from keras_rnnx.cells.initial import constant
 from keras_rnnx.cells.lstm import LSTMCell
 from keras_rnnx.cells.registry import register
 from keras_rnnx.cells.views import State
@@ -23,7 +24,7 @@ class RANCell(Cell):
         units: number of units.
         activation: of the output. Default "tanh".
         recurrent_activation: of the gates. Default "sigmoid".
-        unit_forget_bias: start the forget gate's bias at 1. Default True.
+        unit_forget_bias: start the forget gate's bias at 1. Default False.
         **kwargs: the arguments of `Cell`.
 
     Example:
@@ -37,7 +38,7 @@ class RANCell(Cell):
     inputs_only = ("c",)
     biases = ("i", "f")
     memory_gates = {"f": 1, "i": -1}
-    options = LSTMCell.options
+    options = LSTMCell.options | {"unit_forget_bias": False}
     paper = "Lee et al. 2017"
     gate_bias_initializer = LSTMCell.gate_bias_initializer
 
@@ -61,7 +62,8 @@ class CFNCell(Cell):
         units: number of units.
         activation: of state and inputs. Default "tanh".
         recurrent_activation: of the gates. Default "sigmoid".
-        unit_forget_bias: start the forget gate's bias at 1. Default True.
+        unit_forget_bias: start the biases of the forget gate at 1 and of the input
+            gate at -1. Default True.
         **kwargs: the arguments of `Cell`.
 
     Example:
@@ -77,12 +79,15 @@ class CFNCell(Cell):
     memory_gates = {"f": 1, "i": -1}
     options = LSTMCell.options
     paper = "Laurent & von Brecht 2016"
-    gate_bias_initializer = LSTMCell.gate_bias_initializer
 
     def update(self, state, gate):
         f, i = self.recurrent_activation(gate.f), self.recurrent_activation(gate.i)
         written = i * gate.drop(self.activation(gate.c))
         return State(h=f * self.activation(state.h) + written)
+
+    def gate_bias_initializer(self, gate):
+        start = constant(1.0 if gate == "f" else -1.0)
+        return start if self.unit_forget_bias else self.bias_initializer
 
 
 @register
@@ -174,6 +179,7 @@ class STARCell(Cell):
         units: number of units.
         activation: of state and inputs. Default "tanh".
         recurrent_activation: of the gate. Default "sigmoid".
+        kernel_initializer: of `kernel`. Default "orthogonal".
         **kwargs: the arguments of `Cell`.
 
     Example:
@@ -186,7 +192,7 @@ class STARCell(Cell):
     gates = ("k", "z")
     inputs_only = ("z",)
     memory_gates = {"k": -1}
-    options = {"activation": "tanh", "recurrent_activation": "sigmoid"}
+    options = MinimalRNNCell.options | {"kernel_initializer": "orthogonal"}
     paper = "Turkoglu et al. 2021"
 
     def update(self, state, gate):

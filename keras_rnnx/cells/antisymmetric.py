@@ -9,6 +9,7 @@ from keras import ops
 
 from keras_rnnx._numbers import number
 from keras_rnnx.cells.cell import Cell
+from keras_rnnx.cells.ranges import Log
 from keras_rnnx.cells.registry import register
 from keras_rnnx.cells.views import State
 
@@ -17,6 +18,7 @@ class _Antisymmetric:
     """What both cells share: the matrix, and its two numbers."""
 
     options = {"activation": "tanh", "epsilon": 0.01, "gamma": 0.01}
+    search = {"epsilon": Log(0.001, 1.0), "gamma": Log(0.001, 1.0)}
 
     def configure(self):
         for name in ("epsilon", "gamma"):

@@ -53,6 +53,9 @@ class Cell(Blocks, Equation, Stepping, keras.layers.Layer):
     - `options`: further constructor arguments with their defaults, kept as attributes.
       Names that end in `activation`, `initializer`, `regularizer` or `constraint` take
       what Keras takes there. Naming a standard argument changes its default.
+    - `search`: what options are searched over when the cell is tuned, by name, with
+      what `keras_rnnx.cells.ranges` has: `{"epsilon": Log(1e-3, 1.0), "depth": Int(1,
+      10)}`. The range holds the default, which is tried first.
     - `memory_gates`: the gates that say how long the state is kept, each with the sign
       (1 or -1) with which its pre-activation keeps it: `{"f": 1, "i": -1}`.
     - `recurrent_bias`: whether the two parts have a bias each: `bias` is then
@@ -139,6 +142,7 @@ class Cell(Blocks, Equation, Stepping, keras.layers.Layer):
     state_kinds: dict[str, str] = {}
     vectors: dict[str, Any] = {}
     options: dict[str, Any] = {}
+    search: dict[str, Any] = {}
     memory_gates: dict[str, int] = {}
     recurrent_bias: bool = False
     paper: str = ""
@@ -213,7 +217,9 @@ class Cell(Blocks, Equation, Stepping, keras.layers.Layer):
 
     @classmethod
     def search_space(cls, hp: Any) -> dict[str, Any]:
-        """Draws the cell's own hyperparameters.
+        """Draws the cell's own hyperparameters: those in `search`.
+
+        To be overridden where one depends on another.
 
         Args:
             hp: a `keras_tuner.HyperParameters`.
@@ -221,7 +227,10 @@ class Cell(Blocks, Equation, Stepping, keras.layers.Layer):
         Returns:
             Constructor arguments by name.
         """
-        return {}
+        return {
+            name: values.draw(hp, name, cls.options[name])
+            for name, values in cls.search.items()
+        }
 
     def build(self, input_shape):
         self._check_recurrent()

@@ -8,8 +8,14 @@ from keras import ops
 
 from keras_rnnx._numbers import number
 from keras_rnnx.cells.cell import Cell
+from keras_rnnx.cells.initial import per_gate, scaled
+from keras_rnnx.cells.ranges import Log, Uniform
 from keras_rnnx.cells.registry import register
 from keras_rnnx.cells.views import State
+
+
+def _normal(scale):
+    return scaled(scale, "untruncated_normal")
 
 
 @register(name="lru")
@@ -31,6 +37,9 @@ class LRUCell(Cell):
         radius_min, radius_max: bounds of `|a|` at the start, in [0, 1). Default 0.9 and
             0.999.
         phase_max: largest angle of `a` at the start, positive. Default 6.283.
+        kernel_initializer: of `kernel`. Default normal with a variance over the number
+            of features of 0.5 for `B`, real and imaginary part, and of 1 for `D`.
+        recurrent_initializer: of `C`. Default normal with variance `1 / units`.
         **kwargs: the arguments of `Cell`.
 
     Raises:
@@ -50,11 +59,13 @@ class LRUCell(Cell):
     linear = (("re", "im"),)
     vectors = {"real": None, "imaginary": None, "gamma": None}
     options = {
-        "recurrent_initializer": "glorot_uniform",
+        "kernel_initializer": per_gate(re=_normal(0.5), im=_normal(0.5), d=_normal(1)),
+        "recurrent_initializer": _normal(1),
         "radius_min": 0.9,
         "radius_max": 0.999,
         "phase_max": 6.283,
     }
+    search = {"radius_min": Uniform(0.0, 0.99), "phase_max": Log(0.05, 6.283)}
     paper = "Orvieto et al. 2023"
 
     def update(self, state, gate, vector):

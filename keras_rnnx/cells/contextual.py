@@ -10,8 +10,13 @@ from keras import ops
 
 from keras_rnnx._numbers import number
 from keras_rnnx.cells.cell import Cell
+from keras_rnnx.cells.ranges import Choice, Uniform
 from keras_rnnx.cells.registry import register
 from keras_rnnx.cells.views import State
+
+
+def _doubled(n):
+    return tuple(2**k for k in range(n + 1))
 
 
 @register
@@ -45,6 +50,7 @@ class ClockworkRNNCell(Cell):
     vectors = {"period": None}
     state_kinds = {"t": "count"}
     options = {"activation": "tanh", "periods": (1, 2, 4, 8)}
+    search = {"periods": Choice({f"1-{2**n}": _doubled(n) for n in (1, 3, 5, 7)})}
     paper = "Koutnik et al. 2014"
 
     def update(self, state, gate, vector):
@@ -107,6 +113,7 @@ class SCRNCell(Cell):
     late = ("p",)
     biases = ()
     options = {"activation": "sigmoid", "alpha": 0.95, "use_bias": False}
+    search = {"alpha": Uniform(0.8, 0.99)}
     paper = "Mikolov et al. 2015"
 
     def update(self, state, gate):

@@ -6,6 +6,7 @@ import inspect
 import keyword
 
 from keras_rnnx._errors import nearest
+from keras_rnnx.cells import ranges
 
 GATE_KINDS = ("split", "late", "inputs_only", "states_only")
 # Of these a gate can be but one.
@@ -56,6 +57,7 @@ def check(cls: type) -> None:
         _fail(cls, f"`memory_gates` must map gates to 1 or -1, not {memory!r}")
     if not isinstance(cls.options, dict):
         _fail(cls, f"`options` must map names to defaults, not {cls.options!r}")
+    _search(cls)
     _update(cls)
 
 
@@ -123,6 +125,29 @@ def _linear(cls):
             f"`linear` states need gates of the inputs alone, but {sorted(rest)} are "
             f"not in `inputs_only`, nor both `late` and in `states_only`",
         )
+
+
+def _search(cls):
+    if not isinstance(cls.search, dict):
+        _fail(cls, f"`search` must map options to ranges, not {cls.search!r}")
+    for name, values in cls.search.items():
+        if name not in cls.options:
+            close = nearest(name, cls.options)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            _fail(cls, f"`search` names {name!r}, which is not in `options`{hint}")
+        if not isinstance(values, ranges.KINDS):
+            _fail(
+                cls,
+                f"`search` holds {name}={values!r}; write one of keras_rnnx.cells."
+                f"ranges, such as Uniform(0.1, 1.0) or Choice([1, 2])",
+            )
+        default = cls.options[name]
+        if not values.holds(default):
+            _fail(
+                cls,
+                f"`search` does not hold the default of `options`, {name}={default!r}: "
+                f"a search begins there",
+            )
 
 
 def _update(cls):

@@ -6,12 +6,10 @@ from keras import ops
 
 from keras_rnnx.cells import families
 from keras_rnnx.cells.cell import Cell
+from keras_rnnx.cells.initial import constant, normal
+from keras_rnnx.cells.ranges import Choice
 from keras_rnnx.cells.registry import register
 from keras_rnnx.cells.views import State
-
-
-def _constant(value):
-    return {"class_name": "Constant", "config": {"value": value}}
 
 
 class _WithNumbers:
@@ -66,9 +64,10 @@ class FastRNNCell(_WithNumbers, Cell):
     numbers = ("alpha", "beta")
     options = {
         "activation": "tanh",
-        "alpha_initializer": _constant(-3.0),
-        "beta_initializer": _constant(3.0),
+        "alpha_initializer": constant(-3.0),
+        "beta_initializer": constant(3.0),
     }
+    search = {"activation": Choice(["tanh", "relu", "sigmoid"])}
     paper = "Kusupati et al. 2018"
 
     def update(self, state, gate, vector):
@@ -107,6 +106,8 @@ class FastGRNNCell(_WithNumbers, Cell):
             Default "ones".
         zeta_initializer: of `zeta`. Default 1.
         nu_initializer: of `nu`. Default -4.
+        kernel_initializer, recurrent_initializer: of these. Default normal with
+            standard deviation 0.1, as in the authors' code.
         **kwargs: the arguments of `Cell`.
 
     Example:
@@ -126,9 +127,12 @@ class FastGRNNCell(_WithNumbers, Cell):
         "recurrent_activation": "sigmoid",
         "gate_bias_initializer": "ones",
         "update_bias_initializer": "ones",
-        "zeta_initializer": _constant(1.0),
-        "nu_initializer": _constant(-4.0),
+        "zeta_initializer": constant(1.0),
+        "nu_initializer": constant(-4.0),
+        "kernel_initializer": normal(0.1),
+        "recurrent_initializer": normal(0.1),
     }
+    search = {"activation": Choice(["tanh", "relu", "sigmoid"])}
     paper = "Kusupati et al. 2018"
 
     def update(self, state, gate, vector):

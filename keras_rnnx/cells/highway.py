@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from keras_rnnx._numbers import integer
 from keras_rnnx.cells.cell import Cell
+from keras_rnnx.cells.initial import constant
+from keras_rnnx.cells.ranges import Int, Uniform
 from keras_rnnx.cells.registry import register
 from keras_rnnx.cells.views import State
 
@@ -48,6 +50,7 @@ class RHNCell(Cell):
         "coupled": True,
         "transform_bias": -2.0,
     }
+    search = {"depth": Int(1, 10), "transform_bias": Uniform(-4.0, -1.0)}
     paper = "Zilly et al. 2017"
 
     def configure(self):
@@ -76,4 +79,4 @@ class RHNCell(Cell):
     def gate_bias_initializer(self, gate):
         if gate[0] != "t":
             return self.bias_initializer
-        return {"class_name": "Constant", "config": {"value": self.transform_bias}}
+        return constant(self.transform_bias)

@@ -5,8 +5,14 @@ from __future__ import annotations
 from keras import ops
 
 from keras_rnnx.cells.cell import Cell
+from keras_rnnx.cells.initial import scaled, uniform
+from keras_rnnx.cells.ranges import Choice
 from keras_rnnx.cells.registry import register
 from keras_rnnx.cells.views import State
+
+# Memories of all lengths, of both signs too, or long ones alone.
+_STARTS = {"all": uniform(0, 1), "both": uniform(-1, 1), "long": uniform(0.9, 1)}
+_SPANS = Choice(_STARTS)
 
 
 @register
@@ -23,8 +29,11 @@ class IndRNNCell(Cell):
     Args:
         units: number of units.
         activation: of the state. Default "relu".
+        kernel_initializer: of `kernel`. Default uniform with variance `2 / 65` over
+            the number of features, as in the authors' code.
         recurrent_initializer: of `recurrent_kernel`, `(units,)`. Default uniform in
-            [0, 1].
+            [0, 1]. (The paper: in [0, 2 ** (1 / steps)], and in the last layer of a
+            stack from (1 / 2) ** (1 / steps), which is near 1.)
         **kwargs: the arguments of `Cell`.
 
     Example:
@@ -38,11 +47,10 @@ class IndRNNCell(Cell):
     diagonal = True
     options = {
         "activation": "relu",
-        "recurrent_initializer": {
-            "class_name": "RandomUniform",
-            "config": {"minval": 0.0, "maxval": 1.0},
-        },
+        "kernel_initializer": scaled(2 / 65, "uniform"),
+        "recurrent_initializer": _STARTS["all"],
     }
+    search = {"activation": Choice(["relu", "tanh"]), "recurrent_initializer": _SPANS}
     paper = "Li et al. 2018"
 
     def update(self, state, gate):
@@ -65,7 +73,7 @@ class BRCCell(Cell):
         activation: of the candidate. Default "tanh".
         recurrent_activation: of the update gate. Default "sigmoid".
         recurrent_initializer: of `recurrent_kernel`, `(2 * units,)`. Default
-            "glorot_uniform".
+            "ones".
         **kwargs: the arguments of `Cell`.
 
     Example:
@@ -83,7 +91,7 @@ class BRCCell(Cell):
     options = {
         "activation": "tanh",
         "recurrent_activation": "sigmoid",
-        "recurrent_initializer": "glorot_uniform",
+        "recurrent_initializer": "ones",
     }
     paper = "Vecoven et al. 2021"
 

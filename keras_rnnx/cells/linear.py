@@ -9,6 +9,8 @@ from keras import ops
 
 from keras_rnnx._numbers import integer
 from keras_rnnx.cells.cell import Cell
+from keras_rnnx.cells.initial import per_gate, scaled, uniform
+from keras_rnnx.cells.ranges import Boolean, Int, Uniform
 from keras_rnnx.cells.registry import register
 from keras_rnnx.cells.views import State
 
@@ -93,6 +95,10 @@ class MinLSTMCell(Cell):
         return State(h=f * state.h + i * gate.drop(self.activation(gate.h)))
 
 
+_HALF = scaled(0.5, "uniform")
+_SRU_START = per_gate(c=scaled(1, "uniform"), f=_HALF, r=_HALF, s=scaled(3, "uniform"))
+
+
 @register(name="sru")
 class SRUCell(Cell):
     """Simple recurrent unit: no product with the state, and a highway around it.
@@ -111,6 +117,10 @@ class SRUCell(Cell):
         peepholes: whether the gates see the state; without them the cell is linear and
             faster. Default True.
         alpha: scale of the highway. Default 1.0.
+        kernel_initializer: of `kernel`. Default uniform with a variance over the number
+            of features of 1 for `W_c`, of 0.5 for the gates, and of 3 for `W_s`: the
+            paper's scale of the highway, put into its first weights, as in the
+            authors' code. Peepholes start uniform up to `sqrt(1.5)` there and here.
         **kwargs: the arguments of `Cell`.
 
     Example:
@@ -123,9 +133,17 @@ class SRUCell(Cell):
     gates = ("c", "f", "r", "s")
     inputs_only = ("c", "f", "r", "s")
     biases = ("f", "r")
-    vectors = {"peephole_f": "zeros", "peephole_r": "zeros"}
+    vectors = dict.fromkeys(
+        ("peephole_f", "peephole_r"), uniform(-(1.5**0.5), 1.5**0.5)
+    )
     memory_gates = {"f": 1}
-    options = {"recurrent_activation": "sigmoid", "peepholes": True, "alpha": 1.0}
+    options = {
+        "recurrent_activation": "sigmoid",
+        "peepholes": True,
+        "alpha": 1.0,
+        "kernel_initializer": _SRU_START,
+    }
+    search = {"peepholes": Boolean(), "alpha": Uniform(0.5, 2.0)}
     paper = "Lei et al. 2018"
 
     def configure(self):
@@ -282,6 +300,7 @@ class QRNNCell(Cell):
     linear = ("c",)
     memory_gates = {"f": 1}
     options = {"activation": "tanh", "recurrent_activation": "sigmoid", "window": 2}
+    search = {"window": Int(1, 6)}
     paper = "Bradbury et al. 2017"
 
     def configure(self):

@@ -134,6 +134,7 @@ class NASCell(Cell):
 
     Args:
         units: number of units.
+        use_bias: whether the gates have biases. Default False.
         **kwargs: the arguments of `Cell`.
 
     Example:
@@ -146,6 +147,7 @@ class NASCell(Cell):
     gates = ("g1", "g2", "g3", "g4", "g5", "g6", "g7", "g8")
     split = ("g4",)
     bias_part = "recurrent"
+    options = {"use_bias": False}
     paper = "Zoph & Le 2017"
 
     def update(self, state, gate):

@@ -7,6 +7,8 @@ from keras import ops
 from keras_rnnx._numbers import number
 from keras_rnnx.cells.cell import Cell
 from keras_rnnx.cells.independent import IndRNNCell
+from keras_rnnx.cells.initial import scaled, uniform
+from keras_rnnx.cells.ranges import Log
 from keras_rnnx.cells.registry import register
 from keras_rnnx.cells.views import State
 
@@ -37,7 +39,8 @@ class CoRNNCell(_Oscillator, Cell):
     Args:
         units: number of units.
         activation: of the drive. Default "tanh".
-        dt: step size, positive. Default 0.042.
+        dt: step size, positive. Default 0.042, the authors' for digits row by row, as
+            the next two (0.076, 0.4 and 8.0 for permuted ones).
         gamma: squared frequency of the oscillators, positive. Default 2.7.
         epsilon: damping, positive. Default 4.7.
         **kwargs: the arguments of `Cell`.
@@ -56,6 +59,7 @@ class CoRNNCell(_Oscillator, Cell):
     states_only = ("z",)
     late = ("z",)
     options = {"activation": "tanh", "dt": 0.042, "gamma": 2.7, "epsilon": 4.7}
+    search = {"dt": Log(0.01, 0.1), "gamma": Log(0.1, 10), "epsilon": Log(0.1, 10)}
     paper = "Rusch & Mishra 2021"
 
     def update(self, state, gate):
@@ -79,8 +83,11 @@ class UnICORNNCell(_Oscillator, Cell):
     Args:
         units: number of units.
         activation: of the drive. Default "tanh".
-        dt: largest step size, positive. Default 0.1.
-        alpha: squared frequency of the oscillators, positive. Default 1.0.
+        dt: largest step size, positive. Default 0.19, the authors' for permuted digits,
+            as the next.
+        alpha: squared frequency of the oscillators, positive. Default 30.65.
+        kernel_initializer: of `kernel`. Default uniform with variance `2 / 65` over
+            the number of features, as in the authors' code.
         recurrent_initializer: of `recurrent_kernel`, `(units,)`. Default uniform in
             [0, 1].
         **kwargs: the arguments of `Cell`.
@@ -97,18 +104,9 @@ class UnICORNNCell(_Oscillator, Cell):
     states = ("h", "z")
     gates = ("h",)
     diagonal = True
-    vectors = {
-        "c": {
-            "class_name": "RandomUniform",
-            "config": {"minval": -0.1, "maxval": 0.1},
-        }
-    }
-    options = {
-        "activation": "tanh",
-        "dt": 0.1,
-        "alpha": 1.0,
-        "recurrent_initializer": IndRNNCell.options["recurrent_initializer"],
-    }
+    vectors = {"c": uniform(-0.1, 0.1)}
+    options = IndRNNCell.options | {"activation": "tanh", "dt": 0.19, "alpha": 30.65}
+    search = {"dt": Log(0.01, 0.3), "alpha": Log(1, 100)}
     paper = "Rusch & Mishra 2021"
 
     def update(self, state, gate, vector):
@@ -116,6 +114,11 @@ class UnICORNNCell(_Oscillator, Cell):
         force = gate.drop(self.activation(gate.h)) + self.alpha * state.h
         z = state.z - pace * force
         return State(h=state.h + pace * z, z=z)
+
+
+# Uniform up to 1 / sqrt(units), for blocks of four gates.
+_SPREAD = scaled(4 / 3, "uniform", "fan_out")
+_BY_UNITS = {f"{name}_initializer": _SPREAD for name in ("kernel", "recurrent", "bias")}
 
 
 @register(name="lem")
@@ -133,6 +136,8 @@ class LEMCell(_Oscillator, Cell):
         units: number of units.
         activation: of both updates. Default "tanh".
         dt: largest step size, positive. Default 1.0.
+        kernel_initializer, recurrent_initializer, bias_initializer: of these. Default
+            uniform up to `1 / sqrt(units)`, as in the authors' code.
         **kwargs: the arguments of `Cell`.
 
     Raises:
@@ -148,7 +153,8 @@ class LEMCell(_Oscillator, Cell):
     gates = ("d1", "d2", "z", "h")
     late = ("h",)
     memory_gates = {"d1": -1, "d2": -1}
-    options = {"activation": "tanh", "dt": 1.0}
+    options = {"activation": "tanh", "dt": 1.0, **_BY_UNITS}
+    search = {"dt": Log(0.02, 1.0)}
     paper = "Rusch et al. 2022"
 
     def update(self, state, gate):

@@ -25,7 +25,7 @@ def cornn(dt=0.042, gamma=2.7, epsilon=4.7):
     return run
 
 
-def unicornn(dt=0.1, alpha=1.0):
+def unicornn(dt=0.19, alpha=30.65):
     """Undamped oscillators that do not see each other, each with its own step."""
 
     @oracle

@@ -93,6 +93,8 @@ VARIANTS |= {
 }
 VARIANTS |= {
     "clockwork_rnn": ("clockwork_rnn", {"units": 8}, oracles.clockwork()),
+    "clockwork_rnn_uneven": ("clockwork_rnn", {}, oracles.clockwork()),
+    "nas_biased": ("nas", {"use_bias": True}, oracles.nas),
     "rhn_three": ("rhn", {"depth": 3}, oracles.rhn(depth=3)),
     "rhn_carry": ("rhn", {"coupled": False}, oracles.rhn(coupled=False)),
     "qrnn_three": ("qrnn", {"window": 3}, oracles.qrnn(window=3)),

@@ -167,10 +167,11 @@ def test_steps_of_oscillators_by_hand():
     y, z = step("cornn", 0.4, (0.3, 0.5), [2.0], [1.0, 0.6], [-0.2])
     assert z == pytest.approx(0.5 + 0.042 * (0.8336546070 - 0.81 - 2.35))
     assert y == pytest.approx(0.3 + 0.042 * 0.4022935)
-    # z = 0.5 - 0.1 * 0.75 (tanh(1) + 0.3), where the argument is 0.3 * 2 + 0.5 - 0.1
+    # z = 0.5 - 0.19 * 0.75 (tanh(1) + 30.65 * 0.3), where the argument is
+    # 0.3 * 2 + 0.5 - 0.1
     y, z = step("unicornn", 0.5, (0.3, 0.5), [1.0], None, [-0.1], w=2.0, c=logit(0.75))
-    assert z == pytest.approx(0.5 - 0.075 * (0.7615941560 + 0.3))
-    assert y == pytest.approx(0.3 + 0.075 * 0.42038044)
+    assert z == pytest.approx(0.5 - 0.1425 * (0.7615941560 + 9.195))
+    assert y == pytest.approx(0.3 + 0.1425 * (0.5 - 0.1425 * 9.956594156))
     # Steps of 0.25 for z and 0.8 for y; tanh(0.5) and, of the new z, tanh(0.2245...).
     bias = [logit(0.25), logit(0.8), 0.2, 0.1]
     y, z = step(

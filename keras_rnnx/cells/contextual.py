@@ -31,13 +31,15 @@ class ClockworkRNNCell(Cell):
     sound. All units are computed at every step, so that long periods save no time.
 
     Args:
-        units: number of units, to be divided by the number of periods.
+        units: number of units, as many as periods or more.
         activation: of the state. Default "tanh".
-        periods: in steps, one for each group of units. Default (1, 2, 4, 8).
+        periods: in steps, one for each group of units. Groups are as equal as can be,
+            the first ones the larger. Default (1, 2, 4, 8).
         **kwargs: the arguments of `Cell`.
 
     Raises:
-        ValueError: for periods that are not positive integers or do not divide units.
+        ValueError: for periods that are not positive integers, none, or more of them
+            than units.
 
     Example:
 
@@ -61,13 +63,14 @@ class ClockworkRNNCell(Cell):
     def configure(self):
         self.periods = tuple(self.periods)
         whole = all(isinstance(p, int) and p > 0 for p in self.periods)
-        if not whole or not self.periods or self.units % len(self.periods):
+        if not whole or not 0 < len(self.periods) <= self.units:
             raise ValueError(
-                f"`periods` must be positive integers whose number divides units="
-                f"{self.units}, received {self.periods}."
+                f"`periods` must be positive integers, at most one for each of "
+                f"units={self.units}, received {self.periods}."
             )
         self._cycle = math.lcm(*self.periods)
-        self._of_unit = np.repeat(self.periods, self.units // len(self.periods))
+        groups = np.array_split(np.arange(self.units), len(self.periods))
+        self._of_unit = np.repeat(self.periods, [len(group) for group in groups])
 
     def recurrent_matrix(self, kernel: Any) -> Any:
         seen = self._of_unit[:, None] >= self._of_unit[None, :]

@@ -6,6 +6,7 @@ from keras_rnnx.cells import families
 from keras_rnnx.cells.arguments import number
 from keras_rnnx.cells.cell import Cell
 from keras_rnnx.cells.lowering import OPEN
+from keras_rnnx.cells.ranges import Uniform
 from keras_rnnx.cells.registry import register
 from keras_rnnx.cells.views import State
 
@@ -94,6 +95,7 @@ class JANETCell(Cell):
         "beta": 1.0,
         "unit_forget_bias": True,
     }
+    search = {"beta": Uniform(0.0, 2.0)}
     paper = "van der Westhuizen & Lasenby 2018"
 
     def configure(self):

@@ -13,6 +13,7 @@ from keras_rnnx.cells.views import State
 # Memories of all lengths, of both signs too, or long ones alone.
 _STARTS = {"all": uniform(0, 1), "both": uniform(-1, 1), "long": uniform(0.9, 1)}
 _SPANS = Choice(_STARTS)
+_GATED = {"activation": "tanh", "recurrent_activation": "sigmoid"}
 
 
 @register
@@ -88,11 +89,7 @@ class BRCCell(Cell):
     biases = ("r", "z")
     memory_gates = {"z": 1}
     diagonal = True
-    options = {
-        "activation": "tanh",
-        "recurrent_activation": "sigmoid",
-        "recurrent_initializer": "ones",
-    }
+    options = _GATED | {"recurrent_initializer": "ones"}
     paper = "Vecoven et al. 2021"
 
     def update(self, state, gate):
@@ -124,4 +121,4 @@ class NBRCCell(BRCCell):
     """
 
     diagonal = False
-    options = {"activation": "tanh", "recurrent_activation": "sigmoid"}
+    options = _GATED

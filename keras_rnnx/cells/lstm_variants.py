@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from keras import ops
 
+from keras_rnnx._numbers import number
 from keras_rnnx.cells.cell import Cell
 from keras_rnnx.cells.lstm import LSTMCell
 from keras_rnnx.cells.registry import register
@@ -112,8 +113,14 @@ class SLSTMCell(Cell):
     Args:
         units: number of units.
         activation: of the candidate. Default "tanh".
-        unit_forget_bias: start the forget gate's bias at 1. Default True.
+        forget_bias: where the biases of the forget gate start, spread evenly over the
+            units: `(lowest, highest)`; None: at `bias_initializer`. Default (3.0, 6.0).
+        recurrent_initializer: of `recurrent_kernel`. Default "zeros", as in the
+            authors' code.
         **kwargs: the arguments of `Cell`.
+
+    Raises:
+        ValueError: for a `forget_bias` that is not two numbers.
 
     Example:
 
@@ -125,9 +132,12 @@ class SLSTMCell(Cell):
     gates = ("i", "f", "z", "o")
     memory_gates = {"f": 1, "i": -1}
     state_kinds = {"n": "positive"}
-    options = {"activation": "tanh", "unit_forget_bias": True}
+    options = {
+        "activation": "tanh",
+        "forget_bias": (3.0, 6.0),
+        "recurrent_initializer": "zeros",
+    }
     paper = "Beck et al. 2024"
-    gate_bias_initializer = LSTMCell.gate_bias_initializer
 
     def update(self, state, gate):
         kept = ops.log_sigmoid(gate.f) + state.m
@@ -136,3 +146,20 @@ class SLSTMCell(Cell):
         c = f * state.c + i * gate.drop(self.activation(gate.z))
         n = f * state.n + i
         return State(h=ops.sigmoid(gate.o) * c / n, c=c, n=n, m=m)
+
+    def configure(self):
+        if self.forget_bias is None:
+            return
+        if not isinstance(self.forget_bias, list | tuple) or len(self.forget_bias) != 2:
+            raise ValueError(
+                f"`forget_bias` must be None or two numbers, (lowest, highest), "
+                f"received {self.forget_bias!r}."
+            )
+        self.forget_bias = tuple(number("forget_bias", k) for k in self.forget_bias)
+
+    def gate_bias_initializer(self, gate):
+        if gate != "f" or self.forget_bias is None:
+            return self.bias_initializer
+        return lambda shape, dtype: ops.linspace(
+            *self.forget_bias, shape[-1], dtype=dtype
+        )

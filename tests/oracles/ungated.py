@@ -127,23 +127,25 @@ def gated_antisymmetric(epsilon=0.01, gamma=0.01):
 
 
 def clockwork(periods=(1, 2, 4, 8), activation=np.tanh):
-    """Modules of equal size; i is recomputed at steps t with t mod T_i = 0, from the
-    modules as slow as itself or slower. The second state counts steps from 0."""
+    """Modules of equal size, or the first ones a unit larger; i is recomputed at steps
+    t with t mod T_i = 0, from the modules as slow as itself or slower. The second state
+    counts steps from 0."""
 
     @oracle
     def run(x, weights, states):
         h, t = states
         W, U, b = weights["kernel"], weights["recurrent_kernel"], weights.get("bias", 0)
-        size = len(U) // len(periods)
+        size, larger = divmod(len(U), len(periods))
+        first = [i * size + min(i, larger) for i in range(len(periods) + 1)]
         outputs = []
         for x_t in x.swapaxes(0, 1):
             new = h.copy()
             for i, period in enumerate(periods):
-                module = slice(i * size, (i + 1) * size)
+                module = slice(first[i], first[i + 1])
                 a = (x_t @ W + b)[:, module]
                 for j, other in enumerate(periods):
                     if other >= period:
-                        source = slice(j * size, (j + 1) * size)
+                        source = slice(first[j], first[j + 1])
                         a = a + h[:, source] @ U[source, module]
                 runs = t[:, module] % period == 0
                 new[:, module] = np.where(runs, activation(a), h[:, module])

@@ -210,7 +210,8 @@ def search_space(cls: type) -> list[Any]:
     Raises:
         ImportError: if KerasTuner is not installed and the cell has a search space.
     """
-    if cls.search_space.__func__ is Cell.search_space.__func__:
+    declared = cls.search_space.__func__ is Cell.search_space.__func__
+    if declared and not cls.search:
         return []
     try:
         import keras_tuner

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import keras_rnnx
-from keras_rnnx import cells, layers
+from keras_rnnx import cells, description, layers
 from keras_rnnx.cells import Cell, State, initial, ranges
 from keras_rnnx.cells.ranges import Boolean, Choice, Int, Log, Uniform
 from keras_rnnx.tuner import HyperRNN
@@ -19,6 +19,7 @@ OURS = {
     for row in cells.catalog()
     if row.cls.__module__.startswith("keras_rnnx.")
 }
+RHN = cells.RHNCell
 # Options that are numbers and are not searched over, and why.
 WITHOUT = {
     ("lru", "radius_max"): "the ring is moved by its lower bound, which stays below",
@@ -84,6 +85,11 @@ def test_the_ends_of_ranges_do_not_diverge():
             options = {k: v.examples()[end] for k, v in OURS[name].search.items()}
             outputs = layers.RNN(OURS[name](4, **options))(x)
             assert np.abs(keras.ops.convert_to_numpy(outputs)).max() < 1e3, name
+
+
+def test_pages_tell_of_it():
+    said = {p.name: description.searched(p) for p in description.search_space(RHN)}
+    assert said == {"depth": "1 to 10", "transform_bias": "-4.0 to -1.0"}
 
 
 class SearchedCell(Cell):

@@ -212,7 +212,7 @@ def interrupt_in_trial(number):
         (["cells", "lem", "--linear"], "--linear chooses.*'lem' is one cell"),
         (["cells", "lem", "--cudnn"], "--cudnn chooses"),
         (["cells", "lem", "--since", "2018"], "--since chooses"),
-        (["cells", "clockwork_rnn", "--units", "6"], "periods.*units=6"),
+        (["cells", "clockwork_rnn", "--units", "3"], "periods.*units=3"),
         ([], "COMMAND"),
     ],
 )

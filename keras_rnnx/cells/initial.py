@@ -37,16 +37,7 @@ def scaled(scale: float, distribution: str, mode: str = "fan_in") -> dict[str, A
 
 def per_gate(**blocks: Any) -> dict[str, Any]:
     """An initializer for the block of each gate."""
-    made = {
-        gate: block
-        if isinstance(block, str)
-        else {"module": "keras.initializers", **block}
-        for gate, block in blocks.items()
-    }
-    return {
-        "class_name": "keras_rnnx>PerGateInitializer",
-        "config": {"initializer": made},
-    }
+    return _config("keras_rnnx>PerGateInitializer", initializer=blocks)
 
 
 def _config(name, **config):

@@ -120,7 +120,8 @@ def test_forget_bias_is_for_what_keeps_the_state(name):
 def test_cells_without_such_gates_refuse(name, make):
     said = "no bias" if name in WITHOUT_BIAS else "and \\w+Cell has none.*LeakRates"
     with pytest.raises(ValueError, match=said):
-        built(name, units=8, bias_initializer=make())
+        biased = name not in WITHOUT_BIAS
+        built(name, units=8, use_bias=biased, bias_initializer=make())
 
 
 def test_identity_in_every_gate():

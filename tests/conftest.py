@@ -14,6 +14,10 @@ ABOUT = {
     "test_cudnn_emulator.py": ["tensorflow"],
     "test_torch.py": ["torch"],
     "test_jax.py": ["jax"],
+    # NumPy alone: once is enough.
+    "test_oracles.py": ["torch"],
+    "test_oracle_identities.py": ["torch"],
+    "test_oracle_numbers.py": ["torch"],
     # JAX has no kernel for the CPU and no emulator: see test_gpu.py.
     "test_lowering.py": ["tensorflow", "torch"],
 }

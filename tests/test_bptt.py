@@ -233,6 +233,20 @@ def test_validation_neither_leaks_nor_disturbs_states(steps_per_epoch):
     np.testing.assert_array_equal(_states.get(made)[0], left[0])
 
 
+def test_a_batch_read_ahead_between_epochs_is_in_order():
+    batches = ContiguousBatches(series(41), ROWS, steps=2)
+    for reads, ahead in (((0, 1), 2), ((3, 4), 5)):
+        batches.on_epoch_begin()
+        for index in reads:
+            batches[index]
+        batches.on_epoch_end()
+        batches[ahead]
+    batches.on_epoch_begin()
+    batches[7]
+    with pytest.raises(ValueError, match="batch 7 after batch 4"):
+        batches.on_epoch_end()
+
+
 def test_random_steps_scale_the_learning_rate():
     steps = RandomSteps(4, deviation=3, least=1, round_to=2, seed=2)
     batches = ContiguousBatches(series(41), ROWS, steps)

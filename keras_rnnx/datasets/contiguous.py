@@ -99,7 +99,8 @@ class ContiguousBatches(keras.utils.PyDataset):
             self.lengths = self.steps.order(self._lengths, epoch)
         self.start = batch
         self._borders = [0, *accumulate(self.lengths)]
-        self._last, self._jump = -1, None
+        self._last = self._ahead = -1
+        self._jump = None
 
     @property
     def random_steps(self) -> bool:
@@ -122,10 +123,13 @@ class ContiguousBatches(keras.utils.PyDataset):
         if not 0 <= index < len(self):
             raise IndexError(f"There are {len(self)} batches, received index {index}.")
         if self._reading:
-            if index not in (0, self._last + 1):
+            if index not in (0, self._last + 1, self._ahead + 1):
                 self._jump = self._jump or (self._last, index)
-            self._last = index
+            self._last = self._ahead = index
             index += self.start
+        elif index == self._ahead + 1:
+            # Keras may read ahead while an epoch ends that goes on in the next one.
+            self._ahead = index
         start, stop = self._borders[index : index + 2]
         return self._x[:, start:stop], self._y[:, start:stop]
 

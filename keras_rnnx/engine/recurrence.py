@@ -82,6 +82,9 @@ class Recurrence(Differentiable):
 
         def product(gate):
             def call(vector):
+                if vector.dtype != states[0].dtype:
+                    # Keras' activations give float32 for float64 on some backends.
+                    vector = ops.cast(vector, states[0].dtype)
                 multiplied[gate] = vector
                 return parts[gate][1] if late is None else late(gate, vector)
 

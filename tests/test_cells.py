@@ -195,6 +195,15 @@ def declare(**body):
         ),
         ({"states": ("h",), "gate": ("h",)}, "did you mean it by `gate`"),
         (
+            {
+                "states": ("h",),
+                "gates": ("h", "z"),
+                "biases": ("h",),
+                "memory_gates": {"z": 1},
+            },
+            "`memory_gates` names 'z', which has no bias",
+        ),
+        (
             {"states": ("h",), "gates": ("h",), "vectors": {"p": "zeros"}},
             r"must be def update\(self, state, gate, vector\).*declares `vectors`",
         ),
@@ -302,6 +311,21 @@ def test_learned_leak_rates_start_where_told_and_stay_inside():
     cell.leak_logit.assign([-20.0, 0.0, 20.0])
     leak = keras.ops.convert_to_numpy(cell.coefficients()["leak"])
     assert np.all((leak >= 0) & (leak <= 1))
+
+
+def test_an_exponential_gate_that_underflows_at_the_first_step():
+    layer = layers.RNN(cells.SLSTMCell(1, use_bias=False), return_state=True)
+    layer.build((1, 1, 1))
+    layer.cell.kernel.assign([[100.0, 1.0, 0.5, 2.0]])
+    # The state is what was stored, whatever its weight: there was nothing else.
+    for x in (-2.0, -0.2, 2.0):
+        h = keras.ops.convert_to_numpy(layer(np.full((1, 1, 1), x, "float32"))[0])
+        np.testing.assert_allclose(h, np.tanh(x / 2) / (1 + np.exp(-2 * x)), rtol=1e-5)
+    # exp(-300) against exp(-200): nothing of the second is seen.
+    _, _, c, n, m = layer(np.array([[[-2.0], [-3.0]]], "float32"))
+    states = [keras.ops.convert_to_numpy(s).item() for s in (c, n, m)]
+    expected = [np.tanh(-1), 1, -200 + np.log(1 / (1 + np.exp(3)))]
+    np.testing.assert_allclose(states, expected, rtol=1e-5)
 
 
 def test_a_step_in_training_without_a_sequence_is_refused():

@@ -40,7 +40,6 @@ class RANCell(Cell):
     memory_gates = {"f": 1, "i": -1}
     options = LSTMCell.options | {"unit_forget_bias": False}
     paper = "Lee et al. 2017"
-    gate_bias_initializer = LSTMCell.gate_bias_initializer
 
     def update(self, state, gate):
         i, f = self.recurrent_activation(gate.i), self.recurrent_activation(gate.f)

@@ -57,7 +57,8 @@ class Cell(Blocks, Equation, Stepping, keras.layers.Layer):
       what `keras_rnnx.cells.ranges` has: `{"epsilon": Log(1e-3, 1.0), "depth": Int(1,
       10)}`. The range holds the default, which is tried first.
     - `memory_gates`: the gates that say how long the state is kept, each with the sign
-      (1 or -1) with which its pre-activation keeps it: `{"f": 1, "i": -1}`.
+      (1 or -1) with which its pre-activation keeps it: `{"f": 1, "i": -1}`. Biases of
+      those with 1 start at 1 where an option `unit_forget_bias` is set.
     - `recurrent_bias`: whether the two parts have a bias each: `bias` is then
       `(2, n_gates * units)`, as in Keras' GRU.
     - `paper`: authors and year of the source.
@@ -189,8 +190,10 @@ class Cell(Blocks, Equation, Stepping, keras.layers.Layer):
         return next((kind(self) for kind, wanted in kinds.items() if wanted), None)
 
     def gate_bias_initializer(self, gate: str) -> Any:
-        """Initializer of the bias of one gate. Default: `bias_initializer` for all."""
-        return self.bias_initializer
+        """Initializer of the bias of one gate. Default: `bias_initializer`."""
+        starts_open = getattr(self, "unit_forget_bias", False)
+        keeps = starts_open and self.memory_gates.get(gate) == 1
+        return "ones" if keeps else self.bias_initializer
 
     def coefficients(self) -> dict[str, Any]:
         """The vectors that `update` receives, by name, each of shape `(units,)`.

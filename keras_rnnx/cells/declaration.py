@@ -55,6 +55,9 @@ def check(cls: type) -> None:
     signs = isinstance(memory, dict) and all(v in (1, -1) for v in memory.values())
     if not signs or not set(memory) <= set(cls.gates):
         _fail(cls, f"`memory_gates` must map gates to 1 or -1, not {memory!r}")
+    for name in memory:
+        if cls.biases is not None and name not in cls.biases:
+            _fail(cls, f"`memory_gates` names {name!r}, which has no bias to start at")
     if not isinstance(cls.options, dict):
         _fail(cls, f"`options` must map names to defaults, not {cls.options!r}")
     _search(cls)

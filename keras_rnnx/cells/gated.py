@@ -49,10 +49,6 @@ class UGRNNCell(Cell):
         g = self.recurrent_activation(gate.g)
         return State(h=candidate + g * (state.h - candidate))
 
-    def gate_bias_initializer(self, gate):
-        keep = gate == "g" and self.unit_forget_bias
-        return "ones" if keep else self.bias_initializer
-
     def lowering(self):
         return families.sigmoid_gates(self.recurrent_activation) or families.gated(
             self.activation,
@@ -106,10 +102,6 @@ class JANETCell(Cell):
         write = 1 - self.recurrent_activation(gate.f - self.beta)
         candidate = gate.drop(self.activation(gate.c))
         return State(h=forget * state.h + write * candidate)
-
-    def gate_bias_initializer(self, gate):
-        forget = gate == "f" and self.unit_forget_bias
-        return "ones" if forget else self.bias_initializer
 
     def lowering(self):
         if self.beta:

@@ -50,10 +50,6 @@ class LSTMCell(Cell):
         c = gated(gate.f) * state.c + written
         return State(h=gated(gate.o) * squashed(gate.norm(c)), c=c)
 
-    def gate_bias_initializer(self, gate):
-        forget = gate == "f" and self.unit_forget_bias
-        return "ones" if forget else self.bias_initializer
-
     def lowering(self):
         refused = families.standard(self.activation, self.recurrent_activation)
         return refused or Lowering("lstm")

@@ -41,7 +41,6 @@ class PeepholeLSTMCell(Cell):
     memory_gates = {"f": 1, "i": -1}
     options = LSTMCell.options
     paper = "Gers et al. 2002"
-    gate_bias_initializer = LSTMCell.gate_bias_initializer
 
     def update(self, state, gate, vector):
         gated = self.recurrent_activation
@@ -86,7 +85,6 @@ class MultiplicativeLSTMCell(Cell):
     memory_gates = {"f": 1, "i": -1}
     options = LSTMCell.options
     paper = "Krause et al. 2016"
-    gate_bias_initializer = LSTMCell.gate_bias_initializer
 
     def update(self, state, gate):
         m = gate.x.m * gate.u.m
@@ -141,8 +139,10 @@ class SLSTMCell(Cell):
 
     def update(self, state, gate):
         kept = ops.log_sigmoid(gate.f) + state.m
-        m = ops.where(gate.i > kept, gate.i, kept)
-        i, f = ops.exp(gate.i - m), ops.exp(kept - m)
+        # With n = 0 there is nothing to weigh `i` against, and exp could give 0 / 0.
+        alone = ops.logical_and(state.n == 0, gate.i < kept - 10)
+        m = ops.where(ops.logical_or(gate.i > kept, alone), gate.i, kept)
+        i, f = ops.exp(gate.i - m), ops.exp(ops.minimum(kept - m, 10))
         c = f * state.c + i * gate.drop(self.activation(gate.z))
         n = f * state.n + i
         return State(h=ops.sigmoid(gate.o) * c / n, c=c, n=n, m=m)

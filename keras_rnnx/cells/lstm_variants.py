@@ -141,8 +141,9 @@ class SLSTMCell(Cell):
         kept = ops.log_sigmoid(gate.f) + state.m
         # With n = 0 there is nothing to weigh `i` against, and exp could give 0 / 0.
         alone = ops.logical_and(state.n == 0, gate.i < kept - 10)
-        m = ops.where(ops.logical_or(gate.i > kept, alone), gate.i, kept)
-        i, f = ops.exp(gate.i - m), ops.exp(ops.minimum(kept - m, 10))
+        kept = ops.where(alone, gate.i, kept)
+        m = ops.where(gate.i > kept, gate.i, kept)
+        i, f = ops.exp(gate.i - m), ops.exp(kept - m)
         c = f * state.c + i * gate.drop(self.activation(gate.z))
         n = f * state.n + i
         return State(h=ops.sigmoid(gate.o) * c / n, c=c, n=n, m=m)

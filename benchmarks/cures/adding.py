@@ -1,7 +1,8 @@
 """The adding problem: initial weights and leak rates against Keras' defaults.
 
-64 units, Adam at rate 0.001, batches of 50, gradients clipped to norm 1, 3,000 updates
-for each. Always answering 1 has an error of 0.167.
+64 units, Adam, batches of 50, gradients clipped to norm 1, 4,000 updates for each.
+Always answering 1 has an error of 0.167. The rate is 0.001, but for "irnn", which
+leaves 0.167 at 0.0001 alone; Keras' layers at their defaults do so at neither.
 """
 
 from __future__ import annotations
@@ -12,40 +13,49 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
-import keras_rnnx
 from benchmarks.cures.runs import mean_and_deviation
+from keras_rnnx import datasets, layers
+from keras_rnnx.initializers import IdentityRecurrent
 
-TITLE = "adding problem, 64 units, 3,000 updates"
+TITLE = "adding problem, 64 units, 4,000 updates"
 MEASURE = "validation error"
 GOAL = 1 / 6
 LOGARITHMIC = True
 LENGTHS = (200, 400)
-UNITS, BATCH, UPDATES, EPOCHS = 64, 50, 200, 15
+UNITS, BATCH, UPDATES, EPOCHS = 64, 50, 200, 20
+RATE = 1e-3
+RATES = {"SimpleRNN, irnn": 1e-4}
 LAYERS = {
     "keras SimpleRNN": lambda: keras.layers.SimpleRNN(UNITS),
     "keras LSTM": lambda: keras.layers.LSTM(UNITS),
-    "SimpleRNN, irnn": lambda: keras_rnnx.layers.SimpleRNN(UNITS, recipe="irnn"),
-    "LSTM, chrono": lambda: keras_rnnx.layers.LSTM(UNITS, recipe="chrono"),
-    "LeakyRNN, leaky": lambda: keras_rnnx.layers.LeakyRNN(UNITS, recipe="leaky"),
+    "SimpleRNN, irnn": lambda: layers.SimpleRNN(UNITS, recipe="irnn"),
+    "LSTM, chrono": lambda: layers.LSTM(UNITS, recipe="chrono"),
+    "LeakyRNN, leaky": lambda: layers.LeakyRNN(UNITS, recipe="leaky"),
+    "LeakyRNN, leaky, relu, identity": lambda: layers.LeakyRNN(
+        UNITS,
+        recipe="leaky",
+        activation="relu",
+        recurrent_initializer=IdentityRecurrent(),
+    ),
 }
 
 
 def settings(data: pathlib.Path | None) -> dict[str, Callable[[int], dict]]:
     """Functions that train with a seed, by name."""
     return {
-        f"{length} steps: {name}": _training(length, make)
+        f"{length} steps: {name}": _training(length, make, RATES.get(name, RATE))
         for length in LENGTHS
         for name, make in LAYERS.items()
     }
 
 
-def _training(length, make):
+def _training(length, make, rate):
     def train(seed):
         model = keras.Sequential(
             [keras.Input((length, 2)), make(), keras.layers.Dense(1)]
         )
-        model.compile(keras.optimizers.Adam(1e-3, global_clipnorm=1.0), "mse")
-        task = keras_rnnx.datasets.load_task(
+        model.compile(keras.optimizers.Adam(rate, global_clipnorm=1.0), "mse")
+        task = datasets.load_task(
             "adding",
             length=length,
             train=UPDATES * BATCH,

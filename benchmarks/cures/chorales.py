@@ -1,10 +1,10 @@
 """JSB chorales, the next frame: two layers of 200 units, with and without regularizers.
 
 The size of Bai, Kolter & Koltun 2018, arXiv:1803.01271 (test: LSTM 8.45, GRU 8.43).
-Adam at rate 0.002, gradients clipped to norm 1, batches of 16 chorales of about the same
-length, until the validation part has not become better for 10 epochs; the test figure
-is that of its best epoch. The measure is the negative log-likelihood in nats, summed over the 88 notes, the mean over
-all frames but the first of each chorale.
+Adam at rate 0.002, gradients clipped to norm 1, batches of 16 chorales of about the
+same length, until the validation part has not become better for 10 epochs; the test
+figure is that of its best epoch. The measure is the negative log-likelihood in nats,
+summed over the 88 notes, the mean over all frames but the first of each chorale.
 """
 
 from __future__ import annotations

@@ -9,8 +9,9 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import kept
+
 WIDTH = 110
-DIGITS = 5
 PASSES = ("forward", "training")
 
 
@@ -115,10 +116,7 @@ def notes(result: dict) -> list[str]:
 def write(result: dict, path: pathlib.Path) -> None:
     """Keeps a result as JSON, one row a line."""
     head = {key: value for key, value in result.items() if key != "rows"}
-    lines = [f" {json.dumps(k)}: {json.dumps(v)}," for k, v in head.items()]
-    rows = ",\n".join(f"  {json.dumps(_rounded(row))}" for row in result["rows"])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join(["{", *lines, ' "rows": [', rows, " ]", "}"]) + "\n")
+    kept.write(path, head, "rows", result["rows"])
 
 
 def read(path: pathlib.Path) -> dict:
@@ -136,13 +134,3 @@ def read(path: pathlib.Path) -> dict:
             f"benchmarks/run.py has written."
         ) from error
     return result
-
-
-def _rounded(value):
-    if isinstance(value, float):
-        return float(f"{value:.{DIGITS}g}")
-    if isinstance(value, dict):
-        return {key: _rounded(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_rounded(item) for item in value]
-    return value

@@ -47,17 +47,21 @@ def benchmark(monkeypatch, tmp_path):
 
 
 def test_runs_are_kept_and_not_repeated(benchmark, tmp_path):
-    status, trained, page = benchmark("--budget", "3", "--cells", "lstm", "--seeds=2")
+    request = ("--budget", "3", "--tasks", "adding,digits")
+    status, trained, page = benchmark(*request, "--cells", "lstm", "--seeds=2")
     assert status == 0
     assert trained == [("lstm", t, s) for t in ("adding", "digits") for s in (0, 1)]
-    row = "| [`lstm`](lstm.md) | 1,234 | `fused` | 2 | 2 | 0.2500 (1 of 2 diverged) |"
-    assert f"{row} 10 | 25.0% (1 of 2 diverged) | 10 |" in page
-    assert "trained for 3 seconds on each task, 2 runs with different seeds" in page
+    row = "| [`lstm`](lstm.md) | 1,234 | `fused` | 0.2500 (1 of 2 diverged) | 2 | 10 |"
+    assert f"{row} 25.0% (1 of 2 diverged) | 2 | 10 |" in page
+    assert "for 3 seconds of CPU time on each task, 2 runs with different seeds" in page
     assert "Not run: `simple_rnn`" in page and "`lstm`," not in page
     (kept,) = tmp_path.glob("catalogue-*.json")
     assert len(json.loads(kept.read_text())["runs"]) == 4
-    status, trained, page = benchmark("--budget", "3", "--cells", "lstm,gru")
+    status, trained, page = benchmark(*request, "--cells", "lstm,gru")
     assert trained == [("gru", "adding", 0), ("gru", "digits", 0)]
+    status, trained, page = benchmark("--budget", "3", "--cells", "lstm")
+    assert trained == [("lstm", "long adding", 0)]
+    assert "long adding: error" in page
     status, trained, again = benchmark("--show")
     assert (status, trained, again) == (0, [], page)
 
@@ -87,6 +91,7 @@ def test_a_cell_that_fails_is_said_and_tried_again(benchmark, capsys):
     ("arguments", "message"),
     [
         (["--cells", "lstn", "--budget", "1"], "'lstn'.*Did you mean 'lstm'"),
+        (["--tasks", "sums", "--budget", "1"], "'sums' is not a task.*long adding"),
         (["--show"], "Nothing is kept"),
     ],
 )

@@ -7,7 +7,8 @@
 A run is one cell on one task with one seed. Each is kept in
 benchmarks/results/catalogue-BACKEND.json as it ends, and not repeated, so that a
 command that was cut off goes on. The page is docs/cells/comparison.md. KERAS_BACKEND
-chooses the backend. Let nothing else run: the budget is wall-clock time.
+chooses the backend. The budget is CPU time, or time by the clock on a GPU, where
+nothing else may run.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ def main(argv: list[str] | None = None) -> int:
     add = parser.add_argument
     add("--budget", type=_positive, metavar="SECONDS", help="of training, for each run")
     add("--cells", metavar="A,B", help="cells to run. Default: all of the package")
+    add("--tasks", metavar="A,B", help="tasks to run. Default: all")
     add("--seeds", type=int, default=1, metavar="N", help="runs of each. Default: 1")
     add("--units", type=int, default=64, metavar="N", help="default: 64")
     add("--show", action="store_true", help="run nothing, write the page again")
@@ -52,16 +54,17 @@ def main(argv: list[str] | None = None) -> int:
         kept = runs.Kept(options.out)
         if options.show:
             kept.needed()
-            names = []
+            names = tasks = []
         else:
             names = runs.names(options.cells.split(",") if options.cells else None)
+            tasks = runs.tasks(options.tasks.split(",") if options.tasks else None)
             kept.settle({"budget": options.budget, "units": options.units})
     except ValueError as error:
         print(f"benchmarks.catalogue: {error}", file=sys.stderr)
         return 2
     failed = []
     for name in names:
-        for task in runs.TASKS:
+        for task in tasks:
             for seed in range(options.seeds):
                 try:
                     kept.run(name, task, seed)

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import datetime
-import importlib
 import json
-import os
 import pathlib
-import platform
 import statistics
 import time
 from typing import Any
@@ -16,12 +13,14 @@ import keras
 import numpy as np
 
 import keras_rnnx
+from benchmarks import device, kept
 from keras_rnnx.cells.registry import catalog, lookup
 
-ADDING_STEPS = 100
+# Name and options of what `load_task` loads.
 TASKS = {
-    "adding": {"length": ADDING_STEPS, "train": 10_000},
-    "digits": {},
+    "adding": ("adding", {"length": 100, "train": 10_000}),
+    "long adding": ("adding", {"length": 1000, "train": 10_000}),
+    "digits": ("digits", {}),
 }
 BATCH, RATE, CLIP = 64, 1e-3, 1.0
 # The first calls compile, or find their memory.
@@ -48,6 +47,21 @@ def names(wanted: list[str] | None) -> list[str]:
             else info.cls.__module__.startswith("keras_rnnx.")
         )
     ]
+
+
+def tasks(wanted: list[str] | None) -> list[str]:
+    """The tasks to run.
+
+    Args:
+        wanted: names, or None for all.
+
+    Raises:
+        ValueError: for a name that is none.
+    """
+    for name in wanted or ():
+        if name not in TASKS:
+            raise ValueError(f"{name!r} is not a task. There are: {', '.join(TASKS)}.")
+    return wanted or list(TASKS)
 
 
 class Kept:
@@ -83,7 +97,7 @@ class Kept:
         Raises:
             ValueError: if runs are kept that were made with others, or elsewhere.
         """
-        now = {**settings, **machine()}
+        now = {**settings, **device.description()}
         for key, value in now.items():
             if self.runs and self.head.get(key) != value:
                 raise ValueError(
@@ -103,46 +117,12 @@ class Kept:
         found = train(cell, task, seed, self.head["units"], self.head["budget"])
         date = datetime.date.today().isoformat()
         self.runs.append({**key, **found, "date": date})
-        self._write()
+        kept.write(self.path, self.head, "runs", self.runs)
         print(
             f"{cell}, {task}, seed {seed}: {found['status']}, score {found['score']}, "
             f"{found['updates']} updates, {found['step_ms']} ms each",
             flush=True,
         )
-
-    def _write(self):
-        lines = [f" {json.dumps(k)}: {json.dumps(v)}," for k, v in self.head.items()]
-        runs = ",\n".join(f"  {json.dumps(run)}" for run in self.runs)
-        text = "\n".join(["{", *lines, ' "runs": [', runs, " ]", "}"]) + "\n"
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        # Cut off while it is written, the runs before would be lost.
-        partial = self.path.with_suffix(".partial")
-        partial.write_text(text)
-        partial.replace(self.path)
-
-
-def machine() -> dict[str, Any]:
-    """What the runs are made on."""
-    backend = keras.backend.backend()
-    return {
-        "backend": backend,
-        "backend_version": importlib.import_module(backend).__version__,
-        "keras": keras.__version__,
-        "keras_rnnx": keras_rnnx.__version__,
-        "cores": len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count(),
-        "processor": _processor(),
-        "kernels": keras_rnnx.engine.backends.current().kernels()[0] or "none",
-    }
-
-
-def _processor():
-    listing = pathlib.Path("/proc/cpuinfo")
-    for line in listing.read_text().splitlines() if listing.exists() else ():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 def train(cell: str, task: str, seed: int, units: int, budget: float) -> dict[str, Any]:
@@ -152,17 +132,18 @@ def train(cell: str, task: str, seed: int, units: int, budget: float) -> dict[st
 
     Args:
         cell: its name.
-        task: "adding" or "digits".
+        task: one of `TASKS`.
         seed: of data, weights and batches.
         units: of the layer.
-        budget: seconds of training.
+        budget: seconds of training: of all cores on a CPU, by the clock on a GPU.
 
     Returns:
         Parameters of the cell, engine, updates, median time of an update in
         milliseconds, status, and the score on test data: mean squared error of
-        "adding", accuracy of "digits". Of a run that diverged it is None.
+        the adding problem, accuracy of "digits". Of a run that diverged it is None.
     """
-    data = keras_rnnx.datasets.load_task(task, seed=seed, **TASKS[task])
+    name, options = TASKS[task]
+    data = keras_rnnx.datasets.load_task(name, seed=seed, **options)
     x, y = data.train
     layer = keras_rnnx.layers.RNN(keras_rnnx.cells.get(cell, units, seed=seed))
     out = keras.layers.Dense(
@@ -194,6 +175,8 @@ def train(cell: str, task: str, seed: int, units: int, budget: float) -> dict[st
 
 def _updates(model, x, y, seed, budget):
     """Trains until the time is over; the seconds of each update, and how it ended."""
+    # Nobody else's work is counted, and none of a GPU's.
+    clock = time.perf_counter if device.gpu() else time.process_time
     random = np.random.default_rng(seed)
     # Batches of one size: another would compile anew.
     steps = len(x) // BATCH
@@ -203,10 +186,10 @@ def _updates(model, x, y, seed, budget):
             rows = random.permutation(len(x))
         batch = rows[done % steps * BATCH :][:BATCH]
         model.reset_metrics()
-        start = time.perf_counter()
+        start = clock()
         # Gives numbers, so that the work is done when it returns.
         loss = model.train_on_batch(x[batch], y[batch], return_dict=True)["loss"]
-        seconds = time.perf_counter() - start
+        seconds = clock() - start
         done += 1
         if done > WARM_UP:
             times.append(seconds)

@@ -5,19 +5,14 @@ from __future__ import annotations
 import statistics
 from typing import Any
 
-from benchmarks.catalogue.runs import ADDING_STEPS, BATCH, CLIP, RATE, WARM_UP
+from benchmarks.catalogue.runs import BATCH, CLIP, RATE, TASKS, WARM_UP
 
-TITLES = (
-    "cell",
-    "parameters",
-    "engine",
-    "ms a step, adding",
-    "ms a step, digits",
-    "adding: error",
-    "updates",
-    "digits: accuracy",
-    "updates",
-)
+# What the score of a task is, and how it is written.
+COLUMNS = {
+    "adding": ("error", "{:.4f}"),
+    "long adding": ("error", "{:.4f}"),
+    "digits": ("accuracy", "{:.1%}"),
+}
 
 
 def page(head: dict[str, Any], runs: list[dict[str, Any]], cells: list[str]) -> str:
@@ -32,8 +27,12 @@ def page(head: dict[str, Any], runs: list[dict[str, Any]], cells: list[str]) -> 
     for run in runs:
         by_cell.setdefault(run["cell"], []).append(run)
     rows = sorted(by_cell.items(), key=lambda item: _order(item[1]))
-    lines = [TITLES, ["---"] * len(TITLES)]
-    lines += [_row(name, found) for name, found in rows]
+    tasks = [task for task in COLUMNS if _of(runs, task)]
+    titles = ["cell", "parameters", "engine"]
+    for task in tasks:
+        titles += [f"{task}: {COLUMNS[task][0]}", "ms a step", "steps"]
+    lines = [titles, ["---"] * len(titles)]
+    lines += [_row(name, found, tasks) for name, found in rows]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     missing = [f"`{name}`" for name in cells if name not in by_cell]
     parts = [
@@ -51,26 +50,27 @@ def _header(head, runs):
     dates = sorted({run["date"] for run in runs})
     when = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
     seeds = len({run["seed"] for run in runs})
-    device = "on a GPU" if head["kernels"] == "cudnn" else "on the CPU"
+    time = "CPU time" if head["device"].endswith("CPU cores") else "time"
     return "\n".join(
         [
             f"Each cell in one layer of {head['units']} units, trained for "
-            f"{head['budget']:g} seconds on each task, {seeds} "
+            f"{head['budget']:g} seconds of {time} on each task, {seeds} "
             f"{'run' if seeds == 1 else 'runs with different seeds'} a task.",
-            f"{head['backend']} {head['backend_version']} {device}, "
-            f"{head['cores']} cores of {head['processor']}, Keras {head['keras']}, "
-            f"keras_rnnx {head['keras_rnnx']}, {when}.",
+            f"{head['backend']} {head['backend_version']}, {head['device']} "
+            f"({head['processor']}), Keras {head['keras']}, keras_rnnx "
+            f"{head['keras_rnnx']}, {when}.",
             "",
-            f"- *Adding*: the adding problem over {ADDING_STEPS} steps; mean squared "
-            f"error on new data. Answering 1 always gives 0.167.",
+            "- *Adding*: the adding problem over "
+            f"{TASKS['adding'][1]['length']} steps, *long adding* over "
+            f"{TASKS['long adding'][1]['length']:,}; mean squared error on new data. "
+            "Answering 1 always gives 0.167.",
             "- *Digits*: 8 x 8 pixels read one by one; accuracy on new data, of ten "
             "classes.",
             f"- All alike: the cell's default arguments, Adam at rate {RATE:g}, "
             f"gradients clipped to norm {CLIP:g}, batches of {BATCH}. None was tuned.",
             "- A *step* is one update of the whole model, of one batch: the median. "
             f"The first {WARM_UP}, which compile, are neither timed nor counted.",
-            "- *Parameters* are those of the cell in the model for digits (one input); "
-            "the adding problem has two.",
+            "- *Parameters* are those of the cell with one input, as in the digits.",
             "- *Engine*: the one in training. With more than one run, medians.",
             "",
             "Equal time favours cells that are fast here: on another backend or device "
@@ -89,21 +89,17 @@ def _order(runs):
     return statistics.median(scores) if scores else 1, runs[0]["cell"]
 
 
-def _row(name, runs):
-    adding, digits = _of(runs, "adding"), _of(runs, "digits")
-    one = (digits or adding)[0]
-    parameters = f"{one['parameters']:,}" + ("" if digits else " (two inputs)")
-    return (
-        f"[`{name}`]({name}.md)",
-        parameters,
-        f"`{one['engine']}`",
-        _median(adding, "step_ms", "{:.3g}"),
-        _median(digits, "step_ms", "{:.3g}"),
-        _score(adding, "{:.4f}"),
-        _median(adding, "updates", "{:.0f}"),
-        _score(digits, "{:.1%}"),
-        _median(digits, "updates", "{:.0f}"),
-    )
+def _row(name, runs, tasks):
+    parameters = min(run["parameters"] for run in runs)
+    cells = [f"[`{name}`]({name}.md)", f"{parameters:,}", f"`{runs[0]['engine']}`"]
+    for task in tasks:
+        found = _of(runs, task)
+        cells += [
+            _score(found, COLUMNS[task][1]),
+            _median(found, "step_ms", "{:.3g}"),
+            _median(found, "updates", "{:.0f}"),
+        ]
+    return cells
 
 
 def _median(runs, key, form):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import json
-import os
 import pathlib
 import time
 from collections.abc import Callable
@@ -16,6 +15,8 @@ import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+
+from benchmarks import device, kept
 
 matplotlib.use("Agg")
 from matplotlib import pyplot
@@ -59,15 +60,9 @@ class Kept:
         head = {
             "title": self.module.TITLE,
             "date": datetime.date.today().isoformat(),
-            "backend": keras.backend.backend(),
-            "keras": keras.__version__,
-            "cores": os.cpu_count(),
+            **device.description(),
         }
-        lines = [f" {json.dumps(k)}: {json.dumps(v)}," for k, v in head.items()]
-        runs = ",\n".join(f"  {json.dumps(_rounded(run))}" for run in self.runs)
-        text = "\n".join(["{", *lines, ' "runs": [', runs, " ]", "}"]) + "\n"
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.path.write_text(text)
+        kept.write(self.path, head, "runs", self.runs)
 
     def show(self) -> None:
         """Prints the table and draws the plot."""
@@ -138,13 +133,3 @@ def mean_and_deviation(key: str, digits: int = 3) -> Callable[[list[dict]], str]
         return f"{np.mean(values):.{digits}g}{spread}"
 
     return column
-
-
-def _rounded(value):
-    if isinstance(value, float):
-        return float(f"{value:.5g}") if np.isfinite(value) else None
-    if isinstance(value, dict):
-        return {key: _rounded(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_rounded(item) for item in value]
-    return value

@@ -2,6 +2,7 @@
 
     python -m benchmarks.cures order                 # gradient flow, temporal order
     python -m benchmarks.cures adding                # initial weights, adding problem
+    python -m benchmarks.cures long                  # cells, adding over 1,000 steps
     python -m benchmarks.cures chorales --data DIR   # regularizers, JSB chorales
     python -m benchmarks.cures words --data DIR      # Zaremba's model, Penn Treebank
     python -m benchmarks.cures order --show          # print what was kept
@@ -19,7 +20,7 @@ import os
 import pathlib
 
 RESULTS = pathlib.Path(__file__).parents[1] / "results"
-EXPERIMENTS = ("order", "adding", "chorales", "words")
+EXPERIMENTS = ("order", "adding", "long", "chorales", "words")
 
 
 def main() -> None:

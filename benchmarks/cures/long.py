@@ -1,4 +1,4 @@
-"""The adding problem over 1,000 steps: cells that solve it within 15 minutes of CPU time.
+"""The adding problem over 1,000 steps: cells that solve it in 15 minutes of CPU time.
 
 64 units, Adam, batches of 50, gradients clipped to norm 1, until the validation error
 is below 0.01 or 900 seconds of CPU time are over, compilation among them. Always

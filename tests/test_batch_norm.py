@@ -119,10 +119,10 @@ def test_training_and_its_gradients_are_those_of_the_papers_loop(name, mask, x):
     (expected,), of_loop = gradients(straight, [x], variables, cotangent)
     (found,), of_ours = gradients(ours, [x], variables, cotangent)
     rows = LENGTHS > 0 if mask is not None else slice(None)
-    np.testing.assert_allclose(found[rows], expected[rows], atol=2e-5)
+    np.testing.assert_allclose(found[rows], expected[rows], atol=1e-5)
     for a, b in zip(of_ours, of_loop):
         scale = max(1.0, np.abs(b).max())
-        np.testing.assert_allclose(a / scale, b / scale, atol=5e-5)
+        np.testing.assert_allclose(a / scale, b / scale, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["lstm", "gru"])

@@ -100,7 +100,8 @@ class Cell(Blocks, Equation, Stepping, keras.layers.Layer):
             a prediction (Gal & Ghahramani). Default False.
         layer_norm: whether both parts of the pre-activations are normalized over the
             units, and the cell state where the output reads it (Ba et al. 2016,
-            arXiv:1607.06450). Default False.
+            arXiv:1607.06450). Default False. With this or the next argument the cell
+            computes in float32 where its dtype policy says half precision.
         batch_norm: the same over the batch, with moments of its own for each step
             (Cooijmans et al. 2017, arXiv:1603.09025). Default False.
         batch_norm_steps: steps with moving averages of their own; later ones share

@@ -18,6 +18,24 @@ class Stepping:
 
     _masks = None
     _each_step = None
+    normalization = None
+
+    @property
+    def compute_dtype(self) -> str:
+        """The dtype of the computations: that of the policy, but never half precision
+        with a normalization.
+
+        To divide by deviations makes errors of rounding larger, at every step anew:
+        over a few steps those of half precision would become parts of ten.
+        """
+        dtype = super().compute_dtype
+        half = dtype in ("float16", "bfloat16")
+        return "float32" if self.normalization and half else dtype
+
+    def add_weight(self, *args, **kwargs):
+        """Adds a weight that no layer around the cell rounds, unless the cell does."""
+        kwargs.setdefault("autocast", self.variable_dtype != self.compute_dtype)
+        return super().add_weight(*args, **kwargs)
 
     def call(self, inputs, states, training=False):
         if self.normalization and self.normalization.notes_moments:

@@ -239,11 +239,14 @@ def may_leave_xla(layer: keras.layers.RNN) -> bool:
 
 def _kernel(layer, engine):
     """What does the work, in words."""
+    exact = ""
+    if isinstance(layer.cell, Cell) and layer.cell.compute_dtype != layer.compute_dtype:
+        exact = f", in {layer.cell.compute_dtype}"
     if engine == "step":
-        return "Keras' loop"
+        return "Keras' loop" + exact
     backend = backends.current()
     if engine == "fused":
-        return backend.KERNEL
+        return backend.KERNEL + exact
     if engine == "scan":
         return "scan over time"
     _, vendor = backend.kernels()

@@ -217,6 +217,9 @@ class RNN(RegularizedOutputs, keras.layers.RNN):
             initial_state = keras.tree.map_structure(ops.copy, initial_state)
         engine = plan(self, training, sequences.shape[0]).engine
         noise = {}
+        if isinstance(self.cell, Cell):
+            # It may be more exact than the layer.
+            sequences = ops.cast(sequences, self.cell.compute_dtype)
         if isinstance(self.cell, Cell) and self.cell.noise.on(training):
             noise = self.cell.noise.draw(*ops.shape(sequences)[:2])
         if engine == "step":

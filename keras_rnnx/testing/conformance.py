@@ -47,12 +47,11 @@ def check_cell(cell: Any, seed: int = 0) -> Report:
 
     With distinct random weights it compares outputs, states and the gradients of
     inputs, initial states and all weights between the engines: in float32 to 1e-5, in
-    float64 to 1e-10 (on JAX 1e-6), in half precision to 3e-2 of the largest value, and
-    to three times that with a normalization; for masks of all shapes, reversal,
-    unrolling, dropout, non-zero initial states and odd sizes. Then: the order of the
-    batch, padding, reversal, a sequence cut in two; every gate matters; `.keras` files
-    and configs give the same layer back; the cell runs in Keras' own `RNN`,
-    `StackedRNNCells` and in `Bidirectional`.
+    float64 to 1e-10 (on JAX 1e-6), in half precision to 3e-2 of the largest value; for
+    masks of all shapes, reversal, unrolling, dropout, non-zero initial states and odd
+    sizes. Then: the order of the batch, padding, reversal, a sequence cut in two; every
+    gate matters; `.keras` files and configs give the same layer back; the cell runs in
+    Keras' own `RNN`, `StackedRNNCells` and in `Bidirectional`.
 
     Args:
         cell: a `keras_rnnx.cells.Cell`, or the name of a registered one (with 7
@@ -211,18 +210,14 @@ def _numpy(tensor):
 
 def _compare(cell, case, engine_name, expected, found):
     worst = 0.0
-    normalized = cell.normalization or case.arguments.get("layer_norm")
-    # Dividing by deviations makes errors of rounding larger.
-    more = {"float64": 1, "float32": 2}.get(case.dtype, 3) if normalized else 1
-    tolerance = case.tolerance * more
     for name, value in expected.items():
         value, other = np.asarray(value, "float64"), np.asarray(found[name], "float64")
         scale = max(1.0, float(np.max(np.abs(value))))
         error = float(np.max(np.abs(value - other))) / scale
-        assert error <= tolerance, (
+        assert error <= case.tolerance, (
             f"{type(cell).__name__}: the {engine_name} engine differs from the step "
             f"engine in {name} by {error:.2e} of its scale (allowed "
-            f"{tolerance:.0e}) in the case {case.name!r}."
+            f"{case.tolerance:.0e}) in the case {case.name!r}."
         )
         worst = max(worst, error)
     return worst

@@ -13,6 +13,8 @@ KERAS_BACKEND chooses the backend, and the backend its device. Suites:
     methods      our layers with each method against overfitting beside without
     engines      cells on each engine of keras_rnnx
     stacks       two layers in one call of a kernel beside a call for each
+    elementwise  cells with one product a step beside Keras' loop over the same equation
+    scan         cells that are linear in their state beside Keras' LSTM, 2048 steps
     memory       peak memory of a training step over 2000 steps
 
 What is compared runs in turn in one process, with the same weights; on a noisy machine
@@ -34,7 +36,8 @@ import report
 from rich.progress import Progress
 
 RESULTS = pathlib.Path(__file__).parent / "results"
-SUITES = ("layers", "regularized", "methods", "engines", "stacks", "memory")
+SUITES = ("layers", "regularized", "methods", "engines", "stacks", "elementwise")
+SUITES += ("scan", "memory")
 NAMED_SIZES = ("short", "grid", "all")
 # Several frameworks may share a GPU here: none is to take all of its memory.
 ENVIRONMENT = {
@@ -56,8 +59,8 @@ def arguments() -> argparse.Namespace:
         nargs="+",
         type=_size,
         help="short, grid or all, or sizes as batch,steps,inputs,units. Default: grid "
-        "for engines, else short. The memory suite has a long size of its own, which "
-        "only sizes in numbers replace",
+        "for engines, else short. The suites elementwise, scan and memory have a size "
+        "of their own, which only sizes in numbers replace",
     )
     add("--layers", help="names of layers, with commas between. Default: all")
     for what in ("batch", "steps", "units"):
@@ -99,7 +102,7 @@ def chosen_sizes(suite, options) -> tuple[str, list[tuple[int, ...]]]:
     name, sizes = suite.sizes, given[suite.sizes]
     if options.sizes and not isinstance(options.sizes[0], str):
         name, sizes = "custom", options.sizes
-    elif options.sizes and suite.sizes != "long":
+    elif options.sizes and suite.sizes in NAMED_SIZES:
         name, sizes = options.sizes[0], given[options.sizes[0]]
     most = options.batch_max, options.steps_max, None, options.units_max
     kept = [

@@ -188,3 +188,23 @@ def milliseconds(function: Callable) -> float:
 def quartiles(times: list[float]) -> list[float]:
     """The lower quartile, the median and the upper quartile."""
     return statistics.quantiles(times, n=4, method="inclusive")
+
+
+def row(
+    name: str,
+    size: tuple[int, ...],
+    functions: dict[str, dict[str, Callable]],
+    seconds: float,
+) -> dict:
+    """A row with medians and quartiles of functions by pass and peer."""
+    made = {"layer": name, "size": list(size), "quartiles": {}}
+    for which, calls in functions.items():
+        times = in_turn(calls, seconds)
+        found = {peer: quartiles(t) for peer, t in times.items()}
+        ways = [peer for peer in found if peer.startswith("limit")]
+        if ways:
+            fastest = min((found.pop(way) for way in ways), key=lambda q: q[1])
+            found["limit"] = fastest
+        made["quartiles"][which] = found
+        made[which] = {peer: q[1] for peer, q in found.items()}
+    return made

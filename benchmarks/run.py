@@ -71,6 +71,12 @@ def arguments() -> argparse.Namespace:
         default=2.0,
         help="for each pass of each row, shared by what is compared. Default: 2",
     )
+    add(
+        "--cpu-time",
+        action="store_true",
+        help="measure the time of the process on its one core, where others use the "
+        "machine too",
+    )
     add("--out", type=pathlib.Path, default=RESULTS, help="default: benchmarks/results")
     add("--show", type=pathlib.Path, metavar="FILE", help="print a kept result again")
     options = parser.parse_args()
@@ -145,6 +151,11 @@ def run(name: str, options: argparse.Namespace) -> None:
     suite = suites.SUITES[name]
     sizes_name, sizes = chosen_sizes(suite, options)
     layers = chosen_layers(suite, options)
+    if options.cpu_time:
+        try:
+            importlib.import_module("timing").use_cpu_time()
+        except ValueError as error:
+            raise SystemExit(str(error)) from None
     kind = "gpu" if device.gpu() else "cpu"
     result = {
         "date": datetime.date.today().isoformat(),
@@ -152,7 +163,7 @@ def run(name: str, options: argparse.Namespace) -> None:
         "sizes": sizes_name,
         "kind": kind,
         **device.description(),
-        "unit": suite.unit,
+        "unit": suite.unit + ", CPU time" * options.cpu_time,
         "notes": suites.notes(name),
         "rows": [],
     }

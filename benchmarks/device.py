@@ -56,6 +56,14 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
+def cores_said() -> str:
+    """The cores in words, with those of the machine where it has more."""
+    there = os.cpu_count() or 1
+    if cores() == there:
+        return f"{there} CPU cores"
+    return f"{cores()} of {there} CPU cores"
+
+
 def processor() -> str:
     """The model name of the CPU."""
     listing = pathlib.Path("/proc/cpuinfo")
@@ -68,7 +76,7 @@ def description() -> dict:
     """Device, processor and versions, as they are kept with the numbers."""
     backend = keras.backend.backend()
     return {
-        "device": gpu() or f"{cores()} CPU cores",
+        "device": gpu() or cores_said(),
         "processor": processor(),
         "backend": backend,
         "backend_version": importlib.import_module(backend).__version__,

@@ -1,4 +1,7 @@
-"""The plot of a result: one panel a layer, one line a size."""
+"""The plot of a result: one panel a layer, one line a size.
+
+Of a suite with many layers at one size: one panel, one line a layer.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,8 @@ PASSES = ("forward", "training")
 COLOURS = ("tab:blue", "tab:orange", "tab:green", "tab:purple", "tab:brown")
 # What others are compared with, where it is not Keras.
 BASELINES = {"engines": "step", "stacks": "layer by layer"}
+# One panel is enough for them.
+MANY_LAYERS = ("elementwise", "scan")
 LABELS = {"keras_rnnx": "keras_rnnx", "torch": "torch.nn"}
 INSTALL = 'matplotlib is not installed: pip install "keras-rnnx[plots]"'
 
@@ -25,24 +30,33 @@ def draw(result: dict, path: pathlib.Path) -> str:
         return f"the plot was left out, since {INSTALL}"
     suite = result.get("suite", "layers")
     layers = list(dict.fromkeys(row["layer"] for row in result["rows"]))
-    lines = max(collections.Counter(row["layer"] for row in result["rows"]).values())
+    many = suite in MANY_LAYERS
+    if many:
+        layers = [""]
+    counted = collections.Counter(
+        "" if many else row["layer"] for row in result["rows"]
+    )
+    lines = max(counted.values())
     if suite == "memory":
         lines *= 3
     figure = Figure(
-        figsize=(3 + 3.2 * len(layers), 2.2 + 0.28 * lines), layout="constrained"
+        figsize=(3 + 3.2 * len(layers) * (1 + many), 2.2 + 0.28 * lines),
+        layout="constrained",
     )
     panels = figure.subplots(1, len(layers), sharey=True, squeeze=False)[0]
     for layer, axes in zip(layers, panels):
-        rows = [row for row in result["rows"] if row["layer"] == layer]
+        rows = [row for row in result["rows"] if many or row["layer"] == layer]
         axes.set_title(layer, fontsize="medium")
         axes.grid(alpha=0.3)
         if suite == "memory":
             _bars(axes, rows)
         else:
             _dots(axes, rows, BASELINES.get(suite, "keras"))
+        if many:
+            _name_lines(axes, rows)
     # The first size stands on top, as in the table. The panels share their axis.
     panels[0].invert_yaxis()
-    panels[0].set_ylabel("batch, steps, inputs, units")
+    panels[0].set_ylabel("layer" if many else "batch, steps, inputs, units")
     handles, labels = panels[0].get_legend_handles_labels()
     if handles:
         figure.legend(handles, labels, loc="outside lower center", ncols=4)
@@ -57,14 +71,18 @@ def draw(result: dict, path: pathlib.Path) -> str:
 
 def _dots(axes, rows, baseline):
     """Times faster than the baseline, on a logarithmic axis."""
-    names = dict.fromkeys(p for row in rows for which in PASSES for p in row[which])
+    names = dict.fromkeys(
+        p for row in rows for which in PASSES for p in row.get(which, ())
+    )
     others = baseline in BASELINES.values()
     peers = [p for p in names if p in LABELS or (others and p != baseline)]
     for colour, peer in zip(COLOURS, peers):
         for which in PASSES:
+            if not any(which in row for row in rows):
+                continue
             times = [
                 row[which][baseline] / row[which][peer]
-                if {baseline, peer} <= row[which].keys()
+                if {baseline, peer} <= row.get(which, {}).keys()
                 else float("nan")
                 for row in rows
             ]
@@ -82,6 +100,17 @@ def _dots(axes, rows, baseline):
     whom = "the step engine" if baseline == "step" else "Keras"
     axes.set_xlabel(f"times faster than {whom}")
     axes.set_yticks(range(len(rows)), [_size(row) for row in rows], fontsize="small")
+
+
+def _name_lines(axes, rows):
+    """The layers in place of their sizes, which stand above where they are all one."""
+    sizes = {_size(row) for row in rows}
+    titles = [row["layer"] for row in rows]
+    if len(sizes) == 1:
+        axes.set_title(f"batch, steps, inputs, units: {sizes.pop()}", fontsize="small")
+    else:
+        titles = [f"{row['layer']}: {_size(row)}" for row in rows]
+    axes.set_yticks(range(len(rows)), titles, fontsize="small")
 
 
 def _plain_ticks(axes):

@@ -110,7 +110,23 @@ def notes(result: dict) -> list[str]:
         for row in result["rows"]
         for name, reason in row.get("left_out", {}).items()
     }
-    return [*result.get("notes", ()), *left_out]
+    return [*result.get("notes", ()), *left_out, *_below_bar(result)]
+
+
+def _below_bar(result):
+    """Which layers a suite wants faster than they are."""
+    judged = [row for row in result["rows"] if "bar" in row]
+    found = []
+    for row in judged:
+        ratio = row["training"]["keras"] / row["training"]["keras_rnnx"]
+        if ratio < row["bar"]:
+            found.append(
+                f"{row['layer']}: a training step is {ratio:.2f} times as fast as "
+                f"Keras', less than the {row['bar']} it should be"
+            )
+    if judged and not found:
+        found = [f"All {len(judged)} layers with a bar for training are above it"]
+    return found
 
 
 def write(result: dict, path: pathlib.Path) -> None:

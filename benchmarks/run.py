@@ -13,6 +13,8 @@ KERAS_BACKEND chooses the backend, and the backend its device. Suites:
     methods      our layers with each method against overfitting beside without
     engines      cells on each engine of keras_rnnx
     stacks       two layers in one call of a kernel beside a call for each
+    elementwise  cells with one product a step beside Keras' loop over the same equation
+    scan         cells that are linear in their state beside Keras' LSTM, 2048 steps
     memory       peak memory of a training step over 2000 steps
 
 What is compared runs in turn in one process, with the same weights; on a noisy machine
@@ -34,7 +36,8 @@ import report
 from rich.progress import Progress
 
 RESULTS = pathlib.Path(__file__).parent / "results"
-SUITES = ("layers", "regularized", "methods", "engines", "stacks", "memory")
+SUITES = ("layers", "regularized", "methods", "engines", "stacks", "elementwise")
+SUITES += ("scan", "memory")
 NAMED_SIZES = ("short", "grid", "all")
 # Several frameworks may share a GPU here: none is to take all of its memory.
 ENVIRONMENT = {
@@ -56,8 +59,8 @@ def arguments() -> argparse.Namespace:
         nargs="+",
         type=_size,
         help="short, grid or all, or sizes as batch,steps,inputs,units. Default: grid "
-        "for engines, else short. The memory suite has a long size of its own, which "
-        "only sizes in numbers replace",
+        "for engines, else short. The suites elementwise, scan and memory have a size "
+        "of their own, which only sizes in numbers replace",
     )
     add("--layers", help="names of layers, with commas between. Default: all")
     for what in ("batch", "steps", "units"):
@@ -67,6 +70,12 @@ def arguments() -> argparse.Namespace:
         type=float,
         default=2.0,
         help="for each pass of each row, shared by what is compared. Default: 2",
+    )
+    add(
+        "--cpu-time",
+        action="store_true",
+        help="measure the time of the process on its one core, where others use the "
+        "machine too",
     )
     add("--out", type=pathlib.Path, default=RESULTS, help="default: benchmarks/results")
     add("--show", type=pathlib.Path, metavar="FILE", help="print a kept result again")
@@ -99,7 +108,7 @@ def chosen_sizes(suite, options) -> tuple[str, list[tuple[int, ...]]]:
     name, sizes = suite.sizes, given[suite.sizes]
     if options.sizes and not isinstance(options.sizes[0], str):
         name, sizes = "custom", options.sizes
-    elif options.sizes and suite.sizes != "long":
+    elif options.sizes and suite.sizes in NAMED_SIZES:
         name, sizes = options.sizes[0], given[options.sizes[0]]
     most = options.batch_max, options.steps_max, None, options.units_max
     kept = [
@@ -142,6 +151,11 @@ def run(name: str, options: argparse.Namespace) -> None:
     suite = suites.SUITES[name]
     sizes_name, sizes = chosen_sizes(suite, options)
     layers = chosen_layers(suite, options)
+    if options.cpu_time:
+        try:
+            importlib.import_module("timing").use_cpu_time()
+        except ValueError as error:
+            raise SystemExit(str(error)) from None
     kind = "gpu" if device.gpu() else "cpu"
     result = {
         "date": datetime.date.today().isoformat(),
@@ -149,7 +163,7 @@ def run(name: str, options: argparse.Namespace) -> None:
         "sizes": sizes_name,
         "kind": kind,
         **device.description(),
-        "unit": suite.unit,
+        "unit": suite.unit + ", CPU time" * options.cpu_time,
         "notes": suites.notes(name),
         "rows": [],
     }

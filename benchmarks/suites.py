@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import device
+import equations
 import limit
 import memory
 import peers
@@ -29,6 +30,8 @@ SIZES = {
     "short": SHORT,
     "grid": GRID,
     "all": SHORT + GRID,
+    "medium": [(32, 200, 32, 128)],
+    "scan": [(16, 2048, 64, 256)],
     "long": [(16, 2000, 64, 128), (64, 2000, 64, 256)],
 }
 
@@ -71,21 +74,6 @@ class Suite:
         return row
 
 
-def _timed(name, size, functions, seconds):
-    """A row with medians and quartiles of functions by pass and peer."""
-    row = {"layer": name, "size": list(size), "quartiles": {}}
-    for which in PASSES:
-        times = timing.in_turn(functions[which], seconds)
-        quartiles = {peer: timing.quartiles(t) for peer, t in times.items()}
-        ways = [peer for peer in quartiles if peer.startswith("limit")]
-        if ways:
-            fastest = min((quartiles.pop(way) for way in ways), key=lambda q: q[1])
-            quartiles["limit"] = fastest
-        row["quartiles"][which] = quartiles
-        row[which] = {peer: q[1] for peer, q in quartiles.items()}
-    return row
-
-
 def _pair_functions(make, size):
     x = peers.inputs(size)
     theirs, ours = with_same_weights(make(size[-1]), x)
@@ -110,13 +98,13 @@ def _layers(name, size, seconds):
         if theirs:
             functions[which]["torch"] = theirs[which]
         functions[which] |= getattr(limit, which)(name, size)
-    return _timed(name, size, functions, seconds)
+    return timing.row(name, size, functions, seconds)
 
 
 def _regularized(name, size, seconds):
     """Our layer beside what one writes with Keras alone."""
     functions = _pair_functions(REGULARIZED[name], size)
-    return _timed(name, size, functions, seconds)
+    return timing.row(name, size, functions, seconds)
 
 
 def _methods(name, size, seconds):
@@ -132,7 +120,7 @@ def _methods(name, size, seconds):
         }
         for which in PASSES
     }
-    return _timed(name, size, functions, seconds)
+    return timing.row(name, size, functions, seconds)
 
 
 def _engines(name, size, seconds):
@@ -156,7 +144,7 @@ def _engines(name, size, seconds):
                 left_out[engine] = _reason(error)
             else:
                 functions[which][engine] = call
-    return {**_timed(name, size, functions, seconds), "left_out": left_out}
+    return {**timing.row(name, size, functions, seconds), "left_out": left_out}
 
 
 def _reason(error):
@@ -180,7 +168,7 @@ def _stacks(name, size, seconds):
         }
         for which in PASSES
     }
-    return _timed(name, size, functions, seconds)
+    return timing.row(name, size, functions, seconds)
 
 
 def _has_kernels(name):
@@ -233,6 +221,21 @@ SUITES = {
         check=_has_kernels,
         measure=_stacks,
     ),
+    "elementwise": Suite(
+        layers=equations.elementwise(),
+        others=equations.looping(),
+        sizes="medium",
+        reference="keras_rnnx",
+        check=lambda name: peers.check_same(name, equations.pair(name)),
+        measure=equations.measure_pair,
+    ),
+    "scan": Suite(
+        layers=tuple(equations.linear()),
+        sizes="scan",
+        reference="keras_rnnx",
+        check=lambda name: None,
+        measure=equations.measure_linear,
+    ),
     "memory": Suite(
         layers=("LSTM", "GRU", "SimpleRNN"),
         sizes="long",
@@ -246,5 +249,9 @@ SUITES = {
 
 def notes(suite: str) -> list[str]:
     """What a reader of the suite's table has to know."""
-    note = device.torch_note() if suite == "layers" else None
-    return [note] if note else []
+    said = {
+        "layers": device.torch_note(),
+        "elementwise": "Keras: the same equation in keras.layers.RNN",
+        "scan": "Keras: keras.layers.LSTM of as many units, which is another equation",
+    }
+    return [said[suite]] if said.get(suite) else []

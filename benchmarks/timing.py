@@ -18,6 +18,7 @@ LEAST_ROUNDS = 5
 # Milliseconds from which on a call does not feel the one before.
 SLOW = 100
 FAST_CALLS = 3
+_now = time.perf_counter
 
 
 def compiled(function: Callable, *arguments, xla: bool = False) -> Callable:
@@ -178,13 +179,51 @@ def in_turn(functions: dict[str, Callable], seconds: float) -> dict[str, list[fl
     return times
 
 
+def use_cpu_time() -> None:
+    """From now on the time that the process has had on its core is measured.
+
+    On a machine that others use too it says more than the time on the wall.
+
+    Raises:
+        ValueError: on a GPU and on several cores, which work side by side.
+    """
+    global _now
+    if device.gpu() or device.cores() > 1:
+        raise ValueError(
+            f"--cpu-time is for one CPU core, received {device.gpu() or device.cores()}"
+            f"{'' if device.gpu() else ' cores'}: run `taskset -c 0 python "
+            f"benchmarks/run.py ...`, or leave it out."
+        )
+    _now = time.process_time
+
+
 def milliseconds(function: Callable) -> float:
     """The time of one call."""
-    start = time.perf_counter()
+    start = _now()
     function()
-    return 1e3 * (time.perf_counter() - start)
+    return 1e3 * (_now() - start)
 
 
 def quartiles(times: list[float]) -> list[float]:
     """The lower quartile, the median and the upper quartile."""
     return statistics.quantiles(times, n=4, method="inclusive")
+
+
+def row(
+    name: str,
+    size: tuple[int, ...],
+    functions: dict[str, dict[str, Callable]],
+    seconds: float,
+) -> dict:
+    """A row with medians and quartiles of functions by pass and peer."""
+    made = {"layer": name, "size": list(size), "quartiles": {}}
+    for which, calls in functions.items():
+        times = in_turn(calls, seconds)
+        found = {peer: quartiles(t) for peer, t in times.items()}
+        ways = [peer for peer in found if peer.startswith("limit")]
+        if ways:
+            fastest = min((found.pop(way) for way in ways), key=lambda q: q[1])
+            found["limit"] = fastest
+        made["quartiles"][which] = found
+        made[which] = {peer: q[1] for peer, q in found.items()}
+    return made

@@ -15,7 +15,7 @@ Each holds all that differs between backends, as functions:
 
 and as the operations `where`, `concatenate`, `total` (the sum over time and batch) and
 `outer` (the sum of outer products over time and batch), since those of `keras.ops`
-compute float64 in float32 on JAX and torch.
+compute float64 in float32 on JAX and torch, and `plus_bias`, for its gradient.
 """
 
 from __future__ import annotations

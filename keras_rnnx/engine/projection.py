@@ -64,7 +64,7 @@ class Projection:
         parts = []
         for block, bias in zip(self._blocks({"kernel": kernel}, "kernel"), biases):
             part = flat @ block
-            part = part if bias is None else part + bias
+            part = part if bias is None else self.backend.plus_bias(part, bias)
             parts.append(ops.reshape(part, (*ops.shape(x)[:2], block.shape[-1])))
         return parts
 

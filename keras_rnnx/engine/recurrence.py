@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from types import ModuleType
 
+import keras
 from keras import ops
 
 from keras_rnnx.cells import Cell
@@ -56,6 +57,9 @@ class Recurrence(Differentiable):
         self.biased = cell.product_biased
         self.by_step, self.by_sequence = noise
         self.moments = _notes(cell) and "moving recurrent" not in self.by_step
+        # In one program a sum that goes along is nearly free, and a pass over all steps
+        # behind the loop computes the equation once more.
+        self.sums_along = xla and bool(cell.vector_names)
         self.states_only = states_only
         self.kept = len(cell.late) + len(self._kept_states(cell.states))
         self.kept += 0 if states_only else len(self.multiplied)
@@ -244,6 +248,8 @@ class Recurrence(Differentiable):
         outer = cotangents[:1] if self.sequences else []
         flow = cell.gradient_flow
         d_states = cotangents[-n:]
+        along = given["v"] if self.sums_along else []
+        behind = [] if along else given["v"]
 
         def advance(values, vectors, mask, noise):
             gates = self._by_gate(values[n:])
@@ -251,6 +257,7 @@ class Recurrence(Differentiable):
             return new + late
 
         def step(carry, slices):
+            carry, sums = carry[:n], carry[n:]
             values = slices[: n + len(local)]
             rest = slices[n + len(local) :]
             mask = rest.pop(0) if given["m"] else None
@@ -258,15 +265,22 @@ class Recurrence(Differentiable):
                 carry = [carry[0] + rest.pop(0), *carry[1:]]
             noise = self._noise(given, rest)
             dropped = _multiplier(noise)
+            width = len(values)
             _, pull = self.backend.pullback(
-                lambda values: advance(values, given["v"], mask, noise), values
+                lambda v: advance(v[:width], v[width:] or behind, mask, noise),
+                [*values, *along],
             )
             cotangent = list(carry) + [None] * n_late
             for i in reversed(range(n_late)):
                 gate = cell.late[i]
                 (d_u,) = pull(cotangent, [n + product_at[gate]])
                 cotangent[n + i] = dropped(times_r_t.one(gate, d_u))
-            gradients = list(pull(cotangent, range(len(values))))
+            gradients = list(pull(cotangent, range(width + len(along))))
+            sums = [
+                total if g is None else total + ops.cast(g, total.dtype)
+                for total, g in zip(sums, gradients[width:])
+            ]
+            gradients = gradients[:width]
             d_local = [
                 ops.zeros_like(value) if g is None else g
                 for g, value in zip(gradients[n:], values[n:])
@@ -280,14 +294,14 @@ class Recurrence(Differentiable):
                 for g, value in zip(gradients[:n], values)
             ]
             passed = [*carry, new[0]] if flow else list(carry)
-            return new, d_local + (passed if given["v"] or flow else [])
+            return new + sums, d_local + (passed if behind or flow else [])
 
         d_first, d_stacks = self._scan(
             step,
-            d_states,
+            [*d_states, *map(_start_of_sum, along)],
             before + local + given["m"] + outer + given["n"],
             length,
-            [False] * (len(local) + (n if given["v"] or flow else 0) + bool(flow)),
+            [False] * (len(local) + (n if behind or flow else 0) + bool(flow)),
             reverse=True,
             unroll=self.unroll,
         )
@@ -301,22 +315,31 @@ class Recurrence(Differentiable):
         gradients = {
             "x": d_x,
             "r": [self.backend.outer(source[k], d_u[k]) for k in self.multiplied],
-            "s": list(d_first),
+            "s": list(d_first[:n]),
         }
         if given["b"]:
             gradients["b"] = [self.backend.total(d_u[k]) for k in self.biased]
-        if given["v"]:
+        if along:
+            pairs = zip(d_first[n:], along)
+            gradients["v"] = [ops.cast(total, v.dtype) for total, v in pairs]
+        if behind:
             mask = given["m"][0] if given["m"] else None
             _, pull = self.backend.pullback(
                 lambda vectors: advance(before + local, vectors, mask, noise_of_all),
-                given["v"],
+                behind,
             )
             d_late = [dropped(times_r_t.one(k, d_u[k])) for k in cell.late]
-            d_v = pull(d_stacks[len(local) :] + d_late, range(len(given["v"])))
+            d_v = pull(d_stacks[len(local) :] + d_late, range(len(behind)))
             gradients["v"] = [
-                ops.zeros_like(v) if g is None else g for g, v in zip(d_v, given["v"])
+                ops.zeros_like(v) if g is None else g for g, v in zip(d_v, behind)
             ]
         return gradients
+
+
+def _start_of_sum(vector):
+    """Zeros in which a sum over many steps keeps its digits."""
+    dtype = keras.backend.standardize_dtype(vector.dtype)
+    return ops.zeros_like(vector, "float64" if dtype == "float64" else "float32")
 
 
 def _notes(cell):

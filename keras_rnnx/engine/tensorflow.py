@@ -26,7 +26,14 @@ rsqrt = tf.math.rsqrt
 
 def total(x):
     """The sum over the first two axes."""
-    return tf.reduce_sum(x, axis=(0, 1))
+    # More than twice as fast on the CPU as the operation for sums of any kind.
+    return tf.raw_ops.BiasAddGrad(out_backprop=tf.reshape(x, (-1, x.shape[-1])))
+
+
+def plus_bias(rows, bias):
+    """`rows` `(any, width)` with `bias` `(width,)` added to each."""
+    # For its gradient, which is such a sum.
+    return tf.nn.bias_add(rows, bias)
 
 
 def over_units(values):

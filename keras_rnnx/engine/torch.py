@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable
 
 import keras
@@ -24,6 +25,7 @@ KERNELS_TAKE_LENGTHS = False
 where = torch.where
 concatenate = torch.cat
 rsqrt = torch.rsqrt
+plus_bias = operator.add
 
 
 def total(x):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import warnings
 from collections.abc import Callable
 
 import keras
@@ -347,7 +349,7 @@ def run_kernel(kernel, x, states, weights, lengths, bidirectional=False):
         states: initial states, each `(layers, batch, units)`.
         weights: for every layer the kernel `(features, gates * units)`, the recurrent
             kernel `(units, gates * units)` and their biases, by gate in the vendor's
-            order.
+            order; then the matrix that projects the outputs, where the kernel has one.
         lengths: None, or the number of steps of each row, `(batch,)`.
         bidirectional: whether layers come in pairs. Default False.
 
@@ -355,7 +357,10 @@ def run_kernel(kernel, x, states, weights, lengths, bidirectional=False):
         Outputs `(batch, time, units)` of the last layer, of both directions one after
         the other, and the last states.
     """
-    layers = [[w.T, u.T, *biases] for w, u, *biases in weights]
+    layers = [
+        [w.T, u.T, *biases, *(p.T for p in projection)]
+        for w, u, *biases, projection in ((*own[:4], own[4:]) for own in weights)
+    ]
     if x.is_cuda:
         layers = _in_one_piece(layers)
     states = [state.contiguous() for state in states]
@@ -367,17 +372,23 @@ def run_kernel(kernel, x, states, weights, lengths, bidirectional=False):
         )
         packed, where = [rows.data, rows.batch_sizes], {}
         states = [state.index_select(1, rows.sorted_indices) for state in states]
-    outputs, *last = getattr(torch, kernel)(
-        *packed,
-        states if kernel == "lstm" else states[0],
-        [tensor for layer in layers for tensor in layer],
-        has_biases=True,
-        num_layers=len(layers) // (1 + bidirectional),
-        dropout=0.0,
-        train=torch.is_grad_enabled(),  # whether a backward pass may come
-        bidirectional=bidirectional,
-        **where,
-    )
+    # A projection is told by states of two widths.
+    function = torch.lstm if kernel == "lstmp" else getattr(torch, kernel)
+    with warnings.catch_warnings() if kernel == "lstmp" else contextlib.nullcontext():
+        if kernel == "lstmp":
+            # It says so once, and there is nothing to be done about it.
+            warnings.filterwarnings("ignore", "LSTM with projections is not supported")
+        outputs, *last = function(
+            *packed,
+            states if function is torch.lstm else states[0],
+            [tensor for layer in layers for tensor in layer],
+            has_biases=True,
+            num_layers=len(layers) // (1 + bidirectional),
+            dropout=0.0,
+            train=torch.is_grad_enabled(),  # whether a backward pass may come
+            bidirectional=bidirectional,
+            **where,
+        )
     if lengths is None:
         return outputs, last
     outputs, _ = torch.nn.utils.rnn.pad_packed_sequence(

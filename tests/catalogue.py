@@ -126,9 +126,9 @@ WITHOUT_LOWERING = tuple(name for name in VARIANTS if name not in WITH_LOWERING)
 # equation (sums of the parts, split, late, of one part alone, diagonal, with a matrix
 # made of the kernel, with vectors, with counts, linear, complex, with a window, with a
 # projection) and each kind of lowering (as it is, gates tied, a gate held, the state
-# rescaled, units repeated, inputs made or given in). The others differ from one of these in an
-# activation or in how the parts are put together: oracle, finite differences and, where
-# there are kernels, test_lowering.py cover them.
+# rescaled, units repeated, inputs made or given in). The others differ from one of
+# these in an activation or in how the parts are put together: oracle, finite
+# differences and, where there are kernels, test_lowering.py cover them.
 CONFORMING = (
     *("lstm", "cifg", "gru", "gru_reset_before", "janet", "mgu_reset_after"),
     *("simple_rnn", "leaky_rnn", "leaky_rnn_relu", "leaky_rnn_learned", "fast_rnn"),

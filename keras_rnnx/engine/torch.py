@@ -399,10 +399,12 @@ def run_kernel(kernel, x, states, weights, lengths, bidirectional=False):
 
 def _in_one_piece(layers):
     """The same weights as cuDNN wants them: in one piece, all biases at its end."""
-    order = [(layer, k) for pair in ((0, 1), (2, 3)) for layer in layers for k in pair]
-    tensors = [layer[k] for layer, k in order]
+    # Weights of a layer: two matrices, two biases, and maybe the matrix that projects.
+    # Where it stands among the matrices is not tested: torch looks, and would copy.
+    kinds = ([0, 1, *range(4, len(layers[0]))], [2, 3])
+    order = [(n, k) for kind in kinds for n in range(len(layers)) for k in kind]
+    tensors = [layers[n][k] for n, k in order]
     flat = torch.cat([tensor.flatten() for tensor in tensors])
     pieces = flat.split([tensor.numel() for tensor in tensors])
-    views = iter([p.view(tensor.shape) for p, tensor in zip(pieces, tensors)])
-    matrices = [[next(views), next(views)] for _ in layers]
-    return [[*pair, next(views), next(views)] for pair in matrices]
+    views = {at: p.view(t.shape) for at, p, t in zip(order, pieces, tensors)}
+    return [[views[n, k] for k in range(len(own))] for n, own in enumerate(layers)]

@@ -117,7 +117,8 @@ def test_training_and_its_gradients_are_those_of_the_papers_loop(name, mask, x):
         w = {v.name: ops.convert_to_tensor(v) for v in variables}
         return [Straight(w, mask=mask).outputs(name, x)]
 
-    cotangent = [np.random.default_rng(2).normal(size=(BATCH, STEPS, UNITS))]
+    width = layer.cell.output_size
+    cotangent = [np.random.default_rng(2).normal(size=(BATCH, STEPS, width))]
     if mask is not None:
         # Before the first valid step of a row there is nothing to compare.
         cotangent[0] *= (LENGTHS > 0)[:, None, None]

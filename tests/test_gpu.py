@@ -20,9 +20,7 @@ LOWERED = list(dict.fromkeys(["lstm", "lstmp", "simple_rnn", *KINDS]))
 SERVED = [
     variant
     for variant in LOWERED
-    if not backends.current().kernel_refusal(
-        make(variant).lowering().kernel, "float32"
-    )
+    if not backends.current().kernel_refusal(make(variant).lowering().kernel, "float32")
 ]
 TOLERANCE = {"float32": 1e-4} | ({} if BACKEND == "jax" else {"float64": 1e-9})
 MASK = tuple(map(tuple, HOLES))

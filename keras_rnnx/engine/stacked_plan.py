@@ -24,7 +24,6 @@ def refusal(rows: list[list[keras.layers.RNN]], training: bool) -> str | None:
     cells = [rnn.cell for rnn in rnns]
     for name, values in (
         ("units", [cell.units for cell in cells]),
-        ("outputs of the widths", [cell.output_size for cell in cells]),
         ("kernels", [cell.lowering().kernel for cell in cells]),
         ("dtypes", [cell.compute_dtype for cell in cells]),
     ):

@@ -76,6 +76,6 @@ def _refusal(cell, backend, engine, training):
     if backend not in SERVED[lowering.kernel]:
         # As `kernel_refusal` says in the files of the backends.
         if backend == "TensorFlow":
-            return "it is not known how TensorFlow's cuDNN op takes a projection"
+            return "TensorFlow does not say where its cuDNN op takes the projection"
         return f"{backend} has cuDNN's LSTM alone, and this is its {lowering.kernel}"
     return costs.refusal(cell, engine, training)

@@ -157,7 +157,8 @@ class Cell(Blocks, Equation, Stepping, keras.layers.Layer):
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
         if cls.projection:
-            cls.options = arguments.PROJECTION | cls.options
+            # Behind the cell's own, which may have other defaults.
+            cls.options = cls.options | arguments.PROJECTION | cls.options
         declaration.check(cls)
         cls.__signature__ = arguments.signature(cls.options)
 

@@ -183,7 +183,7 @@ class LSTMPCell(Cell):
     Args:
         units: number of units, the width of the memory `c`.
         projection_units: width of the output `r`, and of what is fed back, a positive
-            integer. Default None: half of `units`, rounded down, but at least 1.
+            integer. Default: half of `units`, rounded down, but at least 1.
         activation: of candidate and output. Default "tanh".
         recurrent_activation: of the gates. Default "sigmoid".
         unit_forget_bias: start the forget gate's bias at 1. Default True.

@@ -289,7 +289,7 @@ def kernel_refusal(kernel: str, dtype: str) -> str | None:
     if tf.test.is_built_with_rocm():
         return "this build of TensorFlow is for ROCm, whose kernels are not cuDNN's"
     if kernel == "lstmp":
-        return "it is not known how TensorFlow's cuDNN op takes a projection"
+        return "TensorFlow does not say where its cuDNN op takes the projection"
     return None
 
 

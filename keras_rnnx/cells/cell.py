@@ -26,7 +26,8 @@ class Cell(Blocks, Equation, Stepping, keras.layers.Layer):
     - `states`: names of the states, each of shape `(batch, units)`. The first is the
       output, and what `recurrent_kernel` multiplies.
     - `state_units`: the widths of states that are not `units` wide, by name: `{"r":
-      32}`. Where an argument says so, `configure` sets it.
+      32}`. Where an argument says so, `configure` sets it. `recurrent_kernel` has as
+      many rows as the output is wide.
     - `gates`: names of the gates, the column blocks of `kernel`
       `(input_dim, n_gates * units)`, of `recurrent_kernel` `(units, n_gates * units)`
       and of `bias` `(n_gates * units,)`.

@@ -114,6 +114,8 @@ def symbolic(shape: tuple[int, ...]) -> str:
         for one, name in sorted(SYMBOLS.items(), reverse=True):
             if size and size % one == 0:
                 return name if size == one else f"{size // one} {name}"
+            if 2 * size == one:
+                return f"{name} / 2"
         return str(size)
 
     inner = ", ".join(map(named, shape))

@@ -58,7 +58,7 @@ def lowered(info: cells.CellInfo, setting: dict[str, Any]) -> dict[str, tuple]:
             found[name] = (
                 f"`{lowering.kernel}`",
                 lowering.says or "as it is",
-                f"{lowering.work / len(cell.gates):.3g}",
+                f"{lowering.work / (len(cell.gates) - len(cell.projection)):.3g}",
                 "yes" if lowering.half else "no",
                 ", ".join(SERVED[lowering.kernel]),
             )

@@ -55,11 +55,18 @@ class Recurrent:
     """A mixin: fits recurrent kernels alone, and says so when it is built."""
 
     def bind(self, cell: Any, weight: str) -> Any:
-        """The object itself; a ValueError for another weight than that."""
+        """The object itself; a ValueError for another weight than that, or where the
+        matrices of the gates are not square."""
         if weight != "recurrent_kernel":
             raise ValueError(
                 f"{type(self).__name__} is for recurrent kernels, and was given for "
                 f"the {weight} of {type(cell).__name__}."
+            )
+        if cell.output_size != cell.units:
+            raise ValueError(
+                f"{type(self).__name__} is for square matrices, and those of "
+                f"{type(cell).__name__} with units={cell.units} are of shape "
+                f"{(cell.output_size, cell.units)}, from an output of another width."
             )
         return self
 

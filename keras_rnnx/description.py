@@ -171,6 +171,8 @@ def gate_kind(cell: Cell, gate: str) -> str:
     late = "its product is with what the equation makes of the state (late)"
     if gate in cell.states_only:
         sees = "of the state alone"
+        if gate in cell.projection:
+            sees += ", in `projection_kernel`, and as wide as the output"
         return f"{sees}; {late}" if gate in cell.late else sees
     if gate in cell.late:
         return f"{ONE_OF_EACH}; {late}"

@@ -9,9 +9,9 @@ from keras_rnnx.cells.lowering import KERNELS
 from keras_rnnx.engine import costs
 
 # By kernel the back ends that have it. JAX has it in float32 alone.
-SERVED = {
-    kernel: ("TensorFlow", *(["JAX"] if kernel == "lstm" else []), "torch")
-    for kernel in KERNELS
+SERVED = dict.fromkeys(KERNELS, ("TensorFlow", "torch")) | {
+    "lstm": ("TensorFlow", "JAX", "torch"),
+    "lstmp": ("torch",),
 }
 BACKENDS = ("TensorFlow", "JAX", "torch")
 DEVICES = ("GPU", "CPU")
@@ -74,5 +74,8 @@ def _refusal(cell, backend, engine, training):
     if isinstance(lowering, str):
         return lowering
     if backend not in SERVED[lowering.kernel]:
+        # As `kernel_refusal` says in the files of the backends.
+        if backend == "TensorFlow":
+            return "TensorFlow does not say where its cuDNN op takes the projection"
         return f"{backend} has cuDNN's LSTM alone, and this is its {lowering.kernel}"
     return costs.refusal(cell, engine, training)

@@ -97,6 +97,9 @@ VARIANTS |= {
     "nas_biased": ("nas", {"use_bias": True}, oracles.nas),
     "rhn_three": ("rhn", {"depth": 3}, oracles.rhn(depth=3)),
     "rhn_carry": ("rhn", {"coupled": False}, oracles.rhn(coupled=False)),
+    "lstmp_narrow": ("lstmp", {"projection_units": 2}, oracles.lstmp),
+    "lstmp_square": ("lstmp", {"projection_units": UNITS}, oracles.lstmp),
+    "lstmp_wide": ("lstmp", {"projection_units": 9}, oracles.lstmp),
     "qrnn_three": ("qrnn", {"window": 3}, oracles.qrnn(window=3)),
     "sru_linear": ("sru", {"peepholes": False}, without_peepholes(oracles.sru())),
     "antisymmetric_rnn_far": (
@@ -114,23 +117,23 @@ WITH_LOWERING = {
     *("simple_rnn", "simple_rnn_relu", "simple_rnn_sigmoid", "simple_rnn_leaky_relu"),
     *("irnn", "np_rnn", "leaky_rectifier_rnn", "fast_rnn", "fast_rnn_relu"),
     *(name for name in VARIANTS if name.startswith("leaky_rnn")),
-    "minimal_rnn",
+    *("minimal_rnn", "lstmp", "lstmp_narrow"),
 }
 WITHOUT_LOWERING = tuple(name for name in VARIANTS if name not in WITH_LOWERING)
 
 # The conformance suite takes a second or two a cell on torch, where all cells go
 # through it, and 20 to 60 where loops are compiled. There it runs once for each kind of
 # equation (sums of the parts, split, late, of one part alone, diagonal, with a matrix
-# made of the kernel, with vectors, with counts, linear, complex, with a window) and
-# each kind of lowering (as it is, gates tied, a gate held, the state rescaled, units
-# repeated, inputs made or given in). The others differ from one of these in an
-# activation or in how the parts are put together: oracle, finite differences and, where
-# there are kernels, test_lowering.py cover them.
+# made of the kernel, with vectors, with counts, linear, complex, with a window, with a
+# projection) and each kind of lowering (as it is, gates tied, a gate held, the state
+# rescaled, units repeated, inputs made or given in). The others differ from one of
+# these in an activation or in how the parts are put together: oracle, finite
+# differences and, where there are kernels, test_lowering.py cover them.
 CONFORMING = (
     *("lstm", "cifg", "gru", "gru_reset_before", "janet", "mgu_reset_after"),
     *("simple_rnn", "leaky_rnn", "leaky_rnn_relu", "leaky_rnn_learned", "fast_rnn"),
     *("ind_rnn", "minimal_rnn", "nas", "antisymmetric_rnn", "clockwork_rnn"),
-    *("min_gru", "qrnn", "lru"),
+    *("min_gru", "qrnn", "lru", "lstmp_wide"),
 )
 if keras.backend.backend() == "torch":
     CONFORMING = tuple(VARIANTS)
@@ -154,7 +157,8 @@ def built(variant, features=4, **kwargs):
 def first_states(layer, rng, batch, features):
     """Random states, of the kinds that a cell takes."""
     cell = layer.cell
-    found = {k: 0.5 * rng.normal(size=(batch, cell.units)) for k in cell.states}
+    widths = cell.state_widths
+    found = {k: 0.5 * rng.normal(size=(batch, widths[k])) for k in cell.states}
     for name, kind in cell.state_kinds.items():
         counts = np.ones_like(found[name])
         found[name] = counts if kind == "count" else 1 + np.abs(found[name])

@@ -61,7 +61,8 @@ class Straight:
         return (a - mean) / (variance + EPSILON) ** 0.5
 
     def outputs(self, name, x):
-        h = c = ops.zeros((BATCH, UNITS), x.dtype)
+        width = UNITS // 2 if name == "lstmp" else UNITS
+        h, c = (ops.zeros((BATCH, n), x.dtype) for n in (width, UNITS))
         found = []
         for t in range(x.shape[1]):
             new_h, new_c = getattr(self, name)(x[:, t], h, c, t)
@@ -84,6 +85,10 @@ class Straight:
         shown = self.bn(c, "state", t) * self.w["state_scale"] + self.w["state_offset"]
         return ops.sigmoid(o) * ops.tanh(shown), c
 
+    def lstmp(self, x, h, c, t):
+        m, c = self.lstm(x, h, c, t)
+        return m @ self.w["projection_kernel"], c
+
     def gru(self, x, h, c, t):
         wx, uh = self.parts(x, h, t)
         b, b_r = self.w["bias"][0], self.w["bias"][1]
@@ -99,7 +104,7 @@ class Straight:
 
 
 @pytest.mark.parametrize("mask", [None, MASK], ids=["all", "mask"])
-@pytest.mark.parametrize("name", ["lstm", "gru", "simple_rnn"])
+@pytest.mark.parametrize("name", ["lstm", "gru", "simple_rnn", "lstmp"])
 def test_training_and_its_gradients_are_those_of_the_papers_loop(name, mask, x):
     layer = made(name)
     variables = layer.trainable_variables
@@ -112,7 +117,8 @@ def test_training_and_its_gradients_are_those_of_the_papers_loop(name, mask, x):
         w = {v.name: ops.convert_to_tensor(v) for v in variables}
         return [Straight(w, mask=mask).outputs(name, x)]
 
-    cotangent = [np.random.default_rng(2).normal(size=(BATCH, STEPS, UNITS))]
+    width = layer.cell.output_size
+    cotangent = [np.random.default_rng(2).normal(size=(BATCH, STEPS, width))]
     if mask is not None:
         # Before the first valid step of a row there is nothing to compare.
         cotangent[0] *= (LENGTHS > 0)[:, None, None]

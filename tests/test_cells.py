@@ -76,7 +76,7 @@ def test_gradient_equals_finite_differences_of_the_oracle(variant):
     x, states = data(layer, rng)
     oracle = catalogue.VARIANTS[variant][2]
     variables = layer.trainable_variables
-    cotangents = [rng.normal(size=(3, 6, layer.cell.units))] + [
+    cotangents = [rng.normal(size=(3, 6, layer.cell.output_size))] + [
         rng.normal(size=state.shape) for state in states
     ]
 

@@ -21,6 +21,7 @@ KEEPING = {
     "janet": {"f": 1},
     "mgu": {"f": -1},
     "peephole_lstm": {"i": -1, "f": 1},
+    "lstmp": {"i": -1, "f": 1},
     "multiplicative_lstm": {"i": -1, "f": 1},
     "slstm": {"i": -1, "f": 1},
     "li_gru": {"z": 1},

@@ -104,6 +104,21 @@ class Oracle:
             h, c = self.zone("h", t, h, new_h), self.zone("c", t, c, new_c)
             yield h
 
+    def lstmp(self, x):
+        r, c = np.zeros((BATCH, UNITS // 2)), np.zeros((BATCH, UNITS))
+        for t in range(STEPS):
+            wx, uh = self.parts(x[:, t], r, t)
+            if self.norm:
+                wx = normalized(wx) * self.w["kernel_scale"]
+                uh = normalized(uh) * self.w["recurrent_scale"]
+            i, f, g, o = np.split(wx + uh + self.w["bias"], 4, -1)
+            written = sigmoid(i) * np.tanh(g) * self.m("update", t)
+            new_c = sigmoid(f) * c + written
+            new_m = sigmoid(o) * np.tanh(self.output(new_c))
+            r = self.zone("r", t, r, new_m @ self.w["projection_kernel"])
+            c = self.zone("c", t, c, new_c)
+            yield r
+
     def gru(self, x):
         h = np.zeros((BATCH, UNITS))
         b, b_r = self.w["bias"]
@@ -167,7 +182,7 @@ METHODS = {
 }
 
 
-@pytest.mark.parametrize("name", ["lstm", "gru", "leaky_rnn"])
+@pytest.mark.parametrize("name", ["lstm", "gru", "leaky_rnn", "lstmp"])
 @pytest.mark.parametrize("method", METHODS)
 def test_training_is_what_the_paper_says_with_the_same_masks(
     name, method, x, monkeypatch
@@ -183,10 +198,10 @@ def test_training_is_what_the_paper_says_with_the_same_masks(
         np.testing.assert_allclose(found, expected, atol=2e-6)
 
 
-@pytest.mark.parametrize("name", ["lstm", "gru", "leaky_rnn"])
+@pytest.mark.parametrize("name", ["lstm", "gru", "leaky_rnn", "lstmp"])
 def test_inference_is_deterministic_and_zoneout_its_expected_value(name, x):
     arguments = ARGUMENTS.get(name, {}) | METHODS["all"]
-    if name == "lstm":
+    if name in ("lstm", "lstmp"):
         arguments = arguments | {"zoneout": [0.05, 0.5]}
     layer = made(name, **arguments)
     expected = np.stack(list(getattr(Oracle(layer, expected=True), name)(x)), 1)
@@ -217,7 +232,9 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-@pytest.mark.parametrize("variant", ["lstm", "gru", "mgu", "leaky_rnn_learned"])
+@pytest.mark.parametrize(
+    "variant", ["lstm", "gru", "mgu", "leaky_rnn_learned", "lstmp_wide"]
+)
 def test_engines_agree_on_outputs_states_and_gradients(variant, case):
     cell = catalogue.make(variant)
     with _precision(case.dtype):

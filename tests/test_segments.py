@@ -11,8 +11,9 @@ from keras_rnnx.testing import Case
 from keras_rnnx.testing.conformance import _compare, _run
 
 BACKEND = keras.backend.backend()
-# Two states; split gates with a recurrent bias; late gates; vectors that are learned.
-KINDS = ["lstm", "gru", "gru_reset_before", "leaky_rnn_learned"]
+# Two states; split gates with a recurrent bias; late gates; vectors that are learned;
+# states of two widths.
+KINDS = ["lstm", "gru", "gru_reset_before", "leaky_rnn_learned", "lstmp"]
 
 
 @pytest.fixture

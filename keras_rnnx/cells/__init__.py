@@ -32,6 +32,7 @@ from keras_rnnx.cells.linear import (
 from keras_rnnx.cells.lowering import GateWeights, Lowering
 from keras_rnnx.cells.lstm import CIFGCell, LSTMCell
 from keras_rnnx.cells.lstm_variants import (
+    LSTMPCell,
     MultiplicativeLSTMCell,
     PeepholeLSTMCell,
     SLSTMCell,
@@ -93,6 +94,7 @@ __all__ = [
     "IRNNCell",
     "JANETCell",
     "LSTMCell",
+    "LSTMPCell",
     "LeakyRNNCell",
     "Lowering",
     "MGUCell",

@@ -37,6 +37,12 @@ STANDARD = {
     "batch_norm_momentum": 0.99,
     "seed": None,
 }
+# Those of `projection_kernel`, for cells that have one.
+PROJECTION = {
+    "projection_initializer": "glorot_uniform",
+    "projection_regularizer": None,
+    "projection_constraint": None,
+}
 # Keras' own, in the order in which it takes them by position. Others by keyword alone.
 BY_POSITION = 4
 FLAGS = ("monte_carlo", "layer_norm", "batch_norm")

@@ -28,7 +28,7 @@ class BatchNormalization(Normalization):
         self.scopes = ("inputs", "recurrent") + ("state",) * bool(states)
         self.by_step = tuple(f"moving {scope}" for scope in self.scopes)
         for scope in self.scopes:
-            width = cell.units * (1 if scope == "state" else len(cell.gates))
+            width = cell.units * (1 if scope == "state" else len(cell.projected))
             for moment, start in (("mean", "zeros"), ("variance", "ones")):
                 name = f"moving_{moment}_{scope}"
                 weight = cell.add_weight(
@@ -53,7 +53,7 @@ class BatchNormalization(Normalization):
     def _moments(self, parts, scope, given):
         moving = given.get(f"moving {scope}")
         if moving is not None:
-            names = ["state"] if scope == "state" else self.cell.gates
+            names = ["state"] if scope == "state" else self.cell.projected
             blocks = ops.split(moving, 2 * len(names), axis=-1)
             return dict(zip(names, blocks)), dict(zip(names, blocks[len(names) :]))
         weights = given.get("mask")
@@ -73,7 +73,7 @@ class BatchNormalization(Normalization):
         """What was noted, `(..., 1, 2 * width)` for each scope, in order."""
         found = []
         for scope in scopes:
-            names = ["state"] if scope == "state" else self.cell.gates
+            names = ["state"] if scope == "state" else self.cell.projected
             moments = [noted[scope][k] for k in names]
             flat = [moment for which in zip(*moments) for moment in which]
             found.append(ops.concatenate(flat, axis=-1))

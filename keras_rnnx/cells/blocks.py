@@ -17,10 +17,17 @@ class Blocks:
 
     @property
     def multiplied(self) -> tuple[str, ...]:
-        """Gates for which a step multiplies by a matrix, in the order of its blocks."""
+        """Gates with a block in `recurrent_kernel`, if it is a matrix, in its order."""
         if self.diagonal:
             return ()
-        return tuple(k for k in self.gates if k not in self.inputs_only)
+        without = (*self.inputs_only, *self.projection)
+        return tuple(k for k in self.gates if k not in without)
+
+    @property
+    def products(self) -> tuple[str, ...]:
+        """Gates for which a step multiplies by a matrix: `multiplied`, then those with
+        a block in `projection_kernel`."""
+        return (*self.multiplied, *self.projection)
 
     @property
     def scaled(self) -> tuple[str, ...]:
@@ -50,7 +57,7 @@ class Blocks:
 
     @property
     def whole(self) -> bool:
-        """Whether every gate has a block in every weight."""
+        """Whether every gate that is no projection has a block in every weight."""
         return self.projected == self.multiplied == self.biased
 
     @property
@@ -59,16 +66,35 @@ class Blocks:
         return (*self.states, "window") if self.window > 1 else tuple(self.states)
 
     @property
+    def state_widths(self) -> dict[str, int]:
+        """Width of each of `states`, by name."""
+        return {k: self.state_units.get(k, self.units) for k in self.states}
+
+    @property
+    def even(self) -> bool:
+        """Whether all states are of width `units`."""
+        return set(self.state_widths.values()) == {self.units}
+
+    def product_widths(self, gate: str) -> tuple[int, int]:
+        """Widths of what the matrix of a gate multiplies, and of what that gives."""
+        output = self.state_widths[self.states[0]]
+        if gate in self.projection:
+            return self.units, output
+        return output, self.units
+
+    @property
     def linear_states(self) -> tuple[str, ...]:
         """Names of the states that a scan computes."""
         pairs = (k if isinstance(k, tuple) else (k,) for k in self.linear)
         return tuple(k for pair in pairs for k in pair)
 
     def gates_of(self, weight: str) -> tuple[str, ...]:
-        """Gates with a block in `kernel`, `recurrent_kernel` or `bias`."""
+        """Gates with a block in `kernel`, `recurrent_kernel`, `projection_kernel` or
+        `bias`."""
         return {
             "kernel": self.projected,
             "recurrent_kernel": self.scaled if self.diagonal else self.multiplied,
+            "projection_kernel": self.projection,
             "bias": self.biased,
         }[weight]
 

@@ -25,6 +25,9 @@ class Cell(Blocks, Equation, Stepping, keras.layers.Layer):
 
     - `states`: names of the states, each of shape `(batch, units)`. The first is the
       output, and what `recurrent_kernel` multiplies.
+    - `state_units`: the widths of states that are not `units` wide, by name: `{"r":
+      32}`. Where an argument says so, `configure` sets it. `recurrent_kernel` has as
+      many rows as the output is wide.
     - `gates`: names of the gates, the column blocks of `kernel`
       `(input_dim, n_gates * units)`, of `recurrent_kernel` `(units, n_gates * units)`
       and of `bias` `(n_gates * units,)`.
@@ -35,6 +38,9 @@ class Cell(Blocks, Equation, Stepping, keras.layers.Layer):
       `recurrent_kernel`. Where no gate has one there is no such weight.
     - `states_only`: gates of the state alone, `U_k h + b_k`, or late: they have no
       block in `kernel`.
+    - `projection`: gates, late and of the state alone, whose blocks are in a weight of
+      their own, `projection_kernel` `(units, n_gates * width of the output)`, without
+      bias: `gate.u.k(v)` makes of a vector of `units` one as wide as the output.
     - `diagonal`: whether `recurrent_kernel`, `(n_gates * units,)`, has one weight for
       each unit, so that `gate.k` is `W_k x + u_k * h + b_k`.
     - `biases`: the gates with a block in `bias`. Default: all but those that are both
@@ -132,10 +138,12 @@ class Cell(Blocks, Equation, Stepping, keras.layers.Layer):
 
     states: tuple[str, ...]
     gates: tuple[str, ...]
+    state_units: dict[str, int] = {}
     split: tuple[str, ...] = ()
     late: tuple[str, ...] = ()
     inputs_only: tuple[str, ...] = ()
     states_only: tuple[str, ...] = ()
+    projection: tuple[str, ...] = ()
     diagonal: bool = False
     biases: tuple[str, ...] | None = None
     bias_part: str = "inputs"
@@ -151,6 +159,9 @@ class Cell(Blocks, Equation, Stepping, keras.layers.Layer):
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
+        if cls.projection:
+            # Behind the cell's own, which may have other defaults.
+            cls.options = cls.options | arguments.PROJECTION | cls.options
         declaration.check(cls)
         cls.__signature__ = arguments.signature(cls.options)
 
@@ -162,10 +173,11 @@ class Cell(Blocks, Equation, Stepping, keras.layers.Layer):
         self._argument_names = tuple(own)
         self.seed_generator = keras.random.SeedGenerator(self.seed)
         self.zoneout_rates = arguments.rates("zoneout", self.zoneout, self.states)
-        self.output_size = self.units
         self.sequence_length = None
         self.normalization = self._normalization()
         self.configure()
+        self._check_widths()
+        self.output_size = self.state_widths[self.states[0]]
         self.state_size = self._state_size(None)
         if self.use_bias and not self.biased:
             raise ValueError(
@@ -173,6 +185,18 @@ class Cell(Blocks, Equation, Stepping, keras.layers.Layer):
                 f"gates. Leave it out."
             )
         self.noise = Noise(self)
+
+    def _check_widths(self):
+        for name, width in self.state_units.items():
+            arguments.positive_int(f"state_units[{name!r}]", width)
+        linear = [k for k in self.linear_states if self.state_widths[k] != self.units]
+        output = self.state_widths[self.states[0]]
+        if linear or (self.diagonal and output != self.units):
+            raise ValueError(
+                f"{type(self).__name__} has states of the widths {self.state_widths}. "
+                f"Those that are linear, and the output of a diagonal cell, must be of "
+                f"width units={self.units}."
+            )
 
     def configure(self) -> None:
         """Called when all arguments are set: checks options, or lets them change the
@@ -239,7 +263,7 @@ class Cell(Blocks, Equation, Stepping, keras.layers.Layer):
     def build(self, input_shape):
         self._check_recurrent()
         recurrent = len(self.gates_of("recurrent_kernel")) * self.units
-        shape = (recurrent,) if self.diagonal else (self.units, recurrent)
+        shape = (recurrent,) if self.diagonal else (self.output_size, recurrent)
         self.kernel = self._weight(
             "kernel",
             (self.window * input_shape[-1], len(self.projected) * self.units),
@@ -248,6 +272,12 @@ class Cell(Blocks, Equation, Stepping, keras.layers.Layer):
         self.recurrent_kernel = None
         if recurrent:
             self.recurrent_kernel = self._weight("recurrent_kernel", shape)
+        self.projection_kernel = None
+        if self.projection:
+            width = len(self.projection) * self.output_size
+            self.projection_kernel = self._weight(
+                "projection_kernel", (self.units, width)
+            )
         self.bias = None
         if not self.use_bias and hasattr(self.bias_initializer, "bind"):
             raise ValueError(
@@ -288,9 +318,9 @@ class Cell(Blocks, Equation, Stepping, keras.layers.Layer):
             self.normalization.build(called["norm"])
 
     def _state_size(self, features):
+        found = list(self.state_widths.values())
         if len(self.state_names) == 1:
-            return self.units
-        found = [self.units] * len(self.states)
+            return found[0]
         if self.window > 1:
             # Not known before the cell is built.
             found.append((self.window - 1) * (features or 0))
@@ -310,7 +340,8 @@ class Cell(Blocks, Equation, Stepping, keras.layers.Layer):
     def _check_recurrent(self):
         """Refuses what is about a recurrent matrix where there is none."""
         owner = type(self).__name__
-        if self.normalization and not (self.projected == self.multiplied == self.gates):
+        whole = tuple(k for k in self.gates if k not in self.projection)
+        if self.normalization and not (self.projected == self.multiplied == whole):
             raise ValueError(
                 f"{self.normalization.argument}=True normalizes both parts of every "
                 f"gate, and {owner} has gates of one part. Normalize its inputs in a "
@@ -360,8 +391,10 @@ class Cell(Blocks, Equation, Stepping, keras.layers.Layer):
         return initializer
 
     def get_initial_state(self, batch_size: Any = None) -> list[Any]:
-        """States of zeros, each of shape `(batch_size, units)`, but a window."""
-        sizes = self.state_size if isinstance(self.state_size, list) else [self.units]
+        """States of zeros, each of the shape `(batch_size, units)`, but a window and
+        those in `state_units`."""
+        sizes = self.state_size
+        sizes = sizes if isinstance(sizes, list) else [sizes]
         return [ops.zeros((batch_size, n), dtype=self.compute_dtype) for n in sizes]
 
     def get_config(self):

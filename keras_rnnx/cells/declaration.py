@@ -8,7 +8,7 @@ import keyword
 from keras_rnnx._errors import nearest
 from keras_rnnx.cells import ranges
 
-GATE_KINDS = ("split", "late", "inputs_only", "states_only")
+GATE_KINDS = ("split", "late", "inputs_only", "states_only", "projection")
 # Of these a gate can be but one.
 APART = (("split", "late"), ("inputs_only", "states_only"))
 APART += (("split", "inputs_only"), ("late", "inputs_only"), ("split", "states_only"))
@@ -39,6 +39,7 @@ def check(cls: type) -> None:
         if both:
             _fail(cls, f"{sorted(both)} stand in both `{first}` and `{second}`")
     _biases(cls)
+    _widths(cls)
     if cls.diagonal and (cls.late or cls.split or cls.states_only):
         _fail(
             cls,
@@ -104,6 +105,23 @@ def _biases(cls):
             "with `recurrent_bias` every gate has two parts and a bias for each: "
             "`biases`, `inputs_only` and `states_only` must be empty",
         )
+
+
+def _widths(cls):
+    rest = set(cls.projection) - (set(cls.late) & set(cls.states_only))
+    if rest:
+        _fail(
+            cls,
+            f"{sorted(rest)} of `projection` multiply what the equation makes: name "
+            f"them in `late` and in `states_only` too",
+        )
+    if cls.projection and set(cls.projection) & set(cls.biases or ()):
+        _fail(cls, "`biases` are of width `units`, and `projection` has none")
+    if not isinstance(cls.state_units, dict):
+        _fail(cls, f"`state_units` must map states to widths, not {cls.state_units!r}")
+    for name in cls.state_units:
+        if name not in cls.states:
+            _fail(cls, f"`state_units` names {name!r}, which is not in `states`")
 
 
 def _linear(cls):

@@ -1,6 +1,6 @@
 """How a vendor's kernel computes a cell exactly.
 
-cuDNN, and its kin on the CPU, run four recurrences over a whole sequence. Many other
+cuDNN, and its kin on the CPU, run five recurrences over a whole sequence. Many other
 cells are one of these with gates tied or held, units repeated or the state scaled. A
 cell says so in `Cell.lowering`, and every kernel of every backend serves it.
 """
@@ -20,8 +20,11 @@ from keras_rnnx.cells.views import State
 #   gru: h' = z h + (1 - z) tanh(W_h x + b_h + sigmoid(a_r) (U_h h + b'_h)),
 #        z = sigmoid(a_z)
 #   rnn_tanh: h' = tanh(a_h); rnn_relu: h' = max(a_h, 0)
+#   lstmp: the lstm with h' = P (sigmoid(a_o) tanh(c')), less wide than c', where P is
+#        the cell's `projection_kernel`
 KERNELS = {
     "lstm": ("i", "f", "c", "o"),
+    "lstmp": ("i", "f", "c", "o"),
     "gru": ("z", "r", "h"),
     "rnn_tanh": ("h",),
     "rnn_relu": ("h",),
@@ -36,7 +39,7 @@ class GateWeights:
 
     Attributes:
         kernel: `(features, units)`.
-        recurrent_kernel: `(units, units)`.
+        recurrent_kernel: `(width of the output, units)`.
         bias: `(units,)`, of the input part.
         recurrent_bias: `(units,)`, of the recurrent part.
     """
@@ -116,7 +119,7 @@ class Lowering:
     All maps are differentiated through, so that weights behind them are learned.
 
     Attributes:
-        kernel: "lstm", "gru", "rnn_tanh" or "rnn_relu".
+        kernel: "lstm", "lstmp", "gru", "rnn_tanh" or "rnn_relu".
         gates: from the `Weights` of the cell to the `GateWeights` of the kernel by
             gate, as in `KERNELS`. Default: the same gates.
         inputs: from inputs `(batch, time, features)`, initial states and `Weights` to

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from keras import ops
 
-from keras_rnnx._numbers import number
+from keras_rnnx._numbers import integer, number
+from keras_rnnx.cells import families
 from keras_rnnx.cells.cell import Cell
+from keras_rnnx.cells.lowering import Lowering
 from keras_rnnx.cells.lstm import LSTMCell
+from keras_rnnx.cells.ranges import Choice
 from keras_rnnx.cells.registry import register
 from keras_rnnx.cells.views import State
 
@@ -164,3 +167,75 @@ class SLSTMCell(Cell):
         return lambda shape, dtype: ops.linspace(
             *self.forget_bias, shape[-1], dtype=dtype
         )
+
+
+@register(name="lstmp")
+class LSTMPCell(Cell):
+    """LSTM with a projection: its output is less wide than its memory.
+
+    `c' = f c + i tanh(a_c)`, `r' = P (o tanh(c'))` with `i, f, o = sigmoid(a)` and
+    `a = W x + U r + b`. Without the peepholes of the paper, as vendors have it. Sak,
+    Senior & Beaufays 2014, arXiv:1402.1128.
+
+    For a large memory with few weights, as in speech and with large vocabularies. With
+    an output half as wide as the memory it has five eighths of the recurrent weights
+    of an LSTM, `P` counted in, and the layer above half the inputs.
+
+    Args:
+        units: number of units, the width of the memory `c`.
+        projection_units: width of the output `r`, and of what is fed back, a positive
+            integer. Default: half of `units`, rounded down, but at least 1.
+        activation: of candidate and output. Default "tanh".
+        recurrent_activation: of the gates. Default "sigmoid".
+        unit_forget_bias: start the forget gate's bias at 1. Default True.
+        projection_initializer: of `projection_kernel` `(units, projection_units)`, `P`.
+            Default "glorot_uniform".
+        projection_regularizer, projection_constraint: for it. Default None.
+        **kwargs: the arguments of `Cell`.
+
+    Raises:
+        ValueError: for `projection_units` that is not a positive integer.
+
+    Example:
+
+    >>> cell = LSTMPCell(6, projection_units=4)
+    >>> cell.state_size
+    [4, 6]
+    >>> keras_rnnx.layers.RNN(cell)(np.ones((2, 5, 3), "float32")).shape
+    (2, 4)
+    """
+
+    states = ("r", "c")
+    gates = ("i", "f", "c", "o", "r")
+    late = states_only = projection = ("r",)
+    memory_gates = {"f": 1, "i": -1}
+    options = {**LSTMCell.options, "projection_units": None}
+    search = {
+        "projection_units": Choice({"half": None, "16": 16, "32": 32, "64": 64}),
+    }
+    paper = "Sak et al. 2014"
+    gate_bias_initializer = LSTMCell.gate_bias_initializer
+
+    def update(self, state, gate):
+        gated, squashed = self.recurrent_activation, self.activation
+        written = gated(gate.i) * gate.drop(squashed(gate.c))
+        c = gated(gate.f) * state.c + written
+        return State(r=gate.u.r(gated(gate.o) * squashed(gate.norm(c))), c=c)
+
+    def configure(self):
+        width = max(1, self.units // 2)
+        if self.projection_units is not None:
+            width = integer("projection_units", self.projection_units, least=1)
+        self.state_units = {"r": width}
+
+    def lowering(self):
+        refused = families.standard(self.activation, self.recurrent_activation)
+        if refused:
+            return refused
+        width = self.state_units["r"]
+        if width >= self.units:
+            return (
+                f"the kernels project to less than units={self.units}, and "
+                f"projection_units={width}"
+            )
+        return Lowering("lstmp")

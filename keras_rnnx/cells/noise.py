@@ -34,9 +34,10 @@ class Noise:
     By name, with `time` only where a mask is drawn for every step:
 
     - "inputs" `(batch, [time,] features)` multiplies the inputs,
-    - "recurrent" `(batch, [time,] units)` what the recurrent kernel multiplies,
+    - "recurrent" `(batch, [time,] width)` what the recurrent kernel multiplies, as
+      wide as the output,
     - "update" `(batch, [time,] units)` what is written anew to the state,
-    - "zoneout h" `(batch, time, units)`, for each state: True keeps its old value,
+    - "zoneout h" `(batch, time, width)`, for each state: True keeps its old value,
     - "kernel" and "recurrent_kernel" multiply the weight of that name.
 
     Args:
@@ -85,12 +86,12 @@ class Noise:
         cell = self.cell
         if name.startswith("zoneout"):
             rate = cell.zoneout_rates[cell.states.index(name.split()[1])]
-            return self._uniform((batch, steps, cell.units)) < rate
+            return self._uniform((batch, steps, self._width(name))) < rate
         rate = next(getattr(cell, r) for r, mask in MASKS.items() if mask == name)
         if name in WEIGHTS:
             shape = tuple(getattr(cell, name).shape)
         else:
-            width = self._features if name == "inputs" else cell.units
+            width = self._width(name)
             shape = (batch, steps, width) if name in self.by_step else (batch, width)
         # Twice as fast on torch as `keras.random.dropout` of ones.
         kept = ops.cast(self._uniform(shape) >= rate, cell.compute_dtype)
@@ -99,6 +100,13 @@ class Noise:
     @property
     def _features(self):
         return self.cell.kernel.shape[0] // self.cell.window
+
+    def _width(self, name):
+        """Width of a mask on inputs, states or what is written to them."""
+        if name.startswith("zoneout"):
+            return self.cell.state_widths[name.split()[1]]
+        others = {"inputs": self._features, "recurrent": self.cell.output_size}
+        return others.get(name, self.cell.units)
 
     def _uniform(self, shape):
         seed = self.cell.seed_generator
@@ -114,10 +122,10 @@ class Noise:
 
     def apart(self, inputs: Any) -> tuple[Any, dict[str, Any]]:
         """The reverse of `beside`, for one step."""
-        features = self._features
-        x, found, at = inputs[..., :features], {}, features
+        at = self._features
+        x, found = inputs[..., :at], {}
         for name in self.by_step:
-            stop = at + (features if name == "inputs" else self.cell.units)
+            stop = at + self._width(name)
             mask = inputs[..., at:stop]
             found[name] = mask > 0.5 if name.startswith("zoneout") else mask
             at = stop

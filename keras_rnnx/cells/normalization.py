@@ -48,7 +48,7 @@ class Normalization:
             states: how often the equation normalizes a state.
         """
         cell, self.states = self.cell, states
-        width = len(cell.gates) * cell.units
+        width = len(cell.projected) * cell.units
         for part in ("kernel", "recurrent"):
             self._add(f"{part}_scale", width, self._start)
         if states:
@@ -79,7 +79,7 @@ class Normalization:
     @property
     def vectors(self) -> list[str]:
         """Names of the vectors that a step needs, beside those of the equation."""
-        names = [f"scale {k}" for k in self.cell.gates]
+        names = [f"scale {k}" for k in self.cell.projected]
         if self._recurrent_bias:
             names += [f"bias {k}" for k in self.cell.apart]
         return names + ["state_scale", "state_offset"] * bool(self.states)
@@ -157,9 +157,14 @@ class Normalization:
 
         early = self.standardized(early, "recurrent", given)
         early = {k: scaled(k, v) for k, v in early.items()}
-        found = early | {k: functools.partial(product, k) for k in late}
+        # A projection is no pre-activation.
+        found = early | {
+            k: u[k] if k in self.cell.projection else functools.partial(product, k)
+            for k in late
+        }
         total = {k: x[k] + early[k] for k in x if k not in apart}
-        return total, {k: x[k] for k in apart}, {k: found[k] for k in apart}
+        of_inputs = {k: x[k] for k in apart if k in x}
+        return total, of_inputs, {k: found[k] for k in apart}
 
     def state(self, value: Any, vectors: dict[str, Any], given: dict[str, Any]) -> Any:
         """A state normalized, to be read and not to be carried on."""
@@ -170,7 +175,7 @@ class Normalization:
         return {f"{prefix} {k}": v for k, v in self._blocks(tensor).items()}
 
     def _blocks(self, tensor):
-        gates = self.cell.gates
+        gates = self.cell.projected
         parts = ops.split(ops.convert_to_tensor(tensor), len(gates), axis=-1)
         return dict(zip(gates, parts))
 
@@ -202,8 +207,8 @@ class LayerNormalization(Normalization):
     @property
     def groups(self):
         cell = self.cell
-        together = tuple(k for k in cell.gates if k not in cell.apart)
-        alone = [(k,) for k in cell.gates if k in cell.apart]
+        together = tuple(k for k in cell.projected if k not in cell.apart)
+        alone = [(k,) for k in cell.projected if k in cell.apart]
         return [together] * bool(together) + alone
 
 

@@ -30,13 +30,15 @@ def check(cell: keras.layers.Layer) -> Counter[str]:
 
     Raises:
         TypeError: if it does not return a State of exactly the declared states.
-        ValueError: if a state has another shape than `(batch, units)`, or if the
-            equation reads a weight that was not declared.
+        ValueError: if a state has another shape than declared, if a late gate
+            multiplies a vector of another width than its matrix, or if the equation
+            reads a weight that was not declared.
     """
     name = type(cell).__name__
     ones = ops.ones((1, cell.units), dtype=cell.compute_dtype)
     apart = (*cell.split, *cell.late)
-    u = {k: ones for k in cell.split} | {k: lambda vector: vector for k in cell.late}
+    u = {k: ones for k in cell.split} | {k: _product(cell, k) for k in cell.late}
+    widths = cell.state_widths
     called = Counter()
 
     def hook(kind):
@@ -47,7 +49,9 @@ def check(cell: keras.layers.Layer) -> Counter[str]:
         return call
 
     arguments = {
-        "state": State(**dict.fromkeys(cell.states, ones)),
+        "state": State(
+            **{k: ops.ones((1, n), dtype=ones.dtype) for k, n in widths.items()}
+        ),
         "gate": Gates(
             {k: ones for k in cell.gates if k not in apart},
             {k: ones for k in apart if k in cell.projected},
@@ -75,9 +79,25 @@ def check(cell: keras.layers.Layer) -> Counter[str]:
         )
     for state in cell.states:
         shape = tuple(getattr(new, state).shape)
-        if shape != (1, cell.units):
+        if shape != (1, widths[state]):
             raise ValueError(
                 f"{name}.update must keep the shape (batch, units) of its states, but "
-                f"{state!r} came back as {shape} for (1, {cell.units})."
+                f"{state!r} came back as {shape} for (1, {widths[state]}). A state of "
+                f"another width than `units` is declared in `state_units`."
             )
     return called
+
+
+def _product(cell, gate):
+    """What stands for the product of a late gate."""
+    takes, gives = cell.product_widths(gate)
+
+    def call(vector):
+        if tuple(vector.shape) != (1, takes):
+            raise ValueError(
+                f"{type(cell).__name__}.update gives gate.u.{gate} a vector of the "
+                f"shape {tuple(vector.shape)}, and its matrix multiplies (1, {takes})."
+            )
+        return vector if takes == gives else ops.ones((1, gives), dtype=vector.dtype)
+
+    return call

@@ -52,6 +52,8 @@ class Stepping:
             weights["recurrent_kernel"] = self.recurrent_matrix(
                 ops.convert_to_tensor(self.recurrent_kernel)
             )
+        if self.projection:
+            weights["projection_kernel"] = ops.convert_to_tensor(self.projection_kernel)
         weights = {k: w * noise[k] if k in noise else w for k, w in weights.items()}
         inputs = inputs * noise["inputs"] if "inputs" in noise else inputs
         inputs = ops.cast(inputs, self.compute_dtype)
@@ -62,12 +64,13 @@ class Stepping:
         # The operator, since `ops.matmul` computes float64 in float32 on torch.
         x = self.blocks(inputs @ weights["kernel"], "kernel")
         blocks = {}
-        if self.multiplied:
-            blocks = self.blocks(weights["recurrent_kernel"], "recurrent_kernel")
+        for name in ("recurrent_kernel", "projection_kernel"):
+            if name in weights:
+                blocks |= self.blocks(weights[name], name)
         x, recurrent_bias = self._with_biases(x)
 
         def product(gate, vector):
-            if "recurrent" in noise:
+            if "recurrent" in noise and gate not in self.projection:
                 vector = vector * noise["recurrent"]
             out = vector @ blocks[gate]
             return out + recurrent_bias[gate] if gate in recurrent_bias else out
@@ -76,7 +79,7 @@ class Stepping:
             k: functools.partial(product, k)
             if k in self.late
             else product(k, states[0])
-            for k in self.multiplied
+            for k in self.products
         }
         unsummed = self.unsummed
         summed = [k for k in self.gates if k not in unsummed]

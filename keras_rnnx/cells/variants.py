@@ -12,7 +12,7 @@ from keras_rnnx.cells.lowering import Lowering
 # Enough for every cell to have a unit in each of its groups.
 UNITS = 8
 # Values of numeric options that lowerings tell apart, the default first.
-NUMBERS = {"beta": (1.0, 0.0), "leak": (0.5, 1.0)}
+NUMBERS = {"beta": (1.0, 0.0), "leak": (0.5, 1.0), "projection_units": (None, UNITS)}
 # Options that say how weights start or are held, and change no equation.
 OF_WEIGHTS = ("_initializer", "_regularizer", "_constraint")
 
@@ -29,7 +29,7 @@ class KernelUse(NamedTuple):
     """A vendor's kernel that computes a cell exactly.
 
     Attributes:
-        kernel: "lstm", "gru", "rnn_tanh" or "rnn_relu".
+        kernel: "lstm", "lstmp", "gru", "rnn_tanh" or "rnn_relu".
         arguments: the arguments of the cell with which it does, but its defaults.
         lowering: how.
     """

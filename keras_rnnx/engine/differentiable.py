@@ -20,9 +20,11 @@ class Differentiable:
 
     Attributes:
         kept: number of tensors kept beside the outputs.
+        kept_widths: their widths, or None where they are as wide as the outputs.
     """
 
     kept: int
+    kept_widths: list[int] | None = None
 
     def __init__(
         self, cell: Cell, backend: ModuleType, sequences: bool, keep: bool = True

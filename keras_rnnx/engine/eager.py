@@ -51,7 +51,8 @@ class EagerRecurrence(Differentiable):
     @staticmethod
     def takes(cell: Cell) -> bool:
         """Whether derivatives are elementwise, and no more than those are wanted."""
-        return not (cell.late or cell.normalization or cell.gradient_flow)
+        more = cell.late or cell.normalization or cell.gradient_flow
+        return cell.even and not more
 
     def spared(self):
         # Where sums are kept the input part is not read again.

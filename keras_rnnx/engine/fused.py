@@ -30,7 +30,7 @@ class FusedEngine(SequenceEngine):
         if training and way.segments is None and self._is_long(batch, steps):
             way = dataclasses.replace(way, segments="kept")
         if way.segments is None:
-            gates = max(1, len(self.cell.multiplied))
+            gates = max(1, len(self.cell.products))
             normalized = NormalizedRecurrence.takes(self.cell)
             xla = self.backend.prefers_xla(
                 batch, steps, units, gates, training, normalized
@@ -96,6 +96,7 @@ class Loop(Segment):
         self.projection = self._projection()
         self.recurrence = self._recurrence(engine, sequences, way, names)
         self.kept = self.recurrence.kept
+        self.kept_widths = self.recurrence.kept_widths
         if way.segments is not None and way.xla:
             self.run = backend.compiled_part(self.run)
             self.gradients = backend.compiled_part(self.gradients)

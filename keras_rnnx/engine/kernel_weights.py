@@ -16,11 +16,12 @@ ORDER = KERNELS | {"gru": ("r", "z", "h")}
 def ready(cell: Cell) -> bool:
     """Whether the weights are the kernel's, with nothing to take apart."""
     lowering = cell.lowering()
-    return lowering.plain and cell.gates == ORDER[lowering.kernel]
+    return lowering.plain and cell.projected == ORDER[lowering.kernel]
 
 
 def own(cell: Cell, tensors: dict[str, Any]) -> list[Any]:
-    """Both kernels and both biases of a cell, zeros where it has none.
+    """Both kernels and both biases of a cell, zeros where it has none, and its
+    projection where it has one.
 
     Args:
         cell: the cell.
@@ -28,12 +29,16 @@ def own(cell: Cell, tensors: dict[str, Any]) -> list[Any]:
     """
     kernels = [tensors["kernel"], tensors["recurrent_kernel"]]
     zeros = ops.zeros_like(tensors["recurrent_kernel"][0])
-    if "bias" not in tensors:
-        return [*kernels, zeros, zeros]
-    bias = tensors["bias"]
-    if cell.recurrent_bias:
-        return [*kernels, bias[0], bias[1]]
-    return [*kernels, bias, zeros]
+    biases = [zeros, zeros]
+    if "bias" in tensors:
+        bias = tensors["bias"]
+        biases = [bias[0], bias[1]] if cell.recurrent_bias else [bias, zeros]
+    return [*kernels, *biases, *projection(tensors)]
+
+
+def projection(tensors: dict[str, Any]) -> list[Any]:
+    """The matrix that projects the outputs, in a list; empty where there is none."""
+    return [tensors["projection_kernel"]] if "projection_kernel" in tensors else []
 
 
 def by_gate(cell: Cell, tensors: dict[str, Any], vectors: list[Any]) -> Weights:
@@ -45,9 +50,10 @@ def by_gate(cell: Cell, tensors: dict[str, Any], vectors: list[Any]) -> Weights:
     """
     vectors = dict(zip(cell.vectors, vectors))
     if cell.whole:
-        n = len(cell.gates)
-        parts = [ops.split(tensor, n, axis=-1) for tensor in own(cell, tensors)]
-        gates = {k: GateWeights(*part) for k, part in zip(cell.gates, zip(*parts))}
+        n = len(cell.projected)
+        whole = own(cell, tensors)[: len(FIELDS)]
+        parts = [ops.split(tensor, n, axis=-1) for tensor in whole]
+        gates = {k: GateWeights(*part) for k, part in zip(cell.projected, zip(*parts))}
         return Weights(gates, vectors)
     kernels = cell.blocks(tensors["kernel"], "kernel")
     recurrent = cell.blocks(tensors["recurrent_kernel"], "recurrent_kernel")
@@ -63,6 +69,7 @@ def by_gate(cell: Cell, tensors: dict[str, Any], vectors: list[Any]) -> Weights:
             of_products.get(k, no_product[0]),
         )
         for k in cell.gates
+        if k not in cell.projection
     }
     return Weights(gates, vectors)
 
@@ -91,4 +98,4 @@ def lowered(cell: Cell, tensors: dict[str, Any], vectors: list[Any]) -> list[Any
         return own(cell, tensors)
     lowering = cell.lowering()
     gates = lowering.gates(by_gate(cell, tensors, vectors))
-    return in_order(lowering.kernel, gates)
+    return in_order(lowering.kernel, gates) + projection(tensors)

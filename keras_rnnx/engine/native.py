@@ -19,7 +19,8 @@ from keras_rnnx.engine.sequence import INPUTS, SequenceEngine
 
 # By kernel the gates to be shut (-1) and opened (1) so that a step changes nothing that
 # is read later.
-IDLE = {"lstm": {"i": -1.0, "f": 1.0}, "rnn_relu": {"h": -1.0}}
+_LSTM = {"i": -1.0, "f": 1.0}
+IDLE = {"lstm": _LSTM, "lstmp": _LSTM, "rnn_relu": {"h": -1.0}}
 
 
 class KernelEngine(SequenceEngine):
@@ -99,9 +100,9 @@ class KernelEngine(SequenceEngine):
         if idle:
             x, gates = _idle_behind(packing, x, gates, kernel)
         start = lowering.states(states, weights)
-        outputs, last = self._call(
-            kernel, x, start, kernel_weights.in_order(kernel, gates), lengths
-        )
+        weights_of_kernel = kernel_weights.in_order(kernel, gates)
+        weights_of_kernel += kernel_weights.projection(tensors)
+        outputs, last = self._call(kernel, x, start, weights_of_kernel, lengths)
         return lowering.outputs(outputs, states, weights), last
 
     def _call(self, kernel, x, states, weights, lengths):

@@ -57,7 +57,7 @@ class NormalizedRecurrence(Differentiable):
         normalization = cell.normalization
         if not normalization or normalization.groups is None:
             return False
-        return not (cell.late or cell.gradient_flow)
+        return cell.even and not (cell.late or cell.gradient_flow)
 
     def forward(self, length, given, keep):
         cell = self.cell

@@ -20,15 +20,15 @@ class Products:
 
     Args:
         cell: the cell.
-        matrices: `(units, units)` for each gate that multiplies the state.
+        matrices: for each gate in `cell.products`, in its order.
         backend: one of the backend files of this package.
         xla: whether they are compiled by XLA.
     """
 
     def __init__(self, cell: Cell, matrices: list[Any], backend: ModuleType, xla: bool):
         self.backend = backend
-        self.early = [k for k in cell.multiplied if k not in cell.late]
-        self.matrices = dict(zip(cell.multiplied, matrices))
+        self.early = [k for k in cell.products if k not in cell.late]
+        self.matrices = dict(zip(cell.products, matrices))
         self.merged = xla and len(self.early) > 1
         of_early = [self.matrices[k] for k in self.early]
         if self.merged:
@@ -36,7 +36,7 @@ class Products:
             self.stacked = backend.concatenate(of_early, 0)
         beside = len(self.early)
         products = [backend.product(m, beside, xla) for m in matrices]
-        self.products = dict(zip(cell.multiplied, products))
+        self.products = dict(zip(cell.products, products))
 
     def one(self, gate: str, vector: Any) -> Any:
         """The product of a vector with the matrix of a gate."""

@@ -11,6 +11,9 @@ from keras import ops
 from keras_rnnx.cells import Cell
 from keras_rnnx.engine import backends
 
+RECURRENT = "recurrent_kernel"
+PROJECTION = "projection_kernel"
+
 
 class Projection:
     """The inputs' part of the gates, and the blocks of the weights for the loop.
@@ -42,12 +45,12 @@ class Projection:
 
         Args:
             x: inputs `(time, batch, features)`.
-            tensors: `kernel`, `recurrent_kernel`, `bias` where there is one.
+            tensors: `kernel`, and the others of the weights as far as there are.
             given: what a normalization of the parts needs for each step, by name.
 
         Returns:
-            `x`: parts `(time, batch, width of the block)`, `r`: recurrent kernels, `b`:
-            biases of products that are not summed with the inputs' part.
+            `x`: parts `(time, batch, width of the block)`, `r`: matrices of products in
+            a step, `b`: biases of those that are not summed with the inputs' part.
         """
         biases, recurrent = self._biases(tensors)
         parts = self._products(x, tensors["kernel"], biases)
@@ -55,7 +58,10 @@ class Projection:
             parts = self._normalized(parts, tensors, given or {})
         return {
             "x": parts,
-            "r": self._blocks(tensors, "recurrent_kernel"),
+            "r": [
+                *self._blocks(tensors, RECURRENT),
+                *self._blocks(tensors, PROJECTION),
+            ],
             "b": recurrent,
         }
 
@@ -70,8 +76,9 @@ class Projection:
 
     def _normalized(self, parts, tensors, given):
         cell = self.cell
-        found = cell.normalization.inputs(dict(zip(cell.gates, parts)), tensors, given)
-        return [found[k] for k in cell.gates]
+        parts = dict(zip(cell.projected, parts))
+        found = cell.normalization.inputs(parts, tensors, given)
+        return [found[k] for k in cell.projected]
 
     def gradients(
         self, x: Any, tensors: dict[str, Any], of_groups: dict[str, list[Any]]
@@ -87,8 +94,9 @@ class Projection:
         )
         join = functools.partial(self.backend.concatenate, axis=-1)
         found["kernel"] = join([self.backend.outer(x, d) for d in of_groups["x"]])
-        if of_groups["r"]:
-            found["recurrent_kernel"] = join(list(of_groups["r"]))
+        n = len(of_groups["r"]) - len(self.cell.projection)
+        of_matrices = {RECURRENT: of_groups["r"][:n], PROJECTION: of_groups["r"][n:]}
+        found |= {name: join(list(d)) for name, d in of_matrices.items() if d}
         if "bias" in tensors and not self.cell.normalization:
             found["bias"] = self._of_bias(of_groups, join)
         return d_x, found
@@ -103,7 +111,7 @@ class Projection:
         if self.merged:
             of_inputs = cell.blocks(totals[0], "kernel")
             if of_products:
-                of_products = cell.blocks(of_products[0], "recurrent_kernel")
+                of_products = cell.blocks(of_products[0], RECURRENT)
             of_products = {k: of_products[k] for k in self.apart}
         else:
             of_inputs = dict(zip(cell.projected, totals))

@@ -53,7 +53,7 @@ class Recurrence(Differentiable):
         # over all steps.
         self.loose = pieces and not xla and not cell.vector_names
         self.apart = [k for k in cell.gates if k in cell.unsummed]
-        self.projected, self.multiplied = cell.projected, cell.multiplied
+        self.projected, self.multiplied = cell.projected, cell.products
         self.biased = cell.product_biased
         self.by_step, self.by_sequence = noise
         self.moments = _notes(cell) and "moving recurrent" not in self.by_step
@@ -61,8 +61,8 @@ class Recurrence(Differentiable):
         # behind the loop computes the equation once more.
         self.sums_along = xla and bool(cell.vector_names)
         self.states_only = states_only
-        self.kept = len(cell.late) + len(self._kept_states(cell.states))
-        self.kept += 0 if states_only else len(self.multiplied)
+        self.kept_widths = self._widths_kept()
+        self.kept = len(self.kept_widths)
 
     def spared(self):
         # Where a sum is kept its input part is not read again.
@@ -73,6 +73,16 @@ class Recurrence(Differentiable):
         """The masks by name, with those of one step or of all."""
         whole = zip(self.by_sequence, given["d"])
         return dict(zip(self.by_step, of_steps)) | dict(whole)
+
+    def _multiplier(self, noise):
+        """What is done to a vector before the matrix of a gate multiplies it, or that
+        of any gate that multiplies the state."""
+        mask, projection = noise.get("recurrent"), self.cell.projection
+
+        def dropped(vector, gate=None):
+            return vector if mask is None or gate in projection else vector * mask
+
+        return dropped
 
     def _advance(self, states, gates, vectors, mask, noise, late=None):
         """The states after a step, and the vectors that late gates multiplied.
@@ -118,7 +128,7 @@ class Recurrence(Differentiable):
             noise, noted = self._noise(given, rest), {}
             if self.moments:
                 noise[NOTED] = noted
-            dropped = _multiplier(noise)
+            dropped = self._multiplier(noise)
             early = times_r.each(dropped(states[0]))
             gates, kept, products = [], [], {}
             for k in cell.gates:
@@ -133,7 +143,7 @@ class Recurrence(Differentiable):
                 gates.append([x[k], u] if k in self.apart else kept[-1])
 
             def late(gate, vector):
-                out = times_r.one(gate, dropped(vector))
+                out = times_r.one(gate, dropped(vector, gate))
                 products[gate] = out + b[gate] if gate in b else out
                 return products[gate]
 
@@ -164,22 +174,36 @@ class Recurrence(Differentiable):
             length,
             loose,
             unroll=self.unroll,
-            shapes=self._shapes(given["s"][0], first, loose) if n_moments else None,
+            shapes=self._shapes(given["s"][0], first, n_moments, keep),
         )
         moments = [stacks.pop(first) for _ in range(n_moments)]
         outputs = stacks[:1] if self.sequences else []
         return outputs + moments + list(last), stacks if keep else []
 
-    def _shapes(self, state, first, loose):
-        """Shapes of what a step gives where moments are among it."""
+    def _shapes(self, state, first, moments, keep):
+        """Shapes of what a step gives forward."""
         cell = self.cell
-        moments = [
-            (1, 2 * cell.units * (1 if scope == "state" else len(cell.gates)))
-            for scope in cell.normalization.scopes[1:]
-        ]
-        shape = tuple(ops.shape(state))
-        rest = len(loose) - first - len(moments)
-        return [shape] * first + moments + [shape] * rest
+        batch, width = ops.shape(state)
+        found = [(batch, width)] * first
+        if moments:
+            found += [
+                (1, 2 * cell.units * (1 if scope == "state" else len(cell.projected)))
+                for scope in cell.normalization.scopes[1:]
+            ]
+        return found + [(batch, n) for n in self.kept_widths] * keep
+
+    def _widths_kept(self):
+        """Widths of what is kept of a step, in its order."""
+        cell = self.cell
+        takes, gives = (
+            {k: cell.product_widths(k)[i] for k in self.multiplied} for i in range(2)
+        )
+        of_states = list(cell.state_widths.values())
+        found = [takes[k] for k in cell.late] + self._kept_states(of_states)
+        if self.states_only:
+            return found
+        early = [gives[k] for k in self.multiplied if k not in cell.late]
+        return found + early + [gives[k] for k in cell.late]
 
     def _products(self, matrices):
         return Products(self.cell, matrices, self.backend, self.xla)
@@ -219,7 +243,7 @@ class Recurrence(Differentiable):
         n, n_late = len(cell.states), len(cell.late)
         early = [k for k in self.multiplied if k not in cell.late]
         noise_of_all = self._noise(given, given["n"])
-        dropped = _multiplier(noise_of_all)
+        dropped = self._multiplier(noise_of_all)
         rest = iter(residuals)
         outputs = next(rest)
         multiplied = [next(rest) for _ in range(n_late)]
@@ -229,21 +253,23 @@ class Recurrence(Differentiable):
         before += [next(rest) for _ in self._kept_states(cell.states)]
         x = dict(zip(self.projected, given["x"]))
         source = dict.fromkeys(early, dropped(h_before))
-        source |= {k: dropped(v) for k, v in zip(cell.late, multiplied)}
+        source |= {k: dropped(v, k) for k, v in zip(cell.late, multiplied)}
         if self.states_only:
             kept = self._products_again(given, x, source)
         else:
             kept = {k: next(rest) for k in (*early, *cell.late)}
         times_r_t = self._products([ops.transpose(r) for r in given["r"]])
         # A gate that was summed has one local input, one of two parts has both.
-        local, inputs_at, product_at = [], {}, {}
+        local, widths, inputs_at, product_at = [], [], {}, {}
         for k in cell.gates:
             if k not in self.multiplied or (k in self.apart and k in x):
                 inputs_at[k] = len(local)
                 local.append(x[k])
+                widths.append(cell.units)
             if k in self.multiplied:
                 product_at[k] = len(local)
                 local.append(kept[k])
+                widths.append(cell.product_widths(k)[1])
         inputs_at = {k: inputs_at.get(k, product_at.get(k)) for k in self.projected}
         outer = cotangents[:1] if self.sequences else []
         flow = cell.gradient_flow
@@ -264,7 +290,7 @@ class Recurrence(Differentiable):
             if outer:
                 carry = [carry[0] + rest.pop(0), *carry[1:]]
             noise = self._noise(given, rest)
-            dropped = _multiplier(noise)
+            dropped = self._multiplier(noise)
             width = len(values)
             _, pull = self.backend.pullback(
                 lambda v: advance(v[:width], v[width:] or behind, mask, noise),
@@ -274,7 +300,7 @@ class Recurrence(Differentiable):
             for i in reversed(range(n_late)):
                 gate = cell.late[i]
                 (d_u,) = pull(cotangent, [n + product_at[gate]])
-                cotangent[n + i] = dropped(times_r_t.one(gate, d_u))
+                cotangent[n + i] = dropped(times_r_t.one(gate, d_u), gate)
             gradients = list(pull(cotangent, range(width + len(along))))
             sums = [
                 total if g is None else total + ops.cast(g, total.dtype)
@@ -296,14 +322,18 @@ class Recurrence(Differentiable):
             passed = [*carry, new[0]] if flow else list(carry)
             return new + sums, d_local + (passed if behind or flow else [])
 
+        of_states = list(cell.state_widths.values())
+        widths += of_states if behind or flow else []
+        widths += of_states[:1] if flow else []
         d_first, d_stacks = self._scan(
             step,
             [*d_states, *map(_start_of_sum, along)],
             before + local + given["m"] + outer + given["n"],
             length,
-            [False] * (len(local) + (n if behind or flow else 0) + bool(flow)),
+            [False] * len(widths),
             reverse=True,
             unroll=self.unroll,
+            shapes=[(ops.shape(d_states[0])[0], width) for width in widths],
         )
         d_x = [d_stacks[inputs_at[k]] for k in self.projected]
         d_u = {k: d_stacks[product_at[k]] for k in self.multiplied}
@@ -328,7 +358,7 @@ class Recurrence(Differentiable):
                 lambda vectors: advance(before + local, vectors, mask, noise_of_all),
                 behind,
             )
-            d_late = [dropped(times_r_t.one(k, d_u[k])) for k in cell.late]
+            d_late = [dropped(times_r_t.one(k, d_u[k]), k) for k in cell.late]
             d_v = pull(d_stacks[len(local) :] + d_late, range(len(behind)))
             gradients["v"] = [
                 ops.zeros_like(v) if g is None else g for g, v in zip(d_v, behind)
@@ -345,10 +375,3 @@ def _start_of_sum(vector):
 def _notes(cell):
     """Whether moments are noted in training."""
     return bool(cell.normalization) and cell.normalization.notes_moments
-
-
-def _multiplier(noise):
-    """What is done to a vector before the recurrent kernel multiplies it."""
-    if "recurrent" not in noise:
-        return lambda vector: vector
-    return lambda vector: vector * noise["recurrent"]

@@ -132,7 +132,7 @@ class ScanRecurrence(Differentiable):
         )
         zeros = ops.zeros_like(before[0])
         a = self._coefficients(pull, zeros, n + len(self.rest))
-        shown = {k: zeros for k in self.cell.states}
+        shown = {k: self._zeros(k, zeros) for k in self.cell.states}
         shown |= dict(zip(self.cell.states, outer))
         d_first, d_after, d_read = {}, {}, dict.fromkeys(self.linear)
         for k in self.rest:
@@ -159,18 +159,19 @@ class ScanRecurrence(Differentiable):
         Without `r` the linear ones are right alone.
         """
         cell = self.cell
-        rest = [ops.zeros_like(linear[0]) for _ in self.rest]
+        rest = [self._zeros(k, linear[0]) for k in self.rest]
         before = dict(zip((*self.linear, *self.rest), [*linear, *rest]))
         noise = dict(zip(self.by_step, given.get("n", [])))
         noise |= dict(zip(self.by_sequence, given.get("d", [])))
-        matrices = dict(zip(cell.multiplied, weights["r"] or []))
+        matrices = dict(zip(cell.products, weights["r"] or []))
         biases = dict(zip(cell.product_biased, weights["b"]))
 
         def product(gate):
             def call(vector):
                 if gate not in matrices:
-                    return ops.zeros_like(vector)
-                if "recurrent" in noise:
+                    zeros = ops.zeros_like(vector[..., :1])
+                    return zeros + ops.zeros(cell.product_widths(gate)[1], zeros.dtype)
+                if "recurrent" in noise and gate not in cell.projection:
                     vector = vector * noise["recurrent"]
                 out = vector @ matrices[gate]
                 return out + biases[gate] if gate in biases else out
@@ -193,6 +194,13 @@ class ScanRecurrence(Differentiable):
                 for k in self.linear
             }
         return [new[k] for k in (*self.linear, *self.rest)]
+
+    def _zeros(self, state, like):
+        """Zeros for a state, of the steps and the batch of another."""
+        width = self.cell.state_widths[state]
+        if width == like.shape[-1]:
+            return ops.zeros_like(like)
+        return ops.zeros_like(like[..., :1]) + ops.zeros(width, like.dtype)
 
     def _coefficients(self, pull, like, count):
         """Of each pair, from the derivatives at any state: real and imaginary part."""

@@ -22,10 +22,12 @@ class Segment:
     """How an engine computes one segment.
 
     Attributes:
-        kept: number of tensors `(time, batch, units)` that `run` can keep.
+        kept: number of tensors `(time, batch, width)` that `run` can keep.
+        kept_widths: their widths, or None where they are as wide as the outputs.
     """
 
     kept = 0
+    kept_widths: list[int] | None = None
 
     def run(
         self,
@@ -268,9 +270,12 @@ class Segments:
 
     def _shapes(self, states):
         """Of what is stacked for each segment: sequences, then the states before it."""
-        long = 1 + self.segment.kept if self.keep else int(self.sequences)
-        shape = tuple(ops.shape(states[0]))
-        return [(self.steps, *shape)] * long + [shape] * len(states)
+        batch, width = ops.shape(states[0])
+        long = [width] * int(self.keep or self.sequences)
+        if self.keep:
+            long += self.segment.kept_widths or [width] * self.segment.kept
+        of_states = [tuple(ops.shape(state)) for state in states]
+        return [(self.steps, batch, n) for n in long] + of_states
 
 
 def length(x: Any, axis: int = 1) -> Any:

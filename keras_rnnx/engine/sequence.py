@@ -194,6 +194,7 @@ def weights_of(cell: Cell) -> dict[str, Any]:
     weights = {
         "kernel": cell.kernel,
         "recurrent_kernel": None if cell.diagonal else cell.recurrent_kernel,
+        "projection_kernel": cell.projection_kernel,
         "bias": cell.bias,
     }
     tensors = {

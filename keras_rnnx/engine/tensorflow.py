@@ -295,6 +295,8 @@ def kernel_refusal(kernel: str, dtype: str) -> str | None:
     """Why the kernels here do not run this one, or None."""
     if tf.test.is_built_with_rocm():
         return "this build of TensorFlow is for ROCm, whose kernels are not cuDNN's"
+    if kernel == "lstmp":
+        return "TensorFlow does not say where its cuDNN op takes the projection"
     return None
 
 

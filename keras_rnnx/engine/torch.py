@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import operator
+import warnings
 from collections.abc import Callable
 
 import keras
@@ -349,7 +351,7 @@ def run_kernel(kernel, x, states, weights, lengths, bidirectional=False):
         states: initial states, each `(layers, batch, units)`.
         weights: for every layer the kernel `(features, gates * units)`, the recurrent
             kernel `(units, gates * units)` and their biases, by gate in the vendor's
-            order.
+            order; then the matrix that projects the outputs, where the kernel has one.
         lengths: None, or the number of steps of each row, `(batch,)`.
         bidirectional: whether layers come in pairs. Default False.
 
@@ -357,7 +359,10 @@ def run_kernel(kernel, x, states, weights, lengths, bidirectional=False):
         Outputs `(batch, time, units)` of the last layer, of both directions one after
         the other, and the last states.
     """
-    layers = [[w.T, u.T, *biases] for w, u, *biases in weights]
+    layers = [
+        [w.T, u.T, *biases, *(p.T for p in projection)]
+        for w, u, *biases, projection in ((*own[:4], own[4:]) for own in weights)
+    ]
     if x.is_cuda:
         layers = _in_one_piece(layers)
     states = [state.contiguous() for state in states]
@@ -369,17 +374,23 @@ def run_kernel(kernel, x, states, weights, lengths, bidirectional=False):
         )
         packed, where = [rows.data, rows.batch_sizes], {}
         states = [state.index_select(1, rows.sorted_indices) for state in states]
-    outputs, *last = getattr(torch, kernel)(
-        *packed,
-        states if kernel == "lstm" else states[0],
-        [tensor for layer in layers for tensor in layer],
-        has_biases=True,
-        num_layers=len(layers) // (1 + bidirectional),
-        dropout=0.0,
-        train=torch.is_grad_enabled(),  # whether a backward pass may come
-        bidirectional=bidirectional,
-        **where,
-    )
+    # A projection is told by states of two widths.
+    function = torch.lstm if kernel == "lstmp" else getattr(torch, kernel)
+    with warnings.catch_warnings() if kernel == "lstmp" else contextlib.nullcontext():
+        if kernel == "lstmp":
+            # It says so once, and there is nothing to be done about it.
+            warnings.filterwarnings("ignore", "LSTM with projections is not supported")
+        outputs, *last = function(
+            *packed,
+            states if function is torch.lstm else states[0],
+            [tensor for layer in layers for tensor in layer],
+            has_biases=True,
+            num_layers=len(layers) // (1 + bidirectional),
+            dropout=0.0,
+            train=torch.is_grad_enabled(),  # whether a backward pass may come
+            bidirectional=bidirectional,
+            **where,
+        )
     if lengths is None:
         return outputs, last
     outputs, _ = torch.nn.utils.rnn.pad_packed_sequence(
@@ -390,10 +401,12 @@ def run_kernel(kernel, x, states, weights, lengths, bidirectional=False):
 
 def _in_one_piece(layers):
     """The same weights as cuDNN wants them: in one piece, all biases at its end."""
-    order = [(layer, k) for pair in ((0, 1), (2, 3)) for layer in layers for k in pair]
-    tensors = [layer[k] for layer, k in order]
+    # Weights of a layer: two matrices, two biases, and maybe the matrix that projects.
+    # Where it stands among the matrices is not tested: torch looks, and would copy.
+    kinds = ([0, 1, *range(4, len(layers[0]))], [2, 3])
+    order = [(n, k) for kind in kinds for n in range(len(layers)) for k in kind]
+    tensors = [layers[n][k] for n, k in order]
     flat = torch.cat([tensor.flatten() for tensor in tensors])
     pieces = flat.split([tensor.numel() for tensor in tensors])
-    views = iter([p.view(tensor.shape) for p, tensor in zip(pieces, tensors)])
-    matrices = [[next(views), next(views)] for _ in layers]
-    return [[*pair, next(views), next(views)] for pair in matrices]
+    views = {at: p.view(t.shape) for at, p, t in zip(order, pieces, tensors)}
+    return [[views[n, k] for k in range(len(own))] for n, own in enumerate(layers)]

@@ -9,7 +9,7 @@ import keras
 
 from keras_rnnx.layers.feedback_level import FeedbackLevel
 from keras_rnnx.layers.level import Level
-from keras_rnnx.layers.stacking import Template
+from keras_rnnx.layers.stacking import Template, check_widths
 
 # Arguments of a stack that all its layers get.
 LOOP = (
@@ -44,6 +44,7 @@ def make(
         ]
         for units in stack.units
     ]
+    check_widths(stack, [row[0].output_size for row in cells])
     rates = [stack.input_dropout] + [stack.dropout] * (len(cells) - 1)
     drops = [dropout_layer(stack, rate, stack.dropout_mask, seeds) for rate in rates]
     loop = {name: getattr(stack, name) for name in LOOP}

@@ -126,11 +126,6 @@ def check(stack: Any) -> None:
                 f"`{name}` must be one of {', '.join(map(repr, valid))}, received "
                 f"{value!r}."
             )
-    if stack.connection and len(set(stack.units)) > 1:
-        raise ValueError(
-            f"connection={stack.connection!r} needs layers of one width, received "
-            f"units={list(stack.units)}."
-        )
     if stack.bidirectional and stack.go_backwards:
         raise ValueError(
             "bidirectional=True reads sequences both ways, and go_backwards=True from "
@@ -151,6 +146,22 @@ def check(stack: Any) -> None:
                 + " Wrap the stack in keras.layers.Bidirectional instead."
                 * (name == "bidirectional")
             )
+
+
+def check_widths(stack: Any, widths: list[int]) -> None:
+    """Raises a ValueError for a connection around layers of unequal widths.
+
+    Args:
+        stack: the stack.
+        widths: of the outputs of each layer's cell.
+    """
+    if stack.connection and len(set(widths)) > 1:
+        units = list(stack.units)
+        outputs = f", with outputs of the widths {widths}" if widths != units else ""
+        raise ValueError(
+            f"connection={stack.connection!r} needs layers of one width, received "
+            f"units={units}{outputs}."
+        )
 
 
 def seeds(seed: int | None) -> Iterator[int | None]:

@@ -76,7 +76,8 @@ def awd_lstm(
         metric `keras.metrics.SparseCategoricalCrossentropy(from_logits=True)`.
 
     Raises:
-        ValueError: for an argument out of range.
+        ValueError: for an argument out of range, and for outputs of the last layer
+            that are not as wide as a word vector.
 
     Example:
 
@@ -113,6 +114,12 @@ def awd_lstm(
         name="stack",
         **{**arguments_of_cell(cell, units**-0.5), **kwargs},
     )(words(tokens))
+    if outputs.shape[-1] != embedding:
+        raise ValueError(
+            f"The scores are products of the word vectors, of size embedding="
+            f"{embedding}, with the outputs of the last layer, which are "
+            f"{outputs.shape[-1]} wide. Pass arguments with which they are equal."
+        )
     outputs = keras.layers.Dropout(
         output_dropout,
         noise_shape=(batch_size, 1, embedding),

@@ -123,7 +123,7 @@ def _layer(cell, case, seed, **loop):
     )
     layer.build((case.batch, case.steps, case.features))
     rng = np.random.default_rng(seed)
-    known = ("kernel", "recurrent_kernel", "bias")
+    known = ("kernel", "recurrent_kernel", "projection_kernel", "bias")
     for variable in layer.trainable_variables:
         # Other weights may only be meant for some range: stay near where they start.
         start = 0.0 if variable.name in known else _start(cell, case, variable.name)
@@ -163,7 +163,7 @@ def _data(cell, case, seed):
 
 
 def _state_shapes(cell, case):
-    shapes = dict.fromkeys(cell.states, (case.batch, cell.units))
+    shapes = {k: (case.batch, width) for k, width in cell.state_widths.items()}
     if cell.window > 1:
         shapes["window"] = (case.batch, (cell.window - 1) * case.features)
     return shapes
@@ -191,8 +191,9 @@ def _run(cell, case, engine_name, seed):
         return [keras.ops.cast(r, x.dtype) for r in results]
 
     rng = np.random.default_rng(seed + 200)
-    width = (case.batch, cell.units)
-    output = (case.batch, case.steps, cell.units) if case.return_sequences else width
+    output = (case.batch, cell.output_size)
+    if case.return_sequences:
+        output = (case.batch, case.steps, cell.output_size)
     cotangents = [rng.normal(size=output)]
     shapes = _state_shapes(cell, case)
     cotangents += [rng.normal(size=shape) for shape in shapes.values()]
@@ -236,7 +237,7 @@ def _close(cell, what, found, expected):
 def _every_gate_matters(cell, seed):
     case = Case("gates")
     found = _run(cell, case, "step", seed)
-    for name in ("kernel", "recurrent_kernel"):
+    for name in ("kernel", "recurrent_kernel", "projection_kernel"):
         gates = cell.gates_of(name)
         if not gates:
             continue
@@ -326,7 +327,8 @@ def _in_keras_layers(cell, seed):
     config = cell.get_config()
     pair = [type(cell).from_config({**config, "name": f"c{i}"}) for i in range(2)]
     shape = layers.RNN(keras.layers.StackedRNNCells(pair))(x).shape
-    assert tuple(shape) == (case.batch, cell.units), f"StackedRNNCells gives {shape}."
+    wanted = (case.batch, cell.output_size)
+    assert tuple(shape) == wanted, f"StackedRNNCells gives {shape}, not {wanted}."
 
     single = _layer(cell, case, seed, return_state=False)
     with keras.saving.custom_object_scope({type(cell).__name__: type(cell)}):

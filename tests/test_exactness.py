@@ -89,13 +89,16 @@ def test_the_formulas_are_as_exact_as_autodiff_of_the_steps():
     for name in ("step", "fused"):
         found = results(cell("float32"), name, scale=scale)
         errors[name] = [np.abs(f - e) for f, e in zip(found, exact, strict=True)]
-        for position, (error, e) in enumerate(zip(errors[name], exact)):
-            assert np.max(error) <= 5e-6 * max(1, np.max(np.abs(e))), (name, position)
-    # Outputs, states and their gradients have enough elements to tell a little more
-    # rounding from chance.
-    for position in range(6):
+    # Outputs, states and gradients of these and of inputs have enough elements to tell
+    # a little more rounding from chance. The middle one, since samples differ in how
+    # far they carry an error.
+    of_samples = 2 * len(cell("float32").states) + 2
+    for position in range(of_samples):
         step, fused = (np.median(errors[name][position]) for name in errors)
         assert 0 < fused <= 1.3 * step, (position, fused, step)
+    # Gradients of weights have few.
+    for error, e in zip(errors["fused"][of_samples:], exact[of_samples:]):
+        assert np.max(error) <= 1e-5 * max(1, np.max(np.abs(e)))
 
 
 @pytest.mark.parametrize(

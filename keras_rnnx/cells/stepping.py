@@ -37,6 +37,19 @@ class Stepping:
         kwargs.setdefault("autocast", self.variable_dtype != self.compute_dtype)
         return super().add_weight(*args, **kwargs)
 
+    def __call__(self, inputs, states, *args, **kwargs):
+        output, new = super().__call__(inputs, states, *args, **kwargs)
+        if self.compute_dtype != super().compute_dtype:
+            # Keras' stack of cells has states of its own dtype, and a loop may not
+            # change it.
+            pairs = zip(keras.tree.flatten(new), keras.tree.flatten(states))
+            found = [
+                ops.cast(value, keras.backend.standardize_dtype(given.dtype))
+                for value, given in pairs
+            ]
+            new = keras.tree.pack_sequence_as(new, found)
+        return output, new
+
     def call(self, inputs, states, training=False):
         if self.normalization and self.normalization.notes_moments:
             raise ValueError(

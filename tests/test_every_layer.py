@@ -133,7 +133,7 @@ def test_stack(name):
     """Two layers with the weights of a stack, one after the other."""
     first = made(name, return_state=True)
     units = first.units
-    second = made(name, features=units, return_state=True)
+    second = made(name, features=first.cell.output_size, return_state=True)
     stack = layers.Stack(name, units, 2, return_sequences=True, return_state=True)
     stack.build((None, None, FEATURES))
     every.randomize(stack)

@@ -33,7 +33,7 @@ def test_one_graph_serves_all_shapes(variant, jit_compile):
     @tf.function(
         input_signature=[
             tf.TensorSpec((None, None, 4)),
-            tf.TensorSpec((None, None, layer.cell.units)),
+            tf.TensorSpec((None, None, layer.cell.output_size)),
         ],
         jit_compile=jit_compile,
     )
@@ -48,7 +48,7 @@ def test_one_graph_serves_all_shapes(variant, jit_compile):
     rng = np.random.default_rng(1)
     for batch, steps in ((3, 5), (2, 9)):
         x = rng.normal(size=(batch, steps, 4)).astype("float32")
-        width = (batch, steps, layer.cell.units)
+        width = (batch, steps, layer.cell.output_size)
         cotangent = rng.normal(size=width).astype("float32")
         y, found = step(x, cotangent)
         (expected,), gradients = reference(layer, x, cotangent)

@@ -41,11 +41,13 @@ def main() -> None:
     module = importlib.import_module(f"benchmarks.cures.{options.experiment}")
     kept = runs.Kept(module, options.out)
     if not options.show:
-        for setting, train in module.settings(options.data).items():
+        settings = module.settings(options.data)
+        for setting, train in settings.items():
             if options.only and not setting.startswith(options.only):
                 continue
             for seed in range(getattr(module, "SEEDS", options.seeds)):
                 kept.run(setting, seed, train)
+        kept.sort(list(settings))
     kept.show()
 
 

@@ -56,6 +56,11 @@ class Kept:
         last = found["curve"][-1] if found["curve"] else float("nan")
         print(f"{setting}, seed {seed}: {last:.4g}, {seconds:.0f} s", flush=True)
 
+    def sort(self, settings: list[str]) -> None:
+        """Puts the runs in the order of their settings, in whatever order they ran."""
+        self.runs.sort(key=lambda run: (settings.index(run["setting"]), run["seed"]))
+        self._write()
+
     def _write(self):
         head = {
             "title": self.module.TITLE,

@@ -8,7 +8,7 @@ import torch
 
 import keras_rnnx
 from keras_rnnx import cells, engine, layers
-from keras_rnnx.engine import backends
+from keras_rnnx.engine import torch_kernel
 
 pytestmark = pytest.mark.skipif(
     torch.cuda.is_available(), reason="the kernels are cuDNN's: see test_gpu.py"
@@ -188,7 +188,7 @@ def test_second_derivatives_raise_also_for_a_linear_loss(name):
 def test_weights_for_cudnn_lie_in_one_piece_with_all_biases_behind():
     shapes = [(8, 3), (8, 2), (8,), (8,)], [(8, 4), (8, 2), (8,), (8,)]
     given = [[torch.randn(shape) for shape in layer] for layer in shapes]
-    found = backends.current()._in_one_piece(given)
+    found = torch_kernel.in_one_piece(given)
     for ours, theirs in zip(sum(found, []), sum(given, []), strict=True):
         assert torch.equal(ours, theirs)
     (w, u, b, c), (w2, u2, b2, c2) = found

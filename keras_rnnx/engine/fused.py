@@ -94,7 +94,7 @@ class Loop(Segment):
         self.by_sequence = [k for k in inside if k in cell.noise.by_sequence]
         names = self.by_step, self.by_sequence
         self.projection = self._projection()
-        self.recurrence = self._recurrence(engine, sequences, way, names)
+        self.recurrence = self._recurrence(sequences, way, names)
         self.kept = self.recurrence.kept
         self.kept_widths = self.recurrence.kept_widths
         if way.segments is not None and way.xla:
@@ -110,19 +110,15 @@ class Loop(Segment):
             return Centered(self.cell, self.engine.backend)
         return Projection(self.cell, self._merges())
 
-    def _recurrence(self, engine, sequences, way, noise):
+    def _recurrence(self, sequences, way, noise):
+        given = self.cell, self.engine.backend, sequences, way.training
         if self._merges():
-            return EagerRecurrence(
-                self.cell, engine.backend, sequences, way.training, noise=noise
-            )
+            return EagerRecurrence(*given, noise=noise)
         normalized = NormalizedRecurrence.takes(self.cell)
         kind = NormalizedRecurrence if normalized else Recurrence
         return kind(
-            self.cell,
-            engine.backend,
-            sequences,
-            way.training,
-            engine.unroll,
+            *given,
+            self.engine.unroll,
             way.xla,
             pieces=way.segments is None,
             states_only=way.segments == "kept",

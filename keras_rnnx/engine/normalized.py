@@ -9,44 +9,22 @@ from __future__ import annotations
 
 import functools
 import operator
-from types import ModuleType
+from typing import Any
 
 from keras import ops
 
 from keras_rnnx.cells import Cell
 from keras_rnnx.cells.normalization import EPSILON, exact
 from keras_rnnx.engine.centered import inputs_gradient, kernel_gradients
-from keras_rnnx.engine.differentiable import Differentiable
+from keras_rnnx.engine.looped import Looped
 from keras_rnnx.engine.normalized_step import StepBack, Weights, dropped
 
 
-class NormalizedRecurrence(Differentiable):
-    """The loop over time of one normalized cell, over a block for each gate.
+class NormalizedRecurrence(Looped):
+    """The loop over time of one normalized cell, over a block for each gate."""
 
-    Args:
-        cell, backend, sequences, keep: as for `Differentiable`.
-        unroll, xla, pieces, states_only, noise: as for `Recurrence`.
-    """
-
-    def __init__(
-        self,
-        cell: Cell,
-        backend: ModuleType,
-        sequences: bool,
-        keep: bool = True,
-        unroll: bool = False,
-        xla: bool = False,
-        pieces: bool = True,
-        states_only: bool = False,
-        noise: tuple[list[str], list[str]] = ((), ()),
-    ):
-        super().__init__(cell, backend, sequences, keep)
-        self.unroll = unroll
-        self.compiled = xla and pieces
-        self.loose = pieces and not xla
-        self.by_step, self.by_sequence = noise
-        self.moments = False
-        self.states_only = states_only
+    def __init__(self, cell: Cell, *args: Any, **kwargs: Any):
+        super().__init__(cell, *args, **kwargs)
         self.groups = cell.normalization.groups
         # Only where states alone are kept does anybody ask.
         self.kept = len(cell.states) - 1
@@ -73,17 +51,17 @@ class NormalizedRecurrence(Differentiable):
             u = ops.split(u, len(cell.gates), axis=-1)
             new, standard, factors = self._step(states, x, u, weights, mask, noise)
             outs = [new[0]] if keep or self.sequences else []
-            outs += self._kept_states(states) if keep else []
+            outs += self.kept_states(states) if keep else []
             return new, outs + ([*standard, *u, *factors] if keep_all else [])
 
         x = [given["x"][0] @ kernel for kernel in given["k"]]
         state = given["s"][0]
         batch, units = ops.shape(state)
         first = int(keep or self.sequences)
-        wide = len(self._kept_states(cell.states)) * keep
+        wide = len(self.kept_states(cell.states)) * keep
         wide += (cell.normalization.states + len(cell.gates)) * keep_all
         narrow = (2 * len(self.groups) + cell.normalization.states) * keep_all
-        last, stacks = self._scan(
+        last, stacks = self.scan(
             step,
             given["s"],
             x + given["m"] + given["n"],
@@ -140,31 +118,14 @@ class NormalizedRecurrence(Differentiable):
             for part, found in zip(parts, (total,) if len(parts) == 1 else (x, u)):
                 found[k] = part
         new = self.cell.applied(states, total, x, u, own, noise, norm)
-        if mask is None:
-            return new
-        return [self.backend.where(mask, n, o) for n, o in zip(new, states)]
-
-    def noise(self, given, of_steps):
-        """The masks by name, with those of one step or of all."""
-        whole = zip(self.by_sequence, given["d"])
-        return dict(zip(self.by_step, of_steps)) | dict(whole)
-
-    def _kept_states(self, states):
-        """States before a step. The first stands in the outputs too, so that keeping
-        it costs memory unless the pieces are shared."""
-        return list(states) if self.loose else list(states[1:])
-
-    def _scan(self, *args, **kwargs):
-        run = self.backend.compiled_scan if self.compiled else self.backend.scan
-        return run(*args, unroll=self.unroll, **kwargs)
+        return self.held(mask, new, states)
 
     def _residuals(self, length, given, residuals, weights, noise):
         """The outputs before each step, the states, what else the loop back reads, the
         factors and the inputs' products."""
         outputs, rest = residuals[0], list(residuals[1:])
-        first = ops.expand_dims(given["s"][0], 0)
-        h = self.backend.concatenate([first, outputs], 0)[:length]
-        n = len(self._kept_states(self.cell.states))
+        h = self.before(length, given["s"][0], outputs)
+        n = len(self.kept_states(self.cell.states))
         states = ([] if self.loose else [h]) + rest[:n]
         n_gates, n_read = len(self.cell.gates), self.cell.normalization.states
         if self.states_only:
@@ -194,7 +155,7 @@ class NormalizedRecurrence(Differentiable):
         # Sums over steps, for each sample.
         zeros = ops.zeros_like(exact(state))
         wide = len(self.cell.gates) + len(self.cell.apart)
-        last, stacks = self._scan(
+        last, stacks = self.scan(
             step,
             [*cotangents[-n:], *[zeros] * len(weights.summed)],
             slices + given["m"] + outer + given["n"] + derivatives,

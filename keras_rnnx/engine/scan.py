@@ -42,10 +42,9 @@ class ScanLoop(Loop):
     def _merges(self):
         return False
 
-    def _recurrence(self, engine, sequences, way, noise):
-        return ScanRecurrence(
-            self.cell, engine.backend, sequences, way.training, way.xla, noise
-        )
+    def _recurrence(self, sequences, way, noise):
+        given = self.cell, self.engine.backend, sequences, way.training
+        return ScanRecurrence(*given, way.xla, noise)
 
 
 class ScanRecurrence(Differentiable):

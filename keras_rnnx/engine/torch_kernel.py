@@ -1,0 +1,89 @@
+"""The calls of cuDNN's and torch's own recurrent kernels."""
+
+from __future__ import annotations
+
+import warnings
+
+import torch
+
+
+def run_kernel(kernel, x, states, weights, lengths, bidirectional=False):
+    """Runs a vendor's kernel, of one layer or of several on top of each other.
+
+    With `bidirectional` a layer is two, one that runs forward and one that runs
+    backward, and the layer above reads the outputs of both.
+
+    Args:
+        kernel: a name in `keras_rnnx.cells.lowering.KERNELS`.
+        x: inputs `(batch, time, features)`.
+        states: initial states, each `(layers, batch, units)`.
+        weights: for every layer the kernel `(features, gates * units)`, the recurrent
+            kernel `(units, gates * units)` and their biases, by gate in the vendor's
+            order; then the matrix that projects the outputs, where the kernel has one.
+        lengths: None, or the number of steps of each row, `(batch,)`.
+        bidirectional: whether layers come in pairs. Default False.
+
+    Returns:
+        Outputs `(batch, time, units)` of the last layer, of both directions one after
+        the other, and the last states.
+    """
+    layers = [
+        [w.T, u.T, *biases, *(p.T for p in projection)]
+        for w, u, *biases, projection in ((*own[:4], own[4:]) for own in weights)
+    ]
+    if x.is_cuda:
+        layers = in_one_piece(layers)
+    states = [state.contiguous() for state in states]
+    packed, where = [x], {"batch_first": True}
+    if lengths is not None:
+        # The host has to know them, and rows are sorted by them.
+        rows = torch.nn.utils.rnn.pack_padded_sequence(
+            x, lengths.to("cpu", torch.int64), batch_first=True, enforce_sorted=False
+        )
+        packed, where = [rows.data, rows.batch_sizes], {}
+        states = [state.index_select(1, rows.sorted_indices) for state in states]
+    outputs, *last = _function(kernel)(
+        *packed,
+        states if kernel in ("lstm", "lstmp") else states[0],
+        [tensor for layer in layers for tensor in layer],
+        has_biases=True,
+        num_layers=len(layers) // (1 + bidirectional),
+        dropout=0.0,
+        train=torch.is_grad_enabled(),  # whether a backward pass may come
+        bidirectional=bidirectional,
+        **where,
+    )
+    if lengths is None:
+        return outputs, last
+    outputs, _ = torch.nn.utils.rnn.pad_packed_sequence(
+        rows._replace(data=outputs), batch_first=True, total_length=x.shape[1]
+    )
+    return outputs, [state.index_select(1, rows.unsorted_indices) for state in last]
+
+
+def _function(kernel):
+    """The function of torch that runs a kernel."""
+    if kernel != "lstmp":
+        return getattr(torch, kernel)
+
+    def projected(*args, **kwargs):
+        # torch tells a projection by states of two widths. That MKLDNN has none it says
+        # once, and there is nothing to be done about it.
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "LSTM with projections is not supported")
+            return torch.lstm(*args, **kwargs)
+
+    return projected
+
+
+def in_one_piece(layers):
+    """The same weights as cuDNN wants them: in one piece, all biases at its end."""
+    # Weights of a layer: two matrices, two biases, and maybe the matrix that projects.
+    # Where it stands among the matrices is not tested: torch looks, and would copy.
+    kinds = ([0, 1, *range(4, len(layers[0]))], [2, 3])
+    order = [(n, k) for kind in kinds for n in range(len(layers)) for k in kind]
+    tensors = [layers[n][k] for n, k in order]
+    flat = torch.cat([tensor.flatten() for tensor in tensors])
+    pieces = flat.split([tensor.numel() for tensor in tensors])
+    views = {at: p.view(t.shape) for at, p, t in zip(order, pieces, tensors)}
+    return [[views[n, k] for k in range(len(own))] for n, own in enumerate(layers)]

@@ -328,6 +328,17 @@ def test_an_exponential_gate_that_underflows_at_the_first_step():
     np.testing.assert_allclose(states, expected, rtol=1e-5)
 
 
+def test_gates_that_both_underflow_still_weigh_the_old_against_the_new():
+    layer = layers.MinLSTM(1, activation="linear", return_state=True)
+    layer.build((1, 1, 1))
+    for f, i in ((-200.0, -200.0), (-201.0, -199.0), (-199.0, -201.0)):
+        layer.set_weights([np.array([[0.0, 0.0, 1.0]]), np.array([f, i, 0.0])])
+        h = layer(np.full((1, 1, 1), 3.0, "float32"), initial_state=np.ones((1, 1)))[0]
+        keep = 1 / (1 + np.exp(i - f))
+        expected = keep + (1 - keep) * 3
+        np.testing.assert_allclose(keras.ops.convert_to_numpy(h), expected, rtol=1e-5)
+
+
 def test_a_step_in_training_without_a_sequence_is_refused():
     cell = cells.LSTMCell(3, dropout=0.5)
     x = np.ones((2, 4), "float32")

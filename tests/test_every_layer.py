@@ -12,7 +12,7 @@ import pytest
 from every import FEATURES, MASK, NAMES, STEPS, VARIANTS, close, data, made
 
 import keras_rnnx
-from keras_rnnx import cells, layers
+from keras_rnnx import cells, layers, testing
 from keras_rnnx.cells.ranges import Choice
 from keras_rnnx.cells.registry import lookup
 from keras_rnnx.tuner import HyperRNN
@@ -148,6 +148,23 @@ def test_stack(name):
     for a, b in zip([outputs, *above, *below], expected, strict=True):
         close(a, b)
     assert np.any(np.abs(every.numpy(outputs) - every.numpy(between)) > 1e-3)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_gates_far_out_give_numbers(variant):
+    """Saturated, underflown: outputs and gradients are finite, in either direction."""
+    layer = made(variant)
+    for scale in (30.0, 1e3):
+        x = [scale * data(seed=1)]
+        shape = layer.compute_output_shape(x[0].shape)
+        outputs, found = testing.gradients(
+            lambda x: [layer(x, training=True)],
+            x,
+            layer.trainable_variables,
+            [np.ones(shape, "float32")],
+        )
+        for value in (*outputs, *found):
+            assert np.all(np.isfinite(every.numpy(value))), scale
 
 
 def another_value(parameter, values):

@@ -7,6 +7,7 @@ leaves 0.167 at 0.0001 alone.
 
 from __future__ import annotations
 
+import math
 import pathlib
 from collections.abc import Callable
 
@@ -82,7 +83,9 @@ def _solved(runs):
 
 
 def _median(runs):
-    return f"{np.median([run['test'] for run in runs]):.4f}"
+    # Of a run that diverged there is none.
+    found = [math.inf if run["test"] is None else run["test"] for run in runs]
+    return f"{np.median(found):.4f}"
 
 
 COLUMNS = {

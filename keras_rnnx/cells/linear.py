@@ -90,9 +90,9 @@ class MinLSTMCell(Cell):
     paper = "Feng et al. 2024"
 
     def update(self, state, gate):
-        f, i = ops.sigmoid(gate.f), ops.sigmoid(gate.i)
-        f, i = f / (f + i), i / (f + i)
-        return State(h=f * state.h + i * gate.drop(self.activation(gate.h)))
+        # f / (f + i) by the difference of logarithms: both gates may underflow.
+        f = ops.sigmoid(ops.softplus(-gate.i) - ops.softplus(-gate.f))
+        return State(h=f * state.h + (1 - f) * gate.drop(self.activation(gate.h)))
 
 
 _HALF = scaled(0.5, "uniform")

@@ -128,7 +128,8 @@ WITHOUT_LOWERING = tuple(name for name in VARIANTS if name not in WITH_LOWERING)
 # projection) and each kind of lowering (as it is, gates tied, a gate held, the state
 # rescaled, units repeated, inputs made or given in). The others differ from one of
 # these in an activation or in how the parts are put together: oracle, finite
-# differences and, where there are kernels, test_lowering.py cover them.
+# differences and, where there are kernels, test_lowering.py cover them; --every-cell
+# runs it for them too.
 CONFORMING = (
     *("lstm", "cifg", "gru", "gru_reset_before", "janet", "mgu_reset_after"),
     *("simple_rnn", "leaky_rnn", "leaky_rnn_relu", "leaky_rnn_learned", "fast_rnn"),

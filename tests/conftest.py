@@ -26,3 +26,11 @@ ABOUT = {
 collect_ignore = [
     path for path, about in ABOUT.items() if keras.backend.backend() not in about
 ]
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--every-cell",
+        action="store_true",
+        help="check_cell for all cells on backends that compile too: half an hour",
+    )

@@ -116,12 +116,18 @@ def test_gradient_equals_finite_differences_of_the_oracle(variant):
             ), engine_name
 
 
+def pytest_generate_tests(metafunc):
+    if "conforming" in metafunc.fixturenames:
+        every = metafunc.config.getoption("every_cell")
+        found = catalogue.VARIANTS if every else catalogue.CONFORMING
+        metafunc.parametrize("conforming", found)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("variant", catalogue.CONFORMING)
-def test_conforms(variant):
-    report = testing.check_cell(catalogue.make(variant))
-    layer = layers.RNN(catalogue.make(variant))
-    assert list(report.engines) == catalogue.engines(variant, layer)
+def test_conforms(conforming):
+    report = testing.check_cell(catalogue.make(conforming))
+    layer = layers.RNN(catalogue.make(conforming))
+    assert list(report.engines) == catalogue.engines(conforming, layer)
     # The loop runs every case, and a kernel all that it does not refuse.
     for name in set(report.engines) - {"step"}:
         for case in testing.CASES:
@@ -186,6 +192,14 @@ def declare(**body):
         ({"states": "h", "gates": ("h",)}, "is the string 'h'; write a tuple"),
         ({"states": ("h",), "gates": ()}, "`gates` must be a tuple"),
         ({"states": ("h", "h"), "gates": ("h",)}, "holds a name twice"),
+        (
+            {"states": ("h",), "gates": ("h",), "vectors": {"kernel": "zeros"}},
+            "`vectors` has 'kernel', which a cell has already",
+        ),
+        (
+            {"states": ("h",), "gates": ("h",), "options": {"coefficients": 1}},
+            "`options` has 'coefficients', which",
+        ),
         ({"states": ("h",), "gates": ("1",)}, "'1', which is not a name"),
         ({"states": ("h",), "gates": ("x",)}, "`gate.x` is the input part"),
         ({"states": ("h",), "gates": ("h",), "split": ("z",)}, "not in `gates`"),

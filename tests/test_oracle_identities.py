@@ -138,7 +138,7 @@ def test_fast_grnn_with_its_numbers_at_their_limits():
     tied = {
         "kernel": np.tile(weights["kernel"], 2),
         "recurrent_kernel": np.tile(weights["recurrent_kernel"], 2),
-        "bias": np.concatenate([weights["gate_bias"], weights["update_bias"]]),
+        "bias": np.concatenate([weights["bias_gate"], weights["bias_update"]]),
     }
     expected = oracles.ugrnn(X, tied, states)
     same(oracles.fast_grnn()(X, weights, states), expected)

@@ -25,6 +25,15 @@ class BatchNormalization(Normalization):
     def build(self, states):
         super().build(states)
         cell = self.cell
+        if cell.batch_norm_steps is None:
+            cell.batch_norm_steps = cell.sequence_length
+        if cell.batch_norm_steps is None:
+            raise ValueError(
+                f"batch_norm=True keeps moving averages for every step, and "
+                f"{type(cell).__name__} was built without a known number of steps: "
+                f"pass batch_norm_steps, the number of steps with averages of their "
+                f"own."
+            )
         self.scopes = ("inputs", "recurrent") + ("state",) * bool(states)
         self.by_step = tuple(f"moving {scope}" for scope in self.scopes)
         for scope in self.scopes:

@@ -7,10 +7,10 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_rnnx.cells import arguments, declaration, probe
+from keras_rnnx.cells import arguments, declaration
 from keras_rnnx.cells.batch_normalization import BatchNormalization
-from keras_rnnx.cells.binding import bound
 from keras_rnnx.cells.blocks import Blocks
+from keras_rnnx.cells.building import Building
 from keras_rnnx.cells.equation import Equation
 from keras_rnnx.cells.lowering import Lowering
 from keras_rnnx.cells.noise import Noise
@@ -18,7 +18,7 @@ from keras_rnnx.cells.normalization import LayerNormalization
 from keras_rnnx.cells.stepping import Stepping
 
 
-class Cell(Blocks, Equation, Stepping, keras.layers.Layer):
+class Cell(Blocks, Building, Equation, Stepping, keras.layers.Layer):
     """Base class of recurrent cells: a subclass is a declaration and an equation.
 
     A subclass declares, as class attributes:
@@ -162,7 +162,7 @@ class Cell(Blocks, Equation, Stepping, keras.layers.Layer):
         if cls.projection:
             # Behind the cell's own, which may have other defaults.
             cls.options = cls.options | arguments.PROJECTION | cls.options
-        declaration.check(cls)
+        declaration.check(cls, Cell)
         cls.__signature__ = arguments.signature(cls.options)
 
     def __init__(self, *args, **kwargs):
@@ -260,62 +260,13 @@ class Cell(Blocks, Equation, Stepping, keras.layers.Layer):
             for name, values in cls.search.items()
         }
 
-    def build(self, input_shape):
-        self._check_recurrent()
-        recurrent = len(self.gates_of("recurrent_kernel")) * self.units
-        shape = (recurrent,) if self.diagonal else (self.output_size, recurrent)
-        self.kernel = self._weight(
-            "kernel",
-            (self.window * input_shape[-1], len(self.projected) * self.units),
+    def build_vector(self, name: str) -> None:
+        """Makes the weight behind one of `vectors`. Default: an attribute of that name,
+        of shape `(units,)`. Override together with `coefficients`."""
+        weight = self.add_weight(
+            shape=(self.units,), name=name, initializer=self.vectors[name]
         )
-        self.state_size = self._state_size(input_shape[-1])
-        self.recurrent_kernel = None
-        if recurrent:
-            self.recurrent_kernel = self._weight("recurrent_kernel", shape)
-        self.projection_kernel = None
-        if self.projection:
-            width = len(self.projection) * self.output_size
-            self.projection_kernel = self._weight(
-                "projection_kernel", (self.units, width)
-            )
-        self.bias = None
-        if not self.use_bias and hasattr(self.bias_initializer, "bind"):
-            raise ValueError(
-                f"{type(self).__name__} received bias_initializer="
-                f"{type(self.bias_initializer).__name__}(...) together with "
-                f"use_bias=False, so there is no bias to initialize. Pass one of them."
-            )
-        if self.use_bias and self.biased:
-            width = len(self.biased) * self.units
-            self.bias = self.add_weight(
-                shape=(2, width) if self.recurrent_bias else (width,),
-                name="bias",
-                initializer=self._bias_initializer(),
-                regularizer=bound(self.bias_regularizer, self, "bias"),
-                constraint=bound(self.bias_constraint, self, "bias"),
-            )
-        for name in self.vectors:
-            self.build_vector(name)
-        self.built = True
-        called = probe.check(self)
-        if self.update_dropout and "drop" not in called:
-            raise ValueError(
-                f"update_dropout={self.update_dropout} drops what a gate writes anew "
-                f"to the state, and {type(self).__name__} does not tell it from what "
-                f"it keeps: its equation does not call `gate.drop`. zoneout or "
-                f"recurrent_dropout fit any cell."
-            )
-        if self.batch_norm and self.batch_norm_steps is None:
-            self.batch_norm_steps = self.sequence_length
-            if self.batch_norm_steps is None:
-                raise ValueError(
-                    f"batch_norm=True keeps moving averages for every step, and "
-                    f"{type(self).__name__} was built without a known number of "
-                    f"steps: pass batch_norm_steps, the number of steps with averages "
-                    f"of their own."
-                )
-        if self.normalization:
-            self.normalization.build(called["norm"])
+        setattr(self, name, weight)
 
     def _state_size(self, features):
         found = list(self.state_widths.values())
@@ -325,70 +276,6 @@ class Cell(Blocks, Equation, Stepping, keras.layers.Layer):
             # Not known before the cell is built.
             found.append((self.window - 1) * (features or 0))
         return found
-
-    def _weight(self, name, shape):
-        prefix = name.removesuffix("_kernel")
-        return self.add_weight(
-            shape=shape,
-            name=name,
-            **{
-                kind: bound(getattr(self, f"{prefix}_{kind}"), self, name)
-                for kind in ("initializer", "regularizer", "constraint")
-            },
-        )
-
-    def _check_recurrent(self):
-        """Refuses what is about a recurrent matrix where there is none."""
-        owner = type(self).__name__
-        whole = tuple(k for k in self.gates if k not in self.projection)
-        if self.normalization and not (self.projected == self.multiplied == whole):
-            raise ValueError(
-                f"{self.normalization.argument}=True normalizes both parts of every "
-                f"gate, and {owner} has gates of one part. Normalize its inputs in a "
-                f"layer before it."
-            )
-        if self.multiplied:
-            return
-        names = ["weight_dropout"]
-        if not self.diagonal:
-            names += ["recurrent_dropout", "recurrent_regularizer"]
-            names += ["recurrent_constraint"]
-        for name in names:
-            if getattr(self, name):
-                has = "has one recurrent weight for each unit" * self.diagonal
-                raise ValueError(
-                    f"{name}={getattr(self, name)!r} is about a recurrent matrix, and "
-                    f"{owner} {has or 'multiplies its state by none'}. Leave it out; "
-                    f"zoneout fits every cell."
-                )
-        if self.gradient_flow:
-            raise ValueError(
-                f"GradientFlow is about a recurrent matrix, and {owner} has none."
-            )
-
-    def build_vector(self, name: str) -> None:
-        """Makes the weight behind one of `vectors`. Default: an attribute of that name,
-        of shape `(units,)`. Override together with `coefficients`."""
-        weight = self.add_weight(
-            shape=(self.units,), name=name, initializer=self.vectors[name]
-        )
-        setattr(self, name, weight)
-
-    def _bias_initializer(self):
-        # One that knows the gates decides for all of them.
-        made = bound(self.bias_initializer, self, "bias")
-        if made is not self.bias_initializer:
-            return made
-        blocks = [self.gate_bias_initializer(gate) for gate in self.biased]
-        if all(block is self.bias_initializer for block in blocks):
-            return self.bias_initializer
-
-        def initializer(shape, dtype=None):
-            shape = (*shape[:-1], self.units)
-            parts = [keras.initializers.get(b)(shape, dtype=dtype) for b in blocks]
-            return ops.concatenate(parts, axis=-1)
-
-        return initializer
 
     def get_initial_state(self, batch_size: Any = None) -> list[Any]:
         """States of zeros, each of the shape `(batch_size, units)`, but a window and

@@ -12,6 +12,7 @@ GATE_KINDS = ("split", "late", "inputs_only", "states_only", "projection")
 # Of these a gate can be but one.
 APART = (("split", "late"), ("inputs_only", "states_only"))
 APART += (("split", "inputs_only"), ("late", "inputs_only"), ("split", "states_only"))
+WEIGHTS = ("kernel", "recurrent_kernel", "projection_kernel", "bias")
 RESERVED_GATES = {
     "x": "is the input part of all gates",
     "u": "is the recurrent part of all gates",
@@ -20,8 +21,12 @@ RESERVED_GATES = {
 }
 
 
-def check(cls: type) -> None:
+def check(cls: type, base: type) -> None:
     """Checks the declaration of a `Cell` subclass.
+
+    Args:
+        cls: the class.
+        base: `Cell`.
 
     Raises:
         TypeError: naming the class, the attribute, what was received and what to
@@ -61,6 +66,10 @@ def check(cls: type) -> None:
             _fail(cls, f"`memory_gates` names {name!r}, which has no bias to start at")
     if not isinstance(cls.options, dict):
         _fail(cls, f"`options` must map names to defaults, not {cls.options!r}")
+    for attribute, wanted in (("vectors", cls.vectors), ("options", cls.options)):
+        for name in wanted:
+            if callable(getattr(base, name, None)) or name in WEIGHTS:
+                _fail(cls, f"`{attribute}` has {name!r}, which a cell has already")
     _search(cls)
     _update(cls)
 

@@ -102,7 +102,7 @@ class FastGRNNCell(_WithNumbers, Cell):
         units: number of units.
         activation: of the update. Default "tanh".
         recurrent_activation: of the gate. Default "sigmoid".
-        gate_bias_initializer, update_bias_initializer: of `b_z` and `b_h`, `(units,)`.
+        bias_gate_initializer, bias_update_initializer: of `b_z` and `b_h`, `(units,)`.
             Default "ones".
         zeta_initializer: of `zeta`. Default 1.
         nu_initializer: of `nu`. Default -4.
@@ -119,14 +119,14 @@ class FastGRNNCell(_WithNumbers, Cell):
     states = ("h",)
     gates = ("a",)
     biases = ()
-    vectors = {"gate_bias": None, "update_bias": None, "zeta": None, "nu": None}
+    vectors = {"bias_gate": None, "bias_update": None, "zeta": None, "nu": None}
     numbers = ("zeta", "nu")
     options = {
         "use_bias": False,
         "activation": "tanh",
         "recurrent_activation": "sigmoid",
-        "gate_bias_initializer": "ones",
-        "update_bias_initializer": "ones",
+        "bias_gate_initializer": "ones",
+        "bias_update_initializer": "ones",
         "zeta_initializer": constant(1.0),
         "nu_initializer": constant(-4.0),
         "kernel_initializer": normal(0.1),
@@ -136,7 +136,7 @@ class FastGRNNCell(_WithNumbers, Cell):
     paper = "Kusupati et al. 2018"
 
     def update(self, state, gate, vector):
-        z = self.recurrent_activation(gate.a + vector.gate_bias)
-        update = gate.drop(self.activation(gate.a + vector.update_bias))
+        z = self.recurrent_activation(gate.a + vector.bias_gate)
+        update = gate.drop(self.activation(gate.a + vector.bias_update))
         written = (vector.zeta * (1 - z) + vector.nu) * update
         return State(h=written + z * state.h)

@@ -214,7 +214,6 @@ class LSTMPCell(Cell):
         "projection_units": Choice({"half": None, "16": 16, "32": 32, "64": 64}),
     }
     paper = "Sak et al. 2014"
-    gate_bias_initializer = LSTMCell.gate_bias_initializer
 
     def update(self, state, gate):
         gated, squashed = self.recurrent_activation, self.activation

@@ -47,7 +47,7 @@ LAYOUTS = {
     "cifg": Layout("f c o", "f c o", "f c o", states=2),
     "clockwork_rnn": Layout("h", "h", "h", states=2),
     "cornn": Layout("h", "h z", "h", states=2),
-    "fast_grnn": Layout("a", "a", None, ("gate_bias", "update_bias", "zeta", "nu")),
+    "fast_grnn": Layout("a", "a", None, ("bias_gate", "bias_update", "zeta", "nu")),
     "fast_rnn": Layout("h", "h", "h", ("alpha", "beta")),
     "gated_antisymmetric_rnn": Layout("h z", "s", "h z"),
     "gru": Layout("z r h", "z r h", "z r h"),

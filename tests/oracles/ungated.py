@@ -62,7 +62,7 @@ def fast_grnn(activation=np.tanh, recurrent_activation=sigmoid):
     def run(x, weights, states):
         (h,) = states
         W, U = weights["kernel"], weights["recurrent_kernel"]
-        b_z, b_h = weights["gate_bias"], weights["update_bias"]
+        b_z, b_h = weights["bias_gate"], weights["bias_update"]
         zeta, nu = sigmoid(weights["zeta"]), sigmoid(weights["nu"])
         outputs = []
         for x_t in x.swapaxes(0, 1):

@@ -4,6 +4,8 @@ import os
 
 # Nearly all of the time goes into compiling programs that run once.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+# There is a process for each core: torch's threads would wait for each other, spinning.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import keras
 

@@ -22,6 +22,11 @@ ABOUT = {
     "test_oracle_numbers.py": ["torch"],
     # What stands around a cell is the same on all.
     "test_every_layer.py": ["torch"],
+    "test_pages.py": ["torch"],
+    "test_search_spaces.py": ["torch"],
+    "test_catalogue_benchmark.py": ["torch"],
+    # So is what a search keeps; test_cli.py has one from start to use.
+    "test_tuner.py": ["tensorflow", "torch"],
     # JAX has no kernel for the CPU and no emulator: see test_gpu.py.
     "test_lowering.py": ["tensorflow", "torch"],
 }

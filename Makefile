@@ -114,7 +114,7 @@ test-keras-%: $(VENV)/keras-%.json
 bench: $(VENV)/test.stamp
 	@for backend in $(BACKENDS); do \
 	    echo "== benchmarks on $$backend"; \
-	    KERAS_BACKEND=$$backend $(RUN) benchmarks/run.py $(ARGS) || exit 1; \
+	    KERAS_BACKEND=$$backend $(RUN) -m benchmarks.run $(ARGS) || exit 1; \
 	done
 
 lint: $(VENV)/lint.stamp

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import keras
-import peers
-import timing
 from keras import ops
 
 import keras_rnnx
+from benchmarks import peers, timing
 from keras_rnnx.cells.variants import linear_with
 
 # Times faster in a training step, or the suite says which layers are not.

@@ -11,7 +11,8 @@ from collections.abc import Callable
 import keras
 import numpy as np
 from keras import ops
-from timing import after, compiled
+
+from benchmarks.timing import after, compiled
 
 GATES = {"LSTM": 4, "GRU": 3, "SimpleRNN": 1}
 

@@ -26,12 +26,11 @@ import resource
 import subprocess
 import sys
 
-import device
 import keras
-import peers
-from timing import training
 
 import keras_rnnx
+from benchmarks import device, peers
+from benchmarks.timing import training
 
 MIB = 2**20
 # glibc then gives large buffers back when they are freed, and does not keep them.
@@ -57,7 +56,14 @@ def measure(name: str, size: tuple[int, ...], seconds: float) -> dict:
     """
     row = {"layer": name, "size": list(size), "memory": {}, "left_out": {}}
     for kind in KINDS:
-        command = [sys.executable, __file__, name, kind, *map(str, size)]
+        command = [
+            sys.executable,
+            "-m",
+            "benchmarks.memory",
+            name,
+            kind,
+            *map(str, size),
+        ]
         child = subprocess.run(
             command, stdout=subprocess.PIPE, text=True, env=os.environ | MALLOC
         )

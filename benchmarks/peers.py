@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import device
 import keras
 import numpy as np
 from keras import ops
-from timing import torch_call
 
 import keras_rnnx
+from benchmarks import device
+from benchmarks.timing import torch_call
 from keras_rnnx.constraints import Orthogonal, SpectralRadius
 from keras_rnnx.regularizers import AR, TAR, SoftOrthogonal
 

@@ -147,6 +147,6 @@ def read(path: pathlib.Path) -> dict:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(
             f"{path} cannot be shown ({error}). Give a JSON file that "
-            f"benchmarks/run.py has written."
+            f"benchmarks.run has written."
         ) from error
     return result

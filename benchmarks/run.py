@@ -1,10 +1,10 @@
 """Measures the layers of keras_rnnx beside others, and keeps table, plot and JSON.
 
-    python benchmarks/run.py                            # layers, the short sizes
-    python benchmarks/run.py --suite layers regularized --layers LSTM,GRU
-    python benchmarks/run.py --suite engines --units-max 128
-    python benchmarks/run.py --sizes 1,20,32,32 8,50,16,64 --seconds 0.5
-    python benchmarks/run.py --show benchmarks/results/layers-short-jax-cpu.json
+    python -m benchmarks.run                            # layers, the short sizes
+    python -m benchmarks.run --suite layers regularized --layers LSTM,GRU
+    python -m benchmarks.run --suite engines --units-max 128
+    python -m benchmarks.run --sizes 1,20,32,32 8,50,16,64 --seconds 0.5
+    python -m benchmarks.run --show benchmarks/results/layers-short-jax-cpu.json
 
 KERAS_BACKEND chooses the backend, and the backend its device. Suites:
 
@@ -31,9 +31,9 @@ import os
 import pathlib
 import sys
 
-import plot
-import report
 from rich.progress import Progress
+
+from benchmarks import plot, report
 
 RESULTS = pathlib.Path(__file__).parent / "results"
 SUITES = ("layers", "regularized", "methods", "engines", "stacks", "elementwise")
@@ -104,7 +104,7 @@ def _size(text):
 
 def chosen_sizes(suite, options) -> tuple[str, list[tuple[int, ...]]]:
     """The name of the sizes for a suite, and the sizes."""
-    given = importlib.import_module("suites").SIZES
+    given = importlib.import_module("benchmarks.suites").SIZES
     name, sizes = suite.sizes, given[suite.sizes]
     if options.sizes and not isinstance(options.sizes[0], str):
         name, sizes = "custom", options.sizes
@@ -146,14 +146,14 @@ def _plain(name):
 def run(name: str, options: argparse.Namespace) -> None:
     """Measures one suite, prints it and keeps it."""
     # Imports a backend, which the environment has to be ready for.
-    suites = importlib.import_module("suites")
-    device = importlib.import_module("device")
+    suites = importlib.import_module("benchmarks.suites")
+    device = importlib.import_module("benchmarks.device")
     suite = suites.SUITES[name]
     sizes_name, sizes = chosen_sizes(suite, options)
     layers = chosen_layers(suite, options)
     if options.cpu_time:
         try:
-            importlib.import_module("timing").use_cpu_time()
+            importlib.import_module("benchmarks.timing").use_cpu_time()
         except ValueError as error:
             raise SystemExit(str(error)) from None
     kind = "gpu" if device.gpu() else "cpu"

@@ -8,15 +8,9 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import device
-import equations
-import limit
-import memory
-import peers
-import timing
-from peers import REGULARIZED, with_same_weights
-
 import keras_rnnx
+from benchmarks import device, equations, limit, memory, peers, timing
+from benchmarks.peers import REGULARIZED, with_same_weights
 from keras_rnnx.engine import ENGINES, backends, force
 
 PASSES = ("forward", "training")

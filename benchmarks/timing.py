@@ -11,8 +11,9 @@ import statistics
 import time
 from collections.abc import Callable
 
-import device
 import keras
+
+from benchmarks import device
 
 LEAST_ROUNDS = 5
 # Milliseconds from which on a call does not feel the one before.
@@ -191,8 +192,8 @@ def use_cpu_time() -> None:
     if device.gpu() or device.cores() > 1:
         raise ValueError(
             f"--cpu-time is for one CPU core, received {device.gpu() or device.cores()}"
-            f"{'' if device.gpu() else ' cores'}: run `taskset -c 0 python "
-            f"benchmarks/run.py ...`, or leave it out."
+            f"{'' if device.gpu() else ' cores'}: run `taskset -c 0 "
+            f"python -m benchmarks.run ...`, or leave it out."
         )
     _now = time.process_time
 

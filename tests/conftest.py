@@ -24,6 +24,7 @@ ABOUT = {
     "test_every_layer.py": ["torch"],
     "test_pages.py": ["torch"],
     "test_search_spaces.py": ["torch"],
+    "test_benchmarks.py": ["torch"],
     "test_catalogue_benchmark.py": ["torch"],
     # So is what a search keeps; test_cli.py has one from start to use.
     "test_tuner.py": ["tensorflow", "torch"],

@@ -3,7 +3,7 @@
 A lowering may hold gates that the cell does not have, or repeat units. What that costs
 is told by the products of matrices in a step, those of the kernel over those of the
 cell; what it saves, the calls of single operations, weighs more the smaller a step is.
-The limits were measured with `benchmarks/run.py --suite engines`; see
+The limits were measured with `python -m benchmarks.run --suite engines`; see
 `benchmarks/results/engines-*.json`.
 """
 

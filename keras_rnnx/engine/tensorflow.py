@@ -8,7 +8,7 @@ import tensorflow as tf
 
 KERNEL = "XLA loop for small steps of fixed shape, else graph loop"
 
-# Measured with benchmarks/run.py on 2 cores; see `prefers_xla`.
+# Measured with benchmarks.run on 2 cores; see `prefers_xla`.
 SMALL_STEP = 2**20
 USUAL_BATCH = 64
 # Steps from which on less memory is worth some time: see `Segments`.

@@ -11,7 +11,7 @@ import pathlib
 PASSES = ("forward", "training")
 COLOURS = ("tab:blue", "tab:orange", "tab:green", "tab:purple", "tab:brown")
 # What others are compared with, where it is not Keras.
-BASELINES = {"engines": "step", "stacks": "layer by layer"}
+BASELINES = {"engines": "step", "stacks": "layer by layer", "ways": "sequential"}
 # One panel is enough for them.
 MANY_LAYERS = ("elementwise", "scan")
 LABELS = {"keras_rnnx": "keras_rnnx", "torch": "torch.nn"}
@@ -97,7 +97,7 @@ def _dots(axes, rows, baseline):
     axes.axvline(1, color="black", linewidth=0.8)
     axes.set_xscale("log")
     _plain_ticks(axes)
-    whom = "the step engine" if baseline == "step" else "Keras"
+    whom = {"step": "the step engine", "keras": "Keras"}.get(baseline, baseline)
     axes.set_xlabel(f"times faster than {whom}")
     axes.set_yticks(range(len(rows)), [_size(row) for row in rows], fontsize="small")
 

@@ -61,7 +61,7 @@ def _time_columns(suite, result):
         for which in PASSES
         for peer in row.get(which, {})
     }
-    if suite == "engines":
+    if suite in ("engines", "ways"):
         columns = {engine: _milliseconds(engine) for engine in present}
         return {**columns, "fastest": lambda m: min(m, key=m.get) if m else ""}
     if suite == "methods":

@@ -15,6 +15,7 @@ KERAS_BACKEND chooses the backend, and the backend its device. Suites:
     stacks       two layers in one call of a kernel beside a call for each
     elementwise  cells with one product a step beside Keras' loop over the same equation
     scan         cells that are linear in their state beside Keras' LSTM, 2048 steps
+    ways         a linear recurrence step by step, in blocks and in parallel
     memory       peak memory of a training step over 2000 steps
 
 What is compared runs in turn in one process, with the same weights; on a noisy machine
@@ -37,7 +38,7 @@ from benchmarks import plot, report
 
 RESULTS = pathlib.Path(__file__).parent / "results"
 SUITES = ("layers", "regularized", "methods", "engines", "stacks", "elementwise")
-SUITES += ("scan", "memory")
+SUITES += ("scan", "ways", "memory")
 NAMED_SIZES = ("short", "grid", "all")
 # Several frameworks may share a GPU here: none is to take all of its memory.
 ENVIRONMENT = {
@@ -59,8 +60,8 @@ def arguments() -> argparse.Namespace:
         nargs="+",
         type=_size,
         help="short, grid or all, or sizes as batch,steps,inputs,units. Default: grid "
-        "for engines, else short. The suites elementwise, scan and memory have a size "
-        "of their own, which only sizes in numbers replace",
+        "for engines, else short. The suites elementwise, scan, ways and memory have "
+        "sizes of their own, which only sizes in numbers replace",
     )
     add("--layers", help="names of layers, with commas between. Default: all")
     for what in ("batch", "steps", "units"):

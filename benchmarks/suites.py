@@ -9,7 +9,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import keras_rnnx
-from benchmarks import device, equations, limit, memory, peers, timing
+from benchmarks import (
+    device,
+    equations,
+    limit,
+    memory,
+    peers,
+    recurrences,
+    timing,
+)
 from benchmarks.peers import REGULARIZED, with_same_weights
 from keras_rnnx.engine import ENGINES, backends, force
 
@@ -26,6 +34,7 @@ SIZES = {
     "all": SHORT + GRID,
     "medium": [(32, 200, 32, 128)],
     "scan": [(16, 2048, 64, 256)],
+    "ways": [(1, 200, 1, 64), (16, 200, 1, 64), (64, 500, 1, 256), (16, 2048, 1, 256)],
     "long": [(16, 2000, 64, 128), (64, 2000, 64, 256)],
 }
 
@@ -229,6 +238,13 @@ SUITES = {
         reference="keras_rnnx",
         check=lambda name: None,
         measure=equations.measure_linear,
+    ),
+    "ways": Suite(
+        layers=recurrences.KINDS,
+        sizes="ways",
+        reference="sequential",
+        check=lambda name: None,
+        measure=recurrences.measure,
     ),
     "memory": Suite(
         layers=("LSTM", "GRU", "SimpleRNN"),

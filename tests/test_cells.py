@@ -4,10 +4,11 @@ import catalogue
 import keras
 import numpy as np
 import pytest
+from keras import ops
 
 import keras_rnnx
 from keras_rnnx import cells, engine, layers, testing
-from keras_rnnx.cells import Cell, State
+from keras_rnnx.cells import Cell, Lowering, State
 
 DOUBLE = {"tensorflow": 1e-10, "torch": 1e-10, "jax": 1e-5}[keras.backend.backend()]
 
@@ -258,6 +259,25 @@ def test_a_missing_equation_is_explained():
 def test_a_wrong_equation_is_explained_when_the_cell_is_built(update, error, message):
     cell = declare(states=("h",), gates=("h",), update=update)(3)
     with pytest.raises(error, match=message):
+        cell.build((2, 4))
+
+
+def test_a_lowering_that_no_gradient_would_reach_is_refused():
+    def lowering(self):
+        return Lowering(
+            "rnn_tanh", lambda w: {"h": w.h * ops.convert_to_tensor(self.size)}
+        )
+
+    def build_vector(self, name):
+        self.size = self.add_weight(shape=(self.units,), name="size")
+
+    def update(self, state, gate, vector):
+        return State(h=ops.tanh(vector.size * gate.h))
+
+    declared = {"states": ("h",), "gates": ("h",), "vectors": {"size": "ones"}}
+    methods = {"build_vector": build_vector, "update": update, "lowering": lowering}
+    cell = declare(**declared, **methods)(3)
+    with pytest.raises(ValueError, match=r"lowering .* weights \['size'\] directly"):
         cell.build((2, 4))
 
 

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from keras_rnnx import cells, engine, layers, testing
-from keras_rnnx.engine import backends
+from keras_rnnx.engine import backends, costs
 from keras_rnnx.testing import Case
 from keras_rnnx.testing.conformance import _run
 
@@ -189,6 +189,35 @@ def test_outputs_states_and_gradients_are_those_of_the_step_engine(
         compare(found, expected, {"float32": 1e-5, "float64": 1e-10}[case.dtype])
 
     check()
+
+
+@pytest.mark.parametrize("derived", [True, False] if BACKEND == "torch" else [False])
+@pytest.mark.parametrize("variant", KINDS)
+def test_segments_have_the_gradients_of_the_whole(
+    variant, derived, kernel_calls, monkeypatch
+):
+    """Those of weights that a lowering alone reads, too."""
+    if not derived:
+        # The backward pass is autodiff of the lowering and of the kernel.
+        monkeypatch.setattr(costs, "DERIVED", 0)
+    case = Drawn(
+        "segments",
+        dtype="float64",
+        training=True,
+        batch=4,
+        steps=5,
+        features=3,
+        go_backwards=True,
+        checkpoint=2,
+        pattern=tuple(map(tuple, HOLES)),
+    )
+    cell = make(variant, 5)
+    expected = _run(cell, case, "step", 3)
+    found = _run(cell, case, ENGINE, 3)
+    # Two whole segments and the rest, each of them again on the way back. In compiled
+    # code one program stands for the whole ones.
+    assert kernel_calls[0] >= (6 if BACKEND == "torch" else 4)
+    compare(found, expected, 1e-10)
 
 
 def built(cell, x, seed=0, scale=0.5, **loop):

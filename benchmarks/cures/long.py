@@ -7,6 +7,7 @@ answering 1 has an error of 0.167.
 
 from __future__ import annotations
 
+import math
 import pathlib
 import time
 from collections.abc import Callable
@@ -49,14 +50,15 @@ def settings(data: pathlib.Path | None) -> dict[str, Callable[[int], dict]]:
 
 
 class Clock(keras.callbacks.Callback):
-    """Ends training when it is good enough, or its CPU time is over."""
+    """Ends training when it is good enough, diverged, or its CPU time is over."""
 
     def on_train_begin(self, logs=None):
         self.start = time.process_time()
 
     def on_epoch_end(self, epoch, logs=None):
         self.seconds = time.process_time() - self.start
-        if logs["val_loss"] < GOAL or self.seconds > BUDGET:
+        found = logs["val_loss"]
+        if not GOAL <= found < math.inf or self.seconds > BUDGET:
             self.model.stop_training = True
 
 

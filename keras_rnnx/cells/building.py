@@ -21,6 +21,7 @@ class Building:
             self.build_vector(name)
         self.built = True
         called = probe.check(self)
+        probe.check_lowering(self, input_shape[-1])
         if self.update_dropout and "drop" not in called:
             raise ValueError(
                 f"update_dropout={self.update_dropout} drops what a gate writes anew "

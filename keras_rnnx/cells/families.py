@@ -34,9 +34,9 @@ def simple(activation: Callable, zoneout: float = 0.0) -> Lowering | str:
         def constant(value):
             return lambda w: value * ops.ones_like(w.h.bias)
 
-        logit = float(np.log(zoneout) - np.log1p(-zoneout))
-        kept = constant(zoneout), constant(1 - zoneout), constant(logit)
-        return _with_zoneout(leaky(activation, *kept))
+        return _with_zoneout(
+            leaky(activation, constant(zoneout), constant(1 - zoneout))
+        )
     if activation in _SLOPES:
         return _rectified(activation)
     return _squashed("rnn_tanh", activation, lambda w: {"h": w.h}, rectifiers=True)
@@ -90,8 +90,7 @@ def leaky(
     activation: Callable,
     keep: Vector,
     write: Vector,
-    keep_logit: Vector,
-    scale: Vector | None = None,
+    forget: Vector | None = None,
     zoneout: float = 0.0,
 ) -> Lowering | str:
     """`h' = keep h + write activation(a_h)`, each a vector in (0, 1].
@@ -101,31 +100,41 @@ def leaky(
     Args:
         activation: of the update.
         keep, write: the vectors.
-        keep_logit: the logit of `keep`, as exact as can be had.
-        scale: `write / (1 - keep)`. Default: 1.
+        forget: `1 - keep`, where it is not `write`.
         zoneout: its rate. Default 0.
     """
     if zoneout:
 
+        def less(vector):
+            return vector and (lambda w: (1 - zoneout) * vector(w))
+
         def more(w):
             return zoneout + (1 - zoneout) * keep(w)
 
-        def less(w):
-            return (1 - zoneout) * write(w)
-
-        def logit(w):
-            forgets = ops.sigmoid(-keep_logit(w)) * (1 - zoneout)
-            return ops.log(more(w)) - ops.log(forgets)
-
-        return _with_zoneout(leaky(activation, more, less, logit, scale))
+        return _with_zoneout(leaky(activation, more, less(write), less(forget)))
     if activation in _SLOPES:
         return _rectified(activation, keep, write)
+    of_kernel = forget or write
 
     def gates(w):
-        return {"z": w.held(keep_logit(w)), "r": w.held(OPEN), "h": w.h}
+        kept, forgotten = keep(w), of_kernel(w)
+        # Of a unit that keeps all or nothing, the logit must be finite.
+        least = _least(kept)
+        logit = ops.log(kept + least) - ops.log(forgotten + least)
+        return {"z": w.held(logit), "r": w.held(OPEN), "h": w.h}
+
+    def scale(w):
+        return write(w) / forget(w)
 
     says = "update and reset gate held"
+    scale = scale if forget else None
     return _squashed("gru", activation, gates, says, scale, rectifiers=True)
+
+
+def _least(x):
+    """The smallest number with all digits in the precision of `x`."""
+    half = keras.backend.standardize_dtype(x.dtype) == "float16"
+    return float(np.finfo("float16" if half else "float32").tiny)
 
 
 def _with_zoneout(found):

@@ -79,10 +79,7 @@ class FastRNNCell(_WithNumbers, Cell):
             self.activation,
             keep=lambda w: w.vector.beta,
             write=lambda w: w.vector.alpha,
-            keep_logit=lambda w: self._for_each_unit(self.beta),
-            scale=lambda w: (
-                w.vector.alpha / ops.sigmoid(-self._for_each_unit(self.beta))
-            ),
+            forget=lambda w: 1 - w.vector.beta,
             zoneout=self.zoneout_rates[0],
         )
 

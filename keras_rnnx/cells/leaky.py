@@ -91,13 +91,12 @@ class LeakyRNNCell(Cell):
                 shape=(self.units,), name="leak_logit", initializer=self._first_logit
             )
         elif self._rates is None:
-            # A weight, so that it is saved; the lowering wants it in full precision.
+            # A weight, so that it is saved.
             self.leak_rates = self.add_weight(
                 shape=(self.units,),
                 name="leak_rates",
                 initializer=bound(self.leak, self, "leak"),
                 trainable=False,
-                autocast=False,
             )
 
     def _first_logit(self, shape, dtype=None):
@@ -120,18 +119,8 @@ class LeakyRNNCell(Cell):
             self.activation,
             keep=lambda w: 1 - w.vector.leak,
             write=lambda w: w.vector.leak,
-            keep_logit=lambda w: self._keep_logit(w.vector.leak.dtype),
             zoneout=self.zoneout_rates[0],
         )
-
-    def _keep_logit(self, dtype):
-        if self.leak_trainable:
-            return ops.cast(-ops.convert_to_tensor(self.leak_logit), dtype)
-        if self._rates is None:
-            return ops.cast(-_logit(self.leak_rates), dtype)
-        # At leak 1 next to nothing is kept: a logit must be finite.
-        kept = np.maximum(1 - self._rates, np.finfo("float32").tiny)
-        return ops.convert_to_tensor(np.log(kept) - np.log(self._rates), dtype)
 
     @classmethod
     def search_space(cls, hp):

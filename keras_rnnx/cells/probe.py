@@ -7,6 +7,7 @@ from collections import Counter
 import keras
 from keras import ops
 
+from keras_rnnx.cells.lowering import GateWeights, Lowering, Weights
 from keras_rnnx.cells.views import Gates, State
 
 
@@ -20,6 +21,10 @@ class _Recorder(keras.StatelessScope):
     def get_current_value(self, variable):
         self.read.append(variable)
         return super().get_current_value(variable)
+
+    @property
+    def names(self):
+        return sorted({variable.name for variable in self.read})
 
 
 def check(cell: keras.layers.Layer) -> Counter[str]:
@@ -65,11 +70,10 @@ def check(cell: keras.layers.Layer) -> Counter[str]:
     with _Recorder() as recorder:
         new = cell.update(*arguments.values())
     if recorder.read:
-        read = sorted({variable.name for variable in recorder.read})
         raise ValueError(
-            f"{name}.update reads the weights {read} directly, so an engine cannot "
-            f"give them a gradient. Declare per-unit weights in `vectors` and read "
-            f"them from the third argument of `update`."
+            f"{name}.update reads the weights {recorder.names} directly, so an engine "
+            f"cannot give them a gradient. Declare per-unit weights in `vectors` and "
+            f"read them from the third argument of `update`."
         )
     if not isinstance(new, State) or set(vars(new)) != set(cell.states):
         returned = sorted(vars(new)) if isinstance(new, State) else type(new).__name__
@@ -86,6 +90,40 @@ def check(cell: keras.layers.Layer) -> Counter[str]:
                 f"another width than `units` is declared in `state_units`."
             )
     return called
+
+
+def check_lowering(cell: keras.layers.Layer, features: int) -> None:
+    """Runs the maps of `cell.lowering()` once and checks what they read.
+
+    Raises:
+        ValueError: if they read a weight in another way than from `Weights`.
+    """
+    lowering = cell.lowering()
+    if not isinstance(lowering, Lowering):
+        return
+
+    def halves(*shape):
+        return 0.5 * ops.ones(shape, dtype=cell.compute_dtype)
+
+    n, width = cell.units, cell.output_size
+    gate = GateWeights(
+        halves(cell.window * features, n), halves(width, n), halves(n), halves(n)
+    )
+    gates = {k: gate for k in cell.gates if k not in cell.projection}
+    weights = Weights(gates, dict.fromkeys(cell.vectors, halves(n)))
+    states = [halves(1, k) for k in cell.state_widths.values()]
+    with _Recorder() as recorder:
+        lowering.gates(weights)
+        lowering.inputs(halves(1, 1, features), states, weights)
+        lowering.states(states, weights)
+        lowering.outputs(halves(1, 1, lowering.width * width), states, weights)
+    if recorder.read:
+        raise ValueError(
+            f"{type(cell).__name__}.lowering has maps that read the weights "
+            f"{recorder.names} directly, so an engine cannot give them a gradient. "
+            f"Read them from the `Weights` that a map is given: `w.vector` has the "
+            f"vectors."
+        )
 
 
 def _product(cell, gate):

@@ -18,6 +18,9 @@ from keras_rnnx.testing.cases import CASES, Case
 from keras_rnnx.testing.gradients import gradients
 
 _STARTS = weakref.WeakKeyDictionary()
+# cuDNN has activations of its own in float32: on an H100 results are up to 2e-5 away,
+# those in float64 less than 1e-10.
+_CUDNN = 5e-5
 
 
 @dataclass
@@ -46,8 +49,9 @@ def check_cell(cell: Any, seed: int = 0) -> Report:
     """Checks a cell: every engine against Keras' own loop, invariances, saving.
 
     With distinct random weights it compares outputs, states and the gradients of
-    inputs, initial states and all weights between the engines: in float32 to 1e-5, in
-    float64 to 1e-10 (on JAX 1e-6), in half precision to 3e-2 of the largest value; for
+    inputs, initial states and all weights between the engines: in float32 to 1e-5 (on
+    cuDNN 5e-5), in float64 to 1e-10 (on JAX 1e-6), in half precision to 3e-2 of the
+    largest value; for
     masks of all shapes, reversal, unrolling, dropout, non-zero initial states and odd
     sizes. Then: the order of the batch, padding, reversal, a sequence cut in two; every
     gate matters; `.keras` files and configs give the same layer back; the cell runs in
@@ -210,15 +214,17 @@ def _numpy(tensor):
 
 
 def _compare(cell, case, engine_name, expected, found):
-    worst = 0.0
+    worst, allowed = 0.0, case.tolerance
+    if engine_name == "cudnn" and case.dtype == "float32":
+        allowed = _CUDNN
     for name, value in expected.items():
         value, other = np.asarray(value, "float64"), np.asarray(found[name], "float64")
         scale = max(1.0, float(np.max(np.abs(value))))
         error = float(np.max(np.abs(value - other))) / scale
-        assert error <= case.tolerance, (
+        assert error <= allowed, (
             f"{type(cell).__name__}: the {engine_name} engine differs from the step "
             f"engine in {name} by {error:.2e} of its scale (allowed "
-            f"{case.tolerance:.0e}) in the case {case.name!r}."
+            f"{allowed:.0e}) in the case {case.name!r}."
         )
         worst = max(worst, error)
     return worst

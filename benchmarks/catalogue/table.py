@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from typing import Any
 
-from benchmarks.catalogue.runs import BATCH, CLIP, RATE, TASKS, WARM_UP
+from benchmarks.catalogue.runs import BATCH, CLIP, TASKS, WARM_UP
 
 # What the score of a task is, and how it is written.
 COLUMNS = {
@@ -61,13 +61,15 @@ def _header(head, runs):
             f"{head['keras_rnnx']}, {when}.",
             "",
             "- *Adding*: the adding problem over "
-            f"{TASKS['adding'][1]['length']} steps, *long adding* over "
-            f"{TASKS['long adding'][1]['length']:,}; mean squared error on new data. "
-            "Answering 1 always gives 0.167.",
+            f"{TASKS['adding'].options['length']} steps, *long adding* over "
+            f"{TASKS['long adding'].options['length']:,}; mean squared error on new "
+            "data. Answering 1 always gives 0.167. Gates that keep the state start with "
+            '`Chrono()`, as with `recipe="chrono"`.',
             "- *Digits*: 8 x 8 pixels read one by one; accuracy on new data, of ten "
             "classes.",
-            f"- All alike: the cell's default arguments, Adam at rate {RATE:g}, "
-            f"gradients clipped to norm {CLIP:g}, batches of {BATCH}. None was tuned.",
+            f"- All alike: otherwise the cell's default arguments, Adam at rate "
+            f"{TASKS['adding'].rate:g} (digits: {TASKS['digits'].rate:g}), gradients "
+            f"clipped to norm {CLIP:g}, batches of {BATCH}. None was tuned.",
             "- A *step* is one update of the whole model, of one batch: the median. "
             f"The first {WARM_UP}, which compile, are neither timed nor counted.",
             "- *Parameters* are those of the cell with one input, as in the digits.",

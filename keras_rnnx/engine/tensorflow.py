@@ -268,8 +268,9 @@ def prefers_xla(
 
 
 def linear_way(steps, batch, units) -> str:
-    """The fastest of `linear_ways`, of sizes as far as known; that for a GPU is not
-    measured.
+    """The fastest of `linear_ways`, of sizes as far as known.
+
+    That for a GPU is what was measured with JAX and torch, and not here.
 
     XLA makes a plain loop of the steps, 2 to 5 times as fast on 2 cores as blocks in a
     graph, in training. It has to compile for every number of steps; where that is not

@@ -296,9 +296,10 @@ def prefers_xla(
 
 
 def linear_way(steps, batch, units) -> str:
-    """The fastest of `linear_ways`; that for a GPU is not measured.
+    """The fastest of `linear_ways`.
 
-    Measured in training on one core, real and complex: with 64 numbers a step, blocks
+    On an H100 the parallel way was the fastest at every size from 1 sequence of 200
+    steps on, by 1.5 to 2.4 times in training. Measured in training on one core, real and complex: with 64 numbers a step, blocks
     are 1.5 times as fast at 200 steps and 4 times at 1,000; with 1,024 numbers they are
     even, and with more, or fewer steps, up to 3 times slower.
     """

@@ -163,9 +163,9 @@ def linear_way(steps, batch, units) -> str:
     """The fastest of `linear_ways`.
 
     In training on an H100, blocks took 3 to 10 times and steps 15 to 100 times as long
-    as the parallel way. On the CPU XLA makes a plain loop of the steps. On 2 cores, in training, the other
-    ways took 1.4 to 4 times as long, at sizes of 1 to 64 sequences, 50 to 2,048 steps
-    and 32 to 256 units.
+    as the parallel way. On the CPU XLA makes a plain loop of the steps: on 2 cores, in
+    training, the other ways took 1.4 to 4 times as long, at sizes of 1 to 64 sequences,
+    50 to 2,048 steps and 32 to 256 units.
     """
     known = isinstance(steps, int)
     return "parallel" if known and kernels()[0] else "sequential"

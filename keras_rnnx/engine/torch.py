@@ -299,9 +299,11 @@ def linear_way(steps, batch, units) -> str:
     """The fastest of `linear_ways`.
 
     On an H100 the parallel way was the fastest at every size from 1 sequence of 200
-    steps on, by 1.5 to 2.4 times in training. Measured in training on one core, real and complex: with 64 numbers a step, blocks
-    are 1.5 times as fast at 200 steps and 4 times at 1,000; with 1,024 numbers they are
-    even, and with more, or fewer steps, up to 3 times slower.
+    steps on, by 1.5 to 2.4 times in training.
+
+    In training on one CPU core, real and complex: with 64 numbers a step, blocks are
+    1.5 times as fast as steps at 200 of them and 4 times at 1,000; with 1,024 numbers
+    they are even, and with more, or fewer steps, up to 3 times slower.
     """
     if kernels()[0] == "cudnn":
         return "parallel"

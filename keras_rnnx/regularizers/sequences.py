@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 from typing import Any
 
 import keras
@@ -10,6 +11,7 @@ from keras import ops
 
 from keras_rnnx._gates import full
 from keras_rnnx._numbers import number
+from keras_rnnx.engine import backends
 from keras_rnnx.engine.packing import Packing
 
 
@@ -62,6 +64,9 @@ class SequenceRegularizer(keras.regularizers.Regularizer):
         new._of_layer = True
         return new
 
+    def _penalty(self, outputs, valid):
+        return self.penalty(outputs, valid)
+
     def begin(self, mask: Any) -> None:
         """Tells it the mask of the outputs that Keras will call it with next.
 
@@ -86,7 +91,7 @@ class SequenceRegularizer(keras.regularizers.Regularizer):
         if mask is not None:
             packing = Packing(mask)
             outputs, valid = packing.pack(outputs), packing.valid
-        penalty = self.penalty(outputs, valid)
+        penalty = self._penalty(outputs, valid)
         return penalty * ops.cast(ops.shape(x)[0], penalty.dtype)
 
 
@@ -109,6 +114,12 @@ class _Weighted(SequenceRegularizer):
 
     _strength: str
 
+    def _penalty(self, outputs, valid):
+        if not isinstance(outputs.shape[1], int):
+            # A program would be compiled for every number of steps there is.
+            return self.penalty(outputs, valid)
+        return _compiled(type(self), **self.get_config())(outputs, valid)
+
     def _set(self, value):
         value = number(self._strength, value)
         if value < 0:
@@ -119,6 +130,12 @@ class _Weighted(SequenceRegularizer):
 
     def get_config(self):
         return {self._strength: getattr(self, self._strength)}
+
+
+@functools.cache
+def _compiled(cls, **config):
+    """The penalty as one program, where there are such: it is read once for all."""
+    return backends.current().compiled_part(cls(**config).penalty)
 
 
 @keras.saving.register_keras_serializable("keras_rnnx")

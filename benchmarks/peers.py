@@ -15,6 +15,7 @@ import keras_rnnx
 from benchmarks import device
 from benchmarks.timing import torch_call
 from keras_rnnx.constraints import Orthogonal, SpectralRadius
+from keras_rnnx.initializers import PerGate
 from keras_rnnx.regularizers import AR, TAR, SoftOrthogonal
 
 RATE = 0.25
@@ -121,7 +122,11 @@ METHODS: dict[str, dict] = {
         "AR and TAR": {"activity_regularizer": [AR(2), TAR(1)]},
         "SoftOrthogonal": {"recurrent_regularizer": SoftOrthogonal(1e-3)},
         "SpectralRadius": {"recurrent_constraint": SpectralRadius(1.0)},
-        "Orthogonal": {"recurrent_constraint": Orthogonal()},
+        # Whose matrix has been orthogonal before the update, as in training.
+        "Orthogonal": {
+            "recurrent_constraint": Orthogonal(),
+            "recurrent_initializer": PerGate("orthogonal"),
+        },
         "initial_state_noise": {"initial_state_noise": 0.1},
     }.items()
 }

@@ -1,6 +1,7 @@
 """Layers: in place of Keras' own, wherever those can stand."""
 
 import inspect
+import re
 
 import catalogue
 import keras
@@ -460,3 +461,25 @@ def second(layer, x, name):
             (g**2).sum().backward()
         return None
     return numpy(torch.autograd.grad((g**2).sum(), x)[0])
+
+
+def stack(units):
+    return layers.Stack("lstm", units)
+
+
+@pytest.mark.parametrize("shape", [(3,), (4, 5, 3), (5, None)])
+@pytest.mark.parametrize("make", [layers.LSTM, layers.MinGRU, stack])
+def test_a_model_for_other_than_sequences_is_refused(make, shape):
+    said = re.escape(f"received shape {(None, *shape)}")
+    with pytest.raises(ValueError, match=said):
+        keras.Sequential([keras.Input(shape), make(4)])
+
+
+@pytest.mark.parametrize("make", [layers.LSTM, layers.GRU, layers.MinGRU, stack])
+def test_a_call_with_other_features_is_refused(make):
+    """Before a kernel that may not look is called with them."""
+    layer = make(4)
+    layer(np.ones((2, 5, 3), "float32"))
+    for features in (2, 4):
+        with pytest.raises(ValueError, match="expected axis -1 .* to have value 3"):
+            layer(np.ones((2, 5, features), "float32"))

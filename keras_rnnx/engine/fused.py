@@ -31,7 +31,7 @@ class FusedEngine(SequenceEngine):
             way = dataclasses.replace(way, segments="kept")
         if way.segments is None:
             gates = max(1, len(self.cell.products))
-            normalized = NormalizedRecurrence.takes(self.cell)
+            normalized = self.cell.normalization is not None
             xla = self.backend.prefers_xla(
                 batch, steps, units, gates, training, normalized
             )

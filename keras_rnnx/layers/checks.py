@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from keras_rnnx.cells import Cell
 from keras_rnnx.regularizers.sum import on_sequences
 
 
@@ -54,6 +55,29 @@ def activity_regularizer(layer: Any) -> bool:
     return bool(names)
 
 
+def sequences_shape(layer: Any, shape: Any) -> None:
+    """Checks the shape that a recurrent layer is built for, and holds it to it.
+
+    A call with another rank or another number of features then raises a ValueError.
+
+    Raises:
+        ValueError: unless it is `(batch, time, features)` with a number of features.
+    """
+    if keras.tree.is_nested(shape) and any(
+        isinstance(part, (tuple, list)) for part in shape
+    ):
+        return  # Several sequences, which a cell of Keras may take.
+    shape = tuple(shape)
+    if len(shape) != 3 or shape[-1] is None:
+        raise ValueError(
+            f"{layer.name}: sequences must have shape (batch, time, features) with a "
+            f"known number of features, received shape {shape}. Write "
+            f"keras.Input((steps, features)), where steps may be None; a recurrent "
+            f"layer in front of this one needs return_sequences=True."
+        )
+    layer.input_spec = keras.layers.InputSpec(ndim=3, axes={-1: shape[-1]})
+
+
 def call_arguments(layer: Any, sequences: Any, initial_state: Any, mask: Any) -> None:
     """Checks shapes of the call arguments of a recurrent layer.
 
@@ -63,7 +87,7 @@ def call_arguments(layer: Any, sequences: Any, initial_state: Any, mask: Any) ->
     if keras.tree.is_nested(sequences):
         return
     shape = tuple(sequences.shape)
-    if len(shape) < 3:
+    if len(shape) != 3 and _ours(layer):
         raise ValueError(
             f"{layer.name}: sequences must have shape (batch, time, features), "
             f"received shape {shape}."
@@ -107,6 +131,11 @@ def _initial_state(layer, shape, initial_state):
                 f"{layer.name}: each initial state must have shape (batch, units) = "
                 f"({shape[0]}, {size}), received shape {found}."
             )
+
+
+def _ours(layer):
+    """Whether it runs a cell of keras_rnnx: others may take inputs of any shape."""
+    return isinstance(getattr(layer, "cell", None), Cell) or hasattr(layer, "levels")
 
 
 def _equal(a, b):

@@ -122,6 +122,7 @@ class RNN(RegularizedOutputs, keras.layers.RNN):
 
     def build(self, sequences_shape, initial_state_shape=None):
         if isinstance(self.cell, Cell):
+            checks.sequences_shape(self, sequences_shape)
             self.cell.sequence_length = sequences_shape[1]
         super().build(sequences_shape, initial_state_shape)
         if isinstance(self.cell, Cell):

@@ -275,6 +275,7 @@ class Stack(RegularizedOutputs, keras.layers.Layer):
         self.reset_state()
 
     def build(self, sequences_shape, initial_state_shape=None):
+        checks.sequences_shape(self, sequences_shape)
         shape = tuple(sequences_shape)
         for level in self.levels:
             level.build(shape)

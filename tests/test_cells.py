@@ -194,6 +194,10 @@ def declare(**body):
         ({"states": ("h",), "gates": ()}, "`gates` must be a tuple"),
         ({"states": ("h", "h"), "gates": ("h",)}, "holds a name twice"),
         (
+            {"states": ("h",), "gates": ("h",), "zoned": ("c",)},
+            "`zoned` names 'c', which is not in `states`",
+        ),
+        (
             {"states": ("h",), "gates": ("h",), "vectors": {"kernel": "zeros"}},
             "`vectors` has 'kernel', which a cell has already",
         ),

@@ -288,6 +288,34 @@ def test_a_rate_for_each_state(x, monkeypatch):
         assert abs(kept.mean() - rate) < 0.02
 
 
+def test_a_clock_goes_on_where_units_are_kept(x, monkeypatch):
+    arguments = {"periods": (1, 2), "zoneout": 0.2}
+    layer = made("clockwork_rnn", monkeypatch, **arguments)
+    assert layer.cell.zoneout_rates == (0.2, 0.0)
+    outputs, _, clock = (numpy(v) for v in layer(x))
+    # The slow half holds its value over every odd step.
+    slow = outputs[:, :, UNITS // 2 :]
+    np.testing.assert_allclose(slow[:, 1::2], slow[:, :-1:2], atol=1e-6)
+    assert np.all(np.abs(slow[:, 2::2] - slow[:, 1:-1:2]) > 1e-4)
+    np.testing.assert_array_equal(clock, STEPS % 2)
+    _, _, clock = (numpy(v) for v in layer(x, training=True))
+    assert set(layer.drawn) == {"zoneout h"}
+    np.testing.assert_array_equal(clock, STEPS % 2)
+
+
+def test_states_relative_to_another_are_not_kept_alone(x, monkeypatch):
+    layer = made("slstm", monkeypatch, zoneout=0.5)
+    outputs, *states = layer(x, training=True)
+    assert set(layer.drawn) == {"zoneout h"}
+    # `h` is what it shows, a weighted mean of candidates within (-1, 1).
+    assert np.all(np.abs(numpy(outputs)) < 1)
+    with pytest.raises(ValueError, match="the state 'n' means nothing once it is kept"):
+        cells.get("slstm", UNITS, zoneout=[0.1, 0.0, 0.1, 0.0])
+    with pytest.raises(ValueError, match="the state 't' means nothing"):
+        cells.get("clockwork_rnn", UNITS, zoneout=[0.1, 0.1])
+    assert cells.get("clockwork_rnn", UNITS, zoneout=[0.1, 0.0]).zoneout_rates[0] == 0.1
+
+
 @pytest.mark.parametrize("method", ["step", "weights", "update", "zoneout"])
 def test_seeds_reproduce_and_calls_differ(method, x):
     a, b, c = (made("lstm", seed=seed, **METHODS[method]) for seed in (5, 5, 6))

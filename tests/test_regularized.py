@@ -209,6 +209,79 @@ def test_inference_is_deterministic_and_zoneout_its_expected_value(name, x):
         np.testing.assert_allclose(numpy(layer(x)[0]), expected, atol=2e-6)
 
 
+def test_biases_of_some_gates_are_added_to_those(x):
+    layer = made("multiplicative_lstm", layer_norm=True)
+    w = {v.name: numpy(v) for v in layer.cell.weights}
+    h, c = np.zeros((2, BATCH, UNITS))
+    kernels = [np.split(w[k], 5, -1) for k in ("kernel", "recurrent_kernel")]
+    scales = [np.split(w[k], 5) for k in ("kernel_scale", "recurrent_scale")]
+    biases = [0.0, *np.split(w["bias"], 4)]
+    found = numpy(layer(x)[0])
+    for t in range(STEPS):
+        wx, uh = (
+            lambda v, k, part=part: normalized(v @ kernels[part][k]) * scales[part][k]
+            for part in (0, 1)
+        )
+        m = wx(x[:, t], 0) * uh(h, 0)
+        i, f, g, o = (wx(x[:, t], k) + uh(m, k) + biases[k] for k in range(1, 5))
+        c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+        shown = normalized(c) * w["state_scale"] + w["state_offset"]
+        h = sigmoid(o) * np.tanh(shown)
+        np.testing.assert_allclose(found[:, t], h, atol=2e-6)
+
+
+class PartlyBiasedCell(cells.Cell):
+    """All kinds of gates that `NormalizedRecurrence` takes, not all with a bias."""
+
+    states = ("h",)
+    gates = ("z", "a", "g", "b")
+    split = ("a", "b")
+    biases = ("g", "b")
+    bias_part = "recurrent"
+
+    def update(self, state, gate):
+        z = keras.ops.sigmoid(gate.z)
+        new = keras.ops.tanh(gate.x.a * gate.u.a + gate.g + gate.x.b * gate.u.b)
+        return cells.State(h=z * state.h + (1 - z) * gate.drop(new))
+
+
+def test_a_bias_of_a_product_stays_with_it_behind_a_normalization(x):
+    layer = layers.RNN(PartlyBiasedCell(UNITS, layer_norm=True), return_sequences=True)
+    layer.build(x.shape)
+    rng = np.random.default_rng(1)
+    for variable in layer.trainable_variables:
+        variable.assign(0.6 * rng.normal(size=variable.shape))
+    w = {v.name: numpy(v) for v in layer.cell.weights}
+    h = np.zeros((BATCH, UNITS))
+    found = numpy(layer(x))
+    for t in range(STEPS):
+        parts = []
+        for v, part in ((x[:, t], "kernel"), (h, "recurrent")):
+            name = part if part == "kernel" else "recurrent_kernel"
+            z, a, g, b = np.split(v @ w[name], 4, -1)
+            summed = normalized(np.concatenate([z, g], -1))
+            z, g = np.split(summed, 2, -1)
+            made_ = np.concatenate([z, normalized(a), g, normalized(b)], -1)
+            parts.append(np.split(made_ * w[f"{part}_scale"], 4, -1))
+        (xz, xa, xg, xb), (uz, ua, ug, ub) = parts
+        bias_g, bias_b = np.split(w["bias"], 2)
+        z = sigmoid(xz + uz)
+        h = z * h + (1 - z) * np.tanh(xa * ua + xg + ug + bias_g + xb * (ub + bias_b))
+        np.testing.assert_allclose(found[:, t], h, atol=2e-6)
+
+
+@pytest.mark.parametrize("recurrent_bias", [False, True])
+def test_gradients_of_biases_of_some_gates(recurrent_bias):
+    cell = PartlyBiasedCell(UNITS)
+    if recurrent_bias:
+        biases = {"biases": None, "recurrent_bias": True}
+        cell = type("Both", (PartlyBiasedCell,), biases)(UNITS)
+    with _precision("float64"):
+        expected = _run(cell, CASES[0], "step", 0)
+        found = _run(cell, CASES[0], "fused", 0)
+    _compare(cell, CASES[0], "fused", expected, found)
+
+
 def test_a_product_inside_of_the_step_is_normalized_alone(x):
     layer = made("mgu", layer_norm=True)
     expected = np.stack(list(Oracle(layer).mgu(x)), 1)
@@ -233,7 +306,11 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 @pytest.mark.parametrize(
-    "variant", ["lstm", "gru", "mgu", "leaky_rnn_learned", "lstmp_wide"]
+    "variant",
+    [
+        *("lstm", "gru", "mgu", "leaky_rnn_learned", "lstmp_wide"),
+        *("multiplicative_lstm", "nas_biased"),
+    ],
 )
 def test_engines_agree_on_outputs_states_and_gradients(variant, case):
     cell = catalogue.make(variant)

@@ -68,6 +68,8 @@ class Cell(Blocks, Building, Equation, Stepping, keras.layers.Layer):
     - `memory_gates`: the gates that say how long the state is kept, each with the sign
       (1 or -1) with which its pre-activation keeps it: `{"f": 1, "i": -1}`. Biases of
       those with 1 start at 1 where an option `unit_forget_bias` is set.
+    - `gates_compete`: whether what counts of these gates is the share of each, as in
+      `f / (f + i)`: a state is kept for long where the one is open and the other shut.
     - `recurrent_bias`: whether the two parts have a bias each: `bias` is then
       `(2, n_gates * units)`, as in Keras' GRU.
     - `paper`: authors and year of the source.
@@ -159,6 +161,7 @@ class Cell(Blocks, Building, Equation, Stepping, keras.layers.Layer):
     options: dict[str, Any] = {}
     search: dict[str, Any] = {}
     memory_gates: dict[str, int] = {}
+    gates_compete: bool = False
     recurrent_bias: bool = False
     paper: str = ""
 

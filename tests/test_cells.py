@@ -194,6 +194,10 @@ def declare(**body):
         ({"states": ("h",), "gates": ()}, "`gates` must be a tuple"),
         ({"states": ("h", "h"), "gates": ("h",)}, "holds a name twice"),
         (
+            {"states": ("h",), "gates": ("h",), "zoned": ("c",)},
+            "`zoned` names 'c', which is not in `states`",
+        ),
+        (
             {"states": ("h",), "gates": ("h",), "vectors": {"kernel": "zeros"}},
             "`vectors` has 'kernel', which a cell has already",
         ),
@@ -386,3 +390,28 @@ def test_a_step_in_training_without_a_sequence_is_refused():
     np.testing.assert_array_equal(
         keras.ops.convert_to_numpy(first), keras.ops.convert_to_numpy(again)
     )
+
+
+@pytest.mark.parametrize("dtype", ["mixed_bfloat16", "mixed_float16", "float32"])
+def test_a_clockwork_keeps_time_over_long_sequences(dtype):
+    periods, steps = (1, 6, 100, 256), 600
+    cell = cells.ClockworkRNNCell(4, "linear", periods=periods, dtype=dtype)
+    layer = layers.RNN(cell, return_sequences=True, dtype=dtype)
+    # Whole numbers that half precision holds, and of no period.
+    x = (np.arange(steps) % 11).astype("float32")
+    layer.build((1, steps, 1))
+    cell.kernel.assign(np.ones((1, 4)))
+    cell.recurrent_kernel.assign(np.zeros((4, 4)))
+    last = [x[np.arange(steps) // period * period] for period in periods]
+    found = ops.convert_to_numpy(ops.cast(layer(x[None, :, None]), "float32"))
+    np.testing.assert_array_equal(found[0], np.stack(last, axis=-1))
+
+
+@pytest.mark.parametrize(
+    "dtype, period", [("mixed_bfloat16", 257), ("mixed_float16", 2049)]
+)
+def test_periods_that_a_dtype_cannot_count_are_refused(dtype, period):
+    cell = cells.ClockworkRNNCell(4, periods=(1, period), dtype=dtype)
+    with pytest.raises(ValueError, match=f"whole numbers up to {period - 1}"):
+        cell.build((None, 3))
+    cells.ClockworkRNNCell(4, periods=(1, period)).build((None, 3))

@@ -99,6 +99,38 @@ def test_in_keras_wrappers_and_over_stacks(x):
     assert len(learned(both)) == 2
 
 
+@pytest.mark.parametrize("noise", [0.0, 0.3])
+@pytest.mark.parametrize(
+    "name, free",
+    [
+        ("qrnn", ["h", "c"]),
+        ("tgru", ["h"]),
+        ("tlstm", ["h", "c"]),
+        ("clockwork_rnn", ["h"]),
+        ("slstm", ["h", "c", "m"]),
+    ],
+)
+def test_windows_counts_and_normalizers_start_at_zero(name, free, noise, x):
+    arguments = {"window": 3} if name == "qrnn" else {}
+    cell = cells.get(name, UNITS, seed=2, **arguments)
+    layer = layers.RNN(cell, initial_state_trainable=True, initial_state_noise=noise)
+    randomize(layer, x.shape)
+    names = [v.name for v in layer.weights if "initial_state" in v.name]
+    assert names == [f"initial_state_{k}" for k in free]
+    states = dict(zip(cell.state_names, layer.first_states(BATCH, training=True)))
+    assert len(states) == len(cell.state_names)
+    for state, first in states.items():
+        assert np.any(numpy(first)) == (state in free)
+    for outputs in (layer(x), layer(x, training=True)):
+        assert np.all(np.isfinite(numpy(outputs)))
+    stacked = layers.RNN(
+        [cells.GRUCell(2), cells.get(name, UNITS)], initial_state_trainable=True
+    )
+    randomize(stacked, x.shape)
+    assert len(learned(stacked)) == 1 + len(free)
+    assert np.all(np.isfinite(numpy(stacked(x))))
+
+
 def test_the_engine_stays_what_it_was():
     plain, started = (
         layers.LSTM(4, name="a"),

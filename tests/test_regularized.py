@@ -209,6 +209,78 @@ def test_inference_is_deterministic_and_zoneout_its_expected_value(name, x):
         np.testing.assert_allclose(numpy(layer(x)[0]), expected, atol=2e-6)
 
 
+def test_biases_of_some_gates_are_added_to_those(x):
+    layer = made("multiplicative_lstm", layer_norm=True)
+    w = {v.name: numpy(v) for v in layer.cell.weights}
+    h, c = np.zeros((2, BATCH, UNITS))
+    kernels = [np.split(w[k], 5, -1) for k in ("kernel", "recurrent_kernel")]
+    scales = [np.split(w[k], 5) for k in ("kernel_scale", "recurrent_scale")]
+    biases = [0.0, *np.split(w["bias"], 4)]
+    found = numpy(layer(x)[0])
+    for t in range(STEPS):
+        wx, uh = (
+            lambda v, k, part=part: normalized(v @ kernels[part][k]) * scales[part][k]
+            for part in (0, 1)
+        )
+        m = wx(x[:, t], 0) * uh(h, 0)
+        i, f, g, o = (wx(x[:, t], k) + uh(m, k) + biases[k] for k in range(1, 5))
+        c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+        shown = normalized(c) * w["state_scale"] + w["state_offset"]
+        h = sigmoid(o) * np.tanh(shown)
+        np.testing.assert_allclose(found[:, t], h, atol=2e-6)
+
+
+class PartlyBiasedCell(cells.Cell):
+    """All kinds of gates that `NormalizedRecurrence` takes, not all with a bias."""
+
+    states = ("h",)
+    gates = ("z", "a", "g", "b")
+    split = ("a", "b")
+    biases = ("g", "b")
+    bias_part = "recurrent"
+
+    def update(self, state, gate):
+        z = keras.ops.sigmoid(gate.z)
+        new = keras.ops.tanh(gate.x.a * gate.u.a + gate.g + gate.x.b * gate.u.b)
+        return cells.State(h=z * state.h + (1 - z) * gate.drop(new))
+
+
+def test_a_bias_of_a_product_stays_with_it_behind_a_normalization(x):
+    layer = layers.RNN(PartlyBiasedCell(UNITS, layer_norm=True), return_sequences=True)
+    layer.build(x.shape)
+    rng = np.random.default_rng(1)
+    for variable in layer.trainable_variables:
+        variable.assign(0.6 * rng.normal(size=variable.shape))
+    w = {v.name: numpy(v) for v in layer.cell.weights}
+    h = np.zeros((BATCH, UNITS))
+    found = numpy(layer(x))
+    for t in range(STEPS):
+        parts = []
+        for v, part in ((x[:, t], "kernel"), (h, "recurrent")):
+            name = part if part == "kernel" else "recurrent_kernel"
+            z, a, g, b = np.split(v @ w[name], 4, -1)
+            summed = normalized(np.concatenate([z, g], -1))
+            z, g = np.split(summed, 2, -1)
+            made_ = np.concatenate([z, normalized(a), g, normalized(b)], -1)
+            parts.append(np.split(made_ * w[f"{part}_scale"], 4, -1))
+        (xz, xa, xg, xb), (uz, ua, ug, ub) = parts
+        bias_g, bias_b = np.split(w["bias"], 2)
+        z = sigmoid(xz + uz)
+        h = z * h + (1 - z) * np.tanh(xa * ua + xg + ug + bias_g + xb * (ub + bias_b))
+        np.testing.assert_allclose(found[:, t], h, atol=2e-6)
+
+
+@pytest.mark.parametrize("recurrent_bias", [False, True])
+def test_gradients_of_biases_of_some_gates(recurrent_bias):
+    cell = PartlyBiasedCell(UNITS)
+    if recurrent_bias:
+        biases = {"biases": None, "recurrent_bias": True}
+        cell = type("Both", (PartlyBiasedCell,), biases)(UNITS)
+    case = Case("biases", "holes", training=True, arguments=NORM | {"dropout": 0.3})
+    expected, found = (_run(cell, case, way, 0) for way in ("step", "fused"))
+    _compare(cell, case, "fused", expected, found)
+
+
 def test_a_product_inside_of_the_step_is_normalized_alone(x):
     layer = made("mgu", layer_norm=True)
     expected = np.stack(list(Oracle(layer).mgu(x)), 1)
@@ -233,7 +305,11 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 @pytest.mark.parametrize(
-    "variant", ["lstm", "gru", "mgu", "leaky_rnn_learned", "lstmp_wide"]
+    "variant",
+    [
+        *("lstm", "gru", "mgu", "leaky_rnn_learned", "lstmp_wide"),
+        *("multiplicative_lstm", "nas_biased"),
+    ],
 )
 def test_engines_agree_on_outputs_states_and_gradients(variant, case):
     cell = catalogue.make(variant)
@@ -286,6 +362,34 @@ def test_a_rate_for_each_state(x, monkeypatch):
         kept = numpy(big.drawn[f"zoneout {state}"])
         assert kept.shape == (300 * BATCH, STEPS, UNITS)
         assert abs(kept.mean() - rate) < 0.02
+
+
+def test_a_clock_goes_on_where_units_are_kept(x, monkeypatch):
+    arguments = {"periods": (1, 2), "zoneout": 0.2}
+    layer = made("clockwork_rnn", monkeypatch, **arguments)
+    assert layer.cell.zoneout_rates == (0.2, 0.0)
+    outputs, _, clock = (numpy(v) for v in layer(x))
+    # The slow half holds its value over every odd step.
+    slow = outputs[:, :, UNITS // 2 :]
+    np.testing.assert_allclose(slow[:, 1::2], slow[:, :-1:2], atol=1e-6)
+    assert np.all(np.abs(slow[:, 2::2] - slow[:, 1:-1:2]) > 1e-4)
+    np.testing.assert_array_equal(clock, STEPS % 2)
+    _, _, clock = (numpy(v) for v in layer(x, training=True))
+    assert set(layer.drawn) == {"zoneout h"}
+    np.testing.assert_array_equal(clock, STEPS % 2)
+
+
+def test_states_relative_to_another_are_not_kept_alone(x, monkeypatch):
+    layer = made("slstm", monkeypatch, zoneout=0.5)
+    outputs, *states = layer(x, training=True)
+    assert set(layer.drawn) == {"zoneout h"}
+    # `h` is what it shows, a weighted mean of candidates within (-1, 1).
+    assert np.all(np.abs(numpy(outputs)) < 1)
+    with pytest.raises(ValueError, match="the state 'n' means nothing once it is kept"):
+        cells.get("slstm", UNITS, zoneout=[0.1, 0.0, 0.1, 0.0])
+    with pytest.raises(ValueError, match="the state 't' means nothing"):
+        cells.get("clockwork_rnn", UNITS, zoneout=[0.1, 0.1])
+    assert cells.get("clockwork_rnn", UNITS, zoneout=[0.1, 0.0]).zoneout_rates[0] == 0.1
 
 
 @pytest.mark.parametrize("method", ["step", "weights", "update", "zoneout"])

@@ -169,17 +169,32 @@ def rate(name: str, value: object) -> float:
     return float(value)
 
 
-def rates(name: str, value: object, states: tuple[str, ...]) -> tuple[float, ...]:
-    """`value`, a rate or one for each state, as a tuple of rates, or a ValueError."""
+def rates(
+    name: str, value: object, states: tuple[str, ...], taking: tuple[str, ...]
+) -> tuple[float, ...]:
+    """`value`, a rate or one for each state, as a tuple of rates, or a ValueError.
+
+    Args:
+        taking: the states that can have a rate. A single number is theirs alone.
+    """
     if not isinstance(value, (list, tuple, np.ndarray)):
-        return (rate(name, value),) * len(states)
+        one = rate(name, value)
+        return tuple(one if state in taking else 0.0 for state in states)
     if len(value) != len(states):
         raise ValueError(
             f"Received an invalid value for argument `{name}`, expected a rate or a "
             f"list of {len(states)}, one for each of the states "
             f"{', '.join(states)}; got {value!r}."
         )
-    return tuple(rate(name, item) for item in value)
+    found = tuple(rate(name, item) for item in value)
+    for state, item in zip(states, found):
+        if item and state not in taking:
+            raise ValueError(
+                f"Received an invalid value for argument `{name}`: the state {state!r} "
+                f"means nothing once it is kept while others move on, so its rate must "
+                f"be 0; got {value!r}. Pass one number, for the states it fits."
+            )
+    return found
 
 
 def choice(name: str, value: object, valid: tuple[str, ...]) -> object:

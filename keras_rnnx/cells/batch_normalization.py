@@ -99,13 +99,17 @@ class BatchNormalization(Normalization):
             found[f"moving {scope}"] = ops.expand_dims(rows, 0)
         return found
 
-    def update(self, moments: dict[str, Any]) -> None:
+    def update(self, moments: dict[str, Any], valid: Any = None) -> None:
         """Moves the averages.
 
         Args:
             moments: of the batch, `(time, 1, 2 * width)` by scope.
+            valid: boolean `(time,)`, the steps at which there is a valid sample; at the
+                others averages stay as they are. Default: all of them.
         """
         cell = self.cell
+        if valid is not None:
+            valid = ops.expand_dims(valid[: cell.batch_norm_steps], -1)
         for scope, found in moments.items():
             found = ops.stop_gradient(found[: cell.batch_norm_steps, 0])
             steps = ops.shape(found)[0]
@@ -116,6 +120,8 @@ class BatchNormalization(Normalization):
                 new = ops.cast(new, old.dtype)
                 share = cell.batch_norm_momentum
                 moved = share * old[:steps] + (1 - share) * new
+                if valid is not None:
+                    moved = ops.where(valid, moved, old[:steps])
                 variable.assign(ops.concatenate([moved, old[steps:]], axis=0))
 
     def _variables(self, scope):

@@ -66,6 +66,13 @@ class Blocks:
         return (*self.states, "window") if self.window > 1 else tuple(self.states)
 
     @property
+    def zoned_states(self) -> tuple[str, ...]:
+        """Names of the states that zoneout may keep."""
+        if self.zoned is not None:
+            return self.zoned
+        return tuple(k for k in self.states if self.state_kinds.get(k) != "count")
+
+    @property
     def state_widths(self) -> dict[str, int]:
         """Width of each of `states`, by name."""
         return {k: self.state_units.get(k, self.units) for k in self.states}

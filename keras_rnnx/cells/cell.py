@@ -56,6 +56,9 @@ class Cell(Blocks, Building, Equation, Stepping, keras.layers.Layer):
       `kernel` is then `(window * input_dim, ...)`, the oldest step first, and what came
       before is one more state, the last, of shape `(batch, (window - 1) * input_dim)`.
     - `state_kinds`: states that are not any number: "count" (of steps) or "positive".
+      They start at zero, whatever is learned or drawn for others.
+    - `zoned`: states that `zoneout` keeps. Default: all that are no counts. To be named
+      where one state means something only beside another.
     - `options`: further constructor arguments with their defaults, kept as attributes.
       Names that end in `activation`, `initializer`, `regularizer` or `constraint` take
       what Keras takes there. Naming a standard argument changes its default.
@@ -65,6 +68,8 @@ class Cell(Blocks, Building, Equation, Stepping, keras.layers.Layer):
     - `memory_gates`: the gates that say how long the state is kept, each with the sign
       (1 or -1) with which its pre-activation keeps it: `{"f": 1, "i": -1}`. Biases of
       those with 1 start at 1 where an option `unit_forget_bias` is set.
+    - `gates_compete`: whether what counts of these gates is the share of each, as in
+      `f / (f + i)`: a state is kept for long where the one is open and the other shut.
     - `recurrent_bias`: whether the two parts have a bias each: `bias` is then
       `(2, n_gates * units)`, as in Keras' GRU.
     - `paper`: authors and year of the source.
@@ -100,8 +105,9 @@ class Cell(Blocks, Building, Equation, Stepping, keras.layers.Layer):
         update_dropout: rate at which is dropped what is written anew to the state, and
             not what is kept (Semeniuta et al. 2016, arXiv:1603.05118). Default 0.
         zoneout: probability in [0, 1) that a unit keeps its old state for a step, a
-            number or one for each state; the expected value at inference (Krueger et
-            al. 2016, arXiv:1606.01305). Default 0.
+            number, for all states it makes sense for (no counts of steps), or one for
+            each state; the expected value at inference (Krueger et al. 2016,
+            arXiv:1606.01305). Default 0.
         monte_carlo: whether all these masks are drawn at inference too, for samples of
             a prediction (Gal & Ghahramani). Default False.
         layer_norm: whether both parts of the pre-activations are normalized over the
@@ -150,10 +156,12 @@ class Cell(Blocks, Building, Equation, Stepping, keras.layers.Layer):
     linear: tuple[str | tuple[str, str], ...] = ()
     window: int = 1
     state_kinds: dict[str, str] = {}
+    zoned: tuple[str, ...] | None = None
     vectors: dict[str, Any] = {}
     options: dict[str, Any] = {}
     search: dict[str, Any] = {}
     memory_gates: dict[str, int] = {}
+    gates_compete: bool = False
     recurrent_bias: bool = False
     paper: str = ""
 
@@ -172,7 +180,9 @@ class Cell(Blocks, Building, Equation, Stepping, keras.layers.Layer):
             setattr(self, name, arguments.resolve(name, value))
         self._argument_names = tuple(own)
         self.seed_generator = keras.random.SeedGenerator(self.seed)
-        self.zoneout_rates = arguments.rates("zoneout", self.zoneout, self.states)
+        self.zoneout_rates = arguments.rates(
+            "zoneout", self.zoneout, self.states, self.zoned_states
+        )
         self.sequence_length = None
         self.normalization = self._normalization()
         self.configure()

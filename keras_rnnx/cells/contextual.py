@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,9 @@ from keras_rnnx.cells.cell import Cell
 from keras_rnnx.cells.ranges import Choice, Uniform
 from keras_rnnx.cells.registry import register
 from keras_rnnx.cells.views import State
+
+# Up to here every whole number is one of the dtype.
+_EXACT = {"bfloat16": 2**8, "float16": 2**11}
 
 
 def _doubled(n):
@@ -39,7 +41,8 @@ class ClockworkRNNCell(Cell):
 
     Raises:
         ValueError: for periods that are not positive integers, none, or more of them
-            than units.
+            than units; when built, for one above 256 in bfloat16 or 2048 in float16,
+            in which it could not be counted.
 
     Example:
 
@@ -58,7 +61,8 @@ class ClockworkRNNCell(Cell):
     def update(self, state, gate, vector):
         due = ops.equal(ops.mod(state.t, vector.period), 0)
         h = ops.where(due, gate.drop(self.activation(gate.h)), state.h)
-        return State(h=h, t=ops.mod(state.t + 1, self._cycle))
+        # Never above the period, which half precision can still count to.
+        return State(h=h, t=ops.mod(state.t + 1, vector.period))
 
     def configure(self):
         self.periods = tuple(self.periods)
@@ -68,7 +72,6 @@ class ClockworkRNNCell(Cell):
                 f"`periods` must be positive integers, at most one for each of "
                 f"units={self.units}, received {self.periods}."
             )
-        self._cycle = math.lcm(*self.periods)
         groups = np.array_split(np.arange(self.units), len(self.periods))
         self._of_unit = np.repeat(self.periods, [len(group) for group in groups])
 
@@ -77,7 +80,14 @@ class ClockworkRNNCell(Cell):
         return kernel * ops.convert_to_tensor(seen, dtype=kernel.dtype)
 
     def build_vector(self, name):
-        """The periods are no weight."""
+        """Checks the periods, which are no weight."""
+        exact = _EXACT.get(self.compute_dtype, 2**24)
+        if max(self.periods) > exact:
+            raise ValueError(
+                f"{type(self).__name__} counts steps in {self.compute_dtype}, which "
+                f"holds whole numbers up to {exact}; received periods={self.periods}. "
+                f"Give the cell dtype='float32'."
+            )
 
     def coefficients(self):
         return {"period": ops.convert_to_tensor(self._of_unit, self.compute_dtype)}

@@ -128,9 +128,12 @@ def _widths(cls):
         _fail(cls, "`biases` are of width `units`, and `projection` has none")
     if not isinstance(cls.state_units, dict):
         _fail(cls, f"`state_units` must map states to widths, not {cls.state_units!r}")
-    for name in cls.state_units:
-        if name not in cls.states:
-            _fail(cls, f"`state_units` names {name!r}, which is not in `states`")
+    if cls.zoned is not None:
+        _names(cls, "zoned", example='("h",)', empty=True)
+    for attribute in ("state_units", "state_kinds", "zoned"):
+        for name in getattr(cls, attribute) or ():
+            if name not in cls.states:
+                _fail(cls, f"`{attribute}` names {name!r}, which is not in `states`")
 
 
 def _linear(cls):

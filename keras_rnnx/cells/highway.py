@@ -27,7 +27,8 @@ class RHNCell(Cell):
         units: number of units.
         depth: layers within a step. Default 2.
         coupled: whether the carry gate is one minus the transform gate. Default True.
-        transform_bias: where the biases of the transform gates start. Default -2.0.
+        transform_bias: where the biases of the transform gates start, and, with the
+            opposite sign, those of carry gates of their own. Default -2.0.
         activation: of the layers. Default "tanh".
         recurrent_activation: of the gates. Default "sigmoid".
         **kwargs: the arguments of `Cell`.
@@ -59,7 +60,8 @@ class RHNCell(Cell):
         self.gates = tuple(f"{k}{i + 1}" for i in range(self.depth) for k in kinds)
         self.states_only = self.late = self.gates[len(kinds) :]
         self.biases = self.gates
-        self.memory_gates = {f"t{i + 1}": -1 for i in range(self.depth)}
+        signs = {"t": -1, "c": 1}
+        self.memory_gates = {k: signs[k[0]] for k in self.gates if k[0] in signs}
 
     def update(self, state, gate):
         s = state.h
@@ -77,6 +79,7 @@ class RHNCell(Cell):
         return lambda kind: getattr(gate.u, f"{kind}{layer}")(s)
 
     def gate_bias_initializer(self, gate):
-        if gate[0] != "t":
+        if gate[0] == "h":
             return self.bias_initializer
-        return constant(self.transform_bias)
+        # A carry gate of its own starts as the coupled one does.
+        return constant(self.transform_bias * (1 if gate[0] == "t" else -1))

@@ -86,6 +86,7 @@ class MinLSTMCell(Cell):
     inputs_only = ("f", "i", "h")
     linear = ("h",)
     memory_gates = {"f": 1, "i": -1}
+    gates_compete = True
     options = {"activation": positive}
     paper = "Feng et al. 2024"
 

@@ -105,7 +105,8 @@ class SLSTMCell(Cell):
     `c' = f c + i tanh(a_z)`, `n' = f n + i`, `h' = sigmoid(a_o) c' / n'` with
     `m' = max(a_i, log sigmoid(a_f) + m)`, `i = exp(a_i - m')`,
     `f = exp(log sigmoid(a_f) + m - m')`. One head; `n` has no floor, so that it
-    must start at 0 or above. Beck et al. 2024, arXiv:2405.04517.
+    must start at 0 or above. `zoneout` acts on `h` alone, since `c` and `n` are stored
+    relative to `m`. Beck et al. 2024, arXiv:2405.04517.
 
     For tasks in which what was stored has to be replaced by something more important:
     the gates are exponential and weigh one input against all before. The paper puts it
@@ -133,6 +134,8 @@ class SLSTMCell(Cell):
     gates = ("i", "f", "z", "o")
     memory_gates = {"f": 1, "i": -1}
     state_kinds = {"n": "positive"}
+    # The others are meant relative to `m`.
+    zoned = ("h",)
     options = {
         "activation": "tanh",
         "forget_bias": (3.0, 6.0),

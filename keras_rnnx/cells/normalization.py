@@ -80,16 +80,18 @@ class Normalization:
     def vectors(self) -> list[str]:
         """Names of the vectors that a step needs, beside those of the equation."""
         names = [f"scale {k}" for k in self.cell.projected]
-        if self._recurrent_bias:
-            names += [f"bias {k}" for k in self.cell.apart]
+        names += [f"bias {k}" for k in self.product_biased]
         return names + ["state_scale", "state_offset"] * bool(self.states)
 
     def coefficients(self) -> dict[str, Any]:
         """These vectors by name, each `(units,)`."""
         cell = self.cell
-        found = self._named("scale", cell.recurrent_scale)
-        if self._recurrent_bias:
-            found |= self._named("bias", ops.convert_to_tensor(cell.bias)[1])
+        scales = self._blocks(cell.recurrent_scale)
+        found = {f"scale {k}": v for k, v in scales.items()}
+        if self.product_biased:
+            bias = ops.convert_to_tensor(cell.bias)
+            bias = cell.blocks(bias[1] if cell.recurrent_bias else bias, "bias")
+            found |= {f"bias {k}": v for k, v in bias.items()}
         for name in ("state_scale", "state_offset") if self.states else ():
             found[name] = ops.convert_to_tensor(getattr(cell, name))
         return {name: found[name] for name in self.vectors}
@@ -119,15 +121,39 @@ class Normalization:
         x = self.standardized(x, "inputs", given)
         scales = self._blocks(tensors["kernel_scale"])
         x = {k: x[k] * scales[k] for k in x}
-        if "bias" not in tensors:
-            return x
-        bias = tensors["bias"]
-        if not self._recurrent_bias:
-            parts = self._blocks(bias)
-            return {k: x[k] + parts[k] for k in x}
-        first, second = self._blocks(bias[0]), self._blocks(bias[1])
-        apart = self.cell.apart
-        return {k: x[k] + (first[k] if k in apart else first[k] + second[k]) for k in x}
+        biases = self.biases(tensors.get("bias"))
+        return {k: v + biases[k] if k in biases else v for k, v in x.items()}
+
+    @property
+    def product_biased(self) -> tuple[str, ...]:
+        """Gates with a bias behind their normalized product, not behind the sum."""
+        cell = self.cell
+        apart = cell.recurrent_bias or cell.bias_part == "recurrent"
+        if not (cell.use_bias and apart):
+            return ()
+        return tuple(k for k in cell.biased if k in cell.apart)
+
+    @property
+    def input_biased(self) -> tuple[str, ...]:
+        """Gates with a bias in their inputs' part, or in the sum."""
+        cell = self.cell
+        apart = () if cell.recurrent_bias else self.product_biased
+        return tuple(k for k in cell.biased if k not in apart)
+
+    def biases(self, bias: Any) -> dict[str, Any]:
+        """Biases of the inputs' part, or of the sum, by gate.
+
+        Args:
+            bias: the weight, or None.
+        """
+        if bias is None:
+            return {}
+        cell, apart = self.cell, self.product_biased
+        if not cell.recurrent_bias:
+            found = cell.blocks(bias, "bias")
+            return {k: found[k] for k in self.input_biased}
+        first, second = (cell.blocks(bias[i], "bias") for i in range(2))
+        return {k: v if k in apart else v + second[k] for k, v in first.items()}
 
     def step(
         self,
@@ -171,17 +197,10 @@ class Normalization:
         value = self.standardized({"state": value}, "state", given)["state"]
         return value * vectors["state_scale"] + vectors["state_offset"]
 
-    def _named(self, prefix, tensor):
-        return {f"{prefix} {k}": v for k, v in self._blocks(tensor).items()}
-
     def _blocks(self, tensor):
         gates = self.cell.projected
         parts = ops.split(ops.convert_to_tensor(tensor), len(gates), axis=-1)
         return dict(zip(gates, parts))
-
-    @property
-    def _recurrent_bias(self):
-        return self.cell.recurrent_bias and self.cell.use_bias
 
 
 class LayerNormalization(Normalization):

@@ -50,8 +50,8 @@ class Centered:
 
         Returns:
             `x`: the inputs; for every gate `k` and `r`: kernels whose rows have mean 0
-            over a group; `p`: scales of the inputs' part, then its biases where there
-            are any.
+            over a group; `p`: scales of the inputs' part, then the biases of those
+            that have one.
         """
         return {
             "x": [x],
@@ -72,7 +72,7 @@ class Centered:
             "kernel_scale": self.join(of_groups["p"][:n]),
         }
         if "bias" in tensors:
-            found["bias"] = self._bias_gradient(of_groups["p"][n:])
+            found["bias"] = self._bias_gradient(of_groups["p"][n:], tensors["bias"])
         return of_groups["x"][0], found
 
     def _blocks(self, tensor):
@@ -87,23 +87,23 @@ class Centered:
         return [found[k] for k in self.cell.gates]
 
     def _biases(self, tensors):
-        """Biases of the gates, those of the recurrent part in them where summed."""
-        if "bias" not in tensors:
-            return []
-        if not self.cell.recurrent_bias:
-            return self._blocks(tensors["bias"])
-        first, second = (self._blocks(tensors["bias"][i]) for i in range(2))
-        parts = zip(self.cell.gates, first, second)
-        return [a if k in self.cell.apart else a + b for k, a, b in parts]
+        """Biases of the gates that have one for their inputs' part or their sum."""
+        return list(self.cell.normalization.biases(tensors.get("bias")).values())
 
-    def _bias_gradient(self, of_gates):
-        if not self.cell.recurrent_bias:
-            return self.join(of_gates)
+    def _bias_gradient(self, of_gates, bias):
+        cell = self.cell
+        apart, of_gates = cell.normalization.product_biased, iter(of_gates)
+        if not cell.recurrent_bias:
+            # Those of products get theirs as vectors.
+            none = ops.zeros_like(bias[: cell.units])
+            return self.join(
+                [none if k in apart else next(of_gates) for k in cell.biased]
+            )
+        first = list(of_gates)
         second = [
-            ops.zeros_like(d) if k in self.cell.apart else d
-            for k, d in zip(self.cell.gates, of_gates)
+            ops.zeros_like(d) if k in apart else d for k, d in zip(cell.biased, first)
         ]
-        return ops.stack([self.join(of_gates), self.join(second)])
+        return ops.stack([self.join(first), self.join(second)])
 
 
 def inputs_gradient(

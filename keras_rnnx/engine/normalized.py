@@ -26,6 +26,7 @@ class NormalizedRecurrence(Looped):
     def __init__(self, cell: Cell, *args: Any, **kwargs: Any):
         super().__init__(cell, *args, **kwargs)
         self.groups = cell.normalization.groups
+        self.input_biased = cell.normalization.input_biased
         # Only where states alone are kept does anybody ask.
         self.kept = len(cell.states) - 1
 
@@ -201,7 +202,7 @@ class NormalizedRecurrence(Looped):
             d_r |= zip(group, d)
             found |= zip([f"scale {k}" for k in group], scales)
         gates = self.cell.gates
-        d_bias = [self.backend.total(of_x[k]) for k in gates] if given["p"] else []
+        d_bias = [self.backend.total(of_x[k]) for k in self.input_biased]
         return {
             "x": [functools.reduce(operator.add, d_inputs)],
             "k": [d_k[k] for k in gates],

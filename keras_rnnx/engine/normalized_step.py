@@ -23,7 +23,9 @@ class Weights:
         vectors = dict(zip(cell.vector_names, given["v"]))
         self.own = {name: vectors[name] for name in cell.vectors}
         n = len(cell.gates)
-        self.scale_x, self.bias_x = given["p"][:n], given["p"][n:] or [None] * n
+        self.scale_x = given["p"][:n]
+        biases = dict(zip(recurrence.input_biased, given["p"][n:]))
+        self.bias_x = [biases.get(k) for k in cell.gates]
         self.scale_u = [vectors[f"scale {k}"] for k in cell.gates]
         self.bias_u = [vectors.get(f"bias {k}") for k in cell.gates]
         self.apart = [k in cell.apart for k in cell.gates]

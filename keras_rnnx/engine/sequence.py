@@ -112,7 +112,11 @@ class SequenceEngine:
             self._compiled[key] = self.backend.compiled(function, way.xla)
         *results, moments = self._compiled[key](tensors, vectors, states)
         if moments:
-            cell.normalization.update(moments)
+            steps = None
+            if mask is not None:
+                steps = ops.any(masks.column(tensors["mask"]), axis=(0, 2))
+                steps = ops.flip(steps, axis=0) if self.go_backwards else steps
+            cell.normalization.update(moments, steps)
         return results
 
     def _way(self, sequences, training):

@@ -140,7 +140,8 @@ class ForgetBias(MemoryBias):
     """One bias for the gates that keep the state, zeros for all others.
 
     For an LSTM this is the forget gate, for a GRU the update gate. Where one gate
-    writes and none keeps, as in an MGU, it gets the negative value.
+    writes and none keeps, as in an MGU, it gets the negative value; so does one that
+    writes where the two are weighed against each other, as in a minLSTM.
     `unit_forget_bias` has no effect. Gers, Schmidhuber & Cummins 2000, Neural
     Computation 12(10); Jozefowicz, Zaremba & Sutskever 2015.
 
@@ -165,7 +166,8 @@ class ForgetBias(MemoryBias):
 
     def signs(self, cell):
         keeping = {gate: s for gate, s in cell.memory_gates.items() if s > 0}
-        return keeping or cell.memory_gates
+        # A share goes to 1 only where the other goes to 0.
+        return cell.memory_gates if cell.gates_compete or not keeping else keeping
 
     def values(self, units):
         return ops.full((units,), self.value, dtype="float32")

@@ -1,4 +1,8 @@
-"""Where sequences start from: zeros, learned states, or random ones in training."""
+"""Where sequences start from: zeros, learned states, or random ones in training.
+
+Counts of steps, sums that must not be negative and the inputs before the first are no
+free numbers: they stay zero.
+"""
 
 from __future__ import annotations
 
@@ -43,20 +47,28 @@ class InitialState:
         self.weights = []
 
     def build(self) -> None:
-        """Makes the learned vectors, one for each state."""
+        """Makes the learned vectors, one for each state that is free."""
         if not self.trainable or self.weights:
             return
         layer = self.layer
         sizes = keras.tree.flatten(layer.state_size)
         names = getattr(layer.cell, "states", None) or map(str, range(len(sizes)))
+        # A window has no name, but is not free either.
         self.weights = [
             layer.add_weight(
                 shape=(size,),
                 name=f"initial_state_{name}",
                 initializer=self.initializer,
             )
-            for name, size in zip(names, sizes)
+            for name, size, free in zip(names, sizes, self._free())
+            if free
         ]
+
+    def _free(self):
+        """Whether each state can start at any number."""
+        cell = self.layer.cell
+        stacked = isinstance(cell, keras.layers.StackedRNNCells)
+        return [free for c in (cell.cells if stacked else [cell]) for free in _free(c)]
 
     def of(self, zeros: list[Any]) -> list[Any]:
         """The states that a sequence starts from, without noise.
@@ -66,11 +78,17 @@ class InitialState:
         """
         if not self.weights:
             return zeros
-        flat = [
-            zero + ops.cast(ops.convert_to_tensor(weight), zero.dtype)
-            for zero, weight in zip(keras.tree.flatten(zeros), self.weights)
-        ]
-        return keras.tree.pack_sequence_as(zeros, flat)
+        weights = iter(self.weights)
+
+        def learned(zero):
+            return zero + ops.cast(ops.convert_to_tensor(next(weights)), zero.dtype)
+
+        return self._where_free(learned, zeros)
+
+    def _where_free(self, change, states):
+        flat = keras.tree.flatten(states)
+        changed = [change(s) if free else s for s, free in zip(flat, self._free())]
+        return keras.tree.pack_sequence_as(states, changed)
 
     def noisy(self, states: list[Any]) -> list[Any]:
         """The states with noise, drawn from the stream of the cell."""
@@ -82,4 +100,10 @@ class InitialState:
                 ops.shape(state), stddev=self.noise, dtype=state.dtype, seed=seed
             )
 
-        return keras.tree.map_structure(add, states)
+        return self._where_free(add, states)
+
+
+def _free(cell):
+    if not isinstance(cell, Cell):
+        return [True] * len(keras.tree.flatten(cell.state_size))
+    return [k in cell.states and k not in cell.state_kinds for k in cell.state_names]

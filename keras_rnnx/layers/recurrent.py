@@ -46,7 +46,9 @@ class RNN(RegularizedOutputs, keras.layers.RNN):
             a third more time. True: about the square root of the number of steps,
             which needs the least. Default None.
         initial_state_trainable: whether the states that sequences start from are
-            learned, where none are given in the call. Default False: zeros.
+            learned, where none are given in the call. Those that are no free numbers
+            (counts of steps, normalizers, a window of inputs) stay zero, with noise
+            too. Default False: zeros.
         initial_state_initializer: of the learned states. Default "zeros".
         initial_state_noise: standard deviation of normal noise on these states in
             training, so that a network does not rely on one start. Default 0.

@@ -129,7 +129,7 @@ def gated_antisymmetric(epsilon=0.01, gamma=0.01):
 def clockwork(periods=(1, 2, 4, 8), activation=np.tanh):
     """Modules of equal size, or the first ones a unit larger; i is recomputed at steps
     t with t mod T_i = 0, from the modules as slow as itself or slower. The second state
-    counts steps from 0."""
+    counts steps from 0, for each unit up to the period of its module."""
 
     @oracle
     def run(x, weights, states):
@@ -151,6 +151,8 @@ def clockwork(periods=(1, 2, 4, 8), activation=np.tanh):
                 new[:, module] = np.where(runs, activation(a), h[:, module])
             h, t = new, t + 1
             outputs.append(h)
+        for i, period in enumerate(periods):
+            t[:, first[i] : first[i + 1]] %= period
         return np.stack(outputs, 1), [h, t]
 
     return run

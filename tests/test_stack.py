@@ -209,3 +209,13 @@ def test_a_cell_is_copied(x):
 def test_what_does_not_fit_says_so(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("options", [{}, {"dropout": 0.5}, {"gated_feedback": True}])
+def test_a_stateful_stack_refuses_another_batch_size(options, x):
+    stack = layers.Stack("lstm", 4, stateful=True, **options)
+    stack(x[:2])
+    for rows, training in ((4, False), (1, True)):
+        with pytest.raises(ValueError, match=f"of 2 sequences; received {rows} seq"):
+            stack(x[:rows], training=training)
+    stack(x[:2])

@@ -283,6 +283,7 @@ class Stack(RegularizedOutputs, keras.layers.Layer):
 
     def call(self, sequences, initial_state=None, mask=None, training=False):
         checks.call_arguments(self, sequences, initial_state, mask)
+        stacking.check_batch(self, sequences)
         self._tell_regularizer(mask)
         if self.go_backwards:
             sequences = ops.flip(sequences, axis=1)

@@ -164,6 +164,22 @@ def check_widths(stack: Any, widths: list[int]) -> None:
         )
 
 
+def check_batch(stack: Any, sequences: Any) -> None:
+    """Raises a ValueError where a stateful stack keeps states of another batch size.
+
+    Args:
+        stack: the stack.
+        sequences: what it is called with.
+    """
+    kept, received = stack.states, sequences.shape[0]
+    if kept and received not in (None, kept[0].shape[0]):
+        raise ValueError(
+            f"{stack.name}: a stateful stack goes on from the states of the batch "
+            f"before, of {kept[0].shape[0]} sequences; received {received} sequences. "
+            f"Give all batches one size, or make another stack with the same weights."
+        )
+
+
 def seeds(seed: int | None) -> Iterator[int | None]:
     """Seeds without end, of streams that have nothing in common."""
     if seed is None:

@@ -35,10 +35,16 @@ def make(
     """
     directions = ("forward_", "backward_") if stack.bidirectional else ("",)
     dtype = stack.dtype_policy
+    # The stack's own dropout alone has masks there.
+    changed = {"monte_carlo": False} if stack.gated_feedback else {}
     cells = [
         [
             template.cell(
-                units=units, seed=next(seeds), dtype=dtype, name=f"{template.name}_cell"
+                units=units,
+                seed=next(seeds),
+                dtype=dtype,
+                name=f"{template.name}_cell",
+                **changed,
             )
             for _ in directions
         ]

@@ -154,7 +154,7 @@ class Stack(RegularizedOutputs, keras.layers.Layer):
         self.activity_regularizer = regularizer
         checks.activity_regularizer(self)
         stacking.check(self)
-        seeds = stacking.seeds(self.seed)
+        seeds = stacking.seeds(self.seed, self.go_backwards)
         self.levels = levels.make(self, template, seeds)
         self._at_once = AtOnce(self)
         # Of the last output alone there is one step.

@@ -17,6 +17,8 @@ CHOICES = {
 }
 # The stack has arguments of these names.
 OWN = ("units", "dropout", "seed")
+# More streams than a stack has.
+BACKWARDS = 2**20
 
 
 class Template:
@@ -180,8 +182,16 @@ def check_batch(stack: Any, sequences: Any) -> None:
         )
 
 
-def seeds(seed: int | None) -> Iterator[int | None]:
-    """Seeds without end, of streams that have nothing in common."""
+def seeds(seed: int | None, backwards: bool = False) -> Iterator[int | None]:
+    """Seeds without end, of streams that have nothing in common.
+
+    Args:
+        seed: of the stack.
+        backwards: whether for one that reads sequences from the end, which has streams
+            of its own: `Bidirectional` gives both directions one config. Default
+            False.
+    """
     if seed is None:
         return itertools.repeat(None)
-    return (stream_seed(seed, k) for k in itertools.count())
+    first = BACKWARDS if backwards else 0
+    return (stream_seed(seed, k) for k in itertools.count(first))

@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from keras_rnnx.layers import dropping
 from keras_rnnx.layers.feedback_level import FeedbackLevel
 from keras_rnnx.layers.level import Level
 from keras_rnnx.layers.stacking import Template, check_widths
@@ -61,6 +62,7 @@ def make(
             [cell for (cell,) in cells],
             drops,
             f"{template.name}_1_to_{len(cells)}",
+            stack.monte_carlo,
             loop,
             name="levels",
             dtype=dtype,
@@ -104,7 +106,6 @@ def dropout_layer(
     seed = next(seeds)
     if not rate:
         return None
-    # Keras' name for one that drops a feature at all steps.
-    locked = mask == "sequence"
-    kind = keras.layers.SpatialDropout1D if locked else keras.layers.Dropout
-    return kind(rate, seed=seed, dtype=stack.dtype_policy)
+    return dropping.dropout_layer(
+        rate, mask, stack.monte_carlo, seed, stack.dtype_policy
+    )

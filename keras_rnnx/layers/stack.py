@@ -64,7 +64,8 @@ class Stack(RegularizedOutputs, keras.layers.Layer):
         seed: integer seed of all dropout masks, which differ from layer to layer.
             Default None: random.
         **kwargs: further arguments of the cell, the same for all layers (`activation`,
-            `recurrent_dropout`, ...), and of `keras.layers.Layer` (`name`, `dtype`,
+            `recurrent_dropout`, ...; with `monte_carlo=True` all dropout of the stack
+            is on in inference too), and of `keras.layers.Layer` (`name`, `dtype`,
             `trainable`, `activity_regularizer`).
 
     Call arguments:
@@ -73,7 +74,7 @@ class Stack(RegularizedOutputs, keras.layers.Layer):
             layer first, with `bidirectional` forward before backward; each
             `(batch, units)`. Default: zeros, or the states kept if `stateful`.
         mask: boolean `(batch, time)`, any pattern; False marks steps to skip.
-        training: whether dropout is on. Default False.
+        training: whether dropout is on, if not `monte_carlo`. Default False.
 
     Returns:
         `(batch, time, width)` if `return_sequences`, else `(batch, width)`; with
@@ -165,6 +166,11 @@ class Stack(RegularizedOutputs, keras.layers.Layer):
     def depth(self) -> int:
         """Number of layers."""
         return len(self.units)
+
+    @property
+    def monte_carlo(self) -> bool:
+        """Whether dropout is on in inference too."""
+        return self._template.prototype.monte_carlo
 
     @property
     def layers(self) -> list[RNN]:

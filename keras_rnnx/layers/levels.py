@@ -44,12 +44,13 @@ def make(
                 units=units,
                 seed=next(seeds),
                 dtype=dtype,
-                name=f"{template.name}_cell",
+                # Cells of one layer need names of their own, for files of weights.
+                name=f"{template.name}_cell" + f"_{k}" * bool(k and changed),
                 **changed,
             )
             for _ in directions
         ]
-        for units in stack.units
+        for k, units in enumerate(stack.units)
     ]
     check_widths(stack, [row[0].output_size for row in cells])
     rates = [stack.input_dropout] + [stack.dropout] * (len(cells) - 1)

@@ -146,8 +146,8 @@ class Stack(RegularizedOutputs, keras.layers.Layer):
         self._use_cudnn = checks.use_cudnn(use_cudnn)
         self.checkpoint = checks.checkpoint(checkpoint, unroll)
         self.initial_state_trainable = initial_state_trainable
-        self.initial_state_initializer = keras.initializers.serialize(
-            keras.initializers.get(initial_state_initializer)
+        self.initial_state_initializer = keras.initializers.get(
+            initial_state_initializer
         )
         self.initial_state_noise = initial_state_noise
         self.seed = template.prototype.seed if seed is None else seed
@@ -337,6 +337,9 @@ class Stack(RegularizedOutputs, keras.layers.Layer):
         names = list(inspect.signature(Stack.__init__).parameters)[2:-1]
         own = {name: getattr(self, name) for name in names}
         own |= {"units": list(self.units), "depth": None}
+        own["initial_state_initializer"] = keras.initializers.serialize(
+            self.initial_state_initializer
+        )
         cell = keras.saving.serialize_keras_object(self._template.prototype)
         return {**super().get_config(), **own, "cell": cell}
 

@@ -4,6 +4,8 @@ What Keras and the package do around a cell does not depend on the backend: the 
 run on one.
 """
 
+import copy
+
 import every
 import keras
 import keras_tuner
@@ -41,6 +43,19 @@ def test_every_cell_has_a_layer():
     named = {getattr(layers, name) for name in layers.__all__}
     of_cells = {layer.cell_class for layer in named if hasattr(layer, "cell_class")}
     assert of_cells == {lookup(name) for name in NAMES}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_files_in_hdf5(variant, tmp_path):
+    """Keras' format of old days, which has configs as JSON and weights by name."""
+    layer = made(variant, zoneout=0.1)
+    config = layer.get_config()
+    assert copy.deepcopy(config) == config
+    model = keras.Sequential([keras.Input((None, FEATURES)), layer])
+    model.save(tmp_path / "model.h5")
+    loaded = keras.models.load_model(tmp_path / "model.h5")
+    assert type(loaded.layers[0]) is type(layer)
+    close(loaded(data()), model(data()), 1e-6)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

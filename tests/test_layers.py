@@ -483,3 +483,41 @@ def test_a_call_with_other_features_is_refused(make):
     for features in (2, 4):
         with pytest.raises(ValueError, match="expected axis -1 .* to have value 3"):
             layer(np.ones((2, 5, features), "float32"))
+
+
+def test_lists_of_cells_know_the_length_and_the_seed():
+    chrono = keras_rnnx.initializers.Chrono()
+    layer = layers.RNN([cells.LSTMCell(4), cells.LSTMCell(4, bias_initializer=chrono)])
+    layer.build((None, 50, 3))
+    assert layer.cell.cells[1].sequence_length == 50
+    x = np.zeros((2, 5, 3), "float32")
+
+    def outputs(**options):
+        made = [cells.GRUCell(4, seed=1, kernel_initializer="ones") for _ in range(2)]
+        layer = layers.RNN(made, initial_state_noise=0.5, **options)
+        layer.build(x.shape)
+        for cell in made:
+            cell.recurrent_kernel.assign(np.ones((4, 12)))
+        return keras.ops.convert_to_numpy(layer(x, training=True))
+
+    np.testing.assert_array_equal(outputs(), outputs())
+    assert not np.allclose(outputs(), outputs(go_backwards=True))
+
+
+@pytest.mark.parametrize("one", [False, True])
+def test_the_directions_of_a_wrapper_draw_apart(one):
+    def cell():
+        return cells.SimpleRNNCell(
+            4,
+            activation="linear",
+            kernel_initializer="ones",
+            recurrent_initializer="zeros",
+            dropout=0.5,
+            seed=1,
+        )
+
+    rnn = layers.RNN(cell() if one else [cell()], return_sequences=True)
+    both = keras.layers.Bidirectional(rnn)
+    x = np.ones((8, 3, 16), "float32")
+    outputs = keras.ops.convert_to_numpy(both(x, training=True))
+    assert not np.array_equal(outputs[..., :4], outputs[..., 4:])

@@ -1,5 +1,7 @@
 """`layers.Stack`: its arguments, and models that have one."""
 
+import copy
+
 import keras
 import numpy as np
 import pytest
@@ -34,6 +36,12 @@ VARIANTS = {
         "output_dropout": 0.3,
     },
     "feedback": {"cell": "lstm", "units": [3, 4], "gated_feedback": True},
+    "start": {
+        "cell": "lstm",
+        "units": 4,
+        "initial_state_trainable": True,
+        "initial_state_initializer": keras.initializers.RandomNormal(seed=1),
+    },
 }
 
 
@@ -60,12 +68,22 @@ def test_models_are_saved_and_know_their_shapes(variant, x, tmp_path):
     loaded = keras.models.load_model(path)
     all_close(loaded(x), found)
     config = stack.get_config()
+    assert copy.deepcopy(config) == config
     assert layers.Stack.from_config(config).get_config() == config
     model.save_weights(tmp_path / "model.weights.h5")
     for variable in loaded.trainable_variables:
         variable.assign(0 * variable)
     loaded.load_weights(tmp_path / "model.weights.h5")
     all_close(loaded(x), found)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_models_are_saved_in_the_format_of_old_days(variant, x, tmp_path):
+    sequences = variant == "both ways"
+    stack = built(**VARIANTS[variant], return_sequences=sequences)
+    model = keras.Sequential([keras.Input((None, FEATURES)), stack])
+    model.save(tmp_path / "model.h5")
+    close(keras.models.load_model(tmp_path / "model.h5")(x), model(x))
 
 
 @pytest.mark.parametrize("options", [{}, {"gated_feedback": True}], ids=str)
@@ -209,3 +227,13 @@ def test_a_cell_is_copied(x):
 def test_what_does_not_fit_says_so(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("options", [{}, {"dropout": 0.5}, {"gated_feedback": True}])
+def test_a_stateful_stack_refuses_another_batch_size(options, x):
+    stack = layers.Stack("lstm", 4, stateful=True, **options)
+    stack(x[:2])
+    for rows, training in ((4, False), (1, True)):
+        with pytest.raises(ValueError, match=f"of 2 sequences; received {rows} seq"):
+            stack(x[:rows], training=training)
+    stack(x[:2])

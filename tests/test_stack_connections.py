@@ -185,3 +185,27 @@ def test_layers_draw_from_streams_that_have_nothing_in_common():
     for i, a in enumerate(masks):
         for b in masks[:i]:
             assert abs((a == b).mean() - 0.5) < 0.05
+
+
+@pytest.mark.parametrize("mask", ["step", "sequence"])
+@pytest.mark.parametrize("rate", ["dropout", "input_dropout", "output_dropout"])
+@pytest.mark.parametrize("feedback", [False, True])
+def test_monte_carlo_is_for_the_dropout_of_the_stack_too(rate, mask, feedback, x):
+    def outputs(*training, **options):
+        stack = built(
+            "lstm",
+            UNITS,
+            dropout_mask=mask,
+            gated_feedback=feedback,
+            seed=1,
+            return_sequences=True,
+            **{rate: 0.5},
+            **options,
+        )
+        return [numpy(stack(x, training=flag)) for flag in training]
+
+    first, second = outputs(False, False, monte_carlo=True)
+    assert not np.allclose(first, second)
+    close(first, outputs(True)[0])
+    for expected in outputs(False, False):
+        assert not np.allclose(first, expected)

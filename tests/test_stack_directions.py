@@ -19,7 +19,7 @@ from stacks import (
 )
 
 import keras_rnnx
-from keras_rnnx import layers
+from keras_rnnx import cells, layers
 
 
 @pytest.fixture
@@ -174,3 +174,30 @@ def test_a_list_of_activity_regularizers_sees_the_mask(x):
     stack(x[:, :-2])
     (cut,) = map(float, map(numpy, stack.losses))
     assert abs(masked - cut) < 1e-6
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"input_dropout": 0.5},
+        {"cell": cells.SimpleRNNCell(5, dropout=0.5)},
+        {"recurrent_dropout": 0.5},
+        {"dropout": 0.5, "gated_feedback": True},
+    ],
+    ids=str,
+)
+def test_a_wrapper_gives_each_direction_masks_of_its_own(options):
+    def masked(seed):
+        keras.utils.set_random_seed(0)
+        stack = layers.Stack(**{"cell": "simple_rnn", "units": 5, **options}, seed=seed)
+        both = keras.layers.Bidirectional(stack)
+        shape = (16, 3, 4)
+        both.build(shape)
+        forward, backward = both.forward_layer, both.backward_layer
+        backward.set_weights(forward.get_weights())
+        outputs = numpy(both(np.ones(shape, "float32"), training=True))
+        return outputs[:, :5], outputs[:, 5:]
+
+    forward, backward = masked(1)
+    assert not np.allclose(forward, backward)
+    all_close(masked(1), [forward, backward])

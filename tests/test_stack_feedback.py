@@ -1,5 +1,6 @@
 """`layers.Stack` with gated feedback: the equation of the paper."""
 
+import keras
 import numpy as np
 import pytest
 from stacks import (
@@ -16,7 +17,8 @@ from stacks import (
 )
 
 import keras_rnnx
-from keras_rnnx import layers
+from keras_rnnx import cells, constraints, initializers, layers, regularizers
+from keras_rnnx.regularizers import GradientFlow, Sum
 
 
 @pytest.fixture
@@ -122,3 +124,110 @@ def test_gated_feedback_runs_in_keras_loop_and_says_so():
     (row,) = keras_rnnx.explain(stack)
     assert row.engine == "step" and "GatedFeedbackCell" in row.cell
     assert "GatedFeedbackCell is not a keras_rnnx cell" in row.reason
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"dropout": 0.5},
+        {"recurrent_dropout": 0.5},
+        {"update_dropout": 0.5},
+        {"weight_dropout": 0.5},
+        {"input_weight_dropout": 0.5},
+        {"zoneout": 0.5},
+        {"zoneout": [0.0, 0.5]},
+        {"monte_carlo": True},
+        {"layer_norm": True},
+        {"batch_norm": True},
+    ],
+    ids=str,
+)
+def test_options_that_gated_feedback_does_not_have_are_refused(options):
+    (name,) = options
+    with pytest.raises(ValueError, match=f"received {name}="):
+        layers.GatedFeedbackCell([cells.LSTMCell(4, **options)])
+
+
+@pytest.mark.parametrize(
+    "options", [{"zoneout": 0.1}, {"layer_norm": True}, {"weight_dropout": 0.1}]
+)
+def test_a_stack_refuses_them_too(options):
+    with pytest.raises(ValueError, match=f"received {next(iter(options))}="):
+        layers.Stack("lstm", 4, gated_feedback=True, **options)
+
+
+@pytest.mark.parametrize("given", [GradientFlow(1.0), Sum("l2", GradientFlow(1.0))])
+def test_gated_feedback_has_no_gradient_flow(given):
+    with pytest.raises(ValueError, match="which has no GradientFlow"):
+        layers.Stack("gru", 4, gated_feedback=True, recurrent_regularizer=given)
+
+
+def test_the_cells_know_how_long_sequences_are():
+    stack = layers.Stack(
+        "lstm", 4, gated_feedback=True, bias_initializer=initializers.Chrono()
+    )
+    stack.build((None, 50, 3))
+    for cell in stack.layers[0].cell.cells:
+        forget = numpy(cell.bias)[4:8]
+        assert np.all((forget > 0) & (forget < np.log(50)))
+
+
+def feedback_kernels(*args, **options):
+    stack = layers.Stack(*args, gated_feedback=True, **options)
+    stack.build((None, None, FEATURES))
+    cell = stack.layers[0].cell
+    return stack, [numpy(kernel) for kernel in cell.feedback_kernels]
+
+
+def test_feedback_has_what_the_candidate_has():
+    """For each gate one: that of the gate which feedback goes into."""
+    _, kernels = feedback_kernels(
+        "gru",
+        4,
+        recurrent_initializer=initializers.PerGate({"h": "ones", "default": "zeros"}),
+    )
+    for kernel in kernels:
+        np.testing.assert_array_equal(kernel, 1.0)
+    for gate, count in (("h", 2 * 16), ("z", 0)):
+        penalty = regularizers.PerGate({gate: keras.regularizers.L1(1.0)})
+        stack, _ = feedback_kernels(
+            "gru",
+            4,
+            recurrent_initializer="ones",
+            recurrent_regularizer=penalty,
+        )
+        close(sum(stack.losses), 2 * 16 + count)
+    stack, _ = feedback_kernels(
+        "gru",
+        4,
+        recurrent_regularizer=Sum(regularizers.PerGate({"z": "l2"}), "l1"),
+        recurrent_constraint=constraints.PerGate({"h": "non_neg"}),
+    )
+    for kernel in stack.layers[0].cell.feedback_kernels:
+        assert isinstance(kernel.constraint, keras.constraints.NonNeg)
+        assert len(kernel.regularizer.regularizers) == 1
+
+
+def test_no_two_feedback_kernels_are_drawn_alike():
+    _, kernels = feedback_kernels("gru", 4, depth=3)
+    for k, kernel in enumerate(kernels):
+        assert not any(np.allclose(kernel, other) for other in kernels[:k])
+
+
+def test_what_is_for_square_matrices_needs_layers_of_one_width():
+    given = {
+        "recurrent_initializer": initializers.IdentityRecurrent(),
+        "recurrent_regularizer": Sum(regularizers.SoftOrthogonal(), "l2"),
+        "recurrent_constraint": constraints.Orthogonal(),
+    }
+    for name, value in given.items():
+        feedback_kernels("simple_rnn", 4, **{name: value})
+        with pytest.raises(ValueError, match="a layer of 4 units reads those of 8"):
+            feedback_kernels("simple_rnn", [4, 8], **{name: value})
+
+
+def test_inputs_of_another_width_are_refused(x):
+    stack = layers.Stack("lstm", 4, gated_feedback=True)
+    stack(x)
+    with pytest.raises(ValueError, match="3 features, received 4"):
+        stack(random(ROWS, STEPS, 4))

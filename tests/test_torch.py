@@ -210,3 +210,37 @@ def test_second_derivatives_through_a_stack_in_one_call():
         return torch.autograd.grad((slope * weight).sum(), x)[0]
 
     torch.testing.assert_close(second("native", True), second("step"))
+
+
+@pytest.mark.parametrize("kernel", ["lstm", "gru", "rnn_tanh", "lstmp"])
+def test_what_does_not_fit_the_weights_reaches_no_kernel(kernel):
+    gates = {"lstm": 4, "gru": 3, "rnn_tanh": 1, "lstmp": 4}[kernel]
+    width = 2 if kernel == "lstmp" else 5
+    shapes = [(3, 5 * gates), (width, 5 * gates), (5 * gates,), (5 * gates,)]
+    shapes += [(5, 2)] * (kernel == "lstmp")
+    weights = [[torch.zeros(shape) for shape in shapes]]
+
+    def run(features=3, rows=4, units=width, count=1):
+        states = [torch.zeros(count, rows, units), torch.zeros(count, rows, 5)]
+        states = states if kernel.startswith("lstm") else states[:1]
+        x = torch.zeros(4, 6, features)
+        return torch_kernel.run_kernel(kernel, x, states, weights, None)
+
+    assert run()[0].shape == (4, 6, width)
+    for wrong, message in (
+        ({"features": 4}, "with 4 features, and its weights are for 3"),
+        ({"rows": 2}, r"given 4 sequences and 1 layer.*received shape \(1, 2, "),
+        ({"count": 2}, r"received shape \(2, 4, "),
+        ({"units": 6}, f"states of 6 units, and its weights are for {width}"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            run(**wrong)
+
+
+@pytest.mark.parametrize("name", ["LSTM", "CIFG", "Stack"])
+def test_a_layer_refuses_inputs_of_another_width(name):
+    args = ("lstm", 4) if name == "Stack" else (4,)
+    layer = getattr(layers, name)(*args)
+    layer(np.zeros((2, 5, 3), "float32"))
+    with pytest.raises(ValueError):
+        layer(np.zeros((2, 5, 4), "float32"))

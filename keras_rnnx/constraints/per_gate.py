@@ -41,8 +41,12 @@ class PerGate(keras.constraints.Constraint):
     def bind(self, cell: Any, weight: str) -> PerGate:
         """This constraint for a weight of a cell."""
         new = copy.copy(self)
-        new._by_gate = _gates.by_gate(self.constraint, cell, weight, complete=False)
+        new._by_gate = self.of_gates(cell, weight)
         return new
+
+    def of_gates(self, cell: Any, weight: str) -> list[Any]:
+        """What each gate of a weight of a cell has of it."""
+        return _gates.by_gate(self.constraint, cell, weight, complete=False)
 
     def __call__(self, w):
         w = ops.convert_to_tensor(w)

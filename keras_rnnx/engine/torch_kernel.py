@@ -26,7 +26,11 @@ def run_kernel(kernel, x, states, weights, lengths, bidirectional=False):
     Returns:
         Outputs `(batch, time, units)` of the last layer, of both directions one after
         the other, and the last states.
+
+    Raises:
+        ValueError: for inputs or states that do not fit the weights.
     """
+    _check_sizes(kernel, x, states, weights)
     layers = [
         [w.T, u.T, *biases, *(p.T for p in projection)]
         for w, u, *biases, projection in ((*own[:4], own[4:]) for own in weights)
@@ -59,6 +63,31 @@ def run_kernel(kernel, x, states, weights, lengths, bidirectional=False):
         rows._replace(data=outputs), batch_first=True, total_length=x.shape[1]
     )
     return outputs, [state.index_select(1, rows.unsorted_indices) for state in last]
+
+
+def _check_sizes(kernel, x, states, weights):
+    """Raises a ValueError for sizes that do not fit."""
+    # torch reads past the end of what is too small on the CPU, and writes there.
+    features, units = weights[0][0].shape[0], weights[0][1].shape[0]
+    if x.shape[-1] != features:
+        raise ValueError(
+            f"The {kernel} kernel was given inputs with {x.shape[-1]} features, and "
+            f"its weights are for {features}."
+        )
+    fits = len(weights), x.shape[0]
+    for state in states:
+        if tuple(state.shape[:2]) != fits:
+            raise ValueError(
+                f"The {kernel} kernel was given {x.shape[0]} sequences and "
+                f"{len(weights)} layer(s), for which initial states are of shape "
+                f"(layers, batch, units) = {(*fits, state.shape[2])}; received shape "
+                f"{tuple(state.shape)}."
+            )
+    if states[0].shape[2] != units:
+        raise ValueError(
+            f"The {kernel} kernel was given initial states of {states[0].shape[2]} "
+            f"units, and its weights are for {units}."
+        )
 
 
 def _function(kernel):

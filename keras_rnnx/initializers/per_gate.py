@@ -61,8 +61,12 @@ class PerGate(keras.initializers.Initializer):
     def bind(self, cell: Any, weight: str) -> PerGate:
         """This initializer for a weight of a cell."""
         new = copy.copy(self)
-        new._by_gate = _gates.by_gate(self.initializer, cell, weight, complete=True)
+        new._by_gate = self.of_gates(cell, weight)
         return new
+
+    def of_gates(self, cell: Any, weight: str) -> list[Any]:
+        """What each gate of a weight of a cell has of it."""
+        return _gates.by_gate(self.initializer, cell, weight, complete=True)
 
     def __call__(self, shape, dtype=None):
         found = self._by_gate

@@ -56,7 +56,7 @@ class AtOnce:
             return f"connection={stack.connection!r} goes around every layer"
         if stack.depth == 1:
             return None
-        if training and stack.dropout:
+        if (training or stack.monte_carlo) and stack.dropout:
             return (
                 f"dropout={stack.dropout} draws masks between the layers, and a kernel "
                 f"would draw others than the seed says"

@@ -86,6 +86,8 @@ class CellLayer(RNN):
         # What a recipe sets, it sets again.
         by_name = recipes.RECIPES[self.recipe].arguments if self.recipe else ()
         own = {n: cell[n] for n in self._cell_arguments if n not in by_name}
+        # The lists that a layer keeps are tied to it, and cannot be copied.
+        own = {n: list(v) if isinstance(v, list) else v for n, v in own.items()}
         return {**config, **own, "recipe": self.recipe}
 
     @classmethod

@@ -18,6 +18,7 @@ class FeedbackLevel(keras.layers.Layer):
         cells: the cell of each layer.
         drops: dropout of the inputs of each, a layer or None.
         rnn_name: name of the layer that runs them.
+        always: whether dropout is on in inference too.
         loop: further arguments of `RNN`.
         **kwargs: arguments of `keras.layers.Layer`.
     """
@@ -27,12 +28,14 @@ class FeedbackLevel(keras.layers.Layer):
         cells: list[keras.layers.Layer],
         drops: list[keras.layers.Layer | None],
         rnn_name: str,
+        always: bool,
         loop: dict[str, Any],
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
         cell = GatedFeedbackCell(cells, dtype=self.dtype_policy)
         self.first_drop, *self.drops = drops
+        self.always = always
         self.rnns = [
             RNN(cell, return_state=True, name=rnn_name, dtype=self.dtype_policy, **loop)
         ]
@@ -74,7 +77,8 @@ class FeedbackLevel(keras.layers.Layer):
     def call(self, sequences, initial_state=None, mask=None, training=False):
         if self.first_drop is not None:
             sequences = self.first_drop(sequences, training=training)
-        if training and any(drop is not None for drop in self.drops):
+        on = training or self.always
+        if on and any(drop is not None for drop in self.drops):
             # Drawn beforehand and given in with the inputs: a loop that is compiled
             # cannot draw.
             shape = ops.shape(sequences)[:2]

@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from keras_rnnx.cells import Cell, GRUCell, LSTMCell, SimpleRNNCell
+from keras_rnnx.layers import feedback_options
 
 # The gate that feedback goes into: what is new in the state.
 CANDIDATES = {SimpleRNNCell: "h", GRUCell: "h", LSTMCell: "c"}
@@ -30,7 +31,9 @@ class GatedFeedbackCell(keras.layers.Layer):
 
     Args:
         cells: a `keras_rnnx` SimpleRNNCell, GRUCell (`reset_after=True`) or LSTMCell
-            for each layer, without dropout.
+            for each layer, without masks or normalization of their own. Of a
+            `recurrent_initializer`, `_regularizer` and `_constraint` with an object for
+            each gate, the matrices that feed back get those of the candidate.
         **kwargs: arguments of `keras.layers.Layer`.
 
     Call arguments:
@@ -39,7 +42,8 @@ class GatedFeedbackCell(keras.layers.Layer):
         states: the states of the layers, those of the last layer first.
 
     Raises:
-        ValueError: for any other cell.
+        ValueError: for any other cell, and for options that are not known here;
+            for inputs of another width than it was built with.
 
     Example:
 
@@ -76,15 +80,14 @@ class GatedFeedbackCell(keras.layers.Layer):
                     shape=(rows, depth), name=name, initializer="glorot_uniform"
                 )
                 held.append(weight)
-            for i, units in enumerate(self.units, 1):
-                if i == j:
-                    continue  # a block of the recurrent kernel of the cell
+            # That of its own is a block of the recurrent kernel of the cell.
+            others = [(i, n) for i, n in enumerate(self.units, 1) if i != j]
+            options = feedback_options.of_feedback(
+                cell, CANDIDATES[type(cell)], [n for _, n in others]
+            )
+            for (i, units), own in zip(others, options):
                 weight = self.add_weight(
-                    shape=(units, cell.units),
-                    name=f"feedback_kernel_{i}_to_{j}",
-                    initializer=cell.recurrent_initializer,
-                    regularizer=cell.recurrent_regularizer,
-                    constraint=cell.recurrent_constraint,
+                    shape=(units, cell.units), name=f"feedback_kernel_{i}_to_{j}", **own
                 )
                 self.feedback_kernels.append(weight)
         self.built = True
@@ -102,6 +105,11 @@ class GatedFeedbackCell(keras.layers.Layer):
         joined = ops.concatenate([state[0] for state in before], axis=-1)
         x, factors = inputs[:, : self.features], inputs[:, self.features :]
         dropped, at, after = factors.shape[-1] > 0, 0, []
+        if factors.shape[-1] not in (0, sum(self.units[:-1])):
+            raise ValueError(
+                f"{self.name} was built for inputs with {self.features} features, "
+                f"received {inputs.shape[-1]}."
+            )
         for j, cell in enumerate(self.cells):
             if j and dropped:
                 x = x * factors[:, at : at + self.units[j - 1]]
@@ -185,19 +193,4 @@ def _check(cells):
             f"them, or gated_feedback=False."
         )
     for cell in cells:
-        _check_options(cell)
-
-
-def _check_options(cell):
-    if cell.late:
-        raise ValueError(
-            "Gated feedback needs a GRU with reset_after=True: the reset gate "
-            "multiplies the sum over all layers. Received reset_after=False."
-        )
-    for name in ("dropout", "recurrent_dropout"):
-        if getattr(cell, name):
-            raise ValueError(
-                f"Gated feedback takes cells without dropout of their own, received "
-                f"{name}={getattr(cell, name)}. `Stack` has dropout between layers, "
-                f"`input_dropout` and `output_dropout`."
-            )
+        feedback_options.check(cell)

@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from keras_rnnx.layers import dropping
 from keras_rnnx.layers.feedback_level import FeedbackLevel
 from keras_rnnx.layers.level import Level
 from keras_rnnx.layers.stacking import Template, check_widths
@@ -35,14 +36,21 @@ def make(
     """
     directions = ("forward_", "backward_") if stack.bidirectional else ("",)
     dtype = stack.dtype_policy
+    # The stack's own dropout alone has masks there.
+    changed = {"monte_carlo": False} if stack.gated_feedback else {}
     cells = [
         [
             template.cell(
-                units=units, seed=next(seeds), dtype=dtype, name=f"{template.name}_cell"
+                units=units,
+                seed=next(seeds),
+                dtype=dtype,
+                # Cells of one layer need names of their own, for files of weights.
+                name=f"{template.name}_cell" + f"_{k}" * bool(k and changed),
+                **changed,
             )
             for _ in directions
         ]
-        for units in stack.units
+        for k, units in enumerate(stack.units)
     ]
     check_widths(stack, [row[0].output_size for row in cells])
     rates = [stack.input_dropout] + [stack.dropout] * (len(cells) - 1)
@@ -55,6 +63,7 @@ def make(
             [cell for (cell,) in cells],
             drops,
             f"{template.name}_1_to_{len(cells)}",
+            stack.monte_carlo,
             loop,
             name="levels",
             dtype=dtype,
@@ -98,7 +107,6 @@ def dropout_layer(
     seed = next(seeds)
     if not rate:
         return None
-    # Keras' name for one that drops a feature at all steps.
-    locked = mask == "sequence"
-    kind = keras.layers.SpatialDropout1D if locked else keras.layers.Dropout
-    return kind(rate, seed=seed, dtype=stack.dtype_policy)
+    return dropping.dropout_layer(
+        rate, mask, stack.monte_carlo, seed, stack.dtype_policy
+    )

@@ -9,6 +9,7 @@ import keras
 from keras import ops
 
 from keras_rnnx.cells import Cell
+from keras_rnnx.cells.noise import stream_seed
 from keras_rnnx.engine import masks
 from keras_rnnx.engine.fused import FusedEngine
 from keras_rnnx.engine.native import KernelEngine
@@ -114,18 +115,30 @@ class RNN(RegularizedOutputs, keras.layers.RNN):
             initial_state_initializer,
             initial_state_noise,
         )
+        # `Bidirectional` gives both directions one config.
+        stream = int(self.go_backwards)
         if initial_state_noise and not isinstance(self.cell, Cell):
-            self.seed_generator = keras.random.SeedGenerator()
-        if go_backwards:
-            # `Bidirectional` gives both directions one config.
-            for inner in getattr(cell, "cells", [cell]):
-                if isinstance(inner, Cell):
-                    inner.noise.reseed(1)
+            seeds = [inner.seed for inner in self._cells if inner.seed is not None]
+            # Other numbers than those of the masks of the first cell.
+            seed = stream_seed(seeds[0], 2 + stream) if seeds else None
+            self.seed_generator = keras.random.SeedGenerator(seed)
+        if stream:
+            for inner in self._cells:
+                inner.noise.reseed(stream)
+
+    @property
+    def _cells(self):
+        """The cell, or those of a list; without such that are not of keras_rnnx."""
+        if isinstance(self.cell, Cell):
+            return [self.cell]
+        found = getattr(self.cell, "cells", [])
+        return [inner for inner in found if isinstance(inner, Cell)]
 
     def build(self, sequences_shape, initial_state_shape=None):
-        if isinstance(self.cell, Cell):
+        if self._cells:
             checks.sequences_shape(self, sequences_shape)
-            self.cell.sequence_length = sequences_shape[1]
+        for inner in self._cells:
+            inner.sequence_length = sequences_shape[1]
         super().build(sequences_shape, initial_state_shape)
         if isinstance(self.cell, Cell):
             # The width of a window is known now.
@@ -167,8 +180,8 @@ class RNN(RegularizedOutputs, keras.layers.RNN):
     @contextlib.contextmanager
     def _masks_of_stack(self, sequences, training):
         """Gives the cells of a stack their masks, which Keras' loop runs."""
-        cells = getattr(self.cell, "cells", [])
-        drawing = [c for c in cells if isinstance(c, Cell) and c.noise.on(training)]
+        cells = [] if isinstance(self.cell, Cell) else self._cells
+        drawing = [cell for cell in cells if cell.noise.on(training)]
         for cell in drawing:
             if cell.noise.by_step:
                 raise ValueError(

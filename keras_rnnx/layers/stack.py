@@ -64,7 +64,8 @@ class Stack(RegularizedOutputs, keras.layers.Layer):
         seed: integer seed of all dropout masks, which differ from layer to layer.
             Default None: random.
         **kwargs: further arguments of the cell, the same for all layers (`activation`,
-            `recurrent_dropout`, ...), and of `keras.layers.Layer` (`name`, `dtype`,
+            `recurrent_dropout`, ...; with `monte_carlo=True` all dropout of the stack
+            is on in inference too), and of `keras.layers.Layer` (`name`, `dtype`,
             `trainable`, `activity_regularizer`).
 
     Call arguments:
@@ -73,7 +74,7 @@ class Stack(RegularizedOutputs, keras.layers.Layer):
             layer first, with `bidirectional` forward before backward; each
             `(batch, units)`. Default: zeros, or the states kept if `stateful`.
         mask: boolean `(batch, time)`, any pattern; False marks steps to skip.
-        training: whether dropout is on. Default False.
+        training: whether dropout is on, if not `monte_carlo`. Default False.
 
     Returns:
         `(batch, time, width)` if `return_sequences`, else `(batch, width)`; with
@@ -145,8 +146,8 @@ class Stack(RegularizedOutputs, keras.layers.Layer):
         self._use_cudnn = checks.use_cudnn(use_cudnn)
         self.checkpoint = checks.checkpoint(checkpoint, unroll)
         self.initial_state_trainable = initial_state_trainable
-        self.initial_state_initializer = keras.initializers.serialize(
-            keras.initializers.get(initial_state_initializer)
+        self.initial_state_initializer = keras.initializers.get(
+            initial_state_initializer
         )
         self.initial_state_noise = initial_state_noise
         self.seed = template.prototype.seed if seed is None else seed
@@ -154,7 +155,7 @@ class Stack(RegularizedOutputs, keras.layers.Layer):
         self.activity_regularizer = regularizer
         checks.activity_regularizer(self)
         stacking.check(self)
-        seeds = stacking.seeds(self.seed)
+        seeds = stacking.seeds(self.seed, self.go_backwards)
         self.levels = levels.make(self, template, seeds)
         self._at_once = AtOnce(self)
         # Of the last output alone there is one step.
@@ -165,6 +166,11 @@ class Stack(RegularizedOutputs, keras.layers.Layer):
     def depth(self) -> int:
         """Number of layers."""
         return len(self.units)
+
+    @property
+    def monte_carlo(self) -> bool:
+        """Whether dropout is on in inference too."""
+        return self._template.prototype.monte_carlo
 
     @property
     def layers(self) -> list[RNN]:
@@ -284,6 +290,7 @@ class Stack(RegularizedOutputs, keras.layers.Layer):
 
     def call(self, sequences, initial_state=None, mask=None, training=False):
         checks.call_arguments(self, sequences, initial_state, mask)
+        stacking.check_batch(self, sequences)
         self._tell_regularizer(mask)
         if self.go_backwards:
             sequences = ops.flip(sequences, axis=1)
@@ -331,6 +338,9 @@ class Stack(RegularizedOutputs, keras.layers.Layer):
         names = list(inspect.signature(Stack.__init__).parameters)[2:-1]
         own = {name: getattr(self, name) for name in names}
         own |= {"units": list(self.units), "depth": None}
+        own["initial_state_initializer"] = keras.initializers.serialize(
+            self.initial_state_initializer
+        )
         cell = keras.saving.serialize_keras_object(self._template.prototype)
         return {**super().get_config(), **own, "cell": cell}
 

@@ -17,6 +17,8 @@ CHOICES = {
 }
 # The stack has arguments of these names.
 OWN = ("units", "dropout", "seed")
+# More streams than a stack has.
+BACKWARDS = 2**20
 
 
 class Template:
@@ -164,8 +166,32 @@ def check_widths(stack: Any, widths: list[int]) -> None:
         )
 
 
-def seeds(seed: int | None) -> Iterator[int | None]:
-    """Seeds without end, of streams that have nothing in common."""
+def check_batch(stack: Any, sequences: Any) -> None:
+    """Raises a ValueError where a stateful stack keeps states of another batch size.
+
+    Args:
+        stack: the stack.
+        sequences: what it is called with.
+    """
+    kept, received = stack.states, sequences.shape[0]
+    if kept and received not in (None, kept[0].shape[0]):
+        raise ValueError(
+            f"{stack.name}: a stateful stack goes on from the states of the batch "
+            f"before, of {kept[0].shape[0]} sequences; received {received} sequences. "
+            f"Give all batches one size, or make another stack with the same weights."
+        )
+
+
+def seeds(seed: int | None, backwards: bool = False) -> Iterator[int | None]:
+    """Seeds without end, of streams that have nothing in common.
+
+    Args:
+        seed: of the stack.
+        backwards: whether for one that reads sequences from the end, which has streams
+            of its own: `Bidirectional` gives both directions one config. Default
+            False.
+    """
     if seed is None:
         return itertools.repeat(None)
-    return (stream_seed(seed, k) for k in itertools.count())
+    first = BACKWARDS if backwards else 0
+    return (stream_seed(seed, k) for k in itertools.count(first))

@@ -80,8 +80,12 @@ class PerGate(keras.regularizers.Regularizer):
     def bind(self, cell: Any, weight: str) -> PerGate:
         """This regularizer for a weight of a cell."""
         new = copy.copy(self)
-        new._by_gate = _gates.by_gate(self.regularizer, cell, weight, complete=False)
+        new._by_gate = self.of_gates(cell, weight)
         return new
+
+    def of_gates(self, cell: Any, weight: str) -> list[Any]:
+        """What each gate of a weight of a cell has of it."""
+        return _gates.by_gate(self.regularizer, cell, weight, complete=False)
 
     def __call__(self, x):
         x = ops.convert_to_tensor(x)

@@ -63,15 +63,16 @@ def main(text: str, folder: pathlib.Path, epochs: int) -> float:
         keras.optimizers.Adam(2e-3, global_clipnorm=1.0),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
     )
+    guard = callbacks.DivergenceGuard()
     history = model.fit(
-        train,
+        guard.watch(train),  # so that it can name the layer where a loss goes wrong
         validation_data=rest,
         epochs=epochs,
         shuffle=False,
         verbose=2,
         callbacks=[
-            callbacks.DivergenceGuard(),
             callbacks.TruncatedBPTT(train),
+            guard,
             callbacks.BackupAndRestore(folder / "backup", train, save_freq=200),
         ],
     ).history

@@ -63,6 +63,9 @@ def _parser():
     parser = _Parser(
         prog="keras-rnnx", description="Recurrent layers for Keras: cells and searches."
     )
+    parser.add_argument(
+        "--version", action="version", version=f"%(prog)s {keras_rnnx.__version__}"
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     cells = _command(

@@ -88,7 +88,7 @@ def describe(name: str, features: int = 64, units: int = 128) -> Description:
     """Says what is known of a cell of the catalogue.
 
     Args:
-        name: its name in the catalogue.
+        name: its name, as `keras_rnnx.cells.get` takes it.
         features: number of inputs, for the weights. Default 64.
         units: number of units, for the weights. Default 128.
 
@@ -104,6 +104,7 @@ def describe(name: str, features: int = 64, units: int = 128) -> Description:
     >>> describe("gru").parameters
     74496
     """
+    name = registry.catalog_name(name)
     cls = registry.lookup(name)
     (info,) = (row for row in registry.catalog() if row.name == name)
     # Weights are looked at, not used: it is the same with any generator.

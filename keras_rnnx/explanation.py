@@ -63,10 +63,10 @@ def explain(model: keras.Layer, training: bool = True) -> Explanation:
 
     Example:
 
-    >>> model = keras.Sequential([keras_rnnx.layers.LSTM(4, name="memory")])
+    >>> model = keras.Sequential([keras_rnnx.layers.MinGRU(4, name="memory")])
     >>> for row in keras_rnnx.explain(model):
     ...     print(row.layer, row.cell, row.engine)
-    memory LSTMCell fused
+    memory MinGRUCell scan
     """
     if not isinstance(model, keras.Layer):
         raise TypeError(

@@ -23,6 +23,7 @@ ABOUT = {
     # What stands around a cell is the same on all.
     "test_every_layer.py": ["torch"],
     "test_pages.py": ["torch"],
+    "test_docstrings.py": ["torch"],
     "test_search_spaces.py": ["torch"],
     "test_benchmarks.py": ["torch"],
     "test_catalogue_benchmark.py": ["torch"],

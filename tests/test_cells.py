@@ -314,6 +314,27 @@ def test_catalogue_rows():
     assert rows["leaky_rnn"].paper.startswith("Jaeger")
 
 
+@pytest.mark.parametrize("info", cells.catalog(), ids=lambda info: info.name)
+def test_a_cell_is_found_as_its_class_and_its_layer_are_called(info):
+    name = info.cls.__name__
+    for spelled in (info.name, name, name.removesuffix("Cell")):
+        assert cells.registry.catalog_name(spelled) == info.name
+        assert cells.registry.lookup(spelled) is info.cls
+
+
+def test_a_class_name_that_two_cells_have_is_none_of_them(monkeypatch):
+    monkeypatch.setattr(cells.registry, "_CELLS", dict(cells.registry._CELLS))
+    made = [declare(states=("h",), gates=("h",)) for _ in range(2)]
+    cells.register(made[0], name="mine", package="one")
+    called = made[0].__name__
+    assert cells.registry.catalog_name(called) == "mine"
+    cells.register(made[0], name="mine_too", package="one")
+    assert cells.registry.catalog_name(called) == "mine"
+    cells.register(made[1], name="theirs", package="two")
+    with pytest.raises(ValueError, match="Valid names: mine, theirs"):
+        cells.registry.catalog_name(called)
+
+
 def test_a_name_is_registered_once():
     with pytest.raises(ValueError, match="LSTMCell holds that name"):
         cells.register(declare(states=("h",), gates=("h",)), name="lstm")

@@ -112,8 +112,9 @@ def test_cells_shows_one(capsys, monkeypatch):
     assert re.search(r"\| recurrent_kernel +\| \(5, 20\) +\| 100 ", out)
     assert re.search(r"\| dt +\| 1.0 +\| largest step size, positive. +\|", out)
     assert re.search(r"\| training +\| fused ", out)
-    assert cli.main(["cells", "leaky_rnn"]) == 0
-    assert "0.02 to 0.9, on a logarithmic scale" in capsys.readouterr().out
+    for name in ("leaky_rnn", "LeakyRNN", "LeakyRNNCell"):
+        assert cli.main(["cells", name]) == 0
+        assert "0.02 to 0.9, on a logarithmic scale" in capsys.readouterr().out
 
 
 def test_cells_shows_a_cell_of_ones_own(capsys, own):
@@ -240,6 +241,13 @@ def test_a_taken_directory_is_an_error_too(tmp_path, capsys):
     arguments = ["tune", "adding", "--length", "4", "--trials", "1", "--dir", str(path)]
     assert cli.main(arguments) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_it_says_its_version(capsys):
+    with pytest.raises(SystemExit) as done:
+        cli.main(["--version"])
+    assert done.value.code == 0
+    assert capsys.readouterr().out == f"keras-rnnx {keras_rnnx.__version__}\n"
 
 
 def test_it_runs_as_a_module():

@@ -41,6 +41,24 @@ def test_the_table_of_kernels_is_as_the_code_is(kernels):
     assert kernels.main(["--check"]) == 0
 
 
+def test_the_tables_of_what_was_measured_are_as_the_results_are():
+    performance = load(ROOT / "docs" / "performance.py")
+    text = performance.PAGE.read_text()
+    assert performance.page(text) == text, "run python docs/performance.py"
+    assert performance.main(["--check"]) == 0
+
+
+def test_tables_of_what_was_measured_are_written_anew(tmp_path, monkeypatch, capsys):
+    performance = load(ROOT / "docs" / "performance.py")
+    current = performance.PAGE.read_text()
+    monkeypatch.setattr(performance, "PAGE", tmp_path / "performance.md")
+    performance.PAGE.write_text(current.replace("| LSTM |", "| old |"))
+    assert performance.main(["--check"]) == 1
+    assert "run python docs/performance.py" in capsys.readouterr().out
+    assert performance.main([]) == 0
+    assert performance.PAGE.read_text() == current
+
+
 def test_the_table_has_every_cell_of_the_package(kernels):
     rows = [line for line in kernels.tables().splitlines() if line.startswith("| `")]
     listed = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
@@ -106,6 +124,18 @@ def test_the_examples_of_a_page_run(page, catalogue_copy, monkeypatch):
     for number, block in enumerate(blocks(page), 1):
         # With the lines of the page, for tracebacks.
         exec(compile(block, f"{page}, example {number}", "exec"), session)
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="the page shows torch's")
+def test_the_explanation_in_the_readme_is_what_is_printed(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "88")
+    keras.utils.clear_session()
+    exec(blocks("README.md")[0], {"__name__": "session"})
+    printed = "".join(f"    {line}\n" for line in capsys.readouterr().out.splitlines())
+    page = (ROOT / "README.md").read_text()
+    assert printed.count("\n") > 4
+    if backends.current().kernels()[0] != "cudnn":
+        assert printed in page
 
 
 def test_the_example_of_a_cell_of_ones_own_learns(catalogue_copy, monkeypatch, capsys):

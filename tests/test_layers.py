@@ -361,6 +361,19 @@ def test_mixed_precision_trains(policy, x):
             lambda x: layers.GRU(3)(x, mask=np.ones((4, 5), bool)),
             r"mask must have shape.*\(4, 6\), received shape \(4, 5\)",
         ),
+        (
+            lambda x: layers.RNN("lstm", 8),
+            r"name 'lstm'.*cells\.get\('lstm', units\).*Stack\('lstm', units\)",
+        ),
+        (lambda x: layers.RNN(["lstm", "gru"]), "name 'lstm'"),
+        (
+            lambda x: layers.RNN(keras_rnnx.cells.LSTMCell),
+            r"class LSTMCell.*as LSTMCell\(units\).*Stack\(LSTMCell, units\)",
+        ),
+        (
+            lambda x: layers.RNN(keras.layers.LSTMCell),
+            r"class LSTMCell.*as LSTMCell\(units\)\.",
+        ),
         (lambda x: engine.force("fsued").__enter__(), "Did you mean 'fused'"),
     ],
 )

@@ -1,6 +1,5 @@
 """Search spaces of cells: what is drawn, a cell takes."""
 
-import doctest
 import math
 
 import keras
@@ -8,9 +7,8 @@ import keras_tuner
 import numpy as np
 import pytest
 
-import keras_rnnx
 from keras_rnnx import cells, description, layers
-from keras_rnnx.cells import Cell, State, initial, ranges
+from keras_rnnx.cells import Cell, State
 from keras_rnnx.cells.ranges import Boolean, Choice, Int, Log, Uniform
 from keras_rnnx.tuner import HyperRNN
 
@@ -225,10 +223,3 @@ def test_two_cells_start_apart():
     for cell in (first, second):
         cell.build((None, 3))
     assert np.abs(np.subtract(first.kernel, second.kernel)).max() > 1e-3
-
-
-def test_examples():
-    names = {"keras_rnnx": keras_rnnx, "np": np}
-    for module in (ranges, initial):
-        failed, _ = doctest.testmod(module, extraglobs=names)
-        assert not failed

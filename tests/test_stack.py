@@ -156,6 +156,7 @@ def test_a_cell_is_copied(x):
     name = stack.layers[1].cell.recurrent_activation.__name__
     assert name == "hard_sigmoid" and stack.units == [4, 4]
     assert layers.Stack(cell, [2, 3]).units == [2, 3]
+    assert layers.Stack("LeakyRNN", 4).layers[0].cell.units == 4
 
 
 @pytest.mark.parametrize(

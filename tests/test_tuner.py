@@ -237,6 +237,7 @@ def test_a_diverged_trial_is_worst_in_either_direction(task):
         ({"cells": ["lstn"]}, "'lstn'.*Did you mean 'lstm'"),
         ({"cells": []}, "`cells` must be distinct"),
         ({"cells": ["gru", "gru"]}, "`cells` must be distinct"),
+        ({"cells": ["gru", "GRU"]}, "`cells` must be distinct"),
         ({"classes": 1}, "`classes` must be at least 2, received 1"),
         ({"min_units": 9, "max_units": 8}, "min_units=9"),
         ({"max_layers": 0}, "max_layers=0"),

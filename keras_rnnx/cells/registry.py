@@ -96,22 +96,41 @@ def names() -> list[str]:
     return sorted(_CELLS)
 
 
+def catalog_name(name: str) -> str:
+    """The name in the catalogue of a cell that may be named as its class or its layer.
+
+    Args:
+        name: "leaky_rnn", "LeakyRNN" or "LeakyRNNCell".
+
+    Raises:
+        ValueError: if no cell is called so, or several; it says which names are near.
+    """
+    if name in _CELLS:
+        return name
+    named = {}
+    for held, cls in _CELLS.items():
+        if name in (cls.__name__, cls.__name__.removesuffix("Cell")):
+            named.setdefault(cls, held)
+    if len(named) != 1:
+        raise unknown("cell", name, named.values() or _CELLS)
+    return next(iter(named.values()))
+
+
 def lookup(name: str) -> type:
-    """The registered class of that name.
+    """The registered class of that name, as `catalog_name` takes it.
 
     Raises:
         ValueError: if there is none; it says which names are near.
     """
-    if name not in _CELLS:
-        raise unknown("cell", name, _CELLS)
-    return _CELLS[name]
+    return _CELLS[catalog_name(name)]
 
 
 def get(name: str, units: int, **kwargs: object) -> keras.layers.Layer:
     """Makes a cell of the catalogue.
 
     Args:
-        name: its name, as in `names()`.
+        name: its name, as in `names()`, or that of its layer or class: "leaky_rnn",
+            "LeakyRNN" or "LeakyRNNCell".
         units: number of units.
         **kwargs: other arguments of the cell.
 

@@ -11,6 +11,29 @@ from keras_rnnx.cells import Cell
 from keras_rnnx.regularizers.sum import on_sequences
 
 
+def cell(value: Any) -> None:
+    """Checks that a cell, or each of a list, is one and not what it is made by.
+
+    Raises:
+        ValueError: for a name or a class, with what to pass instead.
+    """
+    for received in value if isinstance(value, (list, tuple)) else [value]:
+        if isinstance(received, str):
+            raise ValueError(
+                f"`cell` must be a cell, received the name {received!r}. Pass "
+                f"keras_rnnx.cells.get({received!r}, units), or use "
+                f"keras_rnnx.layers.Stack({received!r}, units)."
+            )
+        if isinstance(received, type):
+            name = received.__name__
+            ours = issubclass(received, Cell)
+            stack = f", or use keras_rnnx.layers.Stack({name}, units)" if ours else ""
+            raise ValueError(
+                f"`cell` must be a cell, received the class {name}. Pass one of it, as "
+                f"{name}(units){stack}."
+            )
+
+
 def use_cudnn(value: Any) -> bool | str:
     """`value` if it is "auto", True or False, else a ValueError."""
     if not (value is True or value is False or value == "auto"):

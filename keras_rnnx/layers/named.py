@@ -61,8 +61,14 @@ class SimpleRNN(CellLayer):
     cell_class = cells.SimpleRNNCell
 
 
-def _layer(cell_class: type) -> type:
-    """The layer over a cell, named as the cell without `Cell`."""
+def _layer(cell_class: type, example: str = "4", width: int = 4) -> type:
+    """The layer over a cell, named as the cell without `Cell`.
+
+    Args:
+        cell_class: class of the cell.
+        example: the arguments in the example of its docstring. Default: 4 units.
+        width: how wide its output then is.
+    """
     name = cell_class.__name__.removesuffix("Cell")
     summary = cell_class.__doc__.strip().split("\n")[0]
     doc = f"""{summary}
@@ -72,8 +78,8 @@ def _layer(cell_class: type) -> type:
 
     Example:
 
-    >>> keras_rnnx.layers.{name}(4)(np.ones((2, 5, 3), "float32")).shape
-    (2, 4)
+    >>> keras_rnnx.layers.{name}({example})(np.ones((2, 5, 3), "float32")).shape
+    (2, {width})
     """
     members = {"cell_class": cell_class, "__doc__": doc, "__module__": __name__}
     made = type(name, (CellLayer,), members)
@@ -93,7 +99,7 @@ FastRNN = _layer(cells.FastRNNCell)
 FastGRNN = _layer(cells.FastGRNNCell)
 PeepholeLSTM = _layer(cells.PeepholeLSTMCell)
 CIFG = _layer(cells.CIFGCell)
-LSTMP = _layer(cells.LSTMPCell)
+LSTMP = _layer(cells.LSTMPCell, "4, projection_units=2", 2)
 MultiplicativeLSTM = _layer(cells.MultiplicativeLSTMCell)
 SLSTM = _layer(cells.SLSTMCell)
 JANET = _layer(cells.JANETCell)

@@ -94,6 +94,7 @@ class RNN(RegularizedOutputs, keras.layers.RNN):
         activity_regularizer: Any = None,
         **kwargs: Any,
     ):
+        checks.cell(cell)
         super().__init__(
             cell,
             return_sequences=return_sequences,

@@ -11,7 +11,7 @@ import keras_tuner
 from keras_tuner.engine.metrics_tracking import infer_metric_direction
 
 from keras_rnnx import layers
-from keras_rnnx.cells.registry import lookup
+from keras_rnnx.cells.registry import catalog_name, lookup
 from keras_rnnx.datasets import Task
 from keras_rnnx.tuner import training
 from keras_rnnx.tuner.seeds import derive_seed
@@ -88,9 +88,8 @@ class HyperRNN(keras_tuner.HyperModel):
             raise ValueError(
                 f"`input_shape` must be (time, features), received {input_shape}."
             )
-        self.cells = tuple(cells)
-        for cell in self.cells:
-            lookup(cell)
+        # A search goes on where it was, however its cells are spelled.
+        self.cells = tuple(map(catalog_name, cells))
         if not self.cells or len(set(self.cells)) < len(self.cells):
             raise ValueError(f"`cells` must be distinct names, received {self.cells}.")
         if classes is not None and classes < 2:

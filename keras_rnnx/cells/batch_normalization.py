@@ -50,33 +50,39 @@ class BatchNormalization(Normalization):
                 setattr(cell, name, weight)
 
     def standardized(self, parts, scope, given):
-        means, variances = self._moments(parts, scope, given)
-        found = {}
-        for k, v in parts.items():
-            # The operator, since `ops.rsqrt` computes float64 in float32 on some
-            # backends.
-            factor = (variances[k] + EPSILON) ** -0.5
-            found[k] = ops.cast((exact(v) - means[k]) * factor, v.dtype)
-        return found
+        # Side by side they are one operation where they would be one for each gate.
+        values = exact(ops.concatenate(list(parts.values()), axis=-1))
+        mean, variance = self._moments(values, list(parts), scope, given)
+        # The operator, since `ops.rsqrt` computes float64 in float32 on some backends.
+        values = (values - mean) * (variance + EPSILON) ** -0.5
+        blocks = ops.split(values, len(parts), axis=-1)
+        return {k: ops.cast(v, parts[k].dtype) for k, v in zip(parts, blocks)}
 
-    def _moments(self, parts, scope, given):
+    def _moments(self, values, names, scope, given):
+        """Mean and variance of values side by side, `(..., 1, width)`."""
         moving = given.get(f"moving {scope}")
         if moving is not None:
-            names = ["state"] if scope == "state" else self.cell.projected
-            blocks = ops.split(moving, 2 * len(names), axis=-1)
-            return dict(zip(names, blocks)), dict(zip(names, blocks[len(names) :]))
+            return self._moving(moving, names, scope)
         weights = given.get("mask")
-        means, variances = {}, {}
-        for k, v in parts.items():
-            v = exact(v)
-            means[k] = _mean(v, weights)
-            variances[k] = _mean((v - means[k]) ** 2, weights)
+        mean = _mean(values, weights)
+        variance = _mean((values - mean) ** 2, weights)
         noted = given.get(NOTED)
         if noted is not None:
-            noted.setdefault(scope, {}).update(
-                {k: (means[k], variances[k]) for k in parts}
-            )
-        return means, variances
+            pairs = zip(*(ops.split(m, len(names), axis=-1) for m in (mean, variance)))
+            noted.setdefault(scope, {}).update(zip(names, pairs))
+        return mean, variance
+
+    def _moving(self, moving, names, scope):
+        known = ["state"] if scope == "state" else list(self.cell.projected)
+        if names == known:
+            return ops.split(moving, 2, axis=-1)
+        blocks = ops.split(moving, 2 * len(known), axis=-1)
+        means = dict(zip(known, blocks))
+        variances = dict(zip(known, blocks[len(known) :]))
+        return [
+            ops.concatenate([found[k] for k in names], axis=-1)
+            for found in (means, variances)
+        ]
 
     def gathered(self, noted: dict[str, dict], scopes: tuple[str, ...]) -> list[Any]:
         """What was noted, `(..., 1, 2 * width)` for each scope, in order."""

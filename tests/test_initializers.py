@@ -360,6 +360,7 @@ def test_drawn_leak_rates_stay_in_training_and_differ_between_directions():
 
 ALL = {
     "chrono": lambda seed: initializers.Chrono(30, seed=seed),
+    "unit_range": lambda seed: initializers.UnitRange(30, seed=seed),
     "forget_bias": lambda seed: initializers.ForgetBias(2.0),
     "identity": lambda seed: initializers.IdentityRecurrent(0.5),
     "per_gate": lambda seed: initializers.PerGate(

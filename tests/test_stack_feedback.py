@@ -1,5 +1,6 @@
 """`layers.Stack` with gated feedback: the equation of the paper."""
 
+import keras
 import numpy as np
 import pytest
 from stacks import (
@@ -16,7 +17,7 @@ from stacks import (
 )
 
 import keras_rnnx
-from keras_rnnx import layers
+from keras_rnnx import cells, layers
 
 
 @pytest.fixture
@@ -122,3 +123,33 @@ def test_gated_feedback_runs_in_keras_loop_and_says_so():
     (row,) = keras_rnnx.explain(stack)
     assert row.engine == "step" and "GatedFeedbackCell" in row.cell
     assert "GatedFeedbackCell is not a keras_rnnx cell" in row.reason
+
+
+class OwnCell(cells.Cell):
+    """A simple network that says which gate feedback goes into."""
+
+    states = ("h",)
+    gates = ("h",)
+    feedback_gate = "h"
+
+    def update(self, state, gate):
+        return cells.State(h=keras.ops.tanh(gate.h))
+
+
+class OtherCell(OwnCell):
+    """It says nothing itself."""
+
+
+def test_a_cell_says_where_feedback_goes(x):
+    own, known = (
+        layers.RNN(layers.GatedFeedbackCell([make(3), make(4)]))
+        for make in (OwnCell, cells.SimpleRNNCell)
+    )
+    for layer in (own, known):
+        layer.build(x.shape)
+    own.set_weights([random(*w.shape, seed=k) for k, w in enumerate(own.weights)])
+    known.set_weights(own.get_weights())
+    close(own(x), numpy(known(x)))
+    for other in (OtherCell, cells.IRNNCell, cells.CIFGCell, cells.MGUCell):
+        with pytest.raises(ValueError, match=f"Received cells: {other.__name__}"):
+            layers.GatedFeedbackCell([other(3)])

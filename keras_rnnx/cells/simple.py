@@ -33,6 +33,7 @@ class SimpleRNNCell(Cell):
     gates = ("h",)
     options = {"activation": "tanh"}
     recipes = ("irnn", "np-rnn")
+    feedback_gate = "h"
     paper = "Elman 1990"
 
     def update(self, state, gate):

@@ -1,4 +1,4 @@
-"""The gates of a weight: what initializers, regularizers and constraints share."""
+"""Weights of a cell by gate: what initializers, regularizers and constraints share."""
 
 from __future__ import annotations
 
@@ -69,6 +69,17 @@ class Recurrent:
                 f"{(cell.output_size, cell.units)}, from an output of another width."
             )
         return self
+
+
+def known_steps(cell: Any, owner: str, instead: str) -> int:
+    """The length of the sequences that a cell is built for, or a ValueError."""
+    if cell.sequence_length is None:
+        raise ValueError(
+            f"{owner} takes its time scale from the length of the sequences, and "
+            f"{type(cell).__name__} was built without a known length. Give the length, "
+            f"as in keras.Input((steps, features)), or pass {instead}."
+        )
+    return cell.sequence_length
 
 
 def resolved(given: Any, get: Callable[[Any], Any]) -> Any:

@@ -194,6 +194,14 @@ def declare(**body):
         ({"states": ("h",), "gates": ()}, "`gates` must be a tuple"),
         ({"states": ("h", "h"), "gates": ("h",)}, "holds a name twice"),
         (
+            {"states": ("h",), "gates": ("h",), "feedback_gate": "c"},
+            "`feedback_gate` is 'c', which is not in `gates`",
+        ),
+        (
+            {"states": ("h",), "gates": ("h",), "recipes": "irnn"},
+            "`recipes` must be a tuple",
+        ),
+        (
             {"states": ("h",), "gates": ("h",), "zoned": ("c",)},
             "`zoned` names 'c', which is not in `states`",
         ),

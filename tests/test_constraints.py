@@ -124,6 +124,14 @@ def test_unit_range(shape):
     np.testing.assert_allclose(found, np.clip(u, -(2**0.1), 2**0.1), rtol=1e-6)
 
 
+def test_a_unit_range_takes_the_length_of_the_sequences():
+    layer = layers.IndRNN(UNITS, recurrent_constraint=constraints.UnitRange())
+    layer.build((None, 8, FEATURES))
+    found = layer.cell.recurrent_kernel.constraint(np.full((UNITS,), 3.0, "float32"))
+    np.testing.assert_allclose(numpy(found), 2**0.125, rtol=1e-6)
+    assert layer.recurrent_constraint.steps is None
+
+
 @pytest.mark.parametrize("weight", ["kernel", "recurrent", "bias"])
 def test_per_gate(weight):
     given = {
@@ -215,6 +223,7 @@ ALL = [
     constraints.Orthogonal(),
     constraints.SpectralRadius(0.5),
     constraints.UnitRange(7),
+    constraints.UnitRange(),
     constraints.PerGate({"f": "non_neg", "c": None, "default": "unit_norm"}),
 ]
 
@@ -258,6 +267,13 @@ def gru(**kwargs):
         ),
         (lambda: constraints.SpectralRadius("a"), "`radius`.*'a'"),
         (lambda: constraints.UnitRange(0), "`steps` must be .* received 0"),
+        (lambda: constraints.UnitRange()(np.ones(3)), "length of the sequences"),
+        (
+            lambda: layers.IndRNN(
+                3, recurrent_constraint=constraints.UnitRange()
+            ).build((None, None, 2)),
+            "without a known length",
+        ),
         (
             lambda: gru(bias_constraint=constraints.PerGate({"f": "non_neg"})),
             "received the gate 'f', but GRUCell has the gates z, r, h",

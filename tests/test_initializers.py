@@ -121,6 +121,20 @@ def test_a_forget_bias_says_what_share_is_kept(name, value):
     np.testing.assert_allclose(share, oracles.sigmoid(value), rtol=1e-4)
 
 
+def test_star_draws_its_blocks_apart():
+    found = blocks(built("star", units=FEATURES), "kernel")
+    for block in found.values():
+        np.testing.assert_allclose(block @ block.T, np.eye(FEATURES), atol=1e-5)
+    assert not np.allclose(found["k"], found["z"])
+
+
+def test_fast_rnn_starts_as_its_authors_have_it():
+    cell = built("fast_rnn", units=200)
+    assert abs(numpy(cell.kernel).std() - 0.1) < 0.02
+    assert abs(numpy(cell.recurrent_kernel).std() - 0.1) < 0.002
+    assert np.all(numpy(cell.bias) == 1)
+
+
 def test_chrono_of_a_gru_without_a_recurrent_bias():
     chrono = initializers.Chrono(50, seed=3)
     cell = built("gru", reset_after=False, bias_initializer=chrono)
@@ -360,6 +374,7 @@ def test_drawn_leak_rates_stay_in_training_and_differ_between_directions():
 
 ALL = {
     "chrono": lambda seed: initializers.Chrono(30, seed=seed),
+    "unit_range": lambda seed: initializers.UnitRange(30, seed=seed),
     "forget_bias": lambda seed: initializers.ForgetBias(2.0),
     "identity": lambda seed: initializers.IdentityRecurrent(0.5),
     "per_gate": lambda seed: initializers.PerGate(

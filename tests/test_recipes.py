@@ -58,6 +58,25 @@ def test_leaky_covers_all_time_scales():
     assert "leak_logit" in {v.name for v in cell.trainable_variables}
 
 
+def test_indrnn_starts_near_one_and_stays_bounded():
+    layer = layers.IndRNN(UNITS, recipe="indrnn")
+    cell = built(layer)
+    assert cell.activation is keras.activations.relu
+    assert abs(numpy(cell.kernel).std() - 0.001) < 1e-4
+    low, high = 2 ** (-1 / STEPS), 2 ** (1 / STEPS)
+    u = numpy(cell.recurrent_kernel)
+    assert u.min() >= low - 1e-6 and u.max() <= high + 1e-6
+    assert abs(u.mean() - (low + high) / 2) < 0.1 * (high - low)
+    assert u.std() > 0.25 * (high - low)
+    far = keras.ops.convert_to_tensor(np.linspace(-2, 2, UNITS), "float32")
+    kept = numpy(cell.recurrent_kernel.constraint(far))
+    np.testing.assert_allclose(kept, np.clip(numpy(far), -high, high), rtol=1e-6)
+    other = layers.RNN(type(cell).from_config(cell.get_config()))
+    other.build((None, 2 * STEPS, FEATURES))
+    top = numpy(other.cell.recurrent_kernel).max()
+    assert top <= 2 ** (0.5 / STEPS) + 1e-6
+
+
 @pytest.mark.parametrize(
     "make, name",
     [
@@ -65,6 +84,7 @@ def test_leaky_covers_all_time_scales():
         (layers.SimpleRNN, "np-rnn"),
         (layers.GRU, "chrono"),
         (layers.LeakyRNN, "leaky"),
+        (layers.IndRNN, "indrnn"),
     ],
 )
 def test_a_model_with_a_recipe_is_explained_saved_and_trained(make, name, tmp_path):
@@ -88,6 +108,18 @@ def test_a_model_with_a_recipe_is_explained_saved_and_trained(make, name, tmp_pa
     "make, message",
     [
         (lambda: layers.LSTM(3, recipe="irnn"), "is for SimpleRNN; received LSTMCell"),
+        (
+            lambda: layers.IRNN(3, recipe="irnn"),
+            r"received IRNNCell \(it has none\)",
+        ),
+        (
+            lambda: layers.IndRNN(3, recipe="leaky"),
+            r"received IndRNNCell \(it has indrnn\)",
+        ),
+        (
+            lambda: layers.IndRNN(3, recipe="indrnn").build((None, None, 2)),
+            r"without a known length.*UnitRange\(steps\)",
+        ),
         (lambda: layers.SimpleRNN(3, recipe="chrono"), "a gate that keeps the state"),
         (lambda: layers.SimpleRNN(3, recipe="irrn"), "Did you mean 'irnn'"),
         (

@@ -231,3 +231,33 @@ def test_inputs_of_another_width_are_refused(x):
     stack(x)
     with pytest.raises(ValueError, match="3 features, received 4"):
         stack(random(ROWS, STEPS, 4))
+
+
+class OwnCell(cells.Cell):
+    """A simple network that says which gate feedback goes into."""
+
+    states = ("h",)
+    gates = ("h",)
+    feedback_gate = "h"
+
+    def update(self, state, gate):
+        return cells.State(h=keras.ops.tanh(gate.h))
+
+
+class OtherCell(OwnCell):
+    """It says nothing itself."""
+
+
+def test_a_cell_says_where_feedback_goes(x):
+    own, known = (
+        layers.RNN(layers.GatedFeedbackCell([make(3), make(4)]))
+        for make in (OwnCell, cells.SimpleRNNCell)
+    )
+    for layer in (own, known):
+        layer.build(x.shape)
+    own.set_weights([random(*w.shape, seed=k) for k, w in enumerate(own.weights)])
+    known.set_weights(own.get_weights())
+    close(own(x), numpy(known(x)))
+    for other in (OtherCell, cells.IRNNCell, cells.CIFGCell, cells.MGUCell):
+        with pytest.raises(ValueError, match=f"Received cells: {other.__name__}"):
+            layers.GatedFeedbackCell([other(3)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from keras_rnnx.cells import families
 from keras_rnnx.cells.cell import Cell
-from keras_rnnx.cells.initial import constant
+from keras_rnnx.cells.initial import constant, per_gate
 from keras_rnnx.cells.lstm import LSTMCell
 from keras_rnnx.cells.registry import register
 from keras_rnnx.cells.views import State
@@ -178,7 +178,8 @@ class STARCell(Cell):
         units: number of units.
         activation: of state and inputs. Default "tanh".
         recurrent_activation: of the gate. Default "sigmoid".
-        kernel_initializer: of `kernel`. Default "orthogonal".
+        kernel_initializer: of `kernel`. Default orthogonal for each of its two blocks,
+            as in the authors' code.
         **kwargs: the arguments of `Cell`.
 
     Example:
@@ -191,7 +192,9 @@ class STARCell(Cell):
     gates = ("k", "z")
     inputs_only = ("z",)
     memory_gates = {"k": -1}
-    options = MinimalRNNCell.options | {"kernel_initializer": "orthogonal"}
+    options = MinimalRNNCell.options | {
+        "kernel_initializer": per_gate(k="orthogonal", z="orthogonal")
+    }
     paper = "Turkoglu et al. 2021"
 
     def update(self, state, gate):

@@ -70,6 +70,11 @@ class Cell(Blocks, Building, Equation, Stepping, keras.layers.Layer):
       those with 1 start at 1 where an option `unit_forget_bias` is set.
     - `gates_compete`: whether what counts of these gates is the share of each, as in
       `f / (f + i)`: a state is kept for long where the one is open and the other shut.
+    - `recipes`: names of the combinations of arguments, in `keras_rnnx.layers.recipes`,
+      that were published for this cell. Those about `memory_gates` fit by themselves.
+    - `feedback_gate`: what is new in the state: the gate that reads all layers in a
+      stack with gated feedback. Only for cells whose gates all have a matrix for inputs
+      and one for the state, without `late` ones and vectors. It is not inherited.
     - `recurrent_bias`: whether the two parts have a bias each: `bias` is then
       `(2, n_gates * units)`, as in Keras' GRU.
     - `paper`: authors and year of the source.
@@ -162,6 +167,8 @@ class Cell(Blocks, Building, Equation, Stepping, keras.layers.Layer):
     search: dict[str, Any] = {}
     memory_gates: dict[str, int] = {}
     gates_compete: bool = False
+    recipes: tuple[str, ...] = ()
+    feedback_gate: str | None = None
     recurrent_bias: bool = False
     paper: str = ""
 

@@ -98,8 +98,9 @@ class SCRNCell(Cell):
     """Structurally constrained network: slow context units beside fast ones.
 
     `s' = (1 - alpha) W_s x + alpha s`, `h' = sigmoid(W_h x + U_h h + U_p s')`. There
-    are as many context as hidden units. Mikolov, Joulin, Chopra, Mathieu & Ranzato
-    2015, arXiv:1412.7753.
+    are as many context as hidden units. The paper's output layer reads `s` beside `h`;
+    here the output is `h` alone, and `s` the second state. Mikolov, Joulin, Chopra,
+    Mathieu & Ranzato 2015, arXiv:1412.7753.
 
     For language models with few weights, and other sequences with a part that changes
     slowly. What the context keeps is fixed by `alpha`, not learned.

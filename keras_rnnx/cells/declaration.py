@@ -64,6 +64,10 @@ def check(cls: type, base: type) -> None:
     for name in memory:
         if cls.biases is not None and name not in cls.biases:
             _fail(cls, f"`memory_gates` names {name!r}, which has no bias to start at")
+    if vars(cls).get("feedback_gate") and cls.feedback_gate not in cls.gates:
+        _fail(cls, f"`feedback_gate` is {cls.feedback_gate!r}, which is not in `gates`")
+    if not isinstance(cls.recipes, tuple):
+        _fail(cls, f"`recipes` must be a tuple like ('irnn',), not {cls.recipes!r}")
     if not isinstance(cls.options, dict):
         _fail(cls, f"`options` must map names to defaults, not {cls.options!r}")
     for attribute, wanted in (("vectors", cls.vectors), ("options", cls.options)):

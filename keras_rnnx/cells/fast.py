@@ -50,6 +50,9 @@ class FastRNNCell(_WithNumbers, Cell):
         activation: of the update. Default "tanh".
         alpha_initializer: of `alpha`. Default -3: little is written.
         beta_initializer: of `beta`. Default 3: most is kept.
+        kernel_initializer, recurrent_initializer: of these. Default normal with
+            standard deviation 0.1, as in the authors' code.
+        bias_initializer: of `bias`. Default "ones", as there.
         **kwargs: the arguments of `Cell`.
 
     Example:
@@ -66,6 +69,9 @@ class FastRNNCell(_WithNumbers, Cell):
         "activation": "tanh",
         "alpha_initializer": constant(-3.0),
         "beta_initializer": constant(3.0),
+        "kernel_initializer": normal(0.1),
+        "recurrent_initializer": normal(0.1),
+        "bias_initializer": "ones",
     }
     search = {"activation": Choice(["tanh", "relu", "sigmoid"])}
     paper = "Kusupati et al. 2018"

@@ -37,6 +37,7 @@ class GRUCell(Cell):
     states = ("h",)
     gates = ("z", "r", "h")
     memory_gates = {"z": 1}
+    feedback_gate = "h"
     options = {
         "activation": "tanh",
         "recurrent_activation": "sigmoid",

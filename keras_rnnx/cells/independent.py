@@ -10,8 +10,10 @@ from keras_rnnx.cells.ranges import Choice
 from keras_rnnx.cells.registry import register
 from keras_rnnx.cells.views import State
 
-# Memories of all lengths, of both signs too, or long ones alone.
-_STARTS = {"all": uniform(0, 1), "both": uniform(-1, 1), "long": uniform(0.9, 1)}
+# Memories of all lengths, of both signs too, or long ones alone: of tens of steps and
+# more, or of thousands.
+_STARTS = {"all": uniform(0, 1), "both": uniform(-1, 1)}
+_STARTS |= {"long": uniform(0.9, 1), "longest": uniform(0.999, 1)}
 _SPANS = Choice(_STARTS)
 _GATED = {"activation": "tanh", "recurrent_activation": "sigmoid"}
 
@@ -21,8 +23,11 @@ class IndRNNCell(Cell):
     """Independently recurrent network: each unit sees its own state alone.
 
     `h' = relu(W x + u * h + b)`, with a weight `u` for each unit. Li, Li, Cook, Zhu &
-    Gao 2018, arXiv:1803.04831. `keras_rnnx.constraints.UnitRange(max_steps)` as
-    `recurrent_constraint` keeps gradients over so many steps from exploding.
+    Gao 2018, arXiv:1803.04831. Nothing bounds the state: once training has moved a
+    weight beyond 1, it overflows over long sequences.
+    `recurrent_constraint=keras_rnnx.constraints.UnitRange()` prevents that, and
+    keeps gradients from exploding; the paper has it always, as has the layer's
+    `recipe="indrnn"`.
 
     For very long sequences, in stacks of two layers or more: units see each other
     through the next layer alone.
@@ -34,7 +39,7 @@ class IndRNNCell(Cell):
             the number of features, as in the authors' code.
         recurrent_initializer: of `recurrent_kernel`, `(units,)`. Default uniform in
             [0, 1]. (The paper: in [0, 2 ** (1 / steps)], and in the last layer of a
-            stack from (1 / 2) ** (1 / steps), which is near 1.)
+            stack `keras_rnnx.initializers.UnitRange()`, near 1.)
         **kwargs: the arguments of `Cell`.
 
     Example:
@@ -52,6 +57,7 @@ class IndRNNCell(Cell):
         "recurrent_initializer": _STARTS["all"],
     }
     search = {"activation": Choice(["relu", "tanh"]), "recurrent_initializer": _SPANS}
+    recipes = ("indrnn",)
     paper = "Li et al. 2018"
 
     def update(self, state, gate):

@@ -52,6 +52,7 @@ class LeakyRNNCell(Cell):
     gates = ("h",)
     vectors = {"leak": None}
     options = {"activation": "tanh", "leak": 0.5, "leak_trainable": False}
+    recipes = ("leaky",)
     paper = "Jaeger et al. 2007"
 
     def update(self, state, gate, vector):

@@ -37,6 +37,7 @@ class LSTMCell(Cell):
     states = ("h", "c")
     gates = ("i", "f", "c", "o")
     memory_gates = {"f": 1, "i": -1}
+    feedback_gate = "c"
     options = {
         "activation": "tanh",
         "recurrent_activation": "sigmoid",

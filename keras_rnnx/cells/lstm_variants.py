@@ -60,8 +60,9 @@ class MultiplicativeLSTMCell(Cell):
 
     An LSTM that reads `m = (W_m x) * (U_m h)` where others read `h`:
     `c' = f c + i tanh(W_c x + U_c m + b_c)`, `h' = o tanh(c')` with
-    `i, f, o = sigmoid(W x + U m + b)`. Krause, Lu, Murray & Renals 2016,
-    arXiv:1609.07959.
+    `i, f, o = sigmoid(W x + U m + b)`. In the form of a standard LSTM, as in the
+    authors' later code; their first had no tanh around the candidate. Krause, Lu,
+    Murray & Renals 2016, arXiv:1609.07959.
 
     For language models on characters, as in the paper. A step has two products one
     after the other, and is slower than that of an LSTM of this size.
@@ -116,7 +117,9 @@ class SLSTMCell(Cell):
         units: number of units.
         activation: of the candidate. Default "tanh".
         forget_bias: where the biases of the forget gate start, spread evenly over the
-            units: `(lowest, highest)`; None: at `bias_initializer`. Default (3.0, 6.0).
+            units: `(lowest, highest)`; None: at `bias_initializer`. Default (3.0, 6.0),
+            "small_init" in the authors' code, whose own default is a power law that
+            depends on the depth of the block.
         recurrent_initializer: of `recurrent_kernel`. Default "zeros", as in the
             authors' code.
         **kwargs: the arguments of `Cell`.

@@ -23,8 +23,9 @@ class MUT1Cell(_Mutant, Cell):
     """The first of the three cells of an evolutionary search.
 
     `h' = z tanh(U_h (r h) + tanh(W_i x) + b_h) + (1 - z) h` with
-    `z = sigmoid(W_z x + b_z)`, `r = sigmoid(a_r)`. Jozefowicz, Zaremba & Sutskever
-    2015, ICML.
+    `z = sigmoid(W_z x + b_z)`, `r = sigmoid(a_r)`. The paper has `tanh(x)` of `x`
+    itself, of the width of the state; here a projection of it. Jozefowicz, Zaremba &
+    Sutskever 2015, ICML.
 
     For comparison with GRU and LSTM, from which the search set out. It is no common
     choice, and its products one after the other make it slower than a GRU.

@@ -39,8 +39,8 @@ class CoRNNCell(_Oscillator, Cell):
     Args:
         units: number of units.
         activation: of the drive. Default "tanh".
-        dt: step size, positive. Default 0.042, the authors' for digits row by row, as
-            the next two (0.076, 0.4 and 8.0 for permuted ones).
+        dt: step size, positive. Default 0.042, the authors' for digits pixel by
+            pixel, 784 steps, as the next two (0.076, 0.4 and 8.0 for permuted ones).
         gamma: squared frequency of the oscillators, positive. Default 2.7.
         epsilon: damping, positive. Default 4.7.
         **kwargs: the arguments of `Cell`.

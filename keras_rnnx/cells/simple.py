@@ -32,6 +32,8 @@ class SimpleRNNCell(Cell):
     states = ("h",)
     gates = ("h",)
     options = {"activation": "tanh"}
+    recipes = ("irnn", "np-rnn")
+    feedback_gate = "h"
     paper = "Elman 1990"
 
     def update(self, state, gate):
@@ -73,6 +75,7 @@ class IRNNCell(SimpleRNNCell):
         },
         "recurrent_initializer": "identity",
     }
+    recipes = ()
     paper = "Le et al. 2015"
 
 
@@ -106,6 +109,7 @@ class NPRNNCell(SimpleRNNCell):
             "config": {},
         },
     }
+    recipes = ()
     paper = "Talathi & Vartak 2015"
 
 
@@ -132,4 +136,5 @@ class LeakyRectifierRNNCell(SimpleRNNCell):
     """
 
     options = {"activation": "leaky_relu"}
+    recipes = ()
     paper = "Maas et al. 2013"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 from keras import ops
 
+from keras_rnnx._gates import known_steps
 from keras_rnnx._numbers import integer
 
 
@@ -16,10 +19,12 @@ class UnitRange(keras.constraints.Constraint):
     by 2 at most, and so is a gradient. Li, Li, Cook, Zhu & Gao 2018, arXiv:1803.04831.
 
     Args:
-        steps: length of the sequences, at least 1.
+        steps: length of the sequences, at least 1. Default None: the length that the
+            layer is built with.
 
     Raises:
-        ValueError: if `steps` is not such an integer.
+        ValueError: if `steps` is not such an integer; without it, when the length is
+            not known.
 
     Example:
 
@@ -27,10 +32,21 @@ class UnitRange(keras.constraints.Constraint):
     [-2.0, 0.5, 2.0]
     """
 
-    def __init__(self, steps: int):
-        self.steps = integer("steps", steps, least=1)
+    def __init__(self, steps: int | None = None):
+        self.steps = None if steps is None else integer("steps", steps, least=1)
+
+    def bind(self, cell: Any, weight: str) -> UnitRange:
+        """This constraint for the sequences of a cell."""
+        if self.steps is not None:
+            return self
+        return UnitRange(known_steps(cell, "UnitRange", "UnitRange(steps)"))
 
     def __call__(self, w):
+        if self.steps is None:
+            raise ValueError(
+                "UnitRange() takes the length of the sequences from a cell or layer of "
+                "keras_rnnx; elsewhere pass UnitRange(steps)."
+            )
         bound = 2.0 ** (1 / self.steps)
         return ops.clip(ops.convert_to_tensor(w), -bound, bound)
 

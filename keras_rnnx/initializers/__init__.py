@@ -14,6 +14,7 @@ from keras_rnnx.initializers.recurrent import (
     IdentityRecurrent,
     SpectralRadius,
 )
+from keras_rnnx.initializers.unit_range import UnitRange
 
 __all__ = [
     "Antisymmetric",
@@ -24,4 +25,5 @@ __all__ = [
     "NormalizedPositiveDefinite",
     "PerGate",
     "SpectralRadius",
+    "UnitRange",
 ]

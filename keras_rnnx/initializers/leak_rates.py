@@ -9,8 +9,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_rnnx._gates import known_steps
 from keras_rnnx._numbers import number
-from keras_rnnx.initializers.memory import known_steps
 from keras_rnnx.initializers.seeds import Seeded
 
 

@@ -8,19 +8,9 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_rnnx._gates import known_steps
 from keras_rnnx._numbers import integer, number
 from keras_rnnx.initializers.seeds import Seeded
-
-
-def known_steps(cell: Any, owner: str, instead: str) -> int:
-    """The length of the sequences that a cell is built for, or a ValueError."""
-    if cell.sequence_length is None:
-        raise ValueError(
-            f"{owner} takes its time scale from the length of the sequences, and "
-            f"{type(cell).__name__} was built without a known length. Give the length, "
-            f"as in keras.Input((steps, features)), or pass {instead}."
-        )
-    return cell.sequence_length
 
 
 class MemoryBias(keras.initializers.Initializer):

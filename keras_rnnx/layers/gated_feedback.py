@@ -7,11 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_rnnx.cells import Cell, GRUCell, LSTMCell, SimpleRNNCell
+from keras_rnnx.cells import Cell
 from keras_rnnx.layers import feedback_options
-
-# The gate that feedback goes into: what is new in the state.
-CANDIDATES = {SimpleRNNCell: "h", GRUCell: "h", LSTMCell: "c"}
 
 
 @keras.saving.register_keras_serializable("keras_rnnx")
@@ -83,7 +80,7 @@ class GatedFeedbackCell(keras.layers.Layer):
             # That of its own is a block of the recurrent kernel of the cell.
             others = [(i, n) for i, n in enumerate(self.units, 1) if i != j]
             options = feedback_options.of_feedback(
-                cell, CANDIDATES[type(cell)], [n for _, n in others]
+                cell, cell.feedback_gate, [n for _, n in others]
             )
             for (i, units), own in zip(others, options):
                 weight = self.add_weight(
@@ -124,7 +121,7 @@ class GatedFeedbackCell(keras.layers.Layer):
             ops.matmul(x, self.gate_kernels[j])
             + ops.matmul(joined, self.gate_recurrent_kernels[j])
         )
-        candidate = CANDIDATES[type(cell)]
+        candidate = cell.feedback_gate
         blocks = self._blocks(cell, ops.convert_to_tensor(cell.recurrent_kernel))
         inputs = self._blocks(cell, ops.matmul(x, cell.kernel))
         recurrent = {
@@ -185,7 +182,9 @@ class GatedFeedbackCell(keras.layers.Layer):
 
 def _check(cells):
     kinds = {type(cell) for cell in cells}
-    if len(kinds) != 1 or not kinds <= set(CANDIDATES):
+    # Not inherited: the equation of a subclass may be another.
+    known = all(vars(kind).get("feedback_gate") for kind in kinds)
+    if len(kinds) != 1 or not known:
         found = ", ".join(type(cell).__name__ for cell in cells) or "none"
         raise ValueError(
             f"Gated feedback is known for layers of SimpleRNNCell, GRUCell or LSTMCell "

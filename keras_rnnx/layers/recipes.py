@@ -8,14 +8,8 @@ from typing import Any
 
 import keras
 
-from keras_rnnx import cells
+from keras_rnnx import constraints, initializers
 from keras_rnnx._errors import unknown
-from keras_rnnx.initializers import (
-    Chrono,
-    IdentityRecurrent,
-    LeakRates,
-    NormalizedPositiveDefinite,
-)
 
 
 @dataclass(frozen=True)
@@ -23,56 +17,68 @@ class Recipe:
     """A combination of arguments that a paper found to train.
 
     Attributes:
-        fits: whether it fits a cell class.
         where: the cells that it fits, in words.
         paper: authors, year and arXiv id.
         arguments: of the cell, made anew for each layer.
+        fits: whether it fits a cell class. Default: where its `recipes` name it.
     """
 
-    fits: Callable[[type], bool]
     where: str
     paper: str
     arguments: dict[str, Callable[[], Any]] = field(default_factory=dict)
+    fits: Callable[[type], bool] | None = None
 
 
-def _is(*classes):
-    return lambda cls: cls in classes
+def _small():
+    return keras.initializers.RandomNormal(stddev=0.001)
+
+
+def _fits(name, cls):
+    own = RECIPES[name].fits
+    return own(cls) if own else name in cls.recipes
 
 
 RECIPES = {
     "irnn": Recipe(
-        _is(cells.SimpleRNNCell),
         "SimpleRNN",
         "Le, Jaitly & Hinton 2015, arXiv:1504.00941",
         {
             "activation": lambda: "relu",
-            "kernel_initializer": lambda: keras.initializers.RandomNormal(stddev=0.001),
-            "recurrent_initializer": IdentityRecurrent,
+            "kernel_initializer": _small,
+            "recurrent_initializer": initializers.IdentityRecurrent,
             "bias_initializer": lambda: "zeros",
         },
     ),
     "np-rnn": Recipe(
-        _is(cells.SimpleRNNCell),
         "SimpleRNN",
         "Talathi & Vartak 2015, arXiv:1511.03771",
         {
             "activation": lambda: "relu",
-            "recurrent_initializer": NormalizedPositiveDefinite,
+            "recurrent_initializer": initializers.NormalizedPositiveDefinite,
             "bias_initializer": lambda: "zeros",
         },
     ),
     "chrono": Recipe(
-        lambda cls: bool(cls.memory_gates),
         "cells with a gate that keeps the state, such as LSTM and GRU",
         "Tallec & Ollivier 2018, arXiv:1804.11188",
-        {"bias_initializer": Chrono},
+        {"bias_initializer": initializers.Chrono},
+        fits=lambda cls: bool(cls.memory_gates),
     ),
     "leaky": Recipe(
-        _is(cells.LeakyRNNCell),
         "LeakyRNN",
         "after Tallec & Ollivier 2018, arXiv:1804.11188: leaky networks whose "
         "time scales cover those of the task",
-        {"leak": LeakRates, "leak_trainable": lambda: True},
+        {"leak": initializers.LeakRates, "leak_trainable": lambda: True},
+    ),
+    "indrnn": Recipe(
+        "IndRNN",
+        "Li et al. 2018, arXiv:1803.04831",
+        {
+            "activation": lambda: "relu",
+            "kernel_initializer": _small,
+            "recurrent_initializer": initializers.UnitRange,
+            "recurrent_constraint": constraints.UnitRange,
+        },
     ),
 }
 
@@ -92,8 +98,8 @@ def arguments(name: str, cls: type, given: dict[str, Any]) -> dict[str, Any]:
     if name not in RECIPES:
         raise unknown("recipe", name, RECIPES)
     recipe = RECIPES[name]
-    if not recipe.fits(cls):
-        fitting = [other for other, r in RECIPES.items() if r.fits(cls)]
+    if not _fits(name, cls):
+        fitting = [other for other in RECIPES if _fits(other, cls)]
         known = f"it has {', '.join(fitting)}" if fitting else "it has none"
         raise ValueError(
             f"recipe={name!r} is for {recipe.where}; received {cls.__name__} ({known})."

@@ -1,0 +1,64 @@
+"""Recurrent weights of single units that neither forget nor explode."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_rnnx._gates import known_steps
+from keras_rnnx._numbers import integer
+from keras_rnnx.initializers.seeds import Seeded
+
+
+@keras.saving.register_keras_serializable("keras_rnnx", name="UnitRangeInitializer")
+class UnitRange(Seeded):
+    """Uniform in `[2 ** (-1 / steps), 2 ** (1 / steps)]`, for units by themselves.
+
+    Over `steps` steps a state of an independently recurrent network is then multiplied
+    by a number from 1/2 to 2. `keras_rnnx.constraints.UnitRange` keeps the upper bound
+    in training. Li, Li, Cook, Zhu & Gao 2018, arXiv:1803.04831, for the last layer of a
+    stack, or the only one.
+
+    Args:
+        steps: length of the sequences, at least 1. Default None: the length that the
+            layer is built with.
+        seed: an integer, a `keras.random.SeedGenerator` or None. Default None: random.
+
+    Raises:
+        ValueError: if `steps` is not such an integer; without it, when the length is
+            not known.
+
+    Example:
+
+    >>> weights = ops.convert_to_numpy(UnitRange(10, seed=1)((50,)))
+    >>> bool(weights.min() >= 2**-0.1 and weights.max() <= 2**0.1)
+    True
+    """
+
+    def __init__(self, steps: int | None = None, seed: Any = None):
+        super().__init__(seed)
+        self.steps = None if steps is None else integer("steps", steps, least=1)
+
+    def bind(self, cell: Any, weight: str) -> UnitRange:
+        """This initializer for the sequences of a cell."""
+        if self.steps is not None:
+            return self
+        new = copy.copy(self)
+        new.steps = known_steps(cell, "UnitRange", "UnitRange(steps)")
+        return new
+
+    def __call__(self, shape, dtype=None):
+        if self.steps is None:
+            raise ValueError(
+                "UnitRange() takes the length of the sequences from a cell or layer of "
+                "keras_rnnx; elsewhere pass UnitRange(steps)."
+            )
+        low, high = (2.0 ** (sign / self.steps) for sign in (-1, 1))
+        found = keras.random.uniform(shape, low, high, dtype="float32", seed=self.seed)
+        return ops.cast(found, dtype or keras.config.floatx())
+
+    def get_config(self):
+        return {"steps": self.steps, **super().get_config()}

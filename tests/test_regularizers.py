@@ -414,3 +414,11 @@ def test_all_are_exported():
     made = {type(each).__name__ for each in ALL}
     assert set(regularizers.__all__) == made | {"SequenceRegularizer", "GradientFlow"}
     assert keras_rnnx.regularizers is regularizers
+
+
+@pytest.mark.parametrize("weight", ["kernel", "recurrent", "bias"])
+@pytest.mark.parametrize("given", [AR(), Sum(TAR(), "l2")])
+def test_penalties_on_outputs_are_for_no_weight(weight, given):
+    layer = layers.LSTM(4, **{f"{weight}_regularizer": given})
+    with pytest.raises(ValueError, match="is a penalty on outputs, and was given for"):
+        layer.build((1, 2, 3))

@@ -56,11 +56,17 @@ class Recurrent:
 
     def bind(self, cell: Any, weight: str) -> Any:
         """The object itself; a ValueError for another weight than that, or where the
-        matrices of the gates are not square."""
+        gates have no matrices, or some that are not square."""
         if weight != "recurrent_kernel":
             raise ValueError(
                 f"{type(self).__name__} is for recurrent kernels, and was given for "
                 f"the {weight} of {type(cell).__name__}."
+            )
+        if cell.diagonal:
+            raise ValueError(
+                f"{type(self).__name__} is for matrices, and {type(cell).__name__} has "
+                f"one recurrent weight for each unit and gate. Leave it out, or pass "
+                f"what works on numbers, such as keras_rnnx.constraints.UnitRange."
             )
         if cell.output_size != cell.units:
             raise ValueError(

@@ -29,6 +29,16 @@ def integer(name: str, value: object, least: int) -> int:
     return number
 
 
+def seed(name: str, value: object) -> int | None:
+    """`value` if it is None, or an integer that is a seed; else a ValueError."""
+    if value is None:
+        return None
+    value = integer(name, value, least=0)
+    if value >= 2**32:
+        raise ValueError(f"`{name}` must be less than 2**32, received {value!r}.")
+    return value
+
+
 def number(name: str, value: object) -> float:
     """`value` as a float, or a ValueError if it is not a finite number."""
     real = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)

@@ -151,6 +151,9 @@ def test_backups_at_the_end_of_epochs_need_no_data_set(tmp_path):
 
 def test_what_cannot_be_resumed_is_refused(tmp_path):
     data = setting(False)
+    for wrong in (None, 3):
+        with pytest.raises(ValueError, match="name a directory, received"):
+            BackupAndRestore(wrong)
     with pytest.raises(ValueError, match="`backup_dir`"):
         BackupAndRestore("")
     with pytest.raises(ValueError, match="ContiguousBatches, received"):

@@ -105,6 +105,7 @@ def test_targets_of_ones_own_are_not_shifted():
         ((np.arange(9), 2, 2.5), "`steps` .* received 2.5"),
         ((np.arange(9), 2, 2, np.arange(8)), r"received\s+shapes \(9,\) and \(8,\)"),
         ((np.float32(3), 2, 2, np.float32(3)), "as many steps"),
+        ((5, 4, 5), r"as many steps each, received\s+shapes \(\) and"),
         ((np.arange(99), 2, RandomSteps(9), None, True), "`drop_remainder=True`"),
     ],
 )

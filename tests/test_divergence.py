@@ -76,7 +76,23 @@ def test_batches_are_the_right_ones_in_any_order(shuffle):
     guard, made = DivergenceGuard(factor=None), linear(rate=1e-4)
     report = diverge(made, guard.watch(Batches()), guard, shuffle=shuffle)
     assert report.inputs == 2
+    assert report.index == 4
     assert shuffle or report.batch == 4
+    place = "In the order of the data it is batch 4."
+    assert (place in str(report)) == (report.batch != 4)
+
+
+def test_the_place_in_the_data_is_known_where_fit_shuffles():
+    x, batches = X.copy(), set()
+    x[8] = np.nan
+    for seed in range(4):
+        guard, made = DivergenceGuard(), linear()
+        keras.utils.set_random_seed(seed)
+        data = guard.watch(x, Y, batch_size=1, shuffle=False)
+        report = diverge(made, data, guard)
+        assert report.index == 8
+        batches.add(report.batch)
+    assert len(batches) > 1
 
 
 def test_the_loss_is_that_of_the_batch_and_gradients_those_of_numpy():
@@ -301,3 +317,10 @@ def test_batches_run_at_once_are_refused():
     guard = DivergenceGuard()
     with pytest.raises(ValueError, match="steps_per_execution=2"):
         linear(steps_per_execution=2).fit(X, Y, callbacks=[guard], verbose=0)
+
+
+@pytest.mark.parametrize("name", ["factor", "limit"])
+@pytest.mark.parametrize("value", ["a", float("nan"), [1.0]])
+def test_bounds_are_numbers(name, value):
+    with pytest.raises(ValueError, match=f"`{name}`, expected a finite number"):
+        DivergenceGuard(**{name: value})

@@ -6,7 +6,7 @@ import pytest
 from oracles import sigmoid
 
 from keras_rnnx import cells, engine, layers
-from keras_rnnx.regularizers import GradientFlow, Sum
+from keras_rnnx.regularizers import GradientFlow, PerGate, Sum
 from keras_rnnx.testing.gradients import gradients
 
 UNITS, BATCH, STEPS, FEATURES = 4, 3, 6, 2
@@ -165,3 +165,38 @@ def test_where_it_does_not_fit_it_says_so(make, message):
         make(GradientFlow())(np.ones((1, 2, 3), "float32"))
     with pytest.raises(ValueError, match="greater than 0, received -1"):
         GradientFlow(-1)
+
+
+@pytest.mark.parametrize("rate", ["4", None, float("inf"), float("nan"), True])
+def test_a_rate_is_a_number(rate):
+    with pytest.raises(ValueError, match="`rate`, expected a finite number"):
+        GradientFlow(rate)
+
+
+@pytest.mark.parametrize("given", [GradientFlow(), Sum(GradientFlow(), "l2")])
+def test_where_it_would_have_no_effect_it_says_so(given):
+    x = np.ones((1, 2, 3), "float32")
+    for one in (given, {"h": given}):
+        with pytest.raises(ValueError, match="PerGate cannot have it"):
+            PerGate(one)
+    stacked = layers.RNN([cells.SimpleRNNCell(3, recurrent_regularizer=given)])
+    with pytest.raises(ValueError, match="No engine can run.*GradientFlow needs"):
+        stacked(x, training=True)
+    assert stacked(x).shape == (1, 3)
+    elsewhere = keras.layers.SimpleRNN(3, recurrent_regularizer=given)
+    elsewhere(x)
+    with pytest.raises(ValueError, match="has no effect elsewhere"):
+        elsewhere.losses  # noqa: B018
+    with pytest.raises(ValueError, match="has no effect elsewhere"):
+        layers.SimpleRNN(3, activity_regularizer=given)(x)
+
+
+def test_a_scaled_loss_is_refused_by_the_global_policy_too():
+    layer = layers.SimpleRNN(3, recurrent_regularizer=GradientFlow(), dtype="float32")
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        with pytest.raises(ValueError, match="in float16 the loss is scaled"):
+            layer.build((1, 2, 3))
+    finally:
+        keras.config.set_dtype_policy(before)

@@ -534,3 +534,20 @@ def test_the_directions_of_a_wrapper_draw_apart(one):
     x = np.ones((8, 3, 16), "float32")
     outputs = keras.ops.convert_to_numpy(both(x, training=True))
     assert not np.array_equal(outputs[..., :4], outputs[..., 4:])
+
+
+@pytest.mark.parametrize("seed", [-1, True, "1", 1.0, 2**32])
+@pytest.mark.parametrize("name", ["LSTM", "Embedding"])
+def test_a_seed_that_is_none_is_named(name, seed):
+    args = (4, 4) if name == "Embedding" else (4,)
+    with pytest.raises(ValueError, match="`seed` must be"):
+        getattr(layers, name)(*args, seed=seed)
+
+
+def test_tied_scores_are_of_vectors_of_the_right_width():
+    embedding = layers.Embedding(10, 4)
+    embedding(np.zeros((2, 3), "int32"))
+    message = r"output_dim=4, received shape \(2, 3, 5\)"
+    for inputs in (np.zeros((2, 3, 5), "float32"), keras.KerasTensor((2, 3, 5))):
+        with pytest.raises(ValueError, match=message):
+            embedding(inputs, reverse=True)

@@ -395,3 +395,23 @@ def test_awd_lstm_as_published_trains_and_is_saved(tmp_path):
     loaded = keras.models.load_model(tmp_path / "model.keras")
     models.set_states(loaded, models.get_states(model))
     close(loaded(tokens()), model(tokens()))
+
+
+@pytest.mark.parametrize(
+    "make, name",
+    [
+        (lambda **options: models.zaremba(**options), "return_sequences"),
+        (lambda **options: models.zaremba(**options), "input_dropout"),
+        (lambda **options: models.awd_lstm(**options), "activity_regularizer"),
+        (lambda **options: models.awd_lstm(**options), "dropout_mask"),
+    ],
+)
+def test_what_a_model_sets_itself_cannot_be_given(make, name):
+    with pytest.raises(ValueError, match=f"sets {name} itself, received {name}=0"):
+        make(**{name: 0})
+
+
+@pytest.mark.parametrize("size", [0, -1, 2.0, None])
+def test_a_batch_has_a_sequence_or_more(size):
+    with pytest.raises(ValueError, match="`batch_size` must be an integer of at"):
+        models.zaremba_training(batch_size=size)

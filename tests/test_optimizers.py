@@ -241,3 +241,17 @@ def test_averages_are_compiled_by_xla_too():
     made = model(NTASGD(keras.optimizers.SGD(0.2), 1), jit_compile=True)
     script = train(made, LOSSES)
     close(made.get_weights(), [np.mean(w, axis=0) for w in zip(*script.weights[8:])])
+
+
+def test_it_goes_around_an_optimizer():
+    with pytest.raises(ValueError, match="goes around another optimizer.*None"):
+        NTASGD(None)
+
+
+@pytest.mark.parametrize("loss", [0.7, 0.1, 1 / 3])
+def test_the_same_loss_again_is_not_worse(loss):
+    """Losses are kept in float32, and come in float64."""
+    optimizer = NTASGD(keras.optimizers.SGD(0.1), nonmonotone=1)
+    optimizer.build([keras.Variable(np.ones(2, "float32"))])
+    assert not any(optimizer.check(loss) for _ in range(6))
+    assert optimizer.check(loss * 1.001)

@@ -414,3 +414,28 @@ def test_all_are_exported():
     made = {type(each).__name__ for each in ALL}
     assert set(regularizers.__all__) == made | {"SequenceRegularizer", "GradientFlow"}
     assert keras_rnnx.regularizers is regularizers
+
+
+@pytest.mark.parametrize("weight", ["kernel", "recurrent", "bias"])
+@pytest.mark.parametrize("given", [AR(), Sum(TAR(), "l2")])
+def test_penalties_on_outputs_are_for_no_weight(weight, given):
+    layer = layers.LSTM(4, **{f"{weight}_regularizer": given})
+    with pytest.raises(ValueError, match="is a penalty on outputs, and was given for"):
+        layer.build((1, 2, 3))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"recurrent_constraint": keras_rnnx.constraints.Orthogonal()},
+        {"recurrent_regularizer": regularizers.SoftOrthogonal()},
+        {"recurrent_initializer": keras_rnnx.initializers.IdentityRecurrent()},
+    ],
+    ids=str,
+)
+def test_what_is_for_matrices_is_refused_where_there_are_none(options):
+    with pytest.raises(ValueError, match="is for matrices, and IndRNNCell has one"):
+        layers.IndRNN(4, **options).build((None, 5, 3))
+    with pytest.raises(ValueError, match="MinGRUCell multiplies its state by none"):
+        layers.MinGRU(4, **options).build((None, 5, 3))
+    layers.MinGRU(4, recurrent_initializer="ones").build((None, 5, 3))

@@ -216,6 +216,17 @@ def test_a_cell_is_copied(x):
         ),
         (lambda: layers.Stack("lstm", 4).states_by_layer(), "received none"),
         (
+            lambda: layers.Stack("lstm", 4, bidirectional="yes"),
+            "`bidirectional`, .*yes",
+        ),
+        (lambda: layers.Stack("lstm", 4, return_sequences="no"), "`return_sequences`"),
+        (lambda: layers.Stack("lstm", 4, stateful=2), "`stateful`, .*got 2"),
+        (
+            lambda: layers.Stack("lstm", 4, zero_output_for_mask=None),
+            "`zero_output_for_mask`",
+        ),
+        (lambda: layers.Stack("lstm", 4, seed=-1), "`seed` .*received -1"),
+        (
             lambda: layers.Stack("lstm", 4, stateful=True).build((None, 3, 4)),
             "batch size must be static",
         ),

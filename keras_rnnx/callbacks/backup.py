@@ -71,8 +71,10 @@ class BackupAndRestore(keras.callbacks.Callback):
         delete_checkpoint: bool = True,
     ):
         super().__init__()
-        if not os.fspath(backup_dir):
-            raise ValueError("`backup_dir` must name a directory, received ''.")
+        if not isinstance(backup_dir, (str, os.PathLike)) or not os.fspath(backup_dir):
+            raise ValueError(
+                f"`backup_dir` must name a directory, received {backup_dir!r}."
+            )
         if dataset is not None and not isinstance(dataset, ContiguousBatches):
             raise ValueError(
                 "`dataset` must be a keras_rnnx.datasets.ContiguousBatches, received "

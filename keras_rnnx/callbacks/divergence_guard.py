@@ -11,7 +11,7 @@ import keras
 from keras import ops
 
 from keras_rnnx import _random, _states
-from keras_rnnx._numbers import integer
+from keras_rnnx._numbers import integer, number
 from keras_rnnx.callbacks.divergence_report import (
     DivergenceReport,
     layer_norms,
@@ -84,14 +84,12 @@ class DivergenceGuard(keras.callbacks.Callback):
         raise_error: bool = False,
     ):
         super().__init__()
-        if factor is not None and not factor > 1:
+        if factor is not None and number("factor", factor) <= 1:
             raise ValueError(
                 f"`factor` must be a number above 1, or None; received {factor!r}."
             )
-        if limit is not None and not math.isfinite(limit):
-            raise ValueError(f"`limit` must be a number or None, received {limit!r}.")
         self.factor = factor
-        self.limit = limit
+        self.limit = None if limit is None else number("limit", limit)
         self.window = integer("window", window, least=1)
         self.restore_weights = restore_weights
         self.raise_error = raise_error
@@ -115,6 +113,7 @@ class DivergenceGuard(keras.callbacks.Callback):
             sample_weight: weights of samples. Default None.
             batch_size: samples in a batch. Default 32.
             shuffle: whether samples come in a new order in each epoch. Default True.
+                In what order batches come `fit` says, with its own `shuffle`.
             seed: seed of the order. Default 0.
 
         Raises:
@@ -165,9 +164,9 @@ class DivergenceGuard(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         loss = self._batch_loss(logs or {})
         pending = self._watched.pending if self._watched else None
-        data = pending.popleft() if pending else None
+        index, data = pending.popleft() if pending else (None, None)
         if reason := self._wrong(loss):
-            self._stop(batch, loss, reason, data)
+            self._stop(batch, index, loss, reason, data)
         self._losses.append(loss)
         if len(self._losses) == self.window:
             self._best = min(self._best, sum(self._losses) / self.window)
@@ -228,7 +227,7 @@ class DivergenceGuard(keras.callbacks.Callback):
             return f"the loss is {loss:g}, and the weights after the update not finite"
         return None
 
-    def _stop(self, batch, loss, reason, data):
+    def _stop(self, batch, index, loss, reason, data):
         after, random = _copies(self._everything()), _random.get_state()
         if self._watched:
             _put(self._state(), self._before)
@@ -240,6 +239,7 @@ class DivergenceGuard(keras.callbacks.Callback):
             reason=reason,
             inputs=None if data is None else not_finite(data),
             layers=layer_norms(self.model, data),
+            index=index,
         )
         _put(self._everything(), self._good if self.restore_weights else after)
         _random.set_state(random)

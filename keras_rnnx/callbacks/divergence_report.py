@@ -42,6 +42,8 @@ class DivergenceReport:
         inputs: number of values of the batch that are not finite, of inputs, targets
             and sample weights together; None if the data was not watched.
         layers: a table of `LayerNorms`, from the inputs to the outputs.
+        index: which batch of the data set it was, from 0: `fit` takes them in another
+            order with its default of `shuffle=True`. None if the data was not watched.
     """
 
     epoch: int
@@ -50,12 +52,15 @@ class DivergenceReport:
     reason: str
     inputs: int | None
     layers: Table
+    index: int | None = None
 
     def __str__(self):
         parts = [
             f"Training diverged in epoch {self.epoch}, batch {self.batch} (both from "
             f"0): {self.reason}."
         ]
+        if self.index not in (None, self.batch):
+            parts.append(f"In the order of the data it is batch {self.index}.")
         if self.inputs is None:
             parts.append("Give fit guard.watch(data) to see inputs and gradients.")
         elif self.inputs:

@@ -18,6 +18,9 @@ class WatchedBatches(keras.utils.PyDataset):
     Args:
         dataset: a `keras.utils.PyDataset` that is read in one thread.
 
+    Attributes:
+        pending: these batches, each after its index in the data set.
+
     Raises:
         ValueError: for more than one worker.
     """
@@ -40,7 +43,7 @@ class WatchedBatches(keras.utils.PyDataset):
 
     def __getitem__(self, index: int) -> Any:
         batch = self.dataset[index]
-        self.pending.append(batch)
+        self.pending.append((int(index), batch))
         return batch
 
     def on_epoch_begin(self):

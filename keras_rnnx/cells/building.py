@@ -48,6 +48,9 @@ class Building:
         if not self.diagonal:
             names += ["recurrent_dropout", "recurrent_regularizer"]
             names += ["recurrent_constraint"]
+            # One of Keras is there by default.
+            if hasattr(self.recurrent_initializer, "bind"):
+                names += ["recurrent_initializer"]
         for name in names:
             if getattr(self, name):
                 has = "has one recurrent weight for each unit" * self.diagonal

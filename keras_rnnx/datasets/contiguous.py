@@ -65,8 +65,8 @@ class ContiguousBatches(keras.utils.PyDataset):
                 "`drop_remainder=True` makes all batches equally long, received "
                 f"steps={steps!r}. Give a number of steps, or drop_remainder=False."
             )
-        if targets is None:
-            data, targets = data[:-1] if data.ndim else data, data[1:]
+        if targets is None and data.ndim:
+            data, targets = data[:-1], data[1:]
         targets = np.asarray(targets)
         if not data.ndim or len(data) != len(targets):
             raise ValueError(

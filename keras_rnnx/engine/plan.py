@@ -87,7 +87,8 @@ def refusal(layer: keras.layers.RNN, engine: str, training: bool = True) -> str 
         engine: one of `ENGINES`.
         training: whether for training, where dropout is on.
     """
-    flow = isinstance(layer.cell, Cell) and layer.cell.gradient_flow
+    cells = getattr(layer.cell, "cells", [layer.cell])
+    flow = any(isinstance(cell, Cell) and cell.gradient_flow for cell in cells)
     if flow and training and engine != "fused":
         return "GradientFlow needs the gradients of the state at every step"
     normalization = isinstance(layer.cell, Cell) and layer.cell.normalization

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
+from keras_rnnx import _numbers
 from keras_rnnx.cells import arguments
 from keras_rnnx.cells.registry import cell_name
 from keras_rnnx.layers import recipes
@@ -67,6 +68,7 @@ class CellLayer(RNN):
             *arguments.COMPATIBILITY,
         ]
         arguments.check_names(cls.__name__, kwargs, valid)
+        _numbers.seed("seed", kwargs.get("seed"))
         own = (*cls._cell_arguments, *arguments.COMPATIBILITY)
         cell = {name: kwargs.pop(name) for name in own if name in kwargs}
         recipe = kwargs.pop("recipe", None)

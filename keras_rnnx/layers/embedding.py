@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_rnnx import _numbers
 from keras_rnnx.cells import arguments
 
 
@@ -43,7 +44,8 @@ class Embedding(keras.layers.Embedding):
         `(..., input_dim)`.
 
     Raises:
-        ValueError: for a rate out of range.
+        ValueError: for a rate or a seed out of range; with `reverse`, for vectors of
+            another width.
 
     Example:
 
@@ -64,7 +66,7 @@ class Embedding(keras.layers.Embedding):
     ):
         self.embedding_dropout = arguments.rate("embedding_dropout", embedding_dropout)
         self.reverse_bias = bool(reverse_bias)
-        self.seed = seed
+        self.seed = _numbers.seed("seed", seed)
         super().__init__(input_dim, output_dim, **kwargs)
         self.seed_generator = keras.random.SeedGenerator(seed)
         # A layer of its own: Keras' class saves its one matrix and nothing else.
@@ -94,7 +96,15 @@ class Embedding(keras.layers.Embedding):
         )
         return vectors * ops.expand_dims(ops.take(kept, ops.cast(inputs, "int32")), -1)
 
+    def _check_vectors(self, shape):
+        if not shape or shape[-1] not in (None, self.output_dim):
+            raise ValueError(
+                f"{self.name}: with reverse=True inputs are vectors of the width "
+                f"output_dim={self.output_dim}, received shape {tuple(shape)}."
+            )
+
     def _scores(self, vectors):
+        self._check_vectors(vectors.shape)
         vectors = ops.cast(vectors, self.compute_dtype)
         matrix = ops.cast(self.embeddings, self.compute_dtype)
         scores = ops.matmul(vectors, ops.transpose(matrix))
@@ -105,6 +115,8 @@ class Embedding(keras.layers.Embedding):
 
     def compute_output_spec(self, inputs, reverse=False, training=False):
         self._reversed = bool(reverse)
+        if reverse:
+            self._check_vectors(inputs.shape)
         shape = (
             (*inputs.shape[:-1], self.input_dim)
             if reverse

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_rnnx import _numbers
 from keras_rnnx.cells import arguments
 from keras_rnnx.engine.plan import Plan
 from keras_rnnx.layers import checks, levels, stacking
@@ -134,15 +135,17 @@ class Stack(RegularizedOutputs, keras.layers.Layer):
         self.dropout_mask = dropout_mask
         self.connection = connection
         self.highway_bias = arguments.number("highway_bias", highway_bias)
-        self.gated_feedback = bool(gated_feedback)
-        self.bidirectional = bool(bidirectional)
+        self.gated_feedback = arguments.flag("gated_feedback", gated_feedback)
+        self.bidirectional = arguments.flag("bidirectional", bidirectional)
         self.merge_mode = merge_mode
-        self.return_sequences = bool(return_sequences)
-        self.return_state = bool(return_state)
-        self.go_backwards = bool(go_backwards)
-        self.stateful = bool(stateful)
-        self.unroll = bool(unroll)
-        self._zero_output_for_mask = bool(zero_output_for_mask)
+        self.return_sequences = arguments.flag("return_sequences", return_sequences)
+        self.return_state = arguments.flag("return_state", return_state)
+        self.go_backwards = arguments.flag("go_backwards", go_backwards)
+        self.stateful = arguments.flag("stateful", stateful)
+        self.unroll = arguments.flag("unroll", unroll)
+        self._zero_output_for_mask = arguments.flag(
+            "zero_output_for_mask", zero_output_for_mask
+        )
         self._use_cudnn = checks.use_cudnn(use_cudnn)
         self.checkpoint = checks.checkpoint(checkpoint, unroll)
         self.initial_state_trainable = initial_state_trainable
@@ -150,7 +153,8 @@ class Stack(RegularizedOutputs, keras.layers.Layer):
             initial_state_initializer
         )
         self.initial_state_noise = initial_state_noise
-        self.seed = template.prototype.seed if seed is None else seed
+        seed = template.prototype.seed if seed is None else seed
+        self.seed = _numbers.seed("seed", seed)
         self.supports_masking = True
         self.activity_regularizer = regularizer
         checks.activity_regularizer(self)

@@ -8,7 +8,7 @@ import keras
 
 from keras_rnnx.cells import arguments
 from keras_rnnx.layers import Embedding, Stack
-from keras_rnnx.models.initial import arguments_of_cell, uniform
+from keras_rnnx.models.initial import arguments_of_cell, check_free, uniform
 
 
 def awd_lstm(
@@ -76,7 +76,8 @@ def awd_lstm(
         metric `keras.metrics.SparseCategoricalCrossentropy(from_logits=True)`.
 
     Raises:
-        ValueError: for an argument out of range, and for outputs of the last layer
+        ValueError: for an argument out of range, or one of the stack that the model
+            sets itself, and for outputs of the last layer
             that are not as wide as a word vector.
 
     Example:
@@ -86,6 +87,9 @@ def awd_lstm(
     >>> model(np.ones((2, 7), "int32")).shape
     (2, 7, 20)
     """
+    check_free(
+        "awd_lstm", kwargs, ("dropout_mask", "return_sequences", "activity_regularizer")
+    )
     depth = arguments.positive_int("depth", depth)
     units = arguments.positive_int("units", units)
     output_dropout = arguments.rate("output_dropout", output_dropout)

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 import keras
 
 from keras_rnnx._errors import unknown
+from keras_rnnx._numbers import integer
 from keras_rnnx.layers import Stack
-from keras_rnnx.models.initial import arguments_of_cell, uniform
+from keras_rnnx.models.initial import arguments_of_cell, check_free, uniform
 from keras_rnnx.models.training import Training
 
 
@@ -84,7 +85,8 @@ def zaremba(
         (logits) `(batch_size, steps, vocabulary)`.
 
     Raises:
-        ValueError: for an unknown size or an argument out of range.
+        ValueError: for an unknown size, an argument out of range, or one of the stack
+            that the model sets itself.
 
     Example:
 
@@ -92,6 +94,9 @@ def zaremba(
     4651600
     """
     chosen = _size(size)
+    check_free(
+        "zaremba", kwargs, ("input_dropout", "output_dropout", "return_sequences")
+    )
     units = chosen.units if units is None else units
     rate = chosen.dropout if dropout is None else dropout
     scale = chosen.scale if scale is None else scale
@@ -145,7 +150,7 @@ def zaremba_training(size: str = "small", batch_size: int = 20) -> Training:
         Arguments of `compile` and `fit`, with an optimizer and a callback that are new.
 
     Raises:
-        ValueError: for an unknown size.
+        ValueError: for an unknown size, or a batch size that is no positive integer.
 
     Example:
 
@@ -154,6 +159,7 @@ def zaremba_training(size: str = "small", batch_size: int = 20) -> Training:
     (39, 35)
     """
     chosen = _size(size)
+    batch_size = integer("batch_size", batch_size, least=1)
 
     def rate(epoch, _=None):
         return chosen.decay ** -max(epoch + 1 - chosen.constant, 0)

@@ -60,6 +60,11 @@ class NTASGD(keras.optimizers.Optimizer):
                 "the inner optimizer."
             )
         inner = keras.optimizers.get(inner_optimizer)
+        if inner is None:
+            raise ValueError(
+                "NTASGD goes around another optimizer, such as "
+                "keras.optimizers.SGD(30.0); received inner_optimizer=None."
+            )
         if isinstance(inner, keras.optimizers.LossScaleOptimizer):
             raise ValueError(
                 "A LossScaleOptimizer goes around NTASGD, not into it: "
@@ -136,7 +141,8 @@ class NTASGD(keras.optimizers.Optimizer):
         Returns:
             Whether weights are averaged.
         """
-        loss = math.inf if math.isnan(loss) else float(loss)
+        # As exact as those it is compared with: else the same loss could be worse.
+        loss = math.inf if math.isnan(loss) else float(np.float32(loss))
         recent = list(ops.convert_to_numpy(self.recent))
         if not int(self.averaged) and loss > float(self.best):
             self.averaged.assign(1)

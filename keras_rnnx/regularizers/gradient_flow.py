@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import keras
 from keras import ops
+
+from keras_rnnx._numbers import number
 
 
 @keras.saving.register_keras_serializable("keras_rnnx")
@@ -26,8 +29,9 @@ class GradientFlow(keras.regularizers.Regularizer):
         rate: weight of the penalty, greater than 0. Default 1.
 
     Raises:
-        ValueError: for a rate that is not positive; when a layer is built where it
-            does not fit.
+        ValueError: for a rate that is not positive; when a layer is built, or trained,
+            where it does not fit; when it is called as the regularizer of anything
+            but the recurrent kernel of a cell of keras_rnnx.
 
     Example:
 
@@ -38,12 +42,14 @@ class GradientFlow(keras.regularizers.Regularizer):
     (2, 50)
     """
 
+    _bound = False
+
     def __init__(self, rate: float = 1.0):
-        if not rate > 0:
+        self.rate = number("rate", rate)
+        if self.rate <= 0:
             raise ValueError(
                 f"GradientFlow's `rate` must be greater than 0, received {rate!r}."
             )
-        self.rate = float(rate)
 
     @property
     def gradient_flow(self) -> float:
@@ -51,7 +57,9 @@ class GradientFlow(keras.regularizers.Regularizer):
         return self.rate
 
     def bind(self, cell: Any, weight: str) -> GradientFlow:
-        """Checks that it fits the weight of a cell."""
+        """This penalty for the weight of a cell, if it fits."""
+        # A model takes the global policy, and its optimizer scales by that.
+        policies = cell.dtype_policy, keras.config.dtype_policy()
         name = type(cell).__name__
         if weight != "recurrent_kernel":
             why = f"{weight} is not what gradients flow through from step to step"
@@ -59,10 +67,12 @@ class GradientFlow(keras.regularizers.Regularizer):
             why = f"{name} has the states {', '.join(cell.states)}, not one"
         elif cell.late:
             why = f"gate {cell.late[0]!r} of {name} multiplies in the middle of a step"
-        elif cell.compute_dtype == "float16":
+        elif "float16" in [policy.compute_dtype for policy in policies]:
             why = "in float16 the loss is scaled, which the penalty must not be"
         else:
-            return self
+            new = copy.copy(self)
+            new._bound = True
+            return new
         raise ValueError(
             f"GradientFlow does not fit here: {why}. It is a recurrent_regularizer for "
             f"cells with one state, such as SimpleRNN, LeakyRNN, GRU or UGRNN."
@@ -70,6 +80,12 @@ class GradientFlow(keras.regularizers.Regularizer):
 
     def __call__(self, x: Any) -> Any:
         """Nothing: the penalty is not a function of the weight alone."""
+        if not self._bound:
+            raise ValueError(
+                "GradientFlow is a recurrent_regularizer for layers of keras_rnnx with "
+                "one state, such as SimpleRNN, LeakyRNN, GRU or UGRNN, and has no "
+                "effect elsewhere: it was given for activities, or to a layer of Keras."
+            )
         return ops.zeros((), dtype=x.dtype)
 
     def get_config(self) -> dict[str, float]:

@@ -29,7 +29,7 @@ class SequenceRegularizer(keras.regularizers.Regularizer):
 
     Raises:
         ValueError: for outputs of another rank, such as those of a layer with
-            `return_sequences=False`.
+            `return_sequences=False`; when a cell is built that has it for a weight.
 
     Example:
 
@@ -57,6 +57,14 @@ class SequenceRegularizer(keras.regularizers.Regularizer):
             valid: boolean, `(batch, time)`: which steps hold something; or None: all.
         """
         raise NotImplementedError
+
+    def bind(self, cell: Any, weight: str) -> SequenceRegularizer:
+        """Raises a ValueError: it is for no weight."""
+        raise ValueError(
+            f"{type(self).__name__} is a penalty on outputs, and was given for the "
+            f"{weight} of {type(cell).__name__}. Pass it as `activity_regularizer` to "
+            f"a layer with return_sequences=True."
+        )
 
     def of_layer(self) -> SequenceRegularizer:
         """This regularizer for one recurrent layer of keras_rnnx."""

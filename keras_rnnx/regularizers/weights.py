@@ -60,8 +60,8 @@ class PerGate(keras.regularizers.Regularizer):
             for which there is none, or None, are not regularized.
 
     Raises:
-        ValueError: when a cell is built that has not these gates; elsewhere, where the
-            shape does not tell the gates.
+        ValueError: for `GradientFlow`; when a cell is built that has not these gates;
+            elsewhere, where the shape does not tell the gates.
 
     Example:
 
@@ -75,7 +75,13 @@ class PerGate(keras.regularizers.Regularizer):
     _by_gate = None
 
     def __init__(self, regularizer: Any):
-        self.regularizer = _gates.resolved(regularizer, keras.regularizers.get)
+        self.regularizer = found = _gates.resolved(regularizer, keras.regularizers.get)
+        for one in found.values() if isinstance(found, dict) else [found]:
+            if getattr(one, "gradient_flow", 0.0):
+                raise ValueError(
+                    "GradientFlow is about all gates together: PerGate cannot have it. "
+                    "Pass regularizers.Sum(GradientFlow(...), PerGate(...))."
+                )
 
     def bind(self, cell: Any, weight: str) -> PerGate:
         """This regularizer for a weight of a cell."""

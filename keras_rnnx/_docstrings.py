@@ -1,4 +1,4 @@
-"""The docstring of a cell, taken apart."""
+"""Docstrings of cells, taken apart, and those of layers, put together from them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,16 @@ import inspect
 import itertools
 import re
 import textwrap
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
-_SECTION = re.compile(r"^(Args|Returns|Raises|Example|Attributes):$", re.MULTILINE)
+import keras
+
+_SECTION = re.compile(
+    r"^(Args|Call arguments|Returns|Raises|Example|Attributes):$", re.MULTILINE
+)
+# What stands beside it as a value.
+_DEFAULT = re.compile(r"\s*Default (\"[^\"]*\"|[-\w.]+?)\.$")
 SPAN = re.compile(r"`([^`]+)`")
 _ARXIV = re.compile(r"((?:et al\.|[^;.])*)\barXiv:(\d{4}\.\d{4,5})")
 _PRIMED = re.compile(r"^\w+' = ")
@@ -42,15 +49,11 @@ def cell_text(cls: type) -> CellText:
     Args:
         cls: the class. One without a docstring of its own has none.
     """
-    doc = inspect.cleandoc(vars(cls).get("__doc__") or "")
-    sections = _SECTION.split(doc)
-    summary, *body = [
-        " ".join(paragraph.split()) for paragraph in sections[0].split("\n\n")
-    ]
+    about, by_section = _sections(cls)
+    summary, *body = [" ".join(paragraph.split()) for paragraph in about.split("\n\n")]
     body = [paragraph for paragraph in body if paragraph]
     use = [paragraph for paragraph in body if paragraph.startswith("For ")]
     body = [paragraph for paragraph in body if paragraph not in use]
-    by_section = dict(zip(sections[1::2], sections[2::2]))
     about = " ".join([summary, *body])
     # A docstring may name other papers too.
     author = (cls.paper or "?").split()[0]
@@ -63,6 +66,62 @@ def cell_text(cls: type) -> CellText:
         arxiv[0] if arxiv else None,
         tuple(span for span in SPAN.findall(about) if is_equation(span)),
     )
+
+
+def arguments(cls: type) -> dict[str, str]:
+    """By name what the docstring of a class says about each argument, in one line."""
+    return _arguments(_sections(cls)[1].get("Args", ""))
+
+
+def without_default(meaning: str) -> str:
+    """What is said about an argument, without the value that it has by default."""
+    return _DEFAULT.sub("", meaning)
+
+
+def shown(value: Any) -> str:
+    """The default of an argument, as one would write it."""
+    if isinstance(value, dict) and "class_name" in value:
+        config = value.get("config", {}).items()
+        given = ", ".join(f"{k}={v!r}" for k, v in config if v is not None)
+        return f"{value['class_name'].split('>')[-1]}({given})"
+    if isinstance(value, keras.initializers.Initializer):
+        return type(value).__name__
+    # The representation of a function has its address in it.
+    return getattr(value, "__name__", repr(value))
+
+
+def with_arguments(
+    doc: str, signature: inspect.Signature, meanings: Mapping[str, str]
+) -> str:
+    """A docstring with a section that says of each argument what it is.
+
+    Args:
+        doc: the docstring, without that section.
+        signature: which arguments there are, and their defaults.
+        meanings: by name what each is. A default that is said at the end is not
+            looked at.
+    """
+    about, *example = re.split(r"^(?=Example:$)", inspect.cleandoc(doc), flags=re.M)
+    lines = []
+    for parameter in signature.parameters.values():
+        meaning = meanings[parameter.name]
+        if parameter.default is not parameter.empty:
+            meaning = without_default(meaning)
+            if not re.search(r"\bDefault\b", meaning):
+                meaning += f" Default {shown(parameter.default)}."
+        lines += textwrap.wrap(
+            f"{_starred(parameter)}: {meaning}",
+            width=84,
+            subsequent_indent="    ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    section = "Args:\n" + textwrap.indent("\n".join(lines), "    ")
+    return "\n\n".join([about.strip(), section, *example])
+
+
+def _starred(parameter):
+    return "**" * (parameter.kind is parameter.VAR_KEYWORD) + parameter.name
 
 
 def is_equation(span: str) -> bool:
@@ -91,6 +150,13 @@ def parted(paragraph: str) -> list[str | list[str]]:
     rest = paragraph[at:].strip()
     found.append(re.sub(r"^[.,;:] ?", "", rest) if found else rest)
     return [part for part in found if part and part != "."]
+
+
+def _sections(cls):
+    """What stands before the sections, and the sections by title."""
+    doc = inspect.cleandoc(vars(cls).get("__doc__") or "")
+    about, *rest = _SECTION.split(doc)
+    return about, dict(zip(rest[::2], rest[1::2]))
 
 
 def _equal(span):

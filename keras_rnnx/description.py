@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import math
-import re
 from typing import Any, NamedTuple
 
-import keras
-
 from keras_rnnx import layers
-from keras_rnnx._docstrings import CellText, cell_text
+from keras_rnnx._docstrings import CellText, cell_text, without_default
+from keras_rnnx._docstrings import shown as shown
 from keras_rnnx.cells import registry
 from keras_rnnx.cells.cell import Cell
 from keras_rnnx.cells.variants import KernelUse, kernels, linear_with
 
-# What stands beside it as a value.
-_DEFAULT = re.compile(r"\s*Default (\"[^\"]*\"|[-\w.]+?)\.$")
 ONE_OF_EACH = "of inputs and state"
 
 
@@ -136,7 +132,7 @@ def _meaning(text, option):
     # An option may be a standard argument with another default.
     standard = cell_text(Cell).arguments
     said = text.arguments.get(option, standard.get(option, ""))
-    return _DEFAULT.sub("", said)
+    return without_default(said)
 
 
 def _layer(cls):
@@ -182,18 +178,6 @@ def gate_kind(cell: Cell, gate: str) -> str:
     if cell.diagonal:
         return f"{ONE_OF_EACH}; of each unit its own state alone (diagonal)"
     return ONE_OF_EACH
-
-
-def shown(value: Any) -> str:
-    """The default of an argument, as one would write it."""
-    if isinstance(value, dict) and "class_name" in value:
-        config = value.get("config", {}).items()
-        given = ", ".join(f"{k}={v!r}" for k, v in config if v is not None)
-        return f"{value['class_name'].split('>')[-1]}({given})"
-    if isinstance(value, keras.initializers.Initializer):
-        return type(value).__name__
-    # The representation of a function has its address in it.
-    return getattr(value, "__name__", repr(value))
 
 
 def written(arguments: dict[str, Any]) -> str:

@@ -9,6 +9,7 @@ import pytest
 
 import keras_rnnx
 from keras_rnnx.cells import registry
+from keras_rnnx.datasets import task
 from keras_rnnx.engine import backends
 
 ROOT = Path(__file__).parents[1]
@@ -33,6 +34,7 @@ def kernels():
 def catalogue_copy(monkeypatch):
     """What is registered in the test is not there after it."""
     monkeypatch.setattr(registry, "_CELLS", dict(registry._CELLS))
+    monkeypatch.setattr(task, "_TASKS", dict(task._TASKS))
 
 
 def test_the_table_of_kernels_is_as_the_code_is(kernels):
@@ -124,6 +126,33 @@ def test_the_examples_of_a_page_run(page, catalogue_copy, monkeypatch):
     for number, block in enumerate(blocks(page), 1):
         # With the lines of the page, for tracebacks.
         exec(compile(block, f"{page}, example {number}", "exec"), session)
+
+
+def test_the_guide_says_of_every_cell_what_to_take_it_for():
+    text = (ROOT / "docs" / "guide.md").read_text()
+    advice = text.split("## Which cell")[1].split("\n## ")[0]
+    named = set(re.findall(r"`(\w+)", advice))
+    made = {
+        name
+        for name, member in vars(keras_rnnx.layers).items()
+        if getattr(member, "cell_class", None)
+    }
+    assert len(made) >= 47 and made <= named
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page):
+    text = (ROOT / page).read_text()
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        path, _, anchor = target.partition("#")
+        if "//" in path:
+            continue
+        found = (ROOT / page).parent / path if path else ROOT / page
+        assert found.exists(), target
+        if anchor:
+            titles = re.findall(r"^#+ (.*)$", found.read_text(), re.M)
+            plain = [re.sub(r"[^\w\- ]", "", t.lower()) for t in titles]
+            assert anchor in [t.replace(" ", "-") for t in plain], target
 
 
 @pytest.mark.skipif(BACKEND != "torch", reason="the page shows torch's")

@@ -2,6 +2,7 @@
 
 import doctest
 import importlib
+import inspect
 import pkgutil
 import re
 import tempfile
@@ -12,6 +13,7 @@ import pytest
 from keras import ops
 
 import keras_rnnx
+from keras_rnnx import _docstrings
 from keras_rnnx.cells import registry
 from keras_rnnx.datasets import task
 
@@ -63,6 +65,34 @@ def test_the_example_shows_what_it_says(example, monkeypatch):
     shown = []
     runner = doctest.DocTestRunner(_Checker(), verbose=False, optionflags=FLAGS)
     assert runner.run(example, out=shown.append).failed == 0, "".join(shown)
+
+
+def named_layers():
+    found = vars(keras_rnnx.layers).values()
+    return [member for member in found if hasattr(member, "cell_class")]
+
+
+@pytest.mark.parametrize("layer", named_layers(), ids=lambda layer: layer.__name__)
+def test_help_has_every_argument_of_a_named_layer(layer):
+    said = _docstrings.arguments(layer)
+    parameters = dict(inspect.signature(layer).parameters)
+    assert parameters.pop("kwargs") and said.pop("**kwargs")
+    assert list(said) == list(parameters)
+    for name, meaning in said.items():
+        assert meaning.split("Default")[0].strip(), name
+        assert meaning.count("Default") == (name != "units"), name
+    assert all(len(line) <= 88 for line in layer.__doc__.split("\n"))
+
+
+def test_help_has_the_defaults_of_the_cell():
+    leaky = _docstrings.arguments(keras_rnnx.layers.LeakyRNN)
+    assert leaky["leak"].startswith("leak rate in (0, 1]")
+    assert leaky["leak"].endswith("Default 0.5.")
+    assert leaky["return_sequences"].endswith("Default False.")
+    assert '"leaky"' in leaky["recipe"] and "irnn" not in leaky["recipe"]
+    # Another default than that of all cells.
+    assert _docstrings.arguments(keras_rnnx.layers.SCRN)["use_bias"].endswith("False.")
+    assert "h' = (1 - leak) h" in keras_rnnx.layers.LeakyRNN.__doc__
 
 
 def test_no_example_is_missed():

@@ -2,12 +2,37 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import keras
 
 from keras_rnnx import cells
+from keras_rnnx._docstrings import arguments, cell_text, with_arguments
+from keras_rnnx.cells import Cell
 from keras_rnnx.layers.cell_layer import CellLayer
+from keras_rnnx.layers.recipes import RECIPES
+from keras_rnnx.layers.recurrent import RNN
+
+# What every cell and every loop takes.
+_SHARED = arguments(RNN) | arguments(Cell)
 
 
+def _documented(layer: type) -> type:
+    """Puts the arguments of cell and loop into the docstring of a layer."""
+    fitting = [n for n, recipe in RECIPES.items() if recipe.fits(layer.cell_class)]
+    known = " or ".join(f'"{name}"' for name in fitting) or "there is none for it yet"
+    meanings = {
+        **_SHARED,
+        **arguments(layer.cell_class),
+        "recipe": f"name of a published combination of arguments: {known}.",
+        "kwargs": "`activity_regularizer`, as for `keras_rnnx.layers.RNN`, and the "
+        "arguments of `keras.layers.Layer`.",
+    }
+    layer.__doc__ = with_arguments(layer.__doc__ or "", layer.__signature__, meanings)
+    return layer
+
+
+@_documented
 @keras.saving.register_keras_serializable("keras_rnnx")
 class LSTM(CellLayer):
     """Long short-term memory, in place of `keras.layers.LSTM`.
@@ -15,7 +40,7 @@ class LSTM(CellLayer):
     Takes every argument of `keras.layers.LSTM` with its meaning and default (`dropout`
     and `recurrent_dropout` draw one mask a sample for all gates), and holds the same
     weights. See `keras_rnnx.cells.LSTMCell` for the equation and
-    `keras_rnnx.layers.RNN` for the arguments of the loop.
+    `keras_rnnx.layers.RNN` for the arguments of a call.
 
     Example:
 
@@ -26,6 +51,7 @@ class LSTM(CellLayer):
     cell_class = cells.LSTMCell
 
 
+@_documented
 @keras.saving.register_keras_serializable("keras_rnnx")
 class GRU(CellLayer):
     """Gated recurrent unit, in place of `keras.layers.GRU`.
@@ -33,7 +59,7 @@ class GRU(CellLayer):
     Takes every argument of `keras.layers.GRU` with its meaning and default (`dropout`
     and `recurrent_dropout` draw one mask a sample for all gates), and holds the same
     weights. See `keras_rnnx.cells.GRUCell` for the equation and
-    `keras_rnnx.layers.RNN` for the arguments of the loop.
+    `keras_rnnx.layers.RNN` for the arguments of a call.
 
     Example:
 
@@ -44,13 +70,14 @@ class GRU(CellLayer):
     cell_class = cells.GRUCell
 
 
+@_documented
 @keras.saving.register_keras_serializable("keras_rnnx")
 class SimpleRNN(CellLayer):
     """Simple recurrent network, in place of `keras.layers.SimpleRNN`.
 
     Takes every argument of `keras.layers.SimpleRNN` with its meaning and default, and
     holds the same weights. See `keras_rnnx.cells.SimpleRNNCell` for the equation and
-    `keras_rnnx.layers.RNN` for the arguments of the loop.
+    `keras_rnnx.layers.RNN` for the arguments of a call.
 
     Example:
 
@@ -70,11 +97,12 @@ def _layer(cell_class: type, example: str = "4", width: int = 4) -> type:
         width: how wide its output then is.
     """
     name = cell_class.__name__.removesuffix("Cell")
-    summary = cell_class.__doc__.strip().split("\n")[0]
-    doc = f"""{summary}
+    text = cell_text(cell_class)
+    about = "\n\n".join(filter(None, [text.summary, *text.body, text.use]))
+    doc = f"""{_filled(about)}
 
-    See `keras_rnnx.cells.{cell_class.__name__}` for the equation and its arguments, and
-    `keras_rnnx.layers.RNN` for the arguments of the loop.
+    See `keras_rnnx.cells.{cell_class.__name__}` for its weights, and
+    `keras_rnnx.layers.RNN` for the arguments of a call.
 
     Example:
 
@@ -83,7 +111,23 @@ def _layer(cell_class: type, example: str = "4", width: int = 4) -> type:
     """
     members = {"cell_class": cell_class, "__doc__": doc, "__module__": __name__}
     made = type(name, (CellLayer,), members)
-    return keras.saving.register_keras_serializable("keras_rnnx")(made)
+    return _documented(keras.saving.register_keras_serializable("keras_rnnx")(made))
+
+
+def _filled(paragraphs):
+    """Paragraphs in lines, indented as those of a docstring."""
+    filled = (
+        textwrap.fill(
+            p,
+            width=88,
+            subsequent_indent="    ",
+            initial_indent="    " * bool(number),
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        for number, p in enumerate(paragraphs.split("\n\n"))
+    )
+    return "\n\n".join(filled)
 
 
 LeakyRNN = _layer(cells.LeakyRNNCell)

@@ -229,7 +229,7 @@ def test_what_is_for_square_matrices_needs_layers_of_one_width():
 def test_inputs_of_another_width_are_refused(x):
     stack = layers.Stack("lstm", 4, gated_feedback=True)
     stack(x)
-    with pytest.raises(ValueError, match="3 features, received 4"):
+    with pytest.raises(ValueError, match="to have value 3, but received"):
         stack(random(ROWS, STEPS, 4))
 
 

@@ -9,8 +9,8 @@ import keras
 from keras_rnnx import cells
 from keras_rnnx._docstrings import arguments, cell_text, with_arguments
 from keras_rnnx.cells import Cell
+from keras_rnnx.layers import recipes
 from keras_rnnx.layers.cell_layer import CellLayer
-from keras_rnnx.layers.recipes import RECIPES
 from keras_rnnx.layers.recurrent import RNN
 
 # What every cell and every loop takes.
@@ -19,8 +19,8 @@ _SHARED = arguments(RNN) | arguments(Cell)
 
 def _documented(layer: type) -> type:
     """Puts the arguments of cell and loop into the docstring of a layer."""
-    fitting = [n for n, recipe in RECIPES.items() if recipe.fits(layer.cell_class)]
-    known = " or ".join(f'"{name}"' for name in fitting) or "there is none for it yet"
+    names = recipes.fitting(layer.cell_class)
+    known = " or ".join(f'"{name}"' for name in names) or "there is none for it yet"
     meanings = {
         **_SHARED,
         **arguments(layer.cell_class),

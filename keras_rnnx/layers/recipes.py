@@ -33,11 +33,6 @@ def _small():
     return keras.initializers.RandomNormal(stddev=0.001)
 
 
-def _fits(name, cls):
-    own = RECIPES[name].fits
-    return own(cls) if own else name in cls.recipes
-
-
 RECIPES = {
     "irnn": Recipe(
         "SimpleRNN",
@@ -83,6 +78,15 @@ RECIPES = {
 }
 
 
+def fitting(cls: type) -> list[str]:
+    """Names of the recipes that fit a cell class."""
+    return [
+        name
+        for name, recipe in RECIPES.items()
+        if (recipe.fits(cls) if recipe.fits else name in cls.recipes)
+    ]
+
+
 def arguments(name: str, cls: type, given: dict[str, Any]) -> dict[str, Any]:
     """The arguments that a recipe sets for a cell.
 
@@ -98,9 +102,9 @@ def arguments(name: str, cls: type, given: dict[str, Any]) -> dict[str, Any]:
     if name not in RECIPES:
         raise unknown("recipe", name, RECIPES)
     recipe = RECIPES[name]
-    if not _fits(name, cls):
-        fitting = [other for other in RECIPES if _fits(other, cls)]
-        known = f"it has {', '.join(fitting)}" if fitting else "it has none"
+    fits = fitting(cls)
+    if name not in fits:
+        known = f"it has {', '.join(fits)}" if fits else "it has none"
         raise ValueError(
             f"recipe={name!r} is for {recipe.where}; received {cls.__name__} ({known})."
         )

@@ -104,7 +104,8 @@ def with_arguments(
     about, *example = re.split(r"^(?=Example:$)", inspect.cleandoc(doc), flags=re.M)
     lines = []
     for parameter in signature.parameters.values():
-        meaning = meanings[parameter.name]
+        # Docstrings are gone with `python -OO`.
+        meaning = meanings.get(parameter.name, "")
         if parameter.default is not parameter.empty:
             meaning = without_default(meaning)
             if not re.search(r"\bDefault\b", meaning):

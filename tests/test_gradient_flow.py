@@ -179,7 +179,8 @@ def test_where_it_would_have_no_effect_it_says_so(given):
     for one in (given, {"h": given}):
         with pytest.raises(ValueError, match="PerGate cannot have it"):
             PerGate(one)
-    stacked = layers.RNN([cells.SimpleRNNCell(3, recurrent_regularizer=given)])
+    plain = cells.SimpleRNNCell(3)
+    stacked = layers.RNN([plain, cells.SimpleRNNCell(3, recurrent_regularizer=given)])
     with pytest.raises(ValueError, match="No engine can run.*GradientFlow needs"):
         stacked(x, training=True)
     assert stacked(x).shape == (1, 3)

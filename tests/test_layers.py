@@ -529,7 +529,7 @@ def test_the_directions_of_a_wrapper_draw_apart(one):
             seed=1,
         )
 
-    rnn = layers.RNN(cell() if one else [cell()], return_sequences=True)
+    rnn = layers.RNN(cell() if one else [cell(), cell()], return_sequences=True)
     both = keras.layers.Bidirectional(rnn)
     x = np.ones((8, 3, 16), "float32")
     outputs = keras.ops.convert_to_numpy(both(x, training=True))

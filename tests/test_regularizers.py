@@ -431,7 +431,7 @@ def test_penalties_on_outputs_are_for_no_weight(weight, given):
         {"recurrent_regularizer": regularizers.SoftOrthogonal()},
         {"recurrent_initializer": keras_rnnx.initializers.IdentityRecurrent()},
     ],
-    ids=str,
+    ids=lambda options: next(iter(options)),
 )
 def test_what_is_for_matrices_is_refused_where_there_are_none(options):
     with pytest.raises(ValueError, match="is for matrices, and IndRNNCell has one"):

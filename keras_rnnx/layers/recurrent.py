@@ -136,7 +136,8 @@ class RNN(RegularizedOutputs, keras.layers.RNN):
         return [inner for inner in found if isinstance(inner, Cell)]
 
     def build(self, sequences_shape, initial_state_shape=None):
-        if self._cells:
+        # Cells of others may take more than one sequence, or inputs of any shape.
+        if isinstance(self.cell, Cell):
             checks.sequences_shape(self, sequences_shape)
         for inner in self._cells:
             inner.sequence_length = sequences_shape[1]

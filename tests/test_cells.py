@@ -1,5 +1,7 @@
 """Cells: each equals its oracle, and a wrong declaration is explained."""
 
+import copy
+
 import catalogue
 import keras
 import numpy as np
@@ -444,3 +446,16 @@ def test_periods_that_a_dtype_cannot_count_are_refused(dtype, period):
     with pytest.raises(ValueError, match=f"whole numbers up to {period - 1}"):
         cell.build((None, 3))
     cells.ClockworkRNNCell(4, periods=(1, period)).build((None, 3))
+
+
+@pytest.mark.parametrize("seed", [-1, True, 1.5, "one"])
+def test_a_seed_is_an_integer(seed):
+    for make in (cells.GRUCell, layers.GRU):
+        with pytest.raises(ValueError, match="`seed` must be an integer"):
+            make(3, seed=seed)
+
+
+def test_configs_of_cells_can_be_copied():
+    cell = cells.LeakyRNNCell(2, leak=[0.1, 0.2])
+    config = copy.deepcopy(cell.get_config())
+    assert cells.LeakyRNNCell.from_config(config).leak == [0.1, 0.2]

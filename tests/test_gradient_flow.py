@@ -181,7 +181,7 @@ def test_where_it_would_have_no_effect_it_says_so(given):
             PerGate(one)
     plain = cells.SimpleRNNCell(3)
     stacked = layers.RNN([plain, cells.SimpleRNNCell(3, recurrent_regularizer=given)])
-    with pytest.raises(ValueError, match="No engine can run.*GradientFlow needs"):
+    with pytest.raises(ValueError, match="GradientFlow.* as its only cell"):
         stacked(x, training=True)
     assert stacked(x).shape == (1, 3)
     elsewhere = keras.layers.SimpleRNN(3, recurrent_regularizer=given)
@@ -201,3 +201,11 @@ def test_a_scaled_loss_is_refused_by_the_global_policy_too():
             layer.build((1, 2, 3))
     finally:
         keras.config.set_dtype_policy(before)
+
+
+def test_a_cell_with_the_penalty_is_not_stepped_by_another_loop_in_training():
+    cell = cells.SimpleRNNCell(3, recurrent_regularizer=GradientFlow())
+    layer = keras.layers.RNN(cell)
+    layer(np.ones((1, 2, 3), "float32"))
+    with pytest.raises(ValueError, match="as its only cell"):
+        layer(np.ones((1, 2, 3), "float32"), training=True)

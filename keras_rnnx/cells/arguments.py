@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_rnnx import _numbers
 from keras_rnnx._errors import nearest
 from keras_rnnx._numbers import number as number
 from keras_rnnx.cells.noise import MASKS
@@ -125,6 +126,8 @@ def resolve(name: str, value: object) -> object:
         return rate(name, value)
     if name == "batch_norm_steps" and value is not None:
         return positive_int(name, value)
+    if name == "seed":
+        return _numbers.seed(name, value)
     if name == "dropout_mask":
         return choice(name, value, ("sequence", "step"))
     if name in FLAGS:
@@ -144,7 +147,10 @@ def serialize(name: str, value: object) -> object:
         return registry.serialize(value) if value is not None else None
     if hasattr(value, "get_config"):
         return keras.saving.serialize_keras_object(value)
-    return value.tolist() if isinstance(value, np.ndarray) else value
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    # The lists that a layer keeps are tied to it, and cannot be copied.
+    return list(value) if isinstance(value, list) else value
 
 
 def positive_int(name: str, value: object) -> int:

@@ -57,6 +57,12 @@ class Stepping:
                 f"moments for every step, and a single step does not know which it is. "
                 f"Use it in keras_rnnx.layers.RNN."
             )
+        if training and self.gradient_flow:
+            raise ValueError(
+                f"{type(self).__name__} has GradientFlow as recurrent_regularizer, "
+                f"which needs the gradients of a whole sequence. Pass it to "
+                f"keras_rnnx.layers.RNN, as its only cell."
+            )
         nested = keras.tree.is_nested(states)
         states = list(states) if nested else [states]
         inputs, noise = self._current_masks(inputs, training)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-from keras_rnnx import _numbers
 from keras_rnnx.cells import arguments
 from keras_rnnx.cells.registry import cell_name
 from keras_rnnx.layers import recipes
@@ -68,7 +67,6 @@ class CellLayer(RNN):
             *arguments.COMPATIBILITY,
         ]
         arguments.check_names(cls.__name__, kwargs, valid)
-        _numbers.seed("seed", kwargs.get("seed"))
         own = (*cls._cell_arguments, *arguments.COMPATIBILITY)
         cell = {name: kwargs.pop(name) for name in own if name in kwargs}
         recipe = kwargs.pop("recipe", None)
@@ -88,8 +86,6 @@ class CellLayer(RNN):
         # What a recipe sets, it sets again.
         by_name = recipes.RECIPES[self.recipe].arguments if self.recipe else ()
         own = {n: cell[n] for n in self._cell_arguments if n not in by_name}
-        # The lists that a layer keeps are tied to it, and cannot be copied.
-        own = {n: list(v) if isinstance(v, list) else v for n, v in own.items()}
         return {**config, **own, "recipe": self.recipe}
 
     @classmethod

@@ -269,9 +269,9 @@ def index() -> str:
         f"the arguments with which they do\n([all of them](../kernels.md)).",
         table(titles, rows),
         "In the terminal: `keras-rnnx cells`, and `keras-rnnx cells NAME` for one. "
-        "How fast they\nare and how they learn: `python -m benchmarks.catalogue` "
-        "trains them all for the same time\nand writes `comparison.md` beside this "
-        "page.",
+        "How fast they\nare and how they learn: [all of them compared]"
+        "(comparison.md), by `python -m\nbenchmarks.catalogue`, which trains them for "
+        "the same time.",
         NOTATION,
     ]
     return "\n\n".join(parts) + "\n"

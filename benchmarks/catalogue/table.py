@@ -60,11 +60,9 @@ def _header(head, runs):
             f"({head['processor']}), Keras {head['keras']}, keras_rnnx "
             f"{head['keras_rnnx']}, {when}.",
             "",
-            "- *Adding*: the adding problem over "
-            f"{TASKS['adding'].options['length']} steps, *long adding* over "
-            f"{TASKS['long adding'].options['length']:,}; mean squared error on new "
-            "data. Answering 1 always gives 0.167. Gates that keep the state start "
-            'with `Chrono()`, as with `recipe="chrono"`.',
+            f"- {_lengths(runs)}; mean squared error on new data. Answering 1 always "
+            "gives 0.167. Gates that keep the state start with `Chrono()`, as with "
+            '`recipe="chrono"`.',
             "- *Digits*: 8 x 8 pixels read one by one; accuracy on new data, of ten "
             "classes.",
             f"- All alike: otherwise the cell's default arguments, Adam at rate "
@@ -80,6 +78,17 @@ def _header(head, runs):
             "Differences between single runs are within what a seed changes.",
         ]
     )
+
+
+def _lengths(runs):
+    """The adding problems that were run."""
+    found = [
+        f"*{task.capitalize()}*: the adding problem over {setting.options['length']:,} "
+        f"steps"
+        for task, setting in TASKS.items()
+        if setting.task == "adding" and _of(runs, task)
+    ]
+    return "; ".join(found or ["No adding problem was run"])
 
 
 def _of(runs, task):

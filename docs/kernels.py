@@ -8,11 +8,12 @@ Lowerings do not depend on the backend, so neither do the tables.
 
 from __future__ import annotations
 
-import argparse
 import pathlib
 import sys
 from collections.abc import Iterator
 from typing import Any
+
+import rewriting
 
 from keras_rnnx import cells
 from keras_rnnx.cells import variants as variants_of
@@ -142,18 +143,7 @@ def page(text: str) -> str:
 
 def main(argv: list[str] | None = None) -> int:
     """Rewrites the page, or says whether it is current; returns the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--check", action="store_true", help="write nothing")
-    check = parser.parse_args(argv).check
-    text = PAGE.read_text()
-    current = page(text)
-    if current == text:
-        return 0
-    if check:
-        print(f"{PAGE.name} is not as the code is: run python docs/kernels.py")
-        return 1
-    PAGE.write_text(current)
-    return 0
+    return rewriting.main(__doc__, PAGE, page, "code is", argv)
 
 
 if __name__ == "__main__":

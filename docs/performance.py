@@ -6,10 +6,11 @@ python docs/performance.py --check    # says whether they are current
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from pathlib import Path
+
+import rewriting
 
 PAGE = Path(__file__).with_name("performance.md")
 RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
@@ -134,18 +135,7 @@ def page(text: str) -> str:
 
 def main(argv: list[str] | None = None) -> int:
     """Rewrites the page, or says whether it is current; returns the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--check", action="store_true", help="write nothing")
-    check = parser.parse_args(argv).check
-    text = PAGE.read_text()
-    current = page(text)
-    if current == text:
-        return 0
-    if check:
-        print(f"{PAGE.name} is not as the results are: run python docs/performance.py")
-        return 1
-    PAGE.write_text(current)
-    return 0
+    return rewriting.main(__doc__, PAGE, page, "results are", argv)
 
 
 if __name__ == "__main__":

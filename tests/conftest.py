@@ -43,3 +43,14 @@ def pytest_addoption(parser):
         action="store_true",
         help="check_cell for all cells on backends that compile too: half an hour",
     )
+
+
+def pytest_generate_tests(metafunc):
+    if "conforming" not in metafunc.fixturenames:
+        return
+    # Cells are for those who ask for them.
+    import catalogue
+
+    every = metafunc.config.getoption("every_cell")
+    found = catalogue.VARIANTS if every else catalogue.CONFORMING
+    metafunc.parametrize("conforming", found)

@@ -119,13 +119,6 @@ def test_gradient_equals_finite_differences_of_the_oracle(variant):
             ), engine_name
 
 
-def pytest_generate_tests(metafunc):
-    if "conforming" in metafunc.fixturenames:
-        every = metafunc.config.getoption("every_cell")
-        found = catalogue.VARIANTS if every else catalogue.CONFORMING
-        metafunc.parametrize("conforming", found)
-
-
 @pytest.mark.slow
 def test_conforms(conforming):
     report = testing.check_cell(catalogue.make(conforming))

@@ -68,6 +68,18 @@ def test_orthogonal_of_a_singular_matrix_is_a_nearest_one(rank):
         np.testing.assert_allclose(np.sum(found * singular), nuclear, rtol=1e-3)
 
 
+@pytest.mark.parametrize("distance", [1e-4, 1e-2, 0.2, 0.25, 0.3])
+def test_orthogonal_near_an_orthogonal_matrix(distance):
+    """On both sides of where the iteration starts without scaling."""
+    u = np.concatenate([polar(b) for b in split(kernel(3))], axis=1)
+    noise = kernel(3, seed=1)
+    noise = np.concatenate([b / np.linalg.norm(b) for b in split(noise)], axis=1)
+    near = (u + distance * noise).astype("float32")
+    found = numpy(constraints.Orthogonal()(near))
+    for block, original in zip(split(found), split(near), strict=True):
+        np.testing.assert_allclose(block, polar(original), atol=2e-6)
+
+
 def test_orthogonal_matrices_stay():
     u = np.concatenate([polar(b) for b in split(kernel(4))], axis=1)
     found = numpy(constraints.Orthogonal()(u.astype("float32")))

@@ -25,6 +25,12 @@ def load(path):
     return module
 
 
+@pytest.fixture(autouse=True)
+def beside_each_other(monkeypatch):
+    """The programs of pages, as they are where one of them is run."""
+    monkeypatch.syspath_prepend(ROOT / "docs")
+
+
 @pytest.fixture
 def kernels():
     return load(ROOT / "docs" / "kernels.py")

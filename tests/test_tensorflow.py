@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_rnnx import engine, layers, testing
+from keras_rnnx import cells, engine, layers, regularizers, testing
 from keras_rnnx.engine import backends
+from keras_rnnx.engine.fused import FusedEngine
+from keras_rnnx.regularizers import sequences
 
 
 def numpy(tensor):
@@ -126,3 +128,33 @@ def test_exported_models_serve(tmp_path):
     model.export(tmp_path / "served", verbose=False)
     served = tf.saved_model.load(tmp_path / "served")
     np.testing.assert_allclose(served.serve(x), numpy(model(x)), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("norm", [{}, {"layer_norm": True}, {"batch_norm": True}])
+def test_normalized_cells_are_compiled_at_all_sizes(norm):
+    cell = cells.LSTMCell(512, **norm)
+    layers.RNN(cell).build((16, 5, 3))
+    way = FusedEngine(cell, False, False, None)._way(
+        np.ones((16, 5, 3), "float32"), True
+    )
+    assert way.xla == bool(norm)
+
+
+def test_penalties_on_sequences_are_one_program_where_steps_are_known(monkeypatch):
+    sequences._compiled.cache_clear()
+    backend, made = backends.current(), []
+    real = backend.compiled_part
+    monkeypatch.setattr(
+        backend, "compiled_part", lambda function: made.append(0) or real(function)
+    )
+    x = np.random.default_rng(0).normal(size=(2, 5, 3)).astype("float32")
+    for penalty in (regularizers.AR(0.5), regularizers.TAR(2.0)):
+        expected = 2 * float(penalty.penalty(x, None))
+        made.clear()
+        for _ in range(2):
+            np.testing.assert_allclose(penalty(x), expected, rtol=1e-5)
+        assert len(made) == 1
+        unknown = tf.TensorSpec((None, None, 3))
+        graph = tf.function(penalty, input_signature=[unknown])
+        np.testing.assert_allclose(graph(x), expected, rtol=1e-5)
+        assert len(made) == 1

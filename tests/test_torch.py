@@ -8,6 +8,7 @@ import torch
 
 import keras_rnnx
 from keras_rnnx import cells, engine, layers
+from keras_rnnx.constraints import recurrent
 from keras_rnnx.engine import torch_kernel
 
 pytestmark = pytest.mark.skipif(
@@ -244,3 +245,16 @@ def test_a_layer_refuses_inputs_of_another_width(name):
     layer(np.zeros((2, 5, 3), "float32"))
     with pytest.raises(ValueError):
         layer(np.zeros((2, 5, 4), "float32"))
+
+
+@pytest.mark.parametrize("distance, products", [(0.0, 2), (1e-5, 2), (1e-3, 3)])
+def test_an_orthogonal_constraint_starts_from_where_the_matrix_is(
+    distance, products, monkeypatch
+):
+    count, real = [], recurrent._gram
+    monkeypatch.setattr(recurrent, "_gram", lambda x: count.append(0) or real(x))
+    rng = np.random.default_rng(0)
+    matrix = np.linalg.qr(rng.normal(size=(6, 6)))[0]
+    matrix += distance * rng.normal(size=(6, 6))
+    recurrent.Orthogonal()(matrix.astype("float32"))
+    assert len(count) == products

@@ -17,7 +17,6 @@ import numpy as np
 
 from benchmarks.cures.runs import mean_and_deviation
 from keras_rnnx import datasets, layers
-from keras_rnnx.constraints import UnitRange
 from keras_rnnx.initializers import IdentityRecurrent
 
 TITLE = "adding problem, 1,000 steps, 64 units, 900 s of CPU time at most"
@@ -40,10 +39,7 @@ SETTINGS = {
     "MinLSTM, chrono": (_chrono("MinLSTM"), 3e-3),
     "LSTM, chrono": (_chrono("LSTM"), 1e-3),
     "LEM": (lambda: layers.LEM(UNITS), 1e-3),
-    "IndRNN, UnitRange": (
-        lambda: layers.IndRNN(UNITS, recurrent_constraint=UnitRange(STEPS)),
-        1e-3,
-    ),
+    "IndRNN, indrnn": (lambda: layers.IndRNN(UNITS, recipe="indrnn"), 2e-4),
     "LeakyRNN, leaky, relu, identity": (
         lambda: layers.LeakyRNN(
             UNITS,

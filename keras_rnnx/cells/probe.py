@@ -105,10 +105,8 @@ def check_lowering(cell: keras.layers.Layer, features: int) -> None:
     def halves(*shape):
         return 0.5 * ops.ones(shape, dtype=cell.compute_dtype)
 
-    n, width = cell.units, cell.output_size
-    gate = GateWeights(
-        halves(cell.window * features, n), halves(width, n), halves(n), halves(n)
-    )
+    n, width, features = cell.units, cell.output_size, cell.window * features
+    gate = GateWeights(halves(features, n), halves(width, n), halves(n), halves(n))
     gates = {k: gate for k in cell.gates if k not in cell.projection}
     weights = Weights(gates, dict.fromkeys(cell.vectors, halves(n)))
     states = [halves(1, k) for k in cell.state_widths.values()]

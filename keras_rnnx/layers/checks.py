@@ -86,10 +86,6 @@ def sequences_shape(layer: Any, shape: Any) -> None:
     Raises:
         ValueError: unless it is `(batch, time, features)` with a number of features.
     """
-    if keras.tree.is_nested(shape) and any(
-        isinstance(part, (tuple, list)) for part in shape
-    ):
-        return  # Several sequences, which a cell of Keras may take.
     shape = tuple(shape)
     if len(shape) != 3 or shape[-1] is None:
         raise ValueError(
@@ -110,7 +106,7 @@ def call_arguments(layer: Any, sequences: Any, initial_state: Any, mask: Any) ->
     if keras.tree.is_nested(sequences):
         return
     shape = tuple(sequences.shape)
-    if len(shape) != 3 and _ours(layer):
+    if len(shape) < 3:
         raise ValueError(
             f"{layer.name}: sequences must have shape (batch, time, features), "
             f"received shape {shape}."
@@ -154,11 +150,6 @@ def _initial_state(layer, shape, initial_state):
                 f"{layer.name}: each initial state must have shape (batch, units) = "
                 f"({shape[0]}, {size}), received shape {found}."
             )
-
-
-def _ours(layer):
-    """Whether it runs a cell of keras_rnnx: others may take inputs of any shape."""
-    return isinstance(getattr(layer, "cell", None), Cell) or hasattr(layer, "levels")
 
 
 def _equal(a, b):

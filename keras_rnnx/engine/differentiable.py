@@ -6,6 +6,7 @@ from types import ModuleType
 from typing import Any
 
 from keras_rnnx.cells import Cell
+from keras_rnnx.engine import recording
 
 
 class Differentiable:
@@ -21,10 +22,12 @@ class Differentiable:
     Attributes:
         kept: number of tensors kept beside the outputs.
         kept_widths: their widths, or None where they are as wide as the outputs.
+        loops: whether there are operations for every step.
     """
 
     kept: int
     kept_widths: list[int] | None = None
+    loops = True
 
     def __init__(
         self, cell: Cell, backend: ModuleType, sequences: bool, keep: bool = True
@@ -33,6 +36,8 @@ class Differentiable:
         self.backend = backend
         self.sequences = sequences
         self.keep = keep
+        # Elsewhere the loop is compiled.
+        self.recorder = backend.Recorder() if backend.EAGER and self.loops else None
 
     def __call__(self, length: Any, **groups: list[Any]) -> tuple[list[Any], list[Any]]:
         """Runs the cell.
@@ -51,19 +56,32 @@ class Differentiable:
         sizes = {name: len(group) for name, group in groups.items()}
         flat = [tensor for group in groups.values() for tensor in group]
 
-        def forward(inputs):
+        def steps(inputs):
             return self.forward(length, _regroup(inputs, sizes), self.keep)
 
-        def backward(inputs, residuals, cotangents):
+        def steps_back(inputs, residuals, cotangents):
             given = _regroup(inputs, sizes)
             if not residuals:
                 _, residuals = self.forward(length, given, keep=True)
             gradients = self.backward(length, given, residuals, cotangents)
-            return [
+            flat = [
                 tensor
                 for name, size in sizes.items()
                 for tensor in gradients.get(name, [None] * size)
             ]
+            return (flat,)
+
+        recorder = self.recorder if recording.allowed() else None
+        recorder = recorder or _called
+        key = (length, *sizes.items())
+
+        def forward(inputs):
+            return recorder(steps, ("forward", *key), inputs)
+
+        def backward(inputs, residuals, cotangents):
+            given = inputs, residuals, cotangents
+            (found,) = recorder(steps_back, ("backward", *key), *given)
+            return found
 
         spared = self.spared() if self.keep else set()
         outputs = self.backend.differentiable(forward, backward, spared)(flat)
@@ -89,6 +107,10 @@ class Differentiable:
     ) -> dict[str, list[Any]]:
         """Gradients by group; those that are left out are zero."""
         raise NotImplementedError
+
+
+def _called(function, key, *groups):
+    return function(*groups)
 
 
 def _regroup(flat, sizes):

@@ -41,6 +41,8 @@ class EagerRecurrence(Differentiable):
     ):
         super().__init__(cell, backend, sequences, keep)
         self.kernel = kernel
+        if kernel:
+            self.recorder = None
         # Else the recurrent product is added to the inputs' part at once.
         self.separate = bool(cell.split) or cell.projected != cell.multiplied
         self.product = bool(cell.multiplied)

@@ -57,6 +57,7 @@ class ScanRecurrence(Differentiable):
     """
 
     moments = False
+    loops = False
 
     def __init__(
         self,

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import keras
 import torch
 
+from keras_rnnx.engine.torch_graphs import Recorder as Recorder
 from keras_rnnx.engine.torch_kernel import run_kernel as run_kernel
 
 KERNEL = "eager loop"

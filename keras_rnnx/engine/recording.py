@@ -1,0 +1,52 @@
+"""Whether loops on a GPU are recorded."""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+from collections.abc import Iterator
+
+_allowed: contextvars.ContextVar[bool] = contextvars.ContextVar(
+    "keras_rnnx_cuda_graphs", default=True
+)
+
+
+@contextlib.contextmanager
+def cuda_graphs(enabled: bool) -> Iterator[None]:
+    """Says whether loops on a GPU are recorded, on torch.
+
+    A loop of small operations keeps a GPU waiting: Python takes longer to ask for one
+    than the GPU to compute it. So torch's engine `fused` records its loop as a CUDA
+    graph when it meets the same shapes a second time, and from then on gives the GPU
+    all steps in one call, for the same results. A recording holds memory for its
+    inputs and outputs, about what the loop itself needs; each layer keeps those of the
+    shapes it met last, and loops whose tensors take more than a 64th of the GPU's
+    memory are not recorded. Where memory is short, turn it off around the training.
+
+    The other backends compile their loops: there it has no effect.
+
+    Args:
+        enabled: whether calls inside may record, and play what was recorded. The
+            default outside is True.
+
+    Raises:
+        ValueError: if `enabled` is not a bool.
+
+    Example:
+
+    >>> layer = keras_rnnx.layers.LSTM(8, recurrent_dropout=0.2)
+    >>> with keras_rnnx.engine.cuda_graphs(False):
+    ...     y = layer(np.ones((2, 5, 3), "float32"), training=True)
+    """
+    if enabled not in (True, False):
+        raise ValueError(f"`enabled` must be True or False, got {enabled!r}.")
+    token = _allowed.set(enabled)
+    try:
+        yield
+    finally:
+        _allowed.reset(token)
+
+
+def allowed() -> bool:
+    """What `cuda_graphs` says here."""
+    return _allowed.get()

@@ -1,0 +1,157 @@
+"""Loops on a GPU, recorded as CUDA graphs and played again."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+# Calls of a shape before it is recorded: the first one makes libraries set up what
+# cannot be set up while recording.
+BEFORE = 1
+# Recordings of a recurrence: forward and backward for each of the last shapes.
+MANY = 16
+# Shapes whose calls are counted.
+COUNTED = 256
+# Of the GPU's memory that the inputs of a loop may take.
+SHARE = 64
+
+Groups = tuple[list[Any], ...]
+# What is played is written to where others read: one at a time.
+_lock = threading.RLock()
+_pools: dict[Any, Any] = {}
+
+
+class Recorder:
+    """Calls the functions of one recurrence, recorded where that pays.
+
+    Their operations must depend on nothing but the key and the shapes of the tensors.
+    """
+
+    def __init__(self):
+        self.counts: OrderedDict[tuple, int] = OrderedDict()
+        self.recordings: OrderedDict[tuple, Recording] = OrderedDict()
+        self.refused = False
+
+    def __call__(self, function: Callable, key: tuple, *groups: list[Any]) -> Groups:
+        """`function(*groups)`, from lists of tensors to lists of tensors.
+
+        Args:
+            function: the function.
+            key: what it depends on beside the tensors.
+            *groups: lists of tensors, or of None.
+        """
+        if self.refused or not recordable(_tensors(groups)):
+            return function(*groups)
+        key = (*key, torch.cuda.current_stream().cuda_stream, _shapes(groups))
+        with _lock:
+            found = self.recordings.get(key)
+            if found is not None:
+                self.recordings.move_to_end(key)
+                return found.play(groups)
+            self.counts[key] = self.counts.pop(key, 0) + 1
+            if self.counts[key] > BEFORE:
+                found = self._recorded(function, key, groups)
+            _limited(self.counts, COUNTED)
+            return function(*groups) if found is None else found.play(groups)
+
+    def _recorded(self, function, key, groups):
+        """A recording, or None where there can be none."""
+        try:
+            found = self.recordings[key] = Recording(function, groups)
+        except RuntimeError as error:
+            self.refused = True
+            warnings.warn(
+                f"A loop could not be recorded as a CUDA graph, and runs operation by "
+                f"operation from here on: {_cause(error)}. An equation can be recorded "
+                f"if it moves nothing between the host and the GPU, as "
+                f"`keras.ops.maximum(x, 0.5)` does with its number. `with "
+                f"keras_rnnx.engine.cuda_graphs(False):` records nothing.",
+                stacklevel=2,
+            )
+            return None
+        _limited(self.recordings, MANY)
+        return found
+
+
+class Recording:
+    """One function as a CUDA graph.
+
+    It reads and writes tensors of its own, so that any call can stand between two.
+
+    Args:
+        function: from lists of tensors to lists of tensors.
+        groups: lists of tensors, or of None, of the shapes that all calls will have.
+    """
+
+    def __init__(self, function: Callable, groups: Groups):
+        self.inputs = _copied(groups)
+        self.replay, self.outputs = _recorded(function, self.inputs)
+
+    def play(self, groups: Groups) -> Groups:
+        """The outputs for these inputs."""
+        for own, given in zip(_tensors(self.inputs), _tensors(groups)):
+            own.copy_(given)
+        self.replay()
+        return _copied(self.outputs)
+
+
+def _recorded(function, inputs):
+    """What computes the outputs from the inputs where they stand, and the outputs."""
+    graph, device = torch.cuda.CUDAGraph(), torch.cuda.current_device()
+    if device not in _pools:
+        _pools[device] = torch.cuda.graph_pool_handle()
+    # No two are played at a time, so that all can share what lies between their inputs
+    # and outputs. Other threads may go on meanwhile.
+    pool = _pools[device]
+    with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
+        outputs = function(*inputs)
+    return graph.replay, outputs
+
+
+def recordable(tensors: list[Any]) -> bool:
+    """Whether what is done with these tensors can be recorded, and should be."""
+    if not all(tensor.is_cuda for tensor in tensors):
+        return False
+    if torch.compiler.is_compiling() or torch.cuda.is_current_stream_capturing():
+        return False
+    if torch.is_autocast_enabled("cuda"):
+        # It keeps copies of weights from one call to the next.
+        return False
+    size = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+    memory = torch.cuda.get_device_properties(tensors[0].device).total_memory
+    return size * SHARE <= memory
+
+
+def _cause(error):
+    """The first line of what went wrong first."""
+    while error.__context__ is not None:
+        error = error.__context__
+    return str(error).strip().splitlines()[0]
+
+
+def _tensors(groups):
+    return [tensor for group in groups for tensor in group if tensor is not None]
+
+
+def _shapes(groups):
+    return tuple(
+        tuple(None if t is None else (tuple(t.shape), t.dtype) for t in group)
+        for group in groups
+    )
+
+
+def _copied(groups):
+    return tuple(
+        [None if tensor is None else tensor.detach().clone() for tensor in group]
+        for group in groups
+    )
+
+
+def _limited(found, many):
+    while len(found) > many:
+        found.popitem(last=False)

@@ -1,0 +1,238 @@
+"""Loops recorded as CUDA graphs: on a GPU as they are, elsewhere with an emulator."""
+
+import types
+import warnings
+
+import catalogue
+import keras
+import numpy as np
+import pytest
+import torch
+
+from keras_rnnx import engine, layers
+from keras_rnnx.engine import torch_graphs
+from keras_rnnx.testing.gradients import gradients
+
+BATCH, STEPS, FEATURES = 3, 5, 4
+# One for each kind of loop, and for what else goes into one.
+LOOPS = {
+    "merged gates": ("peephole_lstm", {}),
+    "masks of a sequence": ("lstm", {"recurrent_dropout": 0.4, "zoneout": 0.3}),
+    "masks of a step": ("lstm", {"recurrent_dropout": 0.4, "dropout_mask": "step"}),
+    "one after the other": ("gru_reset_before", {"recurrent_dropout": 0.4}),
+    "vectors": ("brc", {"zoneout": 0.3}),
+    "no product": ("ind_rnn", {"zoneout": 0.3}),
+    "layer_norm": ("lstm", {"layer_norm": True}),
+    "batch_norm": ("gru", {"batch_norm": True}),
+}
+
+
+class Emulated(torch_graphs.Recording):
+    """Computes anew, with tensors that stay where they are, as a graph does."""
+
+    def __init__(self, function, groups):
+        self.inputs = torch_graphs._copied(groups)
+        self.outputs = torch_graphs._copied(function(*self.inputs))
+
+        def replay():
+            found = torch_graphs._tensors(function(*self.inputs))
+            for own, new in zip(torch_graphs._tensors(self.outputs), found):
+                own.copy_(new)
+
+        self.replay = replay
+
+
+@pytest.fixture(params=["emulated", pytest.param("real", marks=pytest.mark.gpu)])
+def played(request, monkeypatch):
+    """Recordings are made and counted: a list of those that were played."""
+    kind = torch_graphs.Recording
+    if request.param == "emulated":
+        kind = Emulated
+        stream = types.SimpleNamespace(cuda_stream=0)
+        monkeypatch.setattr(torch.cuda, "current_stream", lambda: stream)
+        monkeypatch.setattr(torch_graphs, "recordable", lambda tensors: True)
+    elif not torch.cuda.is_available():
+        pytest.skip("torch finds no GPU")
+    calls = []
+
+    class Counted(kind):
+        def play(self, groups):
+            calls.append(self)
+            return super().play(groups)
+
+    monkeypatch.setattr(torch_graphs, "Recording", Counted)
+    return calls
+
+
+def built(variant, arguments):
+    cell = catalogue.make(variant, dtype="float64", seed=3, **arguments)
+    layer = layers.RNN(cell, dtype="float64", return_sequences=True)
+    layer.build((BATCH, STEPS, FEATURES))
+    return layer
+
+
+def pair(variant, arguments):
+    """Two layers with the same random weights and the same noise."""
+    first, second = built(variant, arguments), built(variant, arguments)
+    rng = np.random.default_rng(5)
+    for a, b in zip(first.trainable_variables, second.trainable_variables):
+        a.assign(a + 0.2 * rng.normal(size=a.shape))
+        b.assign(a)
+    return first, second
+
+
+def drawn(seed, steps=STEPS, batch=BATCH):
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(batch, steps, FEATURES)), rng.random((batch, steps)) < 0.7
+
+
+def values(layer, x, mask=None, calls=1, training=True):
+    """Outputs of the last of some calls, and the gradients of all of them."""
+    cotangent = np.random.default_rng(6).normal(
+        size=(*x.shape[:2], layer.cell.output_size)
+    )
+
+    def call(x):
+        with engine.force("fused"):
+            found = [
+                layer((1 + i) * x, mask=mask, training=training) for i in range(calls)
+            ]
+        return [sum(found)]
+
+    outputs, found = gradients(call, [x], layer.trainable_variables, [cotangent])
+    return [*outputs, *found]
+
+
+def unrecorded(*args, **kwargs):
+    with engine.cuda_graphs(False):
+        return values(*args, **kwargs)
+
+
+def same(found, expected):
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("masked", [False, True], ids=["all", "holes"])
+@pytest.mark.parametrize("variant, arguments", LOOPS.values(), ids=LOOPS)
+def test_what_is_played_is_what_the_loop_computes(variant, arguments, masked, played):
+    """Call by call with other inputs, masks and noise, and with weights that change."""
+    ours, plain = pair(variant, arguments)
+    for seed in range(4):
+        x, mask = drawn(seed)
+        mask = mask if masked else None
+        same(values(ours, x, mask), unrecorded(plain, x, mask))
+        # The first call of a shape is not recorded.
+        assert len(played) == 2 * seed
+        for layer in (ours, plain):
+            for weight in layer.trainable_variables:
+                weight.assign(0.9 * weight)
+    assert len(set(played)) == 2
+    moving = [layer.non_trainable_variables for layer in (ours, plain)]
+    same(*([keras.ops.convert_to_numpy(v) for v in group] for group in moving))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("training", [True, False], ids=["training", "inference"])
+@pytest.mark.parametrize("variant", catalogue.VARIANTS)
+def test_every_cell_can_be_recorded(variant, training, played):
+    ours, plain = pair(variant, {})
+    x, mask = drawn(0)
+    for _ in range(3):
+        same(
+            values(ours, x, mask, training=training),
+            unrecorded(plain, x, mask, training=training),
+        )
+    assert len(played) == 4
+
+
+def test_calls_before_a_backward_pass_keep_their_own_results(played):
+    """As of a layer that is shared, or when gradients are accumulated."""
+    arguments = {"recurrent_dropout": 0.4}
+    ours, plain = pair("lstm", arguments)
+    x, _ = drawn(0)
+    same(values(ours, x, calls=3), unrecorded(plain, x, calls=3))
+    same(values(ours, x, calls=3), unrecorded(plain, x, calls=3))
+    assert len(played) == 2 + 2 + 3 + 3
+
+
+def test_results_are_not_written_to_by_a_later_call(played):
+    layer = built("peephole_lstm", {})
+    (x, _), (other, _) = drawn(0), drawn(1)
+    with engine.force("fused"):
+        layer(x)
+        found = layer(x)
+        before = keras.ops.convert_to_numpy(found).copy()
+        layer(other)
+    assert len(played) == 2
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(found), before)
+
+
+def test_a_layer_keeps_the_recordings_of_the_last_shapes(played, monkeypatch):
+    monkeypatch.setattr(torch_graphs, "MANY", 4)
+    ours, plain = pair("peephole_lstm", {})
+    for round in range(2):
+        for steps in (3, 4, 5):
+            x, mask = drawn(round, steps)
+            for _ in range(2):
+                same(values(ours, x, mask), unrecorded(plain, x, mask))
+    # The shape that comes round again was dropped twice, and recorded anew.
+    assert len(played) == 2 * (3 + 3 * 2)
+    assert len(set(played)) == 2 * 6
+
+
+def test_the_switch(played):
+    layer = built("peephole_lstm", {})
+    x, _ = drawn(0)
+    for _ in range(3):
+        unrecorded(layer, x)
+    assert not played
+    values(layer, x)
+    values(layer, x)
+    assert len(played) == 2
+    with pytest.raises(ValueError, match="`enabled` must be True or False, got 'no'"):
+        engine.cuda_graphs("no").__enter__()
+
+
+def test_what_cannot_be_recorded_says_so_once_and_runs(played, monkeypatch):
+    def refusing(*args):
+        raise RuntimeError("operation not permitted")
+
+    monkeypatch.setattr(torch_graphs, "Recording", refusing)
+    ours, plain = pair("peephole_lstm", {})
+    x, _ = drawn(0)
+    same(values(ours, x), unrecorded(plain, x))
+    with pytest.warns(match="could not be recorded .* operation not permitted"):
+        found = values(ours, x)
+    same(found, unrecorded(plain, x))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        same(values(ours, x), unrecorded(plain, x))
+
+
+@pytest.mark.parametrize("name", ["lstm", "min_gru"])
+def test_kernels_and_scans_are_not_recorded(name, played):
+    layer = built(name, {})
+    x, _ = drawn(0)
+    for _ in range(3):
+        gradients(lambda x: [layer(x)], [x], [], [np.ones((BATCH, STEPS, 7))])
+    assert not played
+
+
+@pytest.mark.gpu
+def test_a_model_trains_on_recordings(played):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(72, 12, 3)).astype("float32")
+    y = (x.sum(axis=(1, 2)) > 0).astype("float32")
+    model = keras.Sequential(
+        [
+            layers.LSTM(16, recurrent_dropout=0.2, zoneout=0.1, layer_norm=True),
+            keras.layers.Dense(1, activation="sigmoid"),
+        ]
+    )
+    model.compile(keras.optimizers.Adam(1e-2), "binary_crossentropy")
+    losses = model.fit(x, y, batch_size=16, epochs=12, verbose=0).history["loss"]
+    assert losses[-1] < 0.5 * losses[0]
+    # Two shapes: whole batches and the last one. Each first call is not recorded.
+    assert len(played) == 2 * (12 * 5 - 2)
+    assert len(set(played)) == 4

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+import keras_rnnx
 from keras_rnnx import engine, layers
 from keras_rnnx.engine import torch_graphs
+from keras_rnnx.regularizers import GradientFlow
 from keras_rnnx.testing.gradients import gradients
 
 BATCH, STEPS, FEATURES = 3, 5, 4
@@ -24,6 +26,7 @@ LOOPS = {
     "no product": ("ind_rnn", {"zoneout": 0.3}),
     "layer_norm": ("lstm", {"layer_norm": True}),
     "batch_norm": ("gru", {"batch_norm": True}),
+    "GradientFlow": ("ugrnn", {"recurrent_regularizer": GradientFlow(2.0)}),
 }
 
 
@@ -31,12 +34,12 @@ class Emulated(torch_graphs.Recording):
     """Computes anew, with tensors that stay where they are, as a graph does."""
 
     def __init__(self, function, groups):
-        self.inputs = torch_graphs._copied(groups)
-        self.outputs = torch_graphs._copied(function(*self.inputs))
+        self.inputs = torch_graphs.copied(groups)
+        self.outputs = torch_graphs.copied(function(*self.inputs))
 
         def replay():
-            found = torch_graphs._tensors(function(*self.inputs))
-            for own, new in zip(torch_graphs._tensors(self.outputs), found):
+            found = torch_graphs.tensors_of(function(*self.inputs))
+            for own, new in zip(torch_graphs.tensors_of(self.outputs), found):
                 own.copy_(new)
 
         self.replay = replay
@@ -132,7 +135,6 @@ def test_what_is_played_is_what_the_loop_computes(variant, arguments, masked, pl
     same(*([keras.ops.convert_to_numpy(v) for v in group] for group in moving))
 
 
-@pytest.mark.gpu
 @pytest.mark.parametrize("training", [True, False], ids=["training", "inference"])
 @pytest.mark.parametrize("variant", catalogue.VARIANTS)
 def test_every_cell_can_be_recorded(variant, training, played):
@@ -194,20 +196,49 @@ def test_the_switch(played):
         engine.cuda_graphs("no").__enter__()
 
 
-def test_what_cannot_be_recorded_says_so_once_and_runs(played, monkeypatch):
-    def refusing(*args):
-        raise RuntimeError("operation not permitted")
-
-    monkeypatch.setattr(torch_graphs, "Recording", refusing)
-    ours, plain = pair("peephole_lstm", {})
+def says_so_once(why, ours, plain, before):
     x, _ = drawn(0)
-    same(values(ours, x), unrecorded(plain, x))
-    with pytest.warns(match="could not be recorded .* operation not permitted"):
+    for _ in range(before):
+        same(values(ours, x), unrecorded(plain, x))
+    with pytest.warns(match=f"cannot be recorded as a CUDA graph.*: {why}"):
         found = values(ours, x)
     same(found, unrecorded(plain, x))
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         same(values(ours, x), unrecorded(plain, x))
+
+
+def test_what_cannot_be_recorded_says_so_once_and_runs(played, monkeypatch):
+    def refusing(*args):
+        raise RuntimeError("operation not permitted")
+
+    monkeypatch.setattr(torch_graphs, "Recording", refusing)
+    says_so_once("operation not permitted", *pair("peephole_lstm", {}), before=1)
+
+
+class Reading(keras_rnnx.cells.SimpleRNNCell):
+    """Has a number that is taken to the GPU at every step."""
+
+    def update(self, state, gate):
+        return keras_rnnx.cells.State(h=keras.ops.maximum(gate.h, -0.5))
+
+
+class Waiting(keras_rnnx.cells.SimpleRNNCell):
+    """Asks the GPU for a number at every step."""
+
+    def update(self, state, gate):
+        rate = 0.5 if float(gate.h.detach().sum()) > 0 else 0.25
+        return keras_rnnx.cells.State(h=rate * gate.h)
+
+
+@pytest.mark.parametrize("cell, why", [(Reading, "as_tensor"), (Waiting, "__float__")])
+def test_an_equation_that_asks_the_host_is_not_recorded(cell, why, played):
+    first, second = (layers.RNN(cell(7), return_sequences=True) for _ in range(2))
+    for layer in (first, second):
+        layer.build((BATCH, STEPS, FEATURES))
+    second.set_weights(first.get_weights())
+    says_so_once(f"it calls torch's `{why}`", first, second, before=0)
+    assert not played
 
 
 @pytest.mark.parametrize("name", ["lstm", "min_gru"])

@@ -139,10 +139,14 @@ class BatchNormalization(Normalization):
 
 def _mean(values, weights):
     """Over the batch; of the samples with a weight."""
-    # Not `ops.mean`, which computes float64 in float32 on some backends.
+    # Not `ops.mean`, which computes float64 in float32 on some backends; and with no
+    # number made a tensor, which torch would take to the GPU at every step.
     if weights is None:
-        samples = ops.cast(ops.shape(values)[-2], values.dtype)
+        samples = ops.shape(values)[-2]
+        if not isinstance(samples, int):
+            samples = ops.cast(samples, values.dtype)
         return ops.sum(values, axis=-2, keepdims=True) / samples
     weights = ops.cast(weights, values.dtype)
-    total = ops.maximum(ops.sum(weights, axis=-2, keepdims=True), 1.0)
+    total = ops.sum(weights, axis=-2, keepdims=True)
+    total = total + ops.cast(total == 0, total.dtype)
     return ops.sum(values * weights, axis=-2, keepdims=True) / total

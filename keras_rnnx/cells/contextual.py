@@ -59,7 +59,7 @@ class ClockworkRNNCell(Cell):
     paper = "Koutnik et al. 2014"
 
     def update(self, state, gate, vector):
-        due = ops.equal(ops.mod(state.t, vector.period), 0)
+        due = ops.mod(state.t, vector.period) == 0
         h = ops.where(due, gate.drop(self.activation(gate.h)), state.h)
         # Never above the period, which half precision can still count to.
         return State(h=h, t=ops.mod(state.t + 1, vector.period))

@@ -30,10 +30,13 @@ def cotangent(weight: float, after: Any, before: Any) -> Any:
     def norm(tensor):
         square = ops.sum(tensor * tensor, axis=-1, keepdims=True)
         # The operator, since `ops.sqrt` computes float64 in float32 on some backends.
-        return ops.maximum(square, LEAST) ** 0.5, square > LEAST
+        least = ops.zeros_like(square) + LEAST
+        return ops.where(square > LEAST, square, least) ** 0.5, square > LEAST
 
     (a, reached), (b, left) = norm(after), norm(before)
     factor = 2 * weight * (b / a - 1) / (a * b)
     factor = ops.where(ops.logical_and(reached, left), factor, ops.zeros_like(factor))
-    samples = ops.cast(ops.shape(after)[1], exact)
+    samples = ops.shape(after)[1]
+    if not isinstance(samples, int):
+        samples = ops.cast(samples, exact)
     return ops.cast(factor * before / samples, dtype)

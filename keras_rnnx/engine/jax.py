@@ -8,8 +8,6 @@ from collections.abc import Callable
 import jax
 from jax.experimental import rnn
 
-KERNEL = "lax.scan"
-
 # Steps from which on less memory is worth some time: see `Segments`.
 LONG = 1000
 
@@ -40,6 +38,11 @@ def product(matrix, beside, xla):
 def outer(left, right):
     """The sum over the first two axes of the outer products, as one product."""
     return left.reshape(-1, left.shape[-1]).T @ right.reshape(-1, right.shape[-1])
+
+
+def loop_kernel() -> str:
+    """What runs the loop of the fused engine, in words."""
+    return "lax.scan"
 
 
 def scan(step, carry, xs, length, loose, reverse=False, unroll=False, **_):

@@ -247,7 +247,7 @@ def _kernel(layer, engine):
         return "Keras' loop" + exact
     backend = backends.current()
     if engine == "fused":
-        return backend.KERNEL + exact
+        return backend.loop_kernel() + exact
     if engine == "scan":
         return "scan over time"
     _, vendor = backend.kernels()

@@ -6,8 +6,6 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-KERNEL = "XLA loop for small steps of fixed shape, else graph loop"
-
 # Measured with benchmarks.run on 2 cores; see `prefers_xla`.
 SMALL_STEP = 2**20
 USUAL_BATCH = 64
@@ -67,6 +65,11 @@ def outer(left, right):
     """The sum over the first two axes of the outer products, as one product."""
     left, right = (tf.reshape(x, (-1, x.shape[-1])) for x in (left, right))
     return tf.matmul(left, right, transpose_a=True)
+
+
+def loop_kernel() -> str:
+    """What runs the loop of the fused engine, in words."""
+    return "XLA loop for small steps of fixed shape, else graph loop"
 
 
 def scan(

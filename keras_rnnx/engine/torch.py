@@ -9,10 +9,9 @@ from collections.abc import Callable
 import keras
 import torch
 
+from keras_rnnx.engine import recording
 from keras_rnnx.engine.torch_graphs import Recorder as Recorder
 from keras_rnnx.engine.torch_kernel import run_kernel as run_kernel
-
-KERNEL = "eager loop"
 
 # No sequence is too long: what an eager loop does not need is freed as it goes.
 LONG = math.inf
@@ -67,6 +66,12 @@ def add_product(term, vectors, matrix):
 def outer(left, right):
     """The sum over the first two axes of the outer products, as one product."""
     return left.flatten(0, 1).T @ right.flatten(0, 1)
+
+
+def loop_kernel() -> str:
+    """What runs the loop of the fused engine, in words."""
+    recorded = recording.allowed() and kernels()[0] == "cudnn"
+    return "CUDA graph of the loop" if recorded else "eager loop"
 
 
 def scan(step, carry, xs, length, loose, reverse=False, unroll=False, **_):

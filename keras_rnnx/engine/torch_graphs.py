@@ -10,6 +10,8 @@ from typing import Any
 
 import torch
 
+from keras_rnnx.engine.torch_capture import Watch, captured
+
 # Calls of a shape before it is recorded: the first one makes libraries set up what
 # cannot be set up while recording.
 BEFORE = 1
@@ -23,7 +25,6 @@ SHARE = 64
 Groups = tuple[list[Any], ...]
 # What is played is written to where others read: one at a time.
 _lock = threading.RLock()
-_pools: dict[Any, Any] = {}
 
 
 class Recorder:
@@ -45,7 +46,7 @@ class Recorder:
             key: what it depends on beside the tensors.
             *groups: lists of tensors, or of None.
         """
-        if self.refused or not recordable(_tensors(groups)):
+        if self.refused or not recordable(tensors_of(groups)):
             return function(*groups)
         key = (*key, torch.cuda.current_stream().cuda_stream, _shapes(groups))
         with _lock:
@@ -54,28 +55,36 @@ class Recorder:
                 self.recordings.move_to_end(key)
                 return found.play(groups)
             self.counts[key] = self.counts.pop(key, 0) + 1
+            _limited(self.counts, COUNTED)
             if self.counts[key] > BEFORE:
                 found = self._recorded(function, key, groups)
-            _limited(self.counts, COUNTED)
-            return function(*groups) if found is None else found.play(groups)
+                return function(*groups) if found is None else found.play(groups)
+        with Watch() as watch:
+            results = function(*groups)
+        if watch.found:
+            self._refuse(f"it calls torch's `{watch.found}`")
+        return results
 
     def _recorded(self, function, key, groups):
         """A recording, or None where there can be none."""
         try:
             found = self.recordings[key] = Recording(function, groups)
         except RuntimeError as error:
-            self.refused = True
-            warnings.warn(
-                f"A loop could not be recorded as a CUDA graph, and runs operation by "
-                f"operation from here on: {_cause(error)}. An equation can be recorded "
-                f"if it moves nothing between the host and the GPU, as "
-                f"`keras.ops.maximum(x, 0.5)` does with its number. `with "
-                f"keras_rnnx.engine.cuda_graphs(False):` records nothing.",
-                stacklevel=2,
-            )
+            self._refuse(_cause(error))
             return None
         _limited(self.recordings, MANY)
         return found
+
+    def _refuse(self, why):
+        self.refused = True
+        warnings.warn(
+            f"A loop cannot be recorded as a CUDA graph, and runs operation by "
+            f"operation: {why}. An equation can be recorded if it takes no data from "
+            f"the host to the GPU or back, as `keras.ops.maximum(x, 0.5)` does with "
+            f"its number. `with keras_rnnx.engine.cuda_graphs(False):` records nothing "
+            f"and says nothing.",
+            stacklevel=3,
+        )
 
 
 class Recording:
@@ -89,28 +98,15 @@ class Recording:
     """
 
     def __init__(self, function: Callable, groups: Groups):
-        self.inputs = _copied(groups)
-        self.replay, self.outputs = _recorded(function, self.inputs)
+        self.inputs = copied(groups)
+        self.replay, self.outputs = captured(lambda: function(*self.inputs))
 
     def play(self, groups: Groups) -> Groups:
         """The outputs for these inputs."""
-        for own, given in zip(_tensors(self.inputs), _tensors(groups)):
+        for own, given in zip(tensors_of(self.inputs), tensors_of(groups)):
             own.copy_(given)
         self.replay()
-        return _copied(self.outputs)
-
-
-def _recorded(function, inputs):
-    """What computes the outputs from the inputs where they stand, and the outputs."""
-    graph, device = torch.cuda.CUDAGraph(), torch.cuda.current_device()
-    if device not in _pools:
-        _pools[device] = torch.cuda.graph_pool_handle()
-    # No two are played at a time, so that all can share what lies between their inputs
-    # and outputs. Other threads may go on meanwhile.
-    pool = _pools[device]
-    with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
-        outputs = function(*inputs)
-    return graph.replay, outputs
+        return copied(self.outputs)
 
 
 def recordable(tensors: list[Any]) -> bool:
@@ -122,20 +118,24 @@ def recordable(tensors: list[Any]) -> bool:
     if torch.is_autocast_enabled("cuda"):
         # It keeps copies of weights from one call to the next.
         return False
+    device = torch.cuda.current_device()
+    if any(tensor.get_device() != device for tensor in tensors):
+        return False
     size = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
-    memory = torch.cuda.get_device_properties(tensors[0].device).total_memory
-    return size * SHARE <= memory
+    return size * SHARE <= torch.cuda.get_device_properties(device).total_memory
 
 
-def _cause(error):
-    """The first line of what went wrong first."""
-    while error.__context__ is not None:
-        error = error.__context__
-    return str(error).strip().splitlines()[0]
-
-
-def _tensors(groups):
+def tensors_of(groups: Groups) -> list[Any]:
+    """All tensors of the groups."""
     return [tensor for group in groups for tensor in group if tensor is not None]
+
+
+def copied(groups: Groups) -> Groups:
+    """The groups with tensors of their own."""
+    return tuple(
+        [None if tensor is None else tensor.detach().clone() for tensor in group]
+        for group in groups
+    )
 
 
 def _shapes(groups):
@@ -145,11 +145,11 @@ def _shapes(groups):
     )
 
 
-def _copied(groups):
-    return tuple(
-        [None if tensor is None else tensor.detach().clone() for tensor in group]
-        for group in groups
-    )
+def _cause(error):
+    """The first line of what went wrong first."""
+    while error.__context__ is not None:
+        error = error.__context__
+    return str(error).strip().splitlines()[0]
 
 
 def _limited(found, many):

@@ -148,11 +148,16 @@ def inputs(size: tuple[int, ...]):
     return ops.convert_to_tensor(x)
 
 
+def declared(x) -> tuple:
+    """The shape that layers of a model with a `keras.Input` for `x` are built with."""
+    return (None, *x.shape[1:])
+
+
 def with_same_weights(pair, x):
     """Builds Keras' layer and ours, and gives ours the weights of the other."""
     theirs, ours = pair
-    theirs.build(x.shape)
-    ours.build(x.shape)
+    for layer in pair:
+        layer.build(declared(x))
     ours.set_weights(theirs.get_weights())
     return theirs, ours
 

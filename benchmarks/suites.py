@@ -115,7 +115,7 @@ def _methods(name, size, seconds):
     x = peers.inputs(size)
     plain, regularized = peers.method(name, size[-1])
     for layer in (plain, regularized):
-        layer.build(x.shape)
+        layer.build(peers.declared(x))
     functions = {
         which: {
             "plain": getattr(timing, which)(plain, x),

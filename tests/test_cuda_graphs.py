@@ -11,11 +11,13 @@ import torch
 
 import keras_rnnx
 from keras_rnnx import engine, layers
-from keras_rnnx.engine import torch_graphs
+from keras_rnnx.engine import backends, torch_graphs
 from keras_rnnx.regularizers import GradientFlow
 from keras_rnnx.testing.gradients import gradients
 
 BATCH, STEPS, FEATURES = 3, 5, 4
+# Bytes for the recordings of one of the shapes below.
+ROOM = 30_000
 # One for each kind of loop, and for what else goes into one.
 LOOPS = {
     "merged gates": ("peephole_lstm", {}),
@@ -36,6 +38,7 @@ class Emulated(torch_graphs.Recording):
     def __init__(self, function, groups):
         self.inputs = torch_graphs.copied(groups)
         self.outputs = torch_graphs.copied(function(*self.inputs))
+        self.size = sum(map(torch_graphs.size_of, (self.inputs, self.outputs)))
 
         def replay():
             found = torch_graphs.tensors_of(function(*self.inputs))
@@ -54,6 +57,7 @@ def played(request, monkeypatch):
         stream = types.SimpleNamespace(cuda_stream=0)
         monkeypatch.setattr(torch.cuda, "current_stream", lambda: stream)
         monkeypatch.setattr(torch_graphs, "recordable", lambda tensors: True)
+        monkeypatch.setattr(torch_graphs, "memory", lambda: 2**40)
     elif not torch.cuda.is_available():
         pytest.skip("torch finds no GPU")
     calls = []
@@ -170,17 +174,39 @@ def test_results_are_not_written_to_by_a_later_call(played):
     np.testing.assert_array_equal(keras.ops.convert_to_numpy(found), before)
 
 
-def test_a_layer_keeps_the_recordings_of_the_last_shapes(played, monkeypatch):
-    monkeypatch.setattr(torch_graphs, "MANY", 4)
-    ours, plain = pair("peephole_lstm", {})
-    for round in range(2):
-        for steps in (3, 4, 5):
-            x, mask = drawn(round, steps)
-            for _ in range(2):
-                same(values(ours, x, mask), unrecorded(plain, x, mask))
-    # The shape that comes round again was dropped twice, and recorded anew.
-    assert len(played) == 2 * (3 + 3 * 2)
-    assert len(set(played)) == 2 * 6
+def rounds(ours, plain, shapes, many):
+    """Calls with each shape in turn, and that again."""
+    for number in range(many):
+        for steps in shapes:
+            x, mask = drawn(number, steps)
+            same(values(ours, x, mask), unrecorded(plain, x, mask))
+
+
+def test_shapes_in_turn_are_recorded_once_each(played):
+    rounds(*pair("peephole_lstm", {}), shapes=(3, 4, 5), many=4)
+    assert len(played) == 2 * 3 * 3
+    assert len(set(played)) == 2 * 3
+
+
+def test_recordings_in_use_keep_their_room(played, monkeypatch):
+    """Else shapes in turn would drive each other out."""
+    monkeypatch.setattr(torch_graphs, "memory", lambda: torch_graphs.SHARE * ROOM)
+    rounds(*pair("peephole_lstm", {}), shapes=(3, 4, 5), many=4)
+    recordings = set(played)
+    assert 2 <= len(recordings) < 6
+    # Each was played from its second call on.
+    assert len(played) == 3 * len(recordings)
+    assert sum(recording.size for recording in recordings) <= ROOM
+
+
+def test_recordings_out_of_use_give_way(played, monkeypatch):
+    monkeypatch.setattr(torch_graphs, "memory", lambda: torch_graphs.SHARE * ROOM)
+    monkeypatch.setattr(torch_graphs, "IDLE", 3)
+    layers = pair("peephole_lstm", {})
+    rounds(*layers, shapes=(3,), many=3)
+    assert len(set(played)) == 2
+    rounds(*layers, shapes=(4,), many=5)
+    assert len(set(played)) == 4
 
 
 def test_the_switch(played):
@@ -248,6 +274,32 @@ def test_kernels_and_scans_are_not_recorded(name, played):
     for _ in range(3):
         gradients(lambda x: [layer(x)], [x], [], [np.ones((BATCH, STEPS, 7))])
     assert not played
+
+
+def leaky(shape):
+    """Built; on cuDNN a GRU, of three times the products."""
+    layer = layers.LeakyRNN(7, leak_trainable=True)
+    layer.build(shape)
+    return engine.plan(layer)
+
+
+def test_a_loop_comes_before_a_kernel_of_many_more_products(monkeypatch):
+    """Where the loop is recorded, and the model was made for one number of steps."""
+    backend = backends.current()
+    monkeypatch.setattr(backend, "kernels", lambda: ("cudnn", "cuDNN"))
+    plan = leaky((None, STEPS, FEATURES))
+    assert (plan.engine, plan.kernel) == ("fused", "CUDA graph of the loop")
+    assert "3 times the matrix products" in plan.reason
+    for shape in [(None, None, FEATURES), (BATCH, STEPS, FEATURES)]:
+        assert leaky(shape).engine == "cudnn"
+    with engine.cuda_graphs(False):
+        assert leaky((None, STEPS, FEATURES)).engine == "cudnn"
+    inside = keras.Sequential([keras.Input((STEPS, FEATURES)), layers.LSTM(7)])
+    assert engine.plan(inside.layers[0]).engine == "cudnn"
+    dropout = layers.LSTM(7, recurrent_dropout=0.5)
+    assert engine.plan(dropout).kernel == "CUDA graph of the loop"
+    with engine.cuda_graphs(False):
+        assert engine.plan(dropout).kernel == "eager loop"
 
 
 @pytest.mark.gpu

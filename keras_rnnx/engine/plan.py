@@ -214,10 +214,10 @@ def plan(
         return Plan(
             forced, _kernel(layer, forced), "use_cudnn=True" if cudnn else "forced"
         )
-    refused = {}
+    refused, recorded = {}, _is_recorded(layer)
     for engine in ENGINES:
         reason = refusal(layer, engine, training)
-        reason = reason or costs.refusal(layer.cell, engine, training, batch)
+        reason = reason or costs.refusal(layer.cell, engine, training, batch, recorded)
         if reason is None:
             return Plan(engine, _kernel(layer, engine), _why(layer, engine, refused))
         refused[engine] = reason
@@ -225,6 +225,17 @@ def plan(
         f"No engine can run layer {layer.name!r}: {refused['fused']}, and in Keras' "
         f"loop {refused['step']}."
     )
+
+
+def _is_recorded(layer):
+    """Whether a loop is recorded, and for the one length that a model was made for.
+
+    Lengths that differ would be recorded each, or run operation by operation.
+    """
+    backend = backends.current()
+    if backend is None or not backend.EAGER or layer.unroll:
+        return False
+    return layer.steps_declared and backend.records_loops()
 
 
 def may_leave_xla(layer: keras.layers.RNN) -> bool:

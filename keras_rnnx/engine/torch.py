@@ -70,8 +70,12 @@ def outer(left, right):
 
 def loop_kernel() -> str:
     """What runs the loop of the fused engine, in words."""
-    recorded = recording.allowed() and kernels()[0] == "cudnn"
-    return "CUDA graph of the loop" if recorded else "eager loop"
+    return "CUDA graph of the loop" if records_loops() else "eager loop"
+
+
+def records_loops() -> bool:
+    """Whether loops are recorded: see `torch_graphs.py`."""
+    return recording.allowed() and kernels()[0] == "cudnn"
 
 
 def scan(step, carry, xs, length, loose, reverse=False, unroll=False, **_):

@@ -15,12 +15,13 @@ from keras_rnnx.engine.torch_capture import Watch, captured
 # Calls of a shape before it is recorded: the first one makes libraries set up what
 # cannot be set up while recording.
 BEFORE = 1
-# Recordings of a recurrence: forward and backward for each of the last shapes.
-MANY = 16
+# Of the GPU's memory that the recordings of a recurrence may hold.
+SHARE = 16
+# A recording gives way to others when it was not played in so many calls. Sooner, and
+# shapes that come in turn would be recorded again and again, which costs a call.
+IDLE = 1000
 # Shapes whose calls are counted.
 COUNTED = 256
-# Of the GPU's memory that the inputs of a loop may take.
-SHARE = 64
 
 Groups = tuple[list[Any], ...]
 # What is played is written to where others read: one at a time.
@@ -35,7 +36,8 @@ class Recorder:
 
     def __init__(self):
         self.counts: OrderedDict[tuple, int] = OrderedDict()
-        self.recordings: OrderedDict[tuple, Recording] = OrderedDict()
+        self.recordings: dict[tuple, Recording] = {}
+        self.calls = 0
         self.refused = False
 
     def __call__(self, function: Callable, key: tuple, *groups: list[Any]) -> Groups:
@@ -50,20 +52,34 @@ class Recorder:
             return function(*groups)
         key = (*key, torch.cuda.current_stream().cuda_stream, _shapes(groups))
         with _lock:
+            self.calls += 1
             found = self.recordings.get(key)
-            if found is not None:
-                self.recordings.move_to_end(key)
-                return found.play(groups)
-            self.counts[key] = self.counts.pop(key, 0) + 1
-            _limited(self.counts, COUNTED)
-            if self.counts[key] > BEFORE:
+            if found is None and self._worthwhile(key, groups):
                 found = self._recorded(function, key, groups)
-                return function(*groups) if found is None else found.play(groups)
+            if found is not None:
+                found.last_call = self.calls
+                return found.play(groups)
+            if self.counts[key] > 1:
+                return function(*groups)
         with Watch() as watch:
             results = function(*groups)
         if watch.found:
             self._refuse(f"it calls torch's `{watch.found}`")
         return results
+
+    def _worthwhile(self, key, groups):
+        """Whether this shape comes again, and there is room for it."""
+        self.counts[key] = self.counts.pop(key, 0) + 1
+        if len(self.counts) > COUNTED:
+            self.counts.popitem(last=False)
+        if self.counts[key] <= BEFORE:
+            return False
+        for other, recording in list(self.recordings.items()):
+            if self.calls - recording.last_call > IDLE:
+                del self.recordings[other]
+        held = sum(recording.size for recording in self.recordings.values())
+        # What comes out is about as much as what goes in.
+        return held + 2 * size_of(groups) <= memory() // SHARE
 
     def _recorded(self, function, key, groups):
         """A recording, or None where there can be none."""
@@ -72,7 +88,6 @@ class Recorder:
         except RuntimeError as error:
             self._refuse(_cause(error))
             return None
-        _limited(self.recordings, MANY)
         return found
 
     def _refuse(self, why):
@@ -95,11 +110,18 @@ class Recording:
     Args:
         function: from lists of tensors to lists of tensors.
         groups: lists of tensors, or of None, of the shapes that all calls will have.
+
+    Attributes:
+        size: bytes that it holds.
+        last_call: the number of the call that played it last.
     """
+
+    last_call = 0
 
     def __init__(self, function: Callable, groups: Groups):
         self.inputs = copied(groups)
         self.replay, self.outputs = captured(lambda: function(*self.inputs))
+        self.size = size_of(self.inputs) + size_of(self.outputs)
 
     def play(self, groups: Groups) -> Groups:
         """The outputs for these inputs."""
@@ -110,7 +132,7 @@ class Recording:
 
 
 def recordable(tensors: list[Any]) -> bool:
-    """Whether what is done with these tensors can be recorded, and should be."""
+    """Whether what is done with these tensors can be recorded."""
     if not all(tensor.is_cuda for tensor in tensors):
         return False
     if torch.compiler.is_compiling() or torch.cuda.is_current_stream_capturing():
@@ -119,15 +141,23 @@ def recordable(tensors: list[Any]) -> bool:
         # It keeps copies of weights from one call to the next.
         return False
     device = torch.cuda.current_device()
-    if any(tensor.get_device() != device for tensor in tensors):
-        return False
-    size = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
-    return size * SHARE <= torch.cuda.get_device_properties(device).total_memory
+    return all(tensor.get_device() == device for tensor in tensors)
+
+
+def memory() -> int:
+    """Bytes of the current GPU."""
+    device = torch.cuda.current_device()
+    return torch.cuda.get_device_properties(device).total_memory
 
 
 def tensors_of(groups: Groups) -> list[Any]:
     """All tensors of the groups."""
     return [tensor for group in groups for tensor in group if tensor is not None]
+
+
+def size_of(groups: Groups) -> int:
+    """Bytes of all tensors of the groups."""
+    return sum(t.numel() * t.element_size() for t in tensors_of(groups))
 
 
 def copied(groups: Groups) -> Groups:
@@ -150,8 +180,3 @@ def _cause(error):
     while error.__context__ is not None:
         error = error.__context__
     return str(error).strip().splitlines()[0]
-
-
-def _limited(found, many):
-    while len(found) > many:
-        found.popitem(last=False)

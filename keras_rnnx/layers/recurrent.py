@@ -109,6 +109,7 @@ class RNN(RegularizedOutputs, keras.layers.RNN):
         self.checkpoint = checks.checkpoint(checkpoint, unroll)
         self.activity_regularizer = activity_regularizer
         checks.activity_regularizer(self)
+        self.steps_declared = False
         self._engines = {}
         self._initial_state = InitialState(
             self,
@@ -141,6 +142,10 @@ class RNN(RegularizedOutputs, keras.layers.RNN):
             checks.sequences_shape(self, sequences_shape)
         for inner in self._cells:
             inner.sequence_length = sequences_shape[1]
+        # Where a model is made the batch is open and the number of steps may be said; a
+        # call that comes first has both, and says nothing of those that follow.
+        batch, steps = sequences_shape[:2]
+        self.steps_declared = batch is None and steps is not None
         super().build(sequences_shape, initial_state_shape)
         if isinstance(self.cell, Cell):
             # The width of a window is known now.

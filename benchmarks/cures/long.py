@@ -17,6 +17,7 @@ import numpy as np
 
 from benchmarks.cures.runs import mean_and_deviation
 from keras_rnnx import datasets, layers
+from keras_rnnx.constraints import UnitRange
 from keras_rnnx.initializers import IdentityRecurrent
 
 TITLE = "adding problem, 1,000 steps, 64 units, 900 s of CPU time at most"
@@ -31,6 +32,18 @@ def _chrono(name):
     return lambda: getattr(layers, name)(UNITS, recipe="chrono")
 
 
+def _two_layers():
+    """As in the paper: the last layer remembers, the one below makes its features."""
+    return keras.Sequential(
+        [
+            layers.IndRNN(
+                UNITS, recurrent_constraint=UnitRange(), return_sequences=True
+            ),
+            layers.IndRNN(UNITS, recipe="indrnn"),
+        ]
+    )
+
+
 # A layer and a learning rate.
 SETTINGS = {
     "TGRU, chrono": (_chrono("TGRU"), 3e-3),
@@ -40,6 +53,7 @@ SETTINGS = {
     "LSTM, chrono": (_chrono("LSTM"), 1e-3),
     "LEM": (lambda: layers.LEM(UNITS), 1e-3),
     "IndRNN, indrnn": (lambda: layers.IndRNN(UNITS, recipe="indrnn"), 2e-4),
+    "IndRNN, 2 layers": (_two_layers, 2e-4),
     "LeakyRNN, leaky, relu, identity": (
         lambda: layers.LeakyRNN(
             UNITS,

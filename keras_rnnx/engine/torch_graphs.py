@@ -59,8 +59,9 @@ class Recorder:
             if found is not None:
                 found.last_call = self.calls
                 return found.play(groups)
-            if self.counts[key] > 1:
-                return function(*groups)
+            first = self.counts[key] == 1
+        if not first:
+            return function(*groups)
         with Watch() as watch:
             results = function(*groups)
         if watch.found:

@@ -1,0 +1,52 @@
+"""Methods against overfitting, and layers with them; for `test_regularized*.py`."""
+
+import keras
+import numpy as np
+
+from keras_rnnx import cells, layers
+
+UNITS, FEATURES, BATCH, STEPS = 6, 4, 3, 5
+
+
+def numpy(tensor):
+    return keras.ops.convert_to_numpy(tensor)
+
+
+def made(name, monkeypatch=None, **arguments):
+    """A layer with distinct random weights; masks that it draws are noted."""
+    layer = layers.RNN(
+        cells.get(name, UNITS, **arguments), return_sequences=True, return_state=True
+    )
+    layer.build((BATCH, STEPS, FEATURES))
+    rng = np.random.default_rng(1)
+    for variable in layer.trainable_variables:
+        variable.assign(0.6 * rng.normal(size=variable.shape))
+    if monkeypatch:
+        draw = layer.cell.noise.draw
+
+        def noted(*args):
+            layer.drawn = draw(*args)
+            return layer.drawn
+
+        monkeypatch.setattr(layer.cell.noise, "draw", noted)
+    return layer
+
+
+METHODS = {
+    "dropout": {"dropout": 0.4, "recurrent_dropout": 0.3},
+    "step": {"dropout": 0.4, "recurrent_dropout": 0.3, "dropout_mask": "step"},
+    "weights": {"weight_dropout": 0.4, "input_weight_dropout": 0.3},
+    "update": {"update_dropout": 0.5},
+    "update, step": {"update_dropout": 0.5, "dropout_mask": "step"},
+    "zoneout": {"zoneout": 0.4},
+    "layer_norm": {"layer_norm": True},
+    "all": {
+        "dropout": 0.3,
+        "recurrent_dropout": 0.2,
+        "weight_dropout": 0.2,
+        "input_weight_dropout": 0.2,
+        "update_dropout": 0.3,
+        "zoneout": 0.2,
+        "layer_norm": True,
+    },
+}

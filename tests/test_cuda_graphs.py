@@ -273,6 +273,23 @@ def test_an_equation_that_asks_the_host_is_not_recorded(cell, why, played):
     assert not played
 
 
+@pytest.mark.parametrize("name", ["autocast", "anomaly", None])
+def test_where_operations_must_be_called_nothing_is_recorded(name, monkeypatch):
+    here, there, host = (
+        types.SimpleNamespace(is_cuda=device >= 0, get_device=lambda n=device: n)
+        for device in (1, 0, -1)
+    )
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: False)
+    if name:
+        monkeypatch.setattr(torch, f"is_{name}_enabled", lambda *device: True)
+    assert torch_graphs.recordable([here, here]) == (name is None)
+    assert not torch_graphs.recordable([here, there])
+    assert not torch_graphs.recordable([here, host])
+    monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: True)
+    assert not torch_graphs.recordable([here, here])
+
+
 @pytest.mark.parametrize("name", ["lstm", "min_gru"])
 def test_kernels_and_scans_are_not_recorded(name, played):
     layer = built(name, {})

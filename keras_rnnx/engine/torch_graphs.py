@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import warnings
 from collections import OrderedDict
@@ -22,6 +23,7 @@ SHARE = 16
 IDLE = 1000
 # Shapes whose calls are counted.
 COUNTED = 256
+LAUNCHES_WAIT = os.environ.get("CUDA_LAUNCH_BLOCKING", "0") != "0"
 
 Groups = tuple[list[Any], ...]
 # What is played is written to where others read: one at a time.
@@ -140,6 +142,9 @@ def recordable(tensors: list[Any]) -> bool:
         return False
     if torch.is_autocast_enabled("cuda"):
         # It keeps copies of weights from one call to the next.
+        return False
+    if torch.is_anomaly_enabled() or LAUNCHES_WAIT:
+        # Who looks for an error wants the operation that made it.
         return False
     device = torch.cuda.current_device()
     return all(tensor.get_device() == device for tensor in tensors)

@@ -18,10 +18,10 @@ def cuda_graphs(enabled: bool) -> Iterator[None]:
     A loop of small operations keeps a GPU waiting: Python takes longer to ask for one
     than the GPU to compute it. So torch's engine `fused` records its loop as a CUDA
     graph when it meets the same shapes a second time, and from then on gives the GPU
-    all steps in one call, for the same results. A recording holds memory for its
-    inputs and outputs, about what the loop itself needs; each layer keeps those of the
-    shapes it met last, and loops whose tensors take more than a 64th of the GPU's
-    memory are not recorded. Where memory is short, turn it off around the training.
+    all steps in one call, for the same results. A recording holds its inputs and
+    outputs; the recordings of a layer hold a 16th of the GPU's memory at most, and one
+    that was not used for 1,000 calls makes room for others. Where memory is short, turn
+    it off around the training.
 
     The other backends compile their loops: there it has no effect.
 

@@ -37,7 +37,7 @@ class Differentiable:
         self.sequences = sequences
         self.keep = keep
         # Elsewhere the loop is compiled.
-        self.recorder = backend.Recorder() if backend.EAGER and self.loops else None
+        self.recorder = backend.Recorder(cell) if backend.EAGER and self.loops else None
 
     def __call__(self, length: Any, **groups: list[Any]) -> tuple[list[Any], list[Any]]:
         """Runs the cell.

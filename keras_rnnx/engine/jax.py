@@ -40,7 +40,7 @@ def outer(left, right):
     return left.reshape(-1, left.shape[-1]).T @ right.reshape(-1, right.shape[-1])
 
 
-def loop_kernel() -> str:
+def loop_kernel(in_segments: bool) -> str:
     """What runs the loop of the fused engine, in words."""
     return "lax.scan"
 

@@ -212,14 +212,17 @@ def plan(
                 f"{layer.name!r}: {refused}."
             )
         return Plan(
-            forced, _kernel(layer, forced), "use_cudnn=True" if cudnn else "forced"
+            forced,
+            _kernel(layer, forced, training),
+            "use_cudnn=True" if cudnn else "forced",
         )
-    refused, recorded = {}, _is_recorded(layer)
+    refused, recorded = {}, _is_recorded(layer, training)
     for engine in ENGINES:
         reason = refusal(layer, engine, training)
         reason = reason or costs.refusal(layer.cell, engine, training, batch, recorded)
         if reason is None:
-            return Plan(engine, _kernel(layer, engine), _why(layer, engine, refused))
+            kernel = _kernel(layer, engine, training)
+            return Plan(engine, kernel, _why(layer, engine, refused))
         refused[engine] = reason
     raise ValueError(
         f"No engine can run layer {layer.name!r}: {refused['fused']}, and in Keras' "
@@ -227,13 +230,17 @@ def plan(
     )
 
 
-def _is_recorded(layer):
+def _in_segments(layer, training):
+    return training and layer.checkpoint is not None
+
+
+def _is_recorded(layer, training):
     """Whether a loop is recorded, and for the one length that a model was made for.
 
     Lengths that differ would be recorded each, or run operation by operation.
     """
     backend = backends.current()
-    if backend is None or not backend.EAGER or layer.unroll:
+    if backend is None or not backend.EAGER or _in_segments(layer, training):
         return False
     return layer.steps_declared and backend.records_loops()
 
@@ -249,7 +256,7 @@ def may_leave_xla(layer: keras.layers.RNN) -> bool:
     return refusal(layer, "cudnn", training=False) is None
 
 
-def _kernel(layer, engine):
+def _kernel(layer, engine, training):
     """What does the work, in words."""
     exact = ""
     if isinstance(layer.cell, Cell) and layer.cell.compute_dtype != layer.compute_dtype:
@@ -258,7 +265,7 @@ def _kernel(layer, engine):
         return "Keras' loop" + exact
     backend = backends.current()
     if engine == "fused":
-        return backend.loop_kernel() + exact
+        return backend.loop_kernel(_in_segments(layer, training)) + exact
     if engine == "scan":
         return "scan over time"
     _, vendor = backend.kernels()

@@ -18,12 +18,13 @@ def cuda_graphs(enabled: bool) -> Iterator[None]:
     A loop of small operations keeps a GPU waiting: Python takes longer to ask for one
     than the GPU to compute it. So torch's engine `fused` records its loop as a CUDA
     graph when it meets the same shapes a second time, and from then on gives the GPU
-    all steps in one call, for the same results. A recording holds its inputs and
-    outputs; the recordings of a layer hold a 16th of the GPU's memory at most, and one
-    that was not used for 1,000 calls makes room for others. Where memory is short, turn
-    it off around the training.
+    all steps in one call, for the same results. Recordings hold their inputs and
+    outputs, a quarter of the GPU's memory at most; they go with their layer, or when
+    they were not used for 10,000 calls and there is no room for others. Where memory is
+    short, turn it off around the training.
 
-    The other backends compile their loops: there it has no effect.
+    The other backends compile their loops: there it has no effect. It is for the thread
+    that calls it, and frees nothing that was recorded before.
 
     Args:
         enabled: whether calls inside may record, and play what was recorded. The

@@ -67,7 +67,7 @@ def outer(left, right):
     return tf.matmul(left, right, transpose_a=True)
 
 
-def loop_kernel() -> str:
+def loop_kernel(in_segments: bool) -> str:
     """What runs the loop of the fused engine, in words."""
     return "XLA loop for small steps of fixed shape, else graph loop"
 

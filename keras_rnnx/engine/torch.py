@@ -9,7 +9,7 @@ from collections.abc import Callable
 import keras
 import torch
 
-from keras_rnnx.engine import recording
+from keras_rnnx.engine import recording, torch_graphs
 from keras_rnnx.engine.torch_graphs import Recorder as Recorder
 from keras_rnnx.engine.torch_kernel import run_kernel as run_kernel
 
@@ -68,14 +68,16 @@ def outer(left, right):
     return left.flatten(0, 1).T @ right.flatten(0, 1)
 
 
-def loop_kernel() -> str:
+def loop_kernel(in_segments: bool) -> str:
     """What runs the loop of the fused engine, in words."""
-    return "CUDA graph of the loop" if records_loops() else "eager loop"
+    recorded = records_loops() and not in_segments
+    return "CUDA graph of the loop" if recorded else "eager loop"
 
 
 def records_loops() -> bool:
-    """Whether loops are recorded: see `torch_graphs.py`."""
-    return recording.allowed() and kernels()[0] == "cudnn"
+    """Whether loops over whole sequences are recorded: see `torch_graphs.py`."""
+    on_gpu = kernels()[0] == "cudnn"
+    return on_gpu and recording.allowed() and torch_graphs.possible()
 
 
 def scan(step, carry, xs, length, loose, reverse=False, unroll=False, **_):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import weakref
 from collections.abc import Callable
-from typing import Any
 
 import torch
 
@@ -17,14 +18,6 @@ TO_HOST = (
     *(torch.Tensor.__index__, torch.Tensor.nonzero, torch.nonzero),
 )
 
-# By device: the stream that is recorded; and a recording of next to nothing, since
-# there is a pool of memory as long as it has one. All share the pool: no two are
-# played at a time, so that what lies between the inputs and the outputs of one can lie
-# where that of another does.
-_places: dict[int, tuple[Any, Any]] = {}
-# What failed leaves its pool unfit for others, and cannot be taken down.
-_unfit = []
-
 
 class Watch(torch.overrides.TorchFunctionMode):
     """Notes the name of a function that cannot be recorded, if one is called inside."""
@@ -34,49 +27,80 @@ class Watch(torch.overrides.TorchFunctionMode):
         self.found = ""
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
-        made = func in FROM_HOST and not isinstance(args[0], torch.Tensor)
+        kwargs = kwargs or {}
+        first = next(iter((*args, *kwargs.values())), None)
+        made = func in FROM_HOST and not isinstance(first, torch.Tensor)
         if made or func in TO_HOST:
             self.found = self.found or func.__name__
-        return func(*args, **(kwargs or {}))
+        return func(*args, **kwargs)
 
 
-def captured(function: Callable) -> tuple[Callable, Any]:
-    """Records a function on the current GPU.
+class Captured:
+    """A function as a CUDA graph.
 
-    Returns:
-        What carries it out, and the results that it is written to.
+    Args:
+        function: called once, to be recorded on the current GPU and stream.
+        inputs: its arguments. Replays read what stands in them then.
 
     Raises:
         RuntimeError: if it cannot be recorded.
+
+    Attributes:
+        results: what the function returned, and what `replay()` writes to.
+        replay: carries the operations out.
     """
-    device = torch.cuda.current_device()
-    if device not in _places:
-        stream, first = torch.cuda.Stream(), torch.cuda.CUDAGraph()
-        _capture(first, stream, {}, lambda: torch.zeros(1, device="cuda"))
-        _places[device] = stream, first
-    stream, first = _places[device]
-    graph = torch.cuda.CUDAGraph()
-    try:
-        results = _capture(graph, stream, {"pool": first.pool()}, function)
-    except BaseException:
-        _unfit.append((_places.pop(device), graph))
-        raise
-    return graph.replay, results
+
+    def __init__(self, function: Callable, inputs: tuple):
+        key = torch.cuda.current_device(), torch.cuda.current_stream().cuda_stream
+        self.place = _places.get(key) or _Place()
+        _places[key] = self.place
+        graph, pool = torch.cuda.CUDAGraph(), self.place.first.pool()
+        try:
+            self.results = _capture(
+                graph, self.place.stream, {"pool": pool}, lambda: function(*inputs)
+            )
+        except BaseException:
+            _unfit.append((_places.pop(key), graph))
+            raise
+        self.replay = graph.replay
+
+
+class _Place:
+    """A stream to record on; and a recording of next to nothing, since there is a pool
+    of memory as long as it has one."""
+
+    def __init__(self):
+        self.stream, self.first = torch.cuda.Stream(), torch.cuda.CUDAGraph()
+        _capture(self.first, self.stream, {}, lambda: torch.zeros(1, device="cuda"))
+
+
+# By device and stream, as long as there are recordings. Those of a stream are played
+# one after the other, so that what lies between the inputs and the outputs of one can
+# lie where that of another does.
+_places: weakref.WeakValueDictionary = weakref.WeakValueDictionary()
+# What failed leaves its pool unfit for others, and cannot be taken down.
+_unfit = []
 
 
 def _capture(graph, stream, where, function):
-    collects = gc.isenabled()
+    # What is made once for a thread cannot be made meanwhile.
+    torch.cuda.current_blas_handle()
     torch.cuda.synchronize()
     # A graph that is collected meanwhile would disturb.
+    collects = gc.isenabled()
     gc.disable()
     try:
         with torch.cuda.stream(stream):
             # Other threads may go on.
             graph.capture_begin(**where, capture_error_mode="thread_local")
             try:
-                return function()
-            finally:
-                graph.capture_end()
+                results = function()
+            except BaseException:
+                with contextlib.suppress(RuntimeError):
+                    graph.capture_end()
+                raise
+            graph.capture_end()
+            return results
     finally:
         if collects:
             gc.enable()

@@ -28,8 +28,8 @@ LIMITS = {
     ("cudnn", "inference"): ((4, math.inf), (16, 2**20)),
 }
 # Beside a loop that is recorded, see `torch_graphs.py`: on an H200 kernels of three
-# times the products and more took 1.2 to 2.6 times its time in training, and those of up
-# to 1.5 times the products 0.6 to 1.1 times, but for the plain RNN's at up to 1.6
+# times the products and more took 1.2 to 2.6 times its time in training, and those of
+# up to 1.5 times the products 0.6 to 1.1 times, the plain RNN's up to 1.6 times
 # (docs/performance.md). Between the two nothing is measured.
 BESIDE_RECORDED = ((1.5, math.inf),)
 # Where the size of the batch is not known.

@@ -15,6 +15,7 @@ ABOUT = {
     "test_cudnn.py": ["tensorflow"],
     "test_cudnn_emulator.py": ["tensorflow"],
     "test_torch.py": ["torch"],
+    "test_cuda_capture.py": ["torch"],
     "test_cuda_graphs.py": ["torch"],
     "test_jax.py": ["jax"],
     # NumPy alone: once is enough.

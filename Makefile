@@ -29,10 +29,8 @@ EPOCHS ?= 40
 RUN := $(VENV)/bin/python
 PIP = $(RUN) -m pip install -qq --disable-pip-version-check --no-input
 PYTEST = $(RUN) -m pytest -q
-# Most of a test's time is compilation, which takes one core; and most of that went into
-# making programs fast that run once.
+# Most of a test's time is compilation, which takes one core.
 WORKERS ?= auto
-QUICKLY := XLA_FLAGS=--xla_backend_optimization_level=0
 
 # TensorFlow's start-up lines would hide what the targets print.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
@@ -85,7 +83,7 @@ demo: $(VENV)/demo.stamp
 test: $(VENV)/test.stamp
 	@status=0; for backend in $(BACKENDS); do \
 	    echo "== tests on $$backend"; \
-	    $(QUICKLY) KERAS_BACKEND=$$backend $(PYTEST) -n $(WORKERS) $(ARGS) || status=1; \
+	    KERAS_BACKEND=$$backend $(PYTEST) -n $(WORKERS) $(ARGS) || status=1; \
 	done; exit $$status
 
 # The builds for a GPU are the machine's own: no environment is made here.

@@ -4,10 +4,13 @@ import os
 
 # Nearly all of the time goes into compiling programs that run once.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+if os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow":
+    os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 # There is a process for each core: torch's threads would wait for each other, spinning.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import keras
+import pytest
 
 # test file: the backends that it is about
 ABOUT = {
@@ -17,6 +20,8 @@ ABOUT = {
     "test_torch.py": ["torch"],
     "test_cuda_capture.py": ["torch"],
     "test_cuda_graphs.py": ["torch"],
+    "test_cuda_graphs_kept.py": ["torch"],
+    "test_cuda_graphs_refused.py": ["torch"],
     "test_jax.py": ["jax"],
     # NumPy alone: once is enough.
     "test_oracles.py": ["torch"],
@@ -56,3 +61,11 @@ def pytest_generate_tests(metafunc):
     every = metafunc.config.getoption("every_cell")
     found = catalogue.VARIANTS if every else catalogue.CONFORMING
     metafunc.parametrize("conforming", found)
+
+
+@pytest.fixture(params=["emulated", pytest.param("real", marks=pytest.mark.gpu)])
+def played(request, monkeypatch):
+    """Recordings of loops are made and counted: a list of those that were played."""
+    import graphs
+
+    return graphs.counted(request.param, monkeypatch)

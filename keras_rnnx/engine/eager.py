@@ -39,10 +39,9 @@ class EagerRecurrence(Differentiable):
         kernel: Callable[[], Any] | None = None,
         noise: tuple[list[str], list[str]] = ((), ()),
     ):
+        self.loops = kernel is None
         super().__init__(cell, backend, sequences, keep)
         self.kernel = kernel
-        if kernel:
-            self.recorder = None
         # Else the recurrent product is added to the inputs' part at once.
         self.separate = bool(cell.split) or cell.projected != cell.multiplied
         self.product = bool(cell.multiplied)

@@ -96,21 +96,19 @@ class Recorder:
     def _has_room(self, key):
         """Whether there is, without recordings that are in use no more."""
         device, size = torch.cuda.current_device(), self.sizes[key]
-        for drop in (False, True):
-            held = 0
-            for recorder in list(_recorders):
-                held += recorder.held(device, drop)
+        for oldest in (0, next(_calls) - IDLE):
+            held = sum(recorder.held(device, oldest) for recorder in list(_recorders))
             total, unused = memory()
             fits = held + size <= total // SHARE and 2 * size <= unused
             if fits and len(self.recordings) < MANY:
                 return True
         return False
 
-    def held(self, device: int, drop: bool) -> int:
-        """Bytes that its recordings on a GPU hold; if `drop` without idle ones."""
-        now = next(_calls)
+    def held(self, device: int, oldest: int) -> int:
+        """Bytes that its recordings on a GPU hold, without those that were not played
+        since a call, which go."""
         for key, recording in list(self.recordings.items()):
-            if drop and now - recording.last_call > IDLE:
+            if recording.last_call < oldest:
                 del self.recordings[key]
         found = self.recordings.values()
         return sum(r.size for r in found if r.device == device)

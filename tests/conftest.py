@@ -15,6 +15,7 @@ import pytest
 # test file: the backends that it is about
 ABOUT = {
     "test_tensorflow.py": ["tensorflow"],
+    "test_tensorflow_xla.py": ["tensorflow"],
     "test_cudnn.py": ["tensorflow"],
     "test_cudnn_emulator.py": ["tensorflow"],
     "test_torch.py": ["torch"],

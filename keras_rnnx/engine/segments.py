@@ -171,7 +171,12 @@ class Segments:
 
     def _split(self, x):
         """Number of whole segments, and of the steps behind them."""
-        return length(x) // self.steps, length(x) % self.steps
+        steps = length(x)
+        if isinstance(steps, int):
+            return steps // self.steps, steps % self.steps
+        # XLA compiles no loop over an empty list, so a step at least stays behind.
+        whole = (steps - 1) // self.steps
+        return whole, steps - whole * self.steps
 
     def _forward(self, x, by_step, states, shared):
         whole, rest = self._split(x)

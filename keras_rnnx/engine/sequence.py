@@ -133,7 +133,7 @@ class SequenceEngine:
         if way.segments == "kept":
             return -(-length // SEGMENTS)
         if self.checkpoint is not True:
-            return min(self.checkpoint, length) if known else self.checkpoint
+            return (min if known else ops.minimum)(self.checkpoint, length)
         if not known:
             root = ops.ceil(ops.sqrt(ops.cast(length, "float32")))
             return ops.cast(root, "int32")

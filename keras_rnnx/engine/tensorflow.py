@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import tensorflow as tf
@@ -109,8 +110,8 @@ def scan(
         for x in xs
     ]
     writers = [
-        _array(dtype, length, element_shape=_static(shape))
-        for shape, dtype in zip(shapes, dtypes)
+        _array(dtype, _some(length) if kept else length, element_shape=_static(shape))
+        for shape, dtype, kept in zip(shapes, dtypes, loose)
     ]
 
     def body(i, carry, writers):
@@ -152,6 +153,11 @@ def _stacked(writer, dtype, length, shape):
     return stack
 
 
+def _some(length):
+    """`length`, or 1 of a list that may be empty: XLA compiles no reading of that."""
+    return length if isinstance(length, int) else tf.maximum(length, 1)
+
+
 def _array(dtype, length, **kwargs):
     return tf.TensorArray(dtype, length, clear_after_read=False, **kwargs)
 
@@ -167,7 +173,7 @@ def _unrolled(step, carry, xs, length, loose, reverse):
 
 def counter(n):
     """0, 1, ... `n - 1`, for a scan."""
-    return tf.range(n)
+    return tf.range(_some(n))
 
 
 def steps_of(x, start, count):
@@ -225,9 +231,17 @@ def compiled(function: Callable, xla: bool) -> Callable:
     """`function` as one graph, so that the eager loop does not run op by op.
 
     With `xla` shapes are fixed and a graph is made for each, without it one graph
-    serves all shapes.
+    serves all shapes. Inside of a graph `function` becomes a part of that graph.
     """
-    return tf.function(function, autograph=False, reduce_retracing=not xla)
+    graph = tf.function(function, autograph=False, reduce_retracing=not xla)
+
+    @functools.wraps(function)
+    def run(*args):
+        # The gradient of a nested function reads shapes from its forward part. XLA
+        # would take them for constants, and compile again for every step.
+        return (function if tf.inside_function() else graph)(*args)
+
+    return run
 
 
 def compiled_scan(step, carry, xs, length, loose, **kwargs):

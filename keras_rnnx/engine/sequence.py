@@ -131,16 +131,13 @@ class SequenceEngine:
         """Steps of a segment; `length` is a number or, where not known, a tensor."""
         known = isinstance(length, int)
         if way.segments == "kept":
-            return -(-length // SEGMENTS)
+            return _whole(length, -(-length // SEGMENTS))
         if self.checkpoint is not True:
             return (min if known else ops.minimum)(self.checkpoint, length)
         if not known:
             root = ops.ceil(ops.sqrt(ops.cast(length, "float32")))
             return ops.cast(root, "int32")
-        # About the root; a divisor saves putting the rest behind the whole segments.
-        root = math.isqrt(length - 1) + 1
-        near = [k for k in range(root // 2, 2 * root) if k and length % k == 0]
-        return min(near, key=lambda k: abs(k - root), default=root)
+        return _whole(length, math.isqrt(length - 1) + 1)
 
     def _function(self, return_sequences, zero_output_for_mask, way):
         """A function of tensors, vectors and states that returns what a call does."""
@@ -208,6 +205,15 @@ def weights_of(cell: Cell) -> dict[str, Any]:
         matrix = cell.recurrent_matrix(tensors["recurrent_kernel"])
         tensors["recurrent_kernel"] = matrix
     return tensors
+
+
+def _whole(length, about):
+    """About so many steps of a segment, if possible a divisor of the length.
+
+    A rest behind the whole segments is a program of its own to compile.
+    """
+    near = [k for k in range(about // 2, 2 * about) if k and length % k == 0]
+    return min(near, key=lambda k: abs(k - about), default=about)
 
 
 def _with_noise(tensors, each):

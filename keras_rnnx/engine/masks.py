@@ -1,13 +1,15 @@
-"""What a mask means for outputs.
+"""What a mask means for inputs and outputs.
 
-A masked step carries the states on. Its output repeats the last one, zeros before the
-first valid step (as Keras on TensorFlow and torch), or is zero if so asked.
+A masked step carries the states on. What stands in it is not read. Its output repeats
+the last one, zeros before the first valid step (as Keras on TensorFlow and torch), or
+is zero if so asked.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import keras
 from keras import ops
 
 from keras_rnnx.engine import backends
@@ -17,6 +19,26 @@ def column(mask: Any) -> Any:
     """`(batch, time)` or `(batch, time, 1)` to a boolean `(batch, time, 1)`."""
     mask = ops.cast(mask, "bool")
     return ops.expand_dims(mask, -1) if len(mask.shape) == 2 else mask
+
+
+def mask_inputs(sequences: Any, mask: Any) -> Any:
+    """Sequences with zeros in masked steps, so that nothing that stands there is read.
+
+    NaN or infinity in a masked step would otherwise reach gradients, through products
+    with zeros. The gradient of what stands there is zero.
+
+    Args:
+        sequences: `(batch, time, ...)`, or a nested structure of such.
+        mask: boolean, `(batch, time)` or `(batch, time, 1)`.
+    """
+    backend = backends.current() or ops
+    mask = column(mask)
+
+    def masked(x):
+        shown = ops.reshape(mask, (*ops.shape(mask)[:2], *[1] * (len(x.shape) - 2)))
+        return backend.where(shown, x, ops.zeros((), x.dtype))
+
+    return keras.tree.map_structure(masked, sequences)
 
 
 def mask_outputs(outputs: Any, mask: Any, zero_output: bool) -> Any:

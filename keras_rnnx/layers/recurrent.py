@@ -235,6 +235,8 @@ class RNN(RegularizedOutputs, keras.layers.RNN):
     def inner_loop(self, sequences, initial_state, mask, training=False):
         if keras.tree.is_nested(mask):
             mask = mask[0]
+        if mask is not None:
+            sequences = masks.mask_inputs(sequences, mask)
         if self.stateful and keras.backend.backend() == "torch":
             # They are overwritten in place before the backward pass wants them.
             initial_state = keras.tree.map_structure(ops.copy, initial_state)

@@ -10,6 +10,7 @@ from keras import ops
 
 from keras_rnnx import _numbers
 from keras_rnnx.cells import arguments
+from keras_rnnx.engine import masks
 from keras_rnnx.engine.plan import Plan
 from keras_rnnx.layers import checks, levels, stacking
 from keras_rnnx.layers.at_once import AtOnce
@@ -296,6 +297,9 @@ class Stack(RegularizedOutputs, keras.layers.Layer):
         checks.call_arguments(self, sequences, initial_state, mask)
         stacking.check_batch(self, sequences)
         self._tell_regularizer(mask)
+        if mask is not None and self.connection is not None:
+            # What goes around a layer is read as well.
+            sequences = masks.mask_inputs(sequences, keras.tree.flatten(mask)[0])
         if self.go_backwards:
             sequences = ops.flip(sequences, axis=1)
             mask = None if mask is None else ops.flip(mask, axis=1)

@@ -19,6 +19,7 @@ ABOUT = {
     "test_cudnn.py": ["tensorflow"],
     "test_cudnn_emulator.py": ["tensorflow"],
     "test_torch.py": ["torch"],
+    "test_torch_gradients.py": ["torch"],
     "test_cuda_capture.py": ["torch"],
     "test_cuda_graphs.py": ["torch"],
     "test_cuda_graphs_kept.py": ["torch"],

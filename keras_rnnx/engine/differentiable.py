@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -39,11 +40,19 @@ class Differentiable:
         # Elsewhere the loop is compiled.
         self.recorder = backend.Recorder(cell) if backend.EAGER and self.loops else None
 
-    def __call__(self, length: Any, **groups: list[Any]) -> tuple[list[Any], list[Any]]:
+    def __call__(
+        self,
+        length: Any,
+        source: tuple[Callable, list[Any]] | None = None,
+        **groups: list[Any],
+    ) -> tuple[list[Any], list[Any]]:
         """Runs the cell.
 
         Args:
             length: number of steps.
+            source: a function and its tensors, from which `x` is made once more where
+                second derivatives are asked for and `x` was not kept. Default: none,
+                for recurrences that spare nothing.
             **groups: lists of tensors, `x` first. `x`, `r`, `b`: what a `Projection`
                 gives; `v`: the vectors; `s`: the initial states; `m`: the mask `(time,
                 batch, 1)`, or nothing; `n`: the noise of every step `(time, batch,
@@ -55,6 +64,7 @@ class Differentiable:
         """
         sizes = {name: len(group) for name, group in groups.items()}
         flat = [tensor for group in groups.values() for tensor in group]
+        n = len(flat)
 
         def steps(inputs):
             return self.forward(length, _regroup(inputs, sizes), self.keep)
@@ -76,17 +86,56 @@ class Differentiable:
         key = (length, *sizes.items())
 
         def forward(inputs):
-            return recorder(steps, ("forward", *key), inputs)
+            return recorder(steps, ("forward", *key), inputs[:n])
 
         def backward(inputs, residuals, cotangents):
-            given = inputs, residuals, cotangents
+            given = inputs[:n], residuals, cotangents
             (found,) = recorder(steps_back, ("backward", *key), *given)
-            return found
+            # The source of `x` gets its gradients through `x`.
+            return found + [None] * (len(inputs) - n)
 
         spared = self.spared() if self.keep else set()
-        outputs = self.backend.differentiable(forward, backward, spared)(flat)
-        n = len(self.cell.states)
-        return outputs[:-n], outputs[-n:]
+        more = {}
+        if self.backend.EAGER:
+            flat += source[1] if spared else []
+            more = self._plainly(length, sizes, source)
+        outputs = self.backend.differentiable(forward, backward, spared, **more)(flat)
+        n_states = len(self.cell.states)
+        return outputs[:-n_states], outputs[-n_states:]
+
+    def _plainly(self, length, sizes, source):
+        """What second derivatives and transforms of functions take."""
+        n, n_x = sum(sizes.values()), sizes["x"]
+
+        def plain(inputs):
+            if self.keep:
+                self._refuse_flow()
+            return self.plain(length, _regroup(inputs, sizes))
+
+        def again(inputs, residuals, cotangents):
+            self._refuse_flow()
+            inputs, tensors = inputs[:n], inputs[n:]
+            if tensors:
+                made = source[0](tensors)
+                inputs[:n_x] = [m if x is None else x for m, x in zip(made, inputs)]
+            found = self.backend.gradients(plain, inputs, cotangents)
+            return found + [None] * len(tensors)
+
+        return {"plain": plain, "again": again}
+
+    def _refuse_flow(self):
+        if self.cell.gradient_flow:
+            raise RuntimeError(
+                "GradientFlow adds to the gradients of the fused engine what is not "
+                "the gradient of a loss. So torch has no second derivatives here, no "
+                "transforms of torch.func in training, and no forward-mode "
+                "derivatives. Build the cell without this regularizer to take them."
+            )
+
+    def plain(self, length: Any, given: dict[str, list[Any]]) -> list[Any]:
+        """What a call returns, in one list, by operations that are differentiated by
+        the framework."""
+        return self.forward(length, given, keep=False)[0]
 
     def spared(self) -> set[int]:
         """Positions in `x` that the backward pass does not read, where all is kept."""

@@ -106,7 +106,12 @@ class EagerRecurrence(Differentiable):
             outputs = self.kernel()
             last = [outputs[-1]]
             return [outputs] * self.sequences + last, [outputs] if keep else []
+        return self._loop(length, given, keep)
 
+    def plain(self, length, given):
+        return self._loop(length, given, keep=False)[0]
+
+    def _loop(self, length, given, keep):
         whole = dict(zip(self.by_sequence, given["d"]))
 
         def step(states, slices):

@@ -129,6 +129,7 @@ class Loop(Segment):
         noted = {} if self.recurrence.moments else None
         outputs, last = self.recurrence(
             length(x, axis=0),
+            self._source(x, shared),
             **self._groups(x, by_step, states, shared, noted),
         )
         shown = outputs.pop(0) if self.recurrence.sequences else None
@@ -159,6 +160,17 @@ class Loop(Segment):
         d_x, found = self.projection.gradients(x, shared, of_groups)
         found |= dict(zip(self.vectors, of_groups.get("v", [])))
         return _dropped(d_x, shared), of_groups["s"], found
+
+    def _source(self, x, shared):
+        """What makes the inputs' part of the gates, and its tensors."""
+        names = [k for k in (INPUTS, "kernel", "bias") if k in shared]
+
+        def parts(tensors):
+            x, *weights = tensors
+            shared = dict(zip(names, weights))
+            return self.projection(_dropped(x, shared), shared)["x"]
+
+        return parts, [x, *(shared[name] for name in names)]
 
     def _groups(self, x, by_step, states, shared, noted=None):
         given = {"mask": by_step.get("mask"), NOTED: noted}

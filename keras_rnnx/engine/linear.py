@@ -247,8 +247,14 @@ def _function(n, axes, reverse, way, known):
         a, initial = inputs[:n], inputs[2 * n :]
         return list(part(gradients)([*a, *initial, *residuals, *cotangents]))
 
+    def again(inputs, residuals, cotangents):
+        a, initial = inputs[:n], inputs[2 * n :]
+        return gradients([*a, *initial, *residuals, *cotangents])
+
+    plain = {"plain": states, "again": again} if backend.EAGER else {}
     spared = set(range(n, 2 * n))
-    return backend.compiled(backend.differentiable(forward, backward, spared), known)
+    function = backend.differentiable(forward, backward, spared, **plain)
+    return backend.compiled(function, known)
 
 
 def _wide(values):

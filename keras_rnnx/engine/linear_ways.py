@@ -48,7 +48,7 @@ def plus(a, b):
 
 def sequential(backend, a, b, carry, reverse, adjoint):
     """Step by step."""
-    if backend.EAGER:
+    if backend.EAGER and backend.may_write():
         return backend.linear_loop(a, b, carry, reverse, adjoint)
     slices, of_step = _slices(a)
 

@@ -165,8 +165,12 @@ class Segments:
             d_shared = [d_shared.get(name) for name in names]
             return [d_x, *[None] * len(by_step), *d_states, *d_shared]
 
+        def plain(inputs):
+            return forward(inputs)[0]
+
+        plain = {"plain": plain} if self.backend.EAGER else {}
         flat = [x, *by_step.values(), *states, *shared.values()]
-        results = self.backend.differentiable(forward, backward, set())(flat)
+        results = self.backend.differentiable(forward, backward, set(), **plain)(flat)
         return results[0] if self.sequences else None, results[-n:]
 
     def _split(self, x):

@@ -10,6 +10,11 @@ import keras
 import torch
 
 from keras_rnnx.engine import recording, torch_graphs
+from keras_rnnx.engine._torch_gradients import differentiable as differentiable
+from keras_rnnx.engine._torch_gradients import gradients as gradients
+from keras_rnnx.engine._torch_gradients import may_write as may_write
+from keras_rnnx.engine._torch_gradients import pullback as pullback
+from keras_rnnx.engine._torch_gradients import takes_kernels
 from keras_rnnx.engine.torch_graphs import Recorder as Recorder
 from keras_rnnx.engine.torch_kernel import run_kernel as run_kernel
 
@@ -60,7 +65,7 @@ def add_product(term, vectors, matrix):
     if vectors.ndim == 2:
         return torch.addmm(term, vectors, matrix)
     product = vectors @ matrix
-    return product.add_(term)
+    return product.add_(term) if may_write() else product + term
 
 
 def outer(left, right):
@@ -211,85 +216,6 @@ def _advance_complex(b, a, h, out, sign):
     torch.addcmul(out[1], a[1], h[0], value=sign, out=out[1])
 
 
-def pullback(function, inputs):
-    """Evaluates `function(inputs)`, a list of tensors.
-
-    Returns:
-        Its outputs, and a function from their cotangents (None for zero) and the
-        positions of some inputs to the cotangents of those inputs (None for zero).
-    """
-    with torch.enable_grad():
-        inputs = [i.detach().requires_grad_() for i in inputs]
-        outputs = function(inputs)
-
-    def pull(cotangents, positions):
-        pairs = [
-            (o, c)
-            for o, c in zip(outputs, cotangents)
-            if c is not None and o.requires_grad
-        ]
-        return torch.autograd.grad(
-            [o for o, _ in pairs],
-            [inputs[p] for p in positions],
-            [c for _, c in pairs],
-            retain_graph=True,
-            allow_unused=True,
-        )
-
-    return outputs, pull
-
-
-class _OnlyOnce(torch.autograd.Function):
-    """A gradient that has no gradient itself."""
-
-    @staticmethod
-    def forward(ctx, gradient, anchor):
-        return gradient.view_as(gradient)
-
-    @staticmethod
-    def backward(ctx, cotangent):
-        raise RuntimeError(
-            "The fast engines of keras_rnnx have no second derivatives on torch. Run "
-            "the layer inside `with keras_rnnx.engine.force('step'):`, whose loop has."
-        )
-
-
-def differentiable(forward, backward, spared):
-    """A function of a list of tensors with a backward pass of its own.
-
-    Args:
-        forward: from inputs to `(outputs, residuals)`, lists of tensors.
-        backward: from inputs, residuals and the cotangents of the outputs to those of
-            the inputs.
-        spared: positions of inputs that `backward` does not read; it may get None.
-    """
-
-    class Run(torch.autograd.Function):
-        @staticmethod
-        def forward(ctx, *inputs):
-            outputs, residuals = forward(list(inputs))
-            inputs = [None if i in spared else x for i, x in enumerate(inputs)]
-            ctx.save_for_backward(*inputs, *residuals)
-            ctx.n_inputs = len(inputs)
-            return tuple(outputs)
-
-        @staticmethod
-        def backward(ctx, *cotangents):
-            saved = ctx.saved_tensors
-            inputs, residuals = saved[: ctx.n_inputs], saved[ctx.n_inputs :]
-            with torch.no_grad():
-                found = backward(list(inputs), list(residuals), list(cotangents))
-            if not torch.is_grad_enabled():
-                return tuple(found)
-            # Residuals carry no graph: a second derivative would be silently wrong.
-            anchor = torch.zeros((), requires_grad=True)
-            return tuple(
-                None if d is None else _OnlyOnce.apply(d, anchor) for d in found
-            )
-
-    return lambda inputs: list(Run.apply(*inputs))
-
-
 def compiled(function: Callable, xla: bool) -> Callable:
     """`function` as it is: torch runs eagerly."""
     return function
@@ -343,6 +269,8 @@ def kernel_refusal(kernel: str, dtype: str) -> str | None:
     """Why the kernels here do not run this one, or None."""
     if dtype == "float16" and kernels()[0] == "native":
         return "torch's kernels on the CPU have no float16"
+    if not takes_kernels():
+        return "torch.func.vmap and forward-mode derivatives have no rules for kernels"
     return None
 
 

@@ -274,3 +274,13 @@ def test_inference_mode(kind):
         expected = layer(inputs(), mask=mask).detach()
         with torch.inference_mode():
             torch.testing.assert_close(layer(inputs(), mask=mask), expected)
+
+
+def test_a_program_of_torch_writes_to_no_tensor_that_is_there(monkeypatch):
+    """What `torch.compile` makes of `out=` leaves tensors as they came."""
+    layer = make("scan")
+    with torch.no_grad():
+        expected = layer(inputs())
+        monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+        monkeypatch.setattr(torch, "addcmul", None)
+        torch.testing.assert_close(layer(inputs()), expected)

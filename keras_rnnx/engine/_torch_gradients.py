@@ -40,8 +40,10 @@ def _many(cotangents):
 def may_write() -> bool:
     """Whether operations may write to tensors that are there.
 
-    Where torch records them for gradients, or transforms them, they must not.
+    Where torch records them for gradients, transforms or compiles them, they must not.
     """
+    if torch.compiler.is_compiling() or torch.jit.is_tracing():
+        return False
     return not (torch.is_grad_enabled() or transformed())
 
 
@@ -53,7 +55,8 @@ def pullback(function: Callable, inputs: list) -> tuple[list, Callable]:
         positions of some inputs to the cotangents of those inputs (None for zero).
         Where torch records operations, all of it can be differentiated.
     """
-    if torch.is_inference_mode_enabled() or not may_write():
+    recorded = torch.is_grad_enabled() or torch.is_inference_mode_enabled()
+    if recorded or transformed():
         return _recorded_pullback(function, inputs)
     with torch.enable_grad():
         inputs = [i.detach().requires_grad_() for i in inputs]

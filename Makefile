@@ -27,7 +27,8 @@ TRIALS ?= 8
 EPOCHS ?= 40
 
 RUN := $(VENV)/bin/python
-PIP = $(RUN) -m pip install -qq --disable-pip-version-check --no-input
+QUIET := -qq --disable-pip-version-check --no-input
+PIP = $(RUN) -m pip install $(QUIET)
 PYTEST = $(RUN) -m pytest -q
 # Most of a test's time is compilation, which takes one core.
 WORKERS ?= auto
@@ -37,12 +38,13 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 # One environment, and few cores: one thing at a time, with -j too.
 .NOTPARALLEL:
-.PHONY: help demo test test-gpu test-keras lint format bench build clean
+.PHONY: help demo test test-gpu test-keras test-versions lint format bench build clean
 
 help:
 	@echo "make demo        tune recurrent layers on the digits data, into demo/"
 	@echo "make test        the tests, once on each backend ($(BACKENDS))"
 	@echo "make test-keras  Keras' own recurrent tests, with these layers in place"
+	@echo "make test-versions  the tests on other Keras and Python ($(VERSIONS))"
 	@echo "make test-gpu    the tests that need a GPU, in the environment of $(PYTHON)"
 	@echo "make bench       times our layers beside Keras', on each backend"
 	@echo "make lint        ruff format --check and ruff check"
@@ -111,6 +113,54 @@ test-keras-%: $(VENV)/keras-%.json
 	@echo "== Keras' tests on $*, layers of keras_rnnx"
 	@KERAS_BACKEND=$* $(KERAS_SUITE) --layers-from keras_rnnx
 
+# --- the tests on other versions, each in an environment of its own ---
+
+VERSIONS ?= nightly oldest python3.12 python3.13
+KERAS_nightly := keras-nightly
+# The oldest that setup.cfg allows.
+KERAS_oldest := keras==$(shell sed -n 's/^ *keras>=//p' setup.cfg | head -n 1)
+PYTHON_python3.12 ?= python3.12
+PYTHON_python3.13 ?= python3.13
+ifneq ($(origin KERAS_BACKEND),command line)
+# Without torch: PyPI's build for Linux brings CUDA.
+BACKENDS_python3.12 ?= tensorflow jax
+BACKENDS_python3.13 ?= tensorflow jax
+endif
+BACKENDS_here = $(or $(BACKENDS_$*),$(BACKENDS))
+BUILD_tensorflow = $(TENSORFLOW)
+BUILD_jax = $(JAX)
+BUILD_torch = $(TORCH)
+
+.PRECIOUS: .venv-%/venv.stamp .venv-%/test.stamp
+
+# All versions run, whatever the first one says.
+test-versions:
+	@$(MAKE) --no-print-directory --keep-going $(VERSIONS:%=test-versions-%)
+
+.venv-%/venv.stamp:
+	@echo "== making .venv-$*"
+	@$(or $(PYTHON_$*),$(PYTHON)) -m venv --clear .venv-$*
+	@touch $@
+
+.venv-%/test.stamp: setup.cfg pyproject.toml | .venv-%/venv.stamp
+	@echo "== installing into .venv-$*: $(or $(KERAS_$*),keras), $(BACKENDS_here)"
+	@.venv-$*/bin/python -m pip install $(QUIET) --editable '.[test]' \
+	    $(foreach backend,$(BACKENDS_here),$(BUILD_$(backend)))
+	@if [ -n "$(KERAS_$*)" ]; then \
+	    .venv-$*/bin/python -m pip uninstall -qq --yes keras keras-nightly && \
+	    .venv-$*/bin/python -m pip install $(QUIET) $(KERAS_$*); \
+	fi
+	@touch $@
+
+test-versions-%: .venv-%/test.stamp
+	@status=0; for backend in $(BACKENDS_here); do \
+	    echo "== tests on $$backend, in .venv-$*"; \
+	    .venv-$*/bin/python -m pip freeze | grep -E '^(keras|tensorflow|jax|torch|numpy)'; \
+	    .venv-$*/bin/python --version; \
+	    KERAS_BACKEND=$$backend .venv-$*/bin/python -m pytest -q -n $(WORKERS) $(ARGS) \
+	        || status=1; \
+	done; exit $$status
+
 bench: $(VENV)/test.stamp
 	@for backend in $(BACKENDS); do \
 	    echo "== benchmarks on $$backend"; \
@@ -127,5 +177,5 @@ build: $(VENV)/test.stamp
 	@$(RUN) -m build
 
 clean:
-	rm -rf $(VENV) build dist demo *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-* build dist demo *.egg-info .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -46,9 +46,9 @@ def explain(model: keras.Layer, training: bool = True) -> Explanation:
     Looks into models, wrappers and layers inside of the model, and into attributes,
     lists and dicts of those. A shared layer is listed once. The engine is the one that
     a call made now would take: on this backend, and inside of
-    `keras_rnnx.engine.force` the forced one. A `keras_rnnx.layers.Stack` that is one
-    call of a vendor's kernel has one row; the rows of another's layers say why it is
-    none. Calls are taken to have no mask.
+    `keras_rnnx.engine.force` the forced one. A `keras_rnnx.layers.Stack` or
+    `Bidirectional` that is one call of a vendor's kernel has one row; the rows of
+    another's layers say why it is none. Calls are taken to have no mask.
 
     Args:
         model: a Keras model or layer. It need not be built.
@@ -77,15 +77,18 @@ def explain(model: keras.Layer, training: bool = True) -> Explanation:
 
 
 def _rows(model: keras.Layer, training: bool) -> Iterator[Explained]:
-    # Of the layers of a stack, why they are not one call, or None if they are.
+    # Of layers that could be one call: why they are not, or None if they are.
     apart = {}
     for owners, layer in walk(model):
-        if isinstance(layer, layers.Stack):
+        if isinstance(layer, (layers.Stack, layers.Bidirectional)):
             found = _at_once(layer, training)
             one = isinstance(found, Plan)
-            apart |= {id(rnn): None if one else found for rnn in layer.layers}
+            rnns = [rnn for row in layer.rows for rnn in row]
+            each = "layer" if isinstance(layer, layers.Stack) else "direction"
+            why = None if one else found and f"a call for each {each}: {found}"
+            apart |= {id(rnn): why for rnn in rnns}
             if one:
-                cell = _cell(layer.layers[0].cell)
+                cell = _cells(rnns)
                 name = path(owners, layer)
                 yield Explained(name, cell, found.engine, found.kernel, found.reason)
         elif isinstance(layer, keras.layers.RNN):
@@ -95,9 +98,9 @@ def _rows(model: keras.Layer, training: bool) -> Iterator[Explained]:
                 yield Explained(path(owners, layer), _cell(layer.cell), *row)
 
 
-def _at_once(stack: layers.Stack, training: bool) -> Plan | str:
+def _at_once(layer: layers.Stack | layers.Bidirectional, training: bool) -> Plan | str:
     try:
-        return stack.plan(training)
+        return layer.plan(training)
     except ValueError:
         return ""  # The row of the layer that cannot be run says it.
 
@@ -114,7 +117,7 @@ def _run(layer: Any, training: bool, apart: str) -> tuple[str, str, str]:
         return "none", "none", str(error)
     reason = chosen.reason
     if apart and chosen.engine in ("cudnn", "native"):
-        reason += f"; a call for each layer: {apart}"
+        reason += f"; {apart}"
     if getattr(layer, "recipe", None):
         reason += f"; {described(layer.recipe, layer.cell)}"
     return chosen.engine, chosen.kernel, reason
@@ -123,3 +126,8 @@ def _run(layer: Any, training: bool, apart: str) -> tuple[str, str, str]:
 def _cell(cell: Any) -> str:
     inner = [_cell(item) for item in getattr(cell, "cells", ())]
     return type(cell).__name__ + (f"({', '.join(inner)})" if inner else "")
+
+
+def _cells(rnns: list[layers.RNN]) -> str:
+    """The cells of layers, each class once: two directions may have two."""
+    return ", ".join(dict.fromkeys(_cell(rnn.cell) for rnn in rnns))

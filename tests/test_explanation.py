@@ -131,7 +131,8 @@ def test_converted_model():
     model = keras.Sequential([inputs(), layers.Bidirectional(layers.LSTM(2))])
     assert columns(keras_rnnx.explain(model), "engine") == [("keras",)] * 2
     converted = keras_rnnx.convert(model)
-    assert columns(keras_rnnx.explain(converted), "engine") == [(BEST,)] * 2
+    # On torch both directions are one call.
+    assert set(columns(keras_rnnx.explain(converted), "engine")) == {(BEST,)}
 
 
 def test_shown_as_a_table():

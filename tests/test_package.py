@@ -111,7 +111,9 @@ def test_public_definitions_have_docstrings(path):
 
 
 def test_no_source_names_private_keras():
-    python = [path for path in ROOT.rglob("*.py") if ".venv" not in path.parts]
+    python = [
+        path for path in ROOT.rglob("*.py") if not relative(path).startswith(".venv")
+    ]
     assert not [relative(path) for path in python if PRIVATE_KERAS in path.read_text()]
 
 

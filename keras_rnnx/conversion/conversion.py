@@ -20,8 +20,10 @@ def convert(
 
     Replaced are `keras.layers.LSTM`, `GRU`, `SimpleRNN` and `RNN`, over Keras' cells,
     stacks of them or any other cell, wherever they are: in Sequential, functional and
-    subclassed models, in models, wrappers and layers inside of them. Shared layers stay
-    shared. The given model is not changed, and trains on its own.
+    subclassed models, in models, wrappers and layers inside of them.
+    `keras.layers.Bidirectional` becomes `keras_rnnx.layers.Bidirectional`, which hands
+    its mask on with every version of Keras. Shared layers stay shared. The given model
+    is not changed, and trains on its own.
 
     Kept are weights, outputs, masks, initial states, the states of stateful layers,
     names, dtype policies, trainable flags, initializers, regularizers, constraints,

@@ -9,7 +9,13 @@ import keras
 
 from keras_rnnx import layers
 from keras_rnnx._sublayers import children, replace, walk
-from keras_rnnx.conversion.counterparts import CELLS, LAYERS, cell_refusal, refusal
+from keras_rnnx.conversion.counterparts import (
+    CELLS,
+    LAYERS,
+    WRAPPERS,
+    cell_refusal,
+    refusal,
+)
 from keras_rnnx.layers.cell_layer import LOOP
 
 # What a class may define and still be made again as a plain Keras model.
@@ -40,6 +46,7 @@ class Copier:
                 # Keras has built those that a wrapper makes of its config, and what
                 # is built takes no other layers.
                 usable = made is not None and not (inside and made.built)
+                usable = usable and type(layer) not in WRAPPERS
                 new = made if usable else _remake(layer, made)
                 if isinstance(layer, keras.Layer) and new is not layer:
                     self._inside(layer, new)
@@ -138,11 +145,15 @@ def _given(cls, cell):
 
 
 def _remake(layer, made=None):
-    """A copy by config, as `keras.models.clone_model` makes it, or else `made`."""
+    """A copy by config, as `keras.models.clone_model` makes it, or else `made`.
+
+    A wrapper that has a counterpart is copied as that.
+    """
     try:
         if _is_default(layer):
             raise NotImplementedError("the class has no `get_config`")
-        return type(layer).from_config(layer.get_config())
+        cls = WRAPPERS.get(type(layer), type(layer))
+        return cls.from_config(layer.get_config())
     except (
         AttributeError,
         KeyError,

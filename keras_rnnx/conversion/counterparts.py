@@ -19,6 +19,8 @@ CELLS = {
     keras.layers.SimpleRNNCell: cells.SimpleRNNCell,
 }
 
+WRAPPERS = {keras.layers.Bidirectional: layers.Bidirectional}
+
 
 def refusal(layer: keras.layers.RNN) -> str | None:
     """Why `convert` leaves a recurrent layer of Keras alone, or None if it does not."""

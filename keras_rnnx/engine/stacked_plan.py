@@ -28,8 +28,9 @@ def refusal(rows: list[list[keras.layers.RNN]], training: bool) -> str | None:
         ("dtypes", [cell.compute_dtype for cell in cells]),
     ):
         if len(set(values)) > 1:
-            # Of two directions both are the same.
-            found = ", ".join(map(str, values[:: len(rows[0])]))
+            # In a stack both directions of a layer are the same.
+            each = len(rows[0]) if len(rows) > 1 else 1
+            found = ", ".join(map(str, values[::each]))
             return f"layers with {name} {found} are not all the same"
     lowering = cells[0].lowering()
     if not all(cell.lowering().direct for cell in cells):

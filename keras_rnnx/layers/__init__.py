@@ -1,5 +1,6 @@
 """Recurrent layers, with the names and arguments Keras gives them."""
 
+from keras_rnnx.layers.bidirectional import Bidirectional
 from keras_rnnx.layers.embedding import Embedding
 from keras_rnnx.layers.gated_feedback import GatedFeedbackCell
 from keras_rnnx.layers.gated_recursive_conv import GatedRecursiveConv
@@ -59,6 +60,7 @@ __all__ = [
     "ATR",
     "AntisymmetricRNN",
     "BRC",
+    "Bidirectional",
     "CFN",
     "CIFG",
     "ClockworkRNN",

@@ -9,6 +9,7 @@ from keras import ops
 
 from keras_rnnx.engine import masks
 from keras_rnnx.engine.packing import Packing
+from keras_rnnx.layers._merging import merged
 from keras_rnnx.layers.recurrent import RNN
 
 
@@ -140,13 +141,7 @@ class Level(keras.layers.Layer):
         """The outputs of one direction, or those of both as one."""
         if len(outputs) == 1:
             return outputs[0]
-        forward, backward = outputs
-        if self.merge_mode == "concat":
-            return ops.concatenate([forward, backward], axis=-1)
-        if self.merge_mode == "mul":
-            return forward * backward
-        total = forward + backward
-        return total / 2 if self.merge_mode == "ave" else total
+        return merged(*outputs, self.merge_mode)
 
     def _connected(self, inputs, outputs, mask):
         if self.connects and self.gate is not None:

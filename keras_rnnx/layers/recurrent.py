@@ -105,6 +105,8 @@ class RNN(RegularizedOutputs, keras.layers.RNN):
             zero_output_for_mask=zero_output_for_mask,
             **kwargs,
         )
+        # Keras 3.16 sets it to False, and would hand no mask on.
+        self.supports_masking = True
         self.use_cudnn = checks.use_cudnn(use_cudnn)
         self.checkpoint = checks.checkpoint(checkpoint, unroll)
         self.activity_regularizer = activity_regularizer

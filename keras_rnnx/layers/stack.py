@@ -178,9 +178,14 @@ class Stack(RegularizedOutputs, keras.layers.Layer):
         return self._template.prototype.monte_carlo
 
     @property
+    def rows(self) -> list[list[RNN]]:
+        """The recurrent layers from below, of each one or one in each direction."""
+        return [level.rnns for level in self.levels]
+
+    @property
     def layers(self) -> list[RNN]:
         """The recurrent layers, from below."""
-        return [rnn for level in self.levels for rnn in level.rnns]
+        return [rnn for row in self.rows for rnn in row]
 
     @property
     def state_size(self) -> list[int]:
@@ -274,7 +279,8 @@ class Stack(RegularizedOutputs, keras.layers.Layer):
         >>> stack.plan()
         "connection='residual' goes around every layer"
         """
-        return self._at_once.plan(bool(training), batch, masked)
+        refused = stacking.kernel_refusal(self, bool(training))
+        return self._at_once.plan(bool(training), batch, masked, refused)
 
     def reset_state(self) -> None:
         """Sets the states that a stateful stack keeps to zero."""
@@ -304,11 +310,19 @@ class Stack(RegularizedOutputs, keras.layers.Layer):
             sequences = ops.flip(sequences, axis=1)
             mask = None if mask is None else ops.flip(mask, axis=1)
         chosen = self.plan(training, sequences.shape[0], mask is not None)
-        run = self._at_once if isinstance(chosen, Plan) else self._layer_by_layer
+        run = self._in_one_call if isinstance(chosen, Plan) else self._layer_by_layer
         outputs, states = run(sequences, initial_state, mask, training)
         if self.last_drop is not None:
             outputs = self.last_drop(outputs, training=training)
         return (outputs, *states) if self.return_state else outputs
+
+    def _in_one_call(self, sequences, initial_state, mask, training):
+        first, last = self.levels[0], self.levels[-1]
+        if first.drop is not None:
+            sequences = first.drop(sequences, training=training)
+        zero = last.zero_output_for_mask
+        outputs, states = self._at_once(sequences, initial_state, mask, training, zero)
+        return last.merged(outputs), states
 
     def _layer_by_layer(self, outputs, initial_state, mask, training):
         states, taken = [], 0

@@ -6,6 +6,8 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
+import keras
+
 from keras_rnnx.cells import Cell, arguments, registry
 from keras_rnnx.cells.noise import stream_seed
 from keras_rnnx.layers.cell_layer import LAYER
@@ -166,19 +168,46 @@ def check_widths(stack: Any, widths: list[int]) -> None:
         )
 
 
-def check_batch(stack: Any, sequences: Any) -> None:
-    """Raises a ValueError where a stateful stack keeps states of another batch size.
+def kernel_refusal(stack: Any, training: bool) -> str | None:
+    """What stands between the layers of a stack that no vendor's kernel has, or None.
 
     Args:
         stack: the stack.
+        training: whether for training, where dropout is on.
+    """
+    if stack.gated_feedback:
+        return "gated_feedback=True steps all layers together"
+    if stack.connection is not None:
+        return f"connection={stack.connection!r} goes around every layer"
+    if stack.depth == 1:
+        return None
+    if (training or stack.monte_carlo) and stack.dropout:
+        return (
+            f"dropout={stack.dropout} draws masks between the layers, and a kernel "
+            f"would draw others than the seed says"
+        )
+    if stack.bidirectional and stack.merge_mode != "concat":
+        return (
+            f"merge_mode={stack.merge_mode!r} merges the two directions between "
+            f"the layers, where a kernel concatenates them"
+        )
+    return None
+
+
+def check_batch(layer: Any, sequences: Any) -> None:
+    """Raises a ValueError where a stateful layer keeps states of another batch size.
+
+    Args:
+        layer: a `Stack` or a `Bidirectional`.
         sequences: what it is called with.
     """
-    kept, received = stack.states, sequences.shape[0]
+    kept, received = keras.tree.flatten(layer.states or []), sequences.shape[0]
     if kept and received not in (None, kept[0].shape[0]):
+        kind = type(layer).__name__
         raise ValueError(
-            f"{stack.name}: a stateful stack goes on from the states of the batch "
+            f"{layer.name}: a stateful {kind} goes on from the states of the batch "
             f"before, of {kept[0].shape[0]} sequences; received {received} sequences. "
-            f"Give all batches one size, or make another stack with the same weights."
+            f"Give all batches one size, or make another {kind} with the same weights."
         )
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import keras
 import pytest
 
-LAYERS = ("LSTM", "GRU", "SimpleRNN", "RNN")
+LAYERS = ("LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional")
 CELLS = ("LSTMCell", "GRUCell", "SimpleRNNCell")
 DIFFERENCES = Path(__file__).with_name("differences.toml")
 

@@ -91,8 +91,11 @@ class Bidirectional(RegularizedOutputs, keras.layers.Bidirectional):
             _check_layer("backward_layer", backward_layer)
         regularizer = kwargs.pop("activity_regularizer", None)
         super().__init__(layer, merge_mode, backward_layer=backward_layer, **kwargs)
-        # Keras 3.16 sets it to False, and would hand no mask on.
+        # Keras 3.16 sets it to False, and would hand no mask on; around a layer of its
+        # own it would warn that this one hands none on.
         self.supports_masking = True
+        for inner in self.rows[0]:
+            inner.supports_masking |= isinstance(inner, keras.layers.RNN)
         self.activity_regularizer = regularizer
         checks.activity_regularizer(self)
         names = on_sequences(regularizer)

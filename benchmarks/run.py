@@ -181,9 +181,10 @@ def run(name: str, options: argparse.Namespace) -> None:
     except KeyboardInterrupt:
         report.show(result)
         raise SystemExit("Interrupted: the rows above were not kept.") from None
-    report.show(result)
     path = options.out / f"{name}-{sizes_name}-{result['backend']}-{kind}.json"
     report.write(result, path)
+    # The figures as they are kept, rounded, so that `--show` prints the same table.
+    report.show(report.read(path))
     print(f"kept in {path}; {plot.draw(result, path.with_suffix('.png'))}")
 
 

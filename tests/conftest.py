@@ -1,16 +1,14 @@
-"""Leaves out the tests of backends that are not in use."""
+"""Quick compilation, seeds, and which tests are left out on which backend."""
 
 import os
 
-# Nearly all of the time goes into compiling programs that run once.
-os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
-if os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow":
-    os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
-# There is a process for each core: torch's threads would wait for each other, spinning.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
+import quick
+
+os.environ.update(quick.environment())
 
 import keras
 import pytest
+import seeds
 
 # test file: the backends that it is about
 ABOUT = {
@@ -46,7 +44,25 @@ collect_ignore = [
 ]
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config):
+    seeds.shift_all(config)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    # Before its fixtures, so that what these draw does not depend on other tests.
+    seeds.seed(item.nodeid)
+
+
 def pytest_addoption(parser):
+    parser.addoption(
+        "--seed-offset",
+        type=int,
+        default=0,
+        metavar="N",
+        help="shift the seeds of all tests by N: a test may not rest on one draw",
+    )
     parser.addoption(
         "--every-cell",
         action="store_true",

@@ -174,7 +174,7 @@ def test_all_sizes():
     hypothesis = importlib.import_module("hypothesis")
     st = importlib.import_module("hypothesis.strategies")
 
-    @hypothesis.settings(max_examples=100, deadline=None, derandomize=True)
+    @hypothesis.settings(max_examples=100, deadline=None)
     @hypothesis.given(
         steps=st.integers(1, 70),
         batch=st.integers(1, 3),

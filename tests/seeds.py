@@ -1,0 +1,40 @@
+"""Each test draws what its name says, in whatever order and process tests run."""
+
+import zlib
+
+import hypothesis
+import keras
+import numpy as np
+
+_draw = np.random.default_rng
+_set = keras.utils.set_random_seed
+_offset = 0
+
+
+def seed(name):
+    """Seeds Python, NumPy, Keras and the backend for the test of a name."""
+    _set((zlib.crc32(name.encode()) + _offset) % 2**32)
+
+
+def shift_all(config):
+    """Shifts all seeds by `--seed-offset`: those of names and those that tests state.
+
+    Without it they stay, and hypothesis draws the same examples each time.
+    """
+    global _offset
+    _offset = config.getoption("seed_offset")
+    hypothesis.settings.register_profile("same", derandomize=True)
+    hypothesis.settings.register_profile("shifted", database=None, print_blob=True)
+    hypothesis.settings.load_profile("shifted" if _offset else "same")
+    if _offset:
+        config.option.hypothesis_seed = _offset
+        np.random.default_rng = _shifted_draw
+        keras.utils.set_random_seed = _shifted_set
+
+
+def _shifted_draw(seed=None):
+    return _draw([seed, _offset] if isinstance(seed, int) else seed)
+
+
+def _shifted_set(seed):
+    _set((seed + _offset) % 2**32)

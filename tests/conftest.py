@@ -18,6 +18,7 @@ ABOUT = {
     "test_cudnn_emulator.py": ["tensorflow"],
     "test_torch.py": ["torch"],
     "test_torch_gradients.py": ["torch"],
+    "test_export_torch.py": ["torch"],
     "test_cuda_capture.py": ["torch"],
     "test_cuda_graphs.py": ["torch"],
     "test_cuda_graphs_kept.py": ["torch"],

@@ -118,6 +118,6 @@ class LRUCell(Cell):
         return {
             "real": radius * ops.cos(phase),
             "imaginary": radius * ops.sin(phase),
-            # Exact where the radius is near 1, as 1 - radius^2 is not.
-            "gamma": (-ops.expm1(-2 * rate)) ** 0.5,
+            # 1 - radius^2, written so that it is exact where the radius is near 1.
+            "gamma": (ops.tanh(rate) * (1 + radius**2)) ** 0.5,
         }

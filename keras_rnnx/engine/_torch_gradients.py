@@ -12,6 +12,8 @@ from collections.abc import Callable
 
 import torch
 
+from keras_rnnx.engine._torch_export import exporting
+
 
 def transformed() -> bool:
     """Whether a transform of `torch.func` or forward-mode differentiation is on."""
@@ -119,7 +121,8 @@ def differentiable(
     def run(inputs):
         if transformed():
             return list(plain(inputs))
-        if not torch.is_grad_enabled():
+        if not torch.is_grad_enabled() or exporting():
+            # A graph that is run elsewhere holds no backward pass.
             return list(forward(inputs)[0])
         return list(_Run.apply(passes, *inputs))
 

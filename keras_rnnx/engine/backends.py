@@ -13,7 +13,10 @@ Each holds all that differs between backends, as functions:
   `linear_loop` is one where every operation is a call, and `associative_scan` a
   parallel one where the framework has it;
 
-and as the operations `where`, `concatenate`, `total` (the sum over time and batch) and
+- `exporting()`, where every operation is a call: whether a graph is written down that
+  is run elsewhere;
+
+and as the operations `argsort`, `where`, `concatenate`, `total` (the sum over time and batch) and
 `outer` (the sum of outer products over time and batch), since those of `keras.ops`
 compute float64 in float32 on JAX and torch, and `plus_bias`, for its gradient.
 """

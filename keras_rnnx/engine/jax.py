@@ -179,6 +179,11 @@ def gather_steps(x, index):
     return jax.numpy.take_along_axis(x, index[:, :, None], axis=1)
 
 
+def argsort(keys):
+    """Positions along axis 1 in the order of `keys` `(batch, time)`, all distinct."""
+    return jax.numpy.argsort(keys, axis=1)
+
+
 def kernels() -> tuple[str | None, str]:
     """Which engine vendors' kernels are here, and whose they are: cuDNN's on a GPU."""
     return ("cudnn" if jax.default_backend() == "gpu" else None), "cuDNN"

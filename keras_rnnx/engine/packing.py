@@ -29,7 +29,7 @@ class Packing:
         self.valid = steps < ops.expand_dims(self.lengths, 1)
         # Keys are distinct, so that any sort keeps the order of the steps.
         behind = steps + ops.shape(mask)[1]
-        self.order = ops.argsort(self.backend.where(mask, steps, behind), axis=1)
+        self.order = self.backend.argsort(self.backend.where(mask, steps, behind))
 
     def pack(self, sequences: Any) -> Any:
         """`(batch, time, features)` with the valid steps first, then zeros."""

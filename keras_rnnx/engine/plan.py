@@ -120,6 +120,9 @@ def _scan_refusal(layer):
     for name, rate in zip(cell.states, cell.zoneout_rates):
         if rate and name not in cell.linear_states:
             return f"zoneout={cell.zoneout} keeps {name!r}, which is not linear"
+    backend = backends.current()
+    if backend.EAGER and backend.exporting():
+        return "a graph that is written down holds no derivatives, which a scan takes"
     if layer.unroll:
         return "unroll=True asks for the loop written out"
     if layer.checkpoint is not None:

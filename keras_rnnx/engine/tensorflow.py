@@ -304,6 +304,11 @@ def gather_steps(x, index):
     return tf.gather(x, index, batch_dims=1)
 
 
+def argsort(keys):
+    """Positions along axis 1 in the order of `keys` `(batch, time)`, all distinct."""
+    return tf.argsort(keys, axis=1)
+
+
 def kernels() -> tuple[str | None, str]:
     """Which engine vendors' kernels are here, and whose they are: cuDNN's on a GPU."""
     return ("cudnn" if tf.config.list_logical_devices("GPU") else None), "cuDNN"

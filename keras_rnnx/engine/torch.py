@@ -9,7 +9,8 @@ from collections.abc import Callable
 import keras
 import torch
 
-from keras_rnnx.engine import recording, torch_graphs
+from keras_rnnx.engine import _torch_export, recording, torch_graphs
+from keras_rnnx.engine._torch_export import exporting as exporting
 from keras_rnnx.engine._torch_gradients import differentiable as differentiable
 from keras_rnnx.engine._torch_gradients import gradients as gradients
 from keras_rnnx.engine._torch_gradients import may_write as may_write
@@ -93,6 +94,8 @@ def scan(step, carry, xs, length, loose, reverse=False, unroll=False, **_):
     Returns:
         The last carry, and the outputs of all steps.
     """
+    if _torch_export.exporting() and not unroll:
+        return _torch_export.scan(step, carry, xs, reverse)
     slices = [x.unbind(0) for x in xs]
     outs = [None] * length
     for t in reversed(range(length)) if reverse else range(length):
@@ -254,6 +257,12 @@ def gather_steps(x, index):
     return torch.gather(x, 1, index)
 
 
+def argsort(keys):
+    """Positions along axis 1 in the order of `keys` `(batch, time)`, all distinct."""
+    # ONNX has no operation for a stable sort, which `keras.ops.argsort` asks for.
+    return torch.sort(keys, dim=1).indices
+
+
 def kernels() -> tuple[str | None, str]:
     """Which engine vendors' kernels are here, and whose they are.
 
@@ -271,6 +280,10 @@ def kernel_refusal(kernel: str, dtype: str) -> str | None:
         return "torch's kernels on the CPU have no float16"
     if not takes_kernels():
         return "torch.func.vmap and forward-mode derivatives have no rules for kernels"
+    if torch.compiler.is_exporting():
+        return "torch.export writes its steps down one by one"
+    if kernel == "lstmp" and _torch_export.exporting():
+        return "ONNX has no LSTM with a projection"
     return None
 
 

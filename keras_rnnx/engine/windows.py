@@ -42,14 +42,14 @@ def _valid(x, mask, count, backend):
     steps = ops.expand_dims(ops.arange(ops.shape(x)[1], dtype="int32"), 0)
     # Keys are distinct, so that any sort keeps the order of the steps.
     keys = backend.where(behind > 0, steps, steps + ops.shape(x)[1])
-    positions = ops.argsort(keys, axis=1)
+    positions = ops.expand_dims(backend.argsort(keys), -1)
     # How many valid steps stand before each step, those of the history among them.
     before = ops.cumsum(behind, axis=1) - behind
     total = ops.sum(behind, axis=1, keepdims=True)
 
     def lagged(valid, lag):
-        index = ops.take_along_axis(positions, valid - lag, axis=1)
-        return backend.gather_steps(x, index)
+        index = backend.gather_steps(positions, valid - lag)
+        return backend.gather_steps(x, index[..., 0])
 
     at = before[:, count:]
     parts = [lagged(at, lag) for lag in range(count, 0, -1)] + [x[:, count:]]

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from keras_rnnx.cells import Cell
+from keras_rnnx.engine import backends
 from keras_rnnx.regularizers.sum import on_sequences
 
 
@@ -154,3 +155,28 @@ def _initial_state(layer, shape, initial_state):
 
 def _equal(a, b):
     return a is None or b is None or a == b
+
+
+def exported_steps(layer: Any, sequences: Any, fixed: bool) -> None:
+    """Checks that a loop in Python can be written down in a graph.
+
+    Args:
+        layer: the layer.
+        sequences: what it is called on.
+        fixed: whether the model fixes the number of steps.
+
+    Raises:
+        ValueError: when torch writes a graph down for any number of steps. It would
+            hold as many as this call has, and compute something else for others.
+    """
+    backend = backends.current()
+    if backend is None or not backend.EAGER or not backend.exporting():
+        return
+    if fixed or isinstance(sequences.shape[1], int):
+        return
+    raise ValueError(
+        f"{layer.name}: this layer runs a loop over the steps in Python, and a graph "
+        f"with an open number of steps cannot hold it. Fix the number of steps: make "
+        f"the model for the export with keras.Input((steps, features)), and give it "
+        f"the weights of this one."
+    )

@@ -123,6 +123,8 @@ class GatedRecursiveConv(keras.layers.Layer):
                 f"{tuple(input_shape)}."
             )
         features, units = input_shape[-1], self.units
+        batch, steps = input_shape[:2]
+        self.steps = steps if batch is None else None
         self.input_spec = keras.layers.InputSpec(ndim=3, axes={-1: features})
         self.kernel = self._weight("kernel", (features, units))
         self.recurrent_kernel = self._weight("recurrent_kernel", (units, 2 * units))
@@ -141,6 +143,7 @@ class GatedRecursiveConv(keras.layers.Layer):
 
     def call(self, sequences, mask=None):
         checks.call_arguments(self, sequences, None, mask)
+        checks.exported_steps(self, sequences, self.steps is not None)
         if sequences.shape[1] == 0:
             raise ValueError(
                 f"{self.name}: sequences must have one step or more, received shape "
@@ -160,6 +163,9 @@ class GatedRecursiveConv(keras.layers.Layer):
         """The last level, and the gates of all if wanted."""
         backend = backends.current()
         batch, time = ops.shape(bottom)[:2]
+        if backend.EAGER and backend.exporting():
+            # A graph holds all levels, which differ in size.
+            time = bottom.shape[1] if self.steps is None else self.steps
         if time == 1:
             return bottom, ops.zeros((batch, 0, 0, GATES), bottom.dtype)
         # The products of all positions as neighbours on the left and on the right.
@@ -186,6 +192,7 @@ class GatedRecursiveConv(keras.layers.Layer):
             [backend.counter(time - 1)],
             time - 1,
             [False] * self.return_gates,
+            unroll=backend.EAGER,
             shapes=[[batch, time - 1, GATES]] * self.return_gates,
             dtypes=[bottom.dtype] * self.return_gates,
         )

@@ -243,6 +243,9 @@ class RNN(RegularizedOutputs, keras.layers.RNN):
             # They are overwritten in place before the backward pass wants them.
             initial_state = keras.tree.map_structure(ops.copy, initial_state)
         engine = plan(self, training, sequences.shape[0]).engine
+        in_segments = training and self.checkpoint is not None
+        if engine == "step" or self.unroll or in_segments:
+            checks.exported_steps(self, sequences, self.steps_declared)
         noise = {}
         if isinstance(self.cell, Cell):
             # It may be more exact than the layer.

@@ -1,0 +1,158 @@
+"""Loops over a number of steps that is open, in graphs that torch makes.
+
+`torch.jit.trace` and the older exporter to ONNX run a model once and write down what
+happens: a loop in Python is written down with as many steps as that one sequence has,
+and computes something else for any other. `torch.export` refuses to. Here such a loop
+becomes an operation of the graph: a scripted loop, which is a `Loop` in ONNX, or
+torch's `scan`, which is a `Scan` there.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextvars
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+from torch.utils import _pytree
+
+
+def exporting() -> bool:
+    """Whether torch writes a graph down that is run elsewhere."""
+    return torch.jit.is_tracing() or torch.compiler.is_exporting()
+
+
+def scan(
+    step: Callable[[list[Any], list[Any]], tuple[list[Any], list[Any]]],
+    carry: list[Any],
+    xs: list[Any],
+    reverse: bool = False,
+) -> tuple[list[Any], list[Any]]:
+    """Runs `step(carry, slices) -> (carry, outs)` over the first axis of `xs`.
+
+    Args:
+        step: the step function, over lists of tensors.
+        carry: the first carry, tensors of one dtype that differ in the last axis alone.
+        xs: tensors with time first.
+        reverse: whether to run from the last step to the first.
+
+    Returns:
+        The last carry, and the outputs of all steps.
+    """
+    if reverse:
+        carry, outs = scan(step, carry, [x.flip(0) for x in xs])
+        return carry, [out.flip(0) for out in outs]
+    if torch.jit.is_tracing():
+        return _scripted(step, carry, xs)
+    return _higher_order(step, carry, xs)
+
+
+def _higher_order(step, carry, xs):
+    """torch's `scan`, which is a prototype there and has no public name yet."""
+    from torch._higher_order_ops.scan import scan_op
+
+    n, m = len(carry), len(carry) + len(xs)
+    held, _ = _reads(step, carry, xs)
+
+    def flat(*tensors):
+        with _Exchanged(held, tensors[m:]):
+            new, outs = step(list(tensors[:n]), list(tensors[n:m]))
+        return copies([*new, *outs])
+
+    def copies(tensors):
+        # What goes in and out may share no memory, as parts of a kernel do.
+        return [x.clone() for x in tensors]
+
+    found = scan_op(flat, *map(copies, (carry, xs, held)))
+    return list(found[:n]), list(found[n:])
+
+
+def _reads(step, carry, xs):
+    """What a step reads beside its arguments, and what it returns."""
+    first = [x[0] for x in xs]
+    read = _Read([*carry, *first])
+    with torch.no_grad(), read:
+        results = step(list(carry), list(first))
+    return list(read.others.values()), results
+
+
+def _scripted(step, carry, xs):
+    """A loop in TorchScript around a trace of one step."""
+    n = len(xs)
+    held, results = _reads(step, carry, xs)
+    widths = [[x.shape[-1] for x in tensors] for tensors in results]
+
+    def at(t, carry, tensors):
+        # What the step reads beside its arguments would be a constant.
+        with _Exchanged(held, tensors[n:]):
+            slices = [x[t] for x in tensors[:n]]
+            new, outs = step(list(carry.split(widths[0], -1)), slices)
+        return torch.cat(new, -1), torch.cat(outs or new, -1)
+
+    example = torch.cat(list(carry), -1), [*xs, *held]
+    values = _pytree.tree_map(lambda x: x.detach().clone(), example)
+    with warnings.catch_warnings():
+        # Whoever traces was told.
+        warnings.filterwarnings("ignore", ".*torch.jit", DeprecationWarning)
+        # Tracing is a state of the thread, and the step is a trace of its own.
+        context = contextvars.copy_context()
+        with concurrent.futures.ThreadPoolExecutor(1) as thread:
+            traced = thread.submit(context.run, _traced, at, values).result()
+        last, stack = _loop(traced)(*example)
+    stacks = stack.split(widths[1], -1) if widths[1] else []
+    return list(last.split(widths[0], -1)), list(stacks)
+
+
+def _traced(function, values):
+    with torch.no_grad():
+        return torch.jit.trace(
+            function, (torch.zeros((), dtype=torch.long), *values), check_trace=False
+        )
+
+
+def _loop(step):
+    def loop(carry: torch.Tensor, tensors: list[torch.Tensor]):
+        outs: list[torch.Tensor] = []
+        for t in range(tensors[0].size(0)):
+            carry, out = step(torch.tensor(t), carry, tensors)
+            outs.append(out)
+        return carry, torch.stack(outs)
+
+    return torch.jit.script(loop)
+
+
+class _Read(TorchFunctionMode):
+    """Notes the tensors that are read inside and were neither given nor made there."""
+
+    def __init__(self, given):
+        super().__init__()
+        self.known = {id(x): x for x in given}
+        self.others = {}
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        for x in _pytree.tree_leaves((args, kwargs)):
+            if isinstance(x, torch.Tensor) and id(x) not in self.known:
+                self.others[id(x)] = x
+        out = function(*args, **kwargs)
+        for x in _pytree.tree_leaves(out):
+            if isinstance(x, torch.Tensor):
+                self.known[id(x)] = x
+        return out
+
+
+class _Exchanged(TorchFunctionMode):
+    """Reads other tensors in place of some."""
+
+    def __init__(self, of, others):
+        super().__init__()
+        self.others = dict(zip(map(id, of), others))
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        args, kwargs = _pytree.tree_map(
+            lambda x: self.others.get(id(x), x), (args, kwargs or {})
+        )
+        return function(*args, **kwargs)

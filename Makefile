@@ -30,6 +30,10 @@ RUN := $(VENV)/bin/python
 QUIET := -qq --disable-pip-version-check --no-input
 PIP = $(RUN) -m pip install $(QUIET)
 PYTEST = $(RUN) -m pytest -q
+# What `make fuzz` draws: for how long on each backend, how many at most, from where.
+SECONDS ?= 60
+CASES ?=
+SEED ?=
 # Most of a test's time is compilation, which takes one core.
 WORKERS ?= auto
 
@@ -38,7 +42,8 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 # One environment, and few cores: one thing at a time, with -j too.
 .NOTPARALLEL:
-.PHONY: help demo test test-gpu test-keras test-versions lint format bench build clean
+.PHONY: help demo test test-gpu test-keras test-versions fuzz lint format bench build
+.PHONY: clean
 
 help:
 	@echo "make demo        tune recurrent layers on the digits data, into demo/"
@@ -46,6 +51,7 @@ help:
 	@echo "make test-keras  Keras' own recurrent tests, with these layers in place"
 	@echo "make test-versions  the tests on other Keras and Python ($(VERSIONS))"
 	@echo "make test-gpu    the tests that need a GPU, in the environment of $(PYTHON)"
+	@echo "make fuzz        random layers, every engine held to the step engine (SECONDS=60)"
 	@echo "make bench       times our layers beside Keras', on each backend"
 	@echo "make lint        ruff format --check and ruff check"
 	@echo "make format      ruff format and ruff check --fix"
@@ -159,6 +165,13 @@ test-versions-%: .venv-%/test.stamp
 	    .venv-$*/bin/python --version; \
 	    KERAS_BACKEND=$$backend .venv-$*/bin/python -m pytest -q -n $(WORKERS) $(ARGS) \
 	        || status=1; \
+	done; exit $$status
+
+# SEED draws again what was drawn from it; any difference fails.
+fuzz: $(VENV)/test.stamp
+	@status=0; for backend in $(BACKENDS); do \
+	    KERAS_BACKEND=$$backend PYTHONPATH=tests $(RUN) -m fuzz --seconds $(SECONDS) \
+	        $(CASES:%=--cases %) $(SEED:%=--seed %) $(ARGS) || status=1; \
 	done; exit $$status
 
 bench: $(VENV)/test.stamp

@@ -30,6 +30,7 @@ ABOUT = {
     "test_oracle_numbers.py": ["torch"],
     # What stands around a cell is the same on all.
     "test_every_layer.py": ["torch"],
+    "test_fuzz.py": ["torch"],
     "test_pages.py": ["torch"],
     "test_docstrings.py": ["torch"],
     "test_search_spaces.py": ["torch"],

@@ -16,9 +16,10 @@ Each holds all that differs between backends, as functions:
 - `exporting()`, where every operation is a call: whether a graph is written down that
   is run elsewhere;
 
-and as the operations `argsort`, `where`, `concatenate`, `total` (the sum over time and batch) and
-`outer` (the sum of outer products over time and batch), since those of `keras.ops`
-compute float64 in float32 on JAX and torch, and `plus_bias`, for its gradient.
+and as the operations `argsort`, `where`, `concatenate`, `total` (the sum over time and
+batch) and `outer` (the sum of outer products over time and batch), since those of
+`keras.ops` compute float64 in float32 on JAX and torch, and `plus_bias`, for its
+gradient.
 """
 
 from __future__ import annotations

@@ -8,6 +8,8 @@ import pathlib
 from typing import Any
 
 DIGITS = 5
+# What is timed: of a layer alone, and of a model in the calls that a user makes.
+PASSES = ("forward", "training", "predict", "fit")
 
 
 def write(path: pathlib.Path, head: dict, name: str, entries: list[dict]) -> None:

@@ -86,9 +86,10 @@ def same_name(name: str, units: int, **options):
 def leaky(units: int, **options):
     """`keras.layers.RNN(LeakyCell(units))` and `keras_rnnx.layers.LeakyRNN(units)`."""
     options = {"leak": LEAK, **options}
+    sequences = {"return_sequences": options.pop("return_sequences", True)}
     return (
-        keras.layers.RNN(LeakyCell(units, **options), return_sequences=True),
-        keras_rnnx.layers.LeakyRNN(units, return_sequences=True, **options),
+        keras.layers.RNN(LeakyCell(units, **options), **sequences),
+        keras_rnnx.layers.LeakyRNN(units, **sequences, **options),
     )
 
 

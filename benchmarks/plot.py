@@ -8,7 +8,8 @@ from __future__ import annotations
 import collections
 import pathlib
 
-PASSES = ("forward", "training")
+from benchmarks.kept import PASSES
+
 COLOURS = ("tab:blue", "tab:orange", "tab:green", "tab:purple", "tab:brown")
 # What others are compared with, where it is not Keras.
 BASELINES = {"engines": "step", "stacks": "layer by layer", "ways": "sequential"}
@@ -91,7 +92,7 @@ def _dots(axes, rows, baseline):
                 range(len(rows)),
                 "o",
                 color=colour,
-                fillstyle="full" if which == "training" else "none",
+                fillstyle="full" if which in ("training", "fit") else "none",
                 label=f"{LABELS.get(peer, peer)}, {which}",
             )
     axes.axvline(1, color="black", linewidth=0.8)

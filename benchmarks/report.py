@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import kept
+from benchmarks.kept import PASSES
 
 WIDTH = 110
-PASSES = ("forward", "training")
 
 
 def show(result: dict) -> None:
@@ -76,6 +76,10 @@ def _time_columns(suite, result):
         title = "torch.nn\n(cuDNN)" if on_gpu else "torch.nn"
         columns[title] = _milliseconds("torch")
     columns["Keras /\nours"] = _times("keras")
+    if "keras, XLA" in present:
+        columns["Keras,\nXLA"] = _milliseconds("keras, XLA")
+        columns["ours,\nXLA"] = _milliseconds("keras_rnnx, XLA")
+        columns["Keras / ours,\nXLA"] = _times("keras, XLA", "keras_rnnx, XLA")
     if suite == "layers":
         columns["torch /\nours"] = _times("torch")
         columns["limit,\n% of ours"] = _percent("limit")

@@ -12,11 +12,13 @@ import keras_rnnx
 from benchmarks import (
     device,
     equations,
+    kept,
     limit,
     memory,
     peers,
     recurrences,
     timing,
+    workflow,
 )
 from benchmarks.peers import REGULARIZED, with_same_weights
 from keras_rnnx.engine import ENGINES, backends, force
@@ -71,7 +73,7 @@ class Suite:
                 for peer, value in row[key].items()
                 if peer != self.reference
             }
-            for key in (*PASSES, "memory")
+            for key in (*kept.PASSES, "memory")
             if self.reference in row.get(key, {})
         }
         return row
@@ -224,6 +226,14 @@ SUITES = {
         check=_has_kernels,
         measure=_stacks,
     ),
+    "workflow": Suite(
+        layers=("LSTM", "GRU", "SimpleRNN", "LeakyRNN"),
+        sizes="short",
+        reference="keras_rnnx",
+        check=lambda name: peers.check_same(name, workflow.pair(name)),
+        measure=workflow.measure,
+        unit=f"ms of {workflow.BATCHES} batches, median",
+    ),
     "elementwise": Suite(
         layers=equations.elementwise(),
         others=equations.looping(),
@@ -261,6 +271,7 @@ def notes(suite: str) -> list[str]:
     """What a reader of the suite's table has to know."""
     said = {
         "layers": device.torch_note(),
+        "workflow": "LeakyRNN: Keras' is the same equation in keras.layers.RNN",
         "elementwise": "Keras: the same equation in keras.layers.RNN",
         "scan": "Keras: keras.layers.LSTM of as many units, which is another equation",
     }

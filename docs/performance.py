@@ -23,10 +23,16 @@ PEERS = {
     "regularized": {"keras": "Keras'"},
     "elementwise": {"keras": "`keras.layers.RNN`"},
     "scan": {"keras": "Keras' LSTM"},
+    "workflow": {"keras": "Keras'"},
     "stacks": {"layer by layer": "layer by layer"},
 }
 OURS = {"stacks": "one call"}
-PASSES = {"training": "training step", "forward": "inference"}
+PASSES = {
+    "training": "training step",
+    "forward": "inference",
+    "fit": "`fit`",
+    "predict": "`predict`",
+}
 MEMORY = {
     "keras": "Keras'",
     "keras_rnnx": "ours",
@@ -75,10 +81,10 @@ def methods(result: dict) -> str:
     sizes = list(dict.fromkeys(map(size, result["rows"])))
     taken = {}
     for row in result["rows"]:
-        for which in PASSES:
+        for which in ("training", "forward"):
             found = number(row[which]["regularized"] / row[which]["plain"])
             taken.setdefault(row["layer"], {})[which, size(row)] = found
-    columns = [(which, s) for which in PASSES for s in sizes]
+    columns = [(which, s) for which in ("training", "forward") for s in sizes]
     head = ["layer", *(f"{PASSES[which]} ({s})" for which, s in columns)]
     return table([head, *([n, *(t[c] for c in columns)] for n, t in taken.items())])
 

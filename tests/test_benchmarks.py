@@ -14,7 +14,9 @@ from benchmarks import suites
 ROOT = pathlib.Path(__file__).parents[1]
 
 
-@pytest.mark.parametrize("suite", ["layers", "methods", "elementwise", "memory"])
+@pytest.mark.parametrize(
+    "suite", ["layers", "methods", "elementwise", "memory", "workflow"]
+)
 def test_a_suite_measures_keeps_and_shows(suite, tmp_path):
     name = {"methods": "LSTM", "elementwise": "ugrnn"}.get(suite, "SimpleRNN")
     size = ("--sizes", "2,3,2,2", "--seconds", "0")

@@ -109,10 +109,7 @@ class LRUCell(Cell):
         return ops.cast(ops.log(phase + float(np.finfo("float32").tiny)), dtype)
 
     def coefficients(self):
-        nu, theta = (
-            ops.cast(ops.convert_to_tensor(v), self.compute_dtype)
-            for v in (self.nu, self.theta)
-        )
+        nu, theta = (ops.convert_to_tensor(v) for v in (self.nu, self.theta))
         rate, phase = ops.exp(nu), ops.exp(theta)
         radius = ops.exp(-rate)
         return {

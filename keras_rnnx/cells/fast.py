@@ -31,8 +31,7 @@ class _WithNumbers:
         return found | {k: ops.sigmoid(found[k]) for k in self.numbers}
 
     def _for_each_unit(self, weight):
-        weight = ops.cast(ops.convert_to_tensor(weight), self.compute_dtype)
-        return ops.broadcast_to(weight, (self.units,))
+        return ops.broadcast_to(ops.convert_to_tensor(weight), (self.units,))
 
 
 @register

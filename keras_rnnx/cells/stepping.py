@@ -33,9 +33,21 @@ class Stepping:
         return "float32" if self.normalization and half else dtype
 
     def add_weight(self, *args, **kwargs):
-        """Adds a weight that no layer around the cell rounds, unless the cell does."""
-        kwargs.setdefault("autocast", self.variable_dtype != self.compute_dtype)
+        """Adds a weight that is not rounded where it is read.
+
+        A cell of half precision rounds it for its computations. One with a `call` of
+        its own reads it as other layers do.
+        """
+        own = type(self).call is not Stepping.call
+        rounds = own and self.variable_dtype != self.compute_dtype
+        kwargs.setdefault("autocast", rounds)
         return super().add_weight(*args, **kwargs)
+
+    def computed(self, weight: Any) -> Any:
+        """A weight in the precision of the computations."""
+        if self.variable_dtype == self.compute_dtype:
+            return weight
+        return ops.cast(weight, self.compute_dtype)
 
     def __call__(self, inputs, states, *args, **kwargs):
         output, new = super().__call__(inputs, states, *args, **kwargs)
@@ -73,6 +85,7 @@ class Stepping:
             )
         if self.projection:
             weights["projection_kernel"] = ops.convert_to_tensor(self.projection_kernel)
+        weights = {k: self.computed(w) for k, w in weights.items()}
         weights = {k: w * noise[k] if k in noise else w for k, w in weights.items()}
         inputs = inputs * noise["inputs"] if "inputs" in noise else inputs
         inputs = ops.cast(inputs, self.compute_dtype)
@@ -107,7 +120,7 @@ class Stepping:
             {k: _sum(x.get(k), u.get(k)) for k in summed},
             {k: x[k] for k in unsummed if k in x},
             {k: u[k] for k in unsummed},
-            self.all_coefficients(),
+            {k: self.computed(v) for k, v in self.all_coefficients().items()},
             noise,
         )
         new = [*new, *history]
@@ -115,7 +128,9 @@ class Stepping:
 
     def _with_biases(self, x):
         """The inputs' part of the gates with their biases, and those of the other."""
-        bias = None if self.bias is None else ops.convert_to_tensor(self.bias)
+        bias = self.bias
+        if bias is not None:
+            bias = self.computed(ops.convert_to_tensor(bias))
         if self.normalization:
             tensors = {} if bias is None else {"bias": bias}
             tensors |= {k: getattr(self, k) for k in self.normalization.tensors}

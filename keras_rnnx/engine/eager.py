@@ -13,6 +13,7 @@ from typing import Any
 from keras import ops
 
 from keras_rnnx.cells import Cell
+from keras_rnnx.engine import _precision
 from keras_rnnx.engine.differentiable import Differentiable
 
 # Elements of a state over the steps of a piece: those of some tens of such tensors fit
@@ -112,6 +113,7 @@ class EagerRecurrence(Differentiable):
         return self._loop(length, given, keep=False)[0]
 
     def _loop(self, length, given, keep):
+        given = _precision.rounded(given, "rbv")
         whole = dict(zip(self.by_sequence, given["d"]))
 
         def step(states, slices):
@@ -138,6 +140,7 @@ class EagerRecurrence(Differentiable):
     def backward(self, length, given, residuals, cotangents):
         """Goes back in pieces, each of so many steps that it stays in the cache."""
         cell, backend = self.cell, self.backend
+        given = _precision.rounded(given, "rb")
         n = len(cell.states)
         batch = given["s"][0].shape[0]
         at_once = max(1, PIECE // max(1, batch * cell.units))
@@ -223,7 +226,8 @@ class EagerRecurrence(Differentiable):
             u = inputs[0] if first else None
             states, rest = inputs[first : first + n], inputs[first + n :]
             x = rest.pop(0) if separate else None
-            return self._advance(states, x, u, rest, mask, noise)
+            vectors = [_precision.along(v, before[0]) for v in rest]
+            return self._advance(states, x, u, vectors, mask, noise)
 
         return inputs, self.backend.pullback(advance, inputs)[1]
 

@@ -21,8 +21,12 @@ plus_bias = operator.add
 
 
 def total(x):
-    """The sum over the first two axes."""
-    return jax.numpy.sum(x, axis=(0, 1))
+    """The sum over the first two axes, in float32 at least."""
+    return jax.numpy.sum(x, axis=(0, 1), dtype=_wide(x))
+
+
+def _wide(x):
+    return jax.numpy.promote_types(x.dtype, "float32")
 
 
 def over_units(values):
@@ -36,8 +40,10 @@ def product(matrix, beside, xla):
 
 
 def outer(left, right):
-    """The sum over the first two axes of the outer products, as one product."""
-    return left.reshape(-1, left.shape[-1]).T @ right.reshape(-1, right.shape[-1])
+    """The sum over the first two axes of the outer products, as one product; in float32
+    at least."""
+    left, right = (x.reshape(-1, x.shape[-1]) for x in (left, right))
+    return jax.numpy.matmul(left.T, right, preferred_element_type=_wide(left))
 
 
 def loop_kernel(in_segments: bool) -> str:

@@ -29,6 +29,7 @@ import keras
 from keras import ops
 
 from keras_rnnx.engine import backends
+from keras_rnnx.engine._precision import HALVES
 from keras_rnnx.engine.linear_ways import (
     WAYS,
     constant,
@@ -37,8 +38,6 @@ from keras_rnnx.engine.linear_ways import (
     times,
 )
 from keras_rnnx.engine.masks import column
-
-HALVES = ("float16", "bfloat16")
 
 
 def linear_recurrence(

@@ -10,7 +10,7 @@ import dataclasses
 import keras
 from keras import ops
 
-from keras_rnnx.engine import costs, kernel_weights
+from keras_rnnx.engine import _precision, costs, kernel_weights
 from keras_rnnx.engine.eager import EagerRecurrence
 from keras_rnnx.engine.packing import Packing
 from keras_rnnx.engine.projection import Projection
@@ -86,6 +86,8 @@ class KernelEngine(SequenceEngine):
 
     def _run(self, x, tensors, vectors, states, packing, lengths):
         """Outputs `(batch, time, units)` and last states of the kernel."""
+        tensors = {k: _precision.cast(v, x) for k, v in tensors.items()}
+        vectors = [_precision.cast(v, x) for v in vectors]
         lowering = self.cell.lowering()
         kernel = lowering.kernel
         takes = self.backend.KERNELS_TAKE_LENGTHS

@@ -9,7 +9,7 @@ from typing import Any
 from keras import ops
 
 from keras_rnnx.cells import Cell
-from keras_rnnx.engine import backends
+from keras_rnnx.engine import _precision, backends
 
 RECURRENT = "recurrent_kernel"
 PROJECTION = "projection_kernel"
@@ -69,6 +69,9 @@ class Projection:
         flat = ops.reshape(x, (-1, x.shape[-1]))
         parts = []
         for block, bias in zip(self._blocks({"kernel": kernel}, "kernel"), biases):
+            if block.dtype != x.dtype:
+                parts.append(_precision.product(self.backend, x, block, bias))
+                continue
             part = flat @ block
             part = part if bias is None else self.backend.plus_bias(part, bias)
             parts.append(ops.reshape(part, (*ops.shape(x)[:2], block.shape[-1])))
@@ -90,7 +93,10 @@ class Projection:
         kernels = self._blocks(tensors, "kernel")
         d_x = functools.reduce(
             operator.add,
-            [d @ ops.transpose(k) for d, k in zip(of_groups["x"], kernels)],
+            [
+                d @ ops.transpose(_precision.cast(k, d))
+                for d, k in zip(of_groups["x"], kernels)
+            ],
         )
         join = functools.partial(self.backend.concatenate, axis=-1)
         found["kernel"] = join([self.backend.outer(x, d) for d in of_groups["x"]])

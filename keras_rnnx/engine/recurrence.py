@@ -14,6 +14,7 @@ from keras import ops
 
 from keras_rnnx.cells import Cell
 from keras_rnnx.cells.normalization import NOTED
+from keras_rnnx.engine import _precision
 from keras_rnnx.engine.looped import Looped
 from keras_rnnx.engine.products import Products
 from keras_rnnx.engine.recurrence_back import WayBack
@@ -102,6 +103,7 @@ class Recurrence(Looped):
 
     def forward(self, length, given, keep):
         cell = self.cell
+        given = _precision.rounded(given, "rbv")
         times_r = self.products(given["r"])
         b = dict(zip(self.biased, given["b"]))
 

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_rnnx.engine import _precision
 from keras_rnnx.engine.flow import cotangent as gradient_flow
 
 
@@ -34,7 +35,9 @@ class WayBack:
         residuals: list[Any],
         outer: bool,
     ):
-        self.recurrence, self.given, self.outer = recurrence, given, outer
+        self.recurrence, self.outer = recurrence, outer
+        self.vectors = given["v"]
+        given = self.given = _precision.rounded(given, "rbv")
         cell = self.cell = recurrence.cell
         self.early = [k for k in recurrence.multiplied if k not in cell.late]
         # With the masks of all steps.
@@ -46,8 +49,8 @@ class WayBack:
         transposed = [ops.transpose(r) for r in given["r"]]
         self.products = recurrence.products(transposed)
         # Gradients of vectors are summed in the loop, or taken behind it.
-        self.along = given["v"] if recurrence.sums_along else []
-        self.behind = [] if self.along else given["v"]
+        self.along = self.vectors if recurrence.sums_along else []
+        self.behind = [] if self.along else self.vectors
         # What is behind the loop may want cotangents of the states after each step, and
         # of the first one before.
         of_states = list(cell.state_widths.values())
@@ -101,6 +104,7 @@ class WayBack:
     def _equation(self, values, vectors, mask, noise):
         """The states after a step, or after all, and what late gates multiplied."""
         recurrence, n = self.recurrence, len(self.cell.states)
+        vectors = [_precision.along(v, values[0]) for v in vectors]
         rest = iter(values[n:])
         gates = [
             [next(rest) if k in recurrence.projected else None, next(rest)]
@@ -154,7 +158,9 @@ class WayBack:
         """The gradients of `values` by the equation alone, None for zero; the sums."""
         n, width, late = len(self.cell.states), len(values), self.cell.late
         _, pull = self.recurrence.backend.pullback(
-            lambda v: self._equation(v[:width], v[width:] or self.behind, mask, noise),
+            lambda v: self._equation(
+                v[:width], v[width:] or self.given["v"], mask, noise
+            ),
             [*values, *self.along],
         )
         cotangent = carry + [None] * len(late)

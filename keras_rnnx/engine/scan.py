@@ -14,9 +14,9 @@ import keras
 from keras import ops
 
 from keras_rnnx.cells import Cell
+from keras_rnnx.engine import _precision
 from keras_rnnx.engine.differentiable import Differentiable
 from keras_rnnx.engine.fused import FusedEngine, Loop
-from keras_rnnx.engine.linear import HALVES
 from keras_rnnx.engine.linear_ways import WAYS, last_of, states_before, times
 from keras_rnnx.engine.sequence import SequenceEngine
 
@@ -81,7 +81,7 @@ class ScanRecurrence(Differentiable):
             self._backward = backend.compiled_part(self._backward)
 
     def forward(self, length, given, keep):
-        found = self._forward(_present(given))
+        found = self._forward(_present(_precision.rounded(given, "rbv")))
         last = [found[k][-1] for k in self.cell.states]
         kept = [found[k] for k in self.order]
         return kept[: int(self.sequences)] + last, kept if keep else []
@@ -165,6 +165,7 @@ class ScanRecurrence(Differentiable):
         noise |= dict(zip(self.by_sequence, given.get("d", [])))
         matrices = dict(zip(cell.products, weights["r"] or []))
         biases = dict(zip(cell.product_biased, weights["b"]))
+        vectors = [_precision.along(v, linear[0]) for v in weights["v"]]
 
         def product(gate):
             def call(vector):
@@ -173,8 +174,11 @@ class ScanRecurrence(Differentiable):
                     return zeros + ops.zeros(cell.product_widths(gate)[1], zeros.dtype)
                 if "recurrent" in noise and gate not in cell.projection:
                     vector = vector * noise["recurrent"]
-                out = vector @ matrices[gate]
-                return out + biases[gate] if gate in biases else out
+                matrix, bias = matrices[gate], biases.get(gate)
+                if matrix.dtype != vector.dtype:
+                    return _precision.product(self.backend, vector, matrix, bias)
+                out = vector @ matrix
+                return out if bias is None else out + bias
 
             return call
 
@@ -184,7 +188,7 @@ class ScanRecurrence(Differentiable):
             dict(zip(cell.projected, weights["x"])),
             {},
             {k: product(k) for k in cell.late},
-            dict(zip(cell.vector_names, weights["v"])),
+            dict(zip(cell.vector_names, vectors)),
             noise,
         )
         new = dict(zip(cell.states, new))
@@ -216,7 +220,7 @@ class ScanRecurrence(Differentiable):
     def _run(self, a, b, carry, adjoint=False):
         """A linear recurrence, or on the way back its adjoint; see `linear_ways`."""
         dtype = keras.backend.standardize_dtype(b[0].dtype)
-        if dtype in HALVES:
+        if dtype in _precision.HALVES:
             a, b, carry = ([ops.cast(x, "float32") for x in v] for v in (a, b, carry))
         way = WAYS[self.backend.linear_way(*b[0].shape)]
         found = way(self.backend, a, b, carry, adjoint, adjoint)

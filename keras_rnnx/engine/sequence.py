@@ -9,7 +9,7 @@ from typing import Any
 from keras import ops
 
 from keras_rnnx.cells import Cell
-from keras_rnnx.engine import backends, masks
+from keras_rnnx.engine import _precision, backends, masks
 from keras_rnnx.engine.segments import NOISE
 from keras_rnnx.engine.windows import windows
 
@@ -102,7 +102,8 @@ class SequenceEngine:
         if mask is not None:
             tensors["mask"] = ops.cast(mask, "bool")
         vectors = cell.all_coefficients()
-        vectors = [_tensor(vectors[k], cell.compute_dtype) for k in cell.vector_names]
+        dtype = _precision.wide(cell.compute_dtype)
+        vectors = [_tensor(vectors[k], dtype) for k in cell.vector_names]
         states = [_tensor(s, cell.compute_dtype) for s in states]
         way = self._way(tensors["sequences"], bool(training))
         way = dataclasses.replace(way, noise=tuple(noise))
@@ -191,16 +192,18 @@ class SequenceEngine:
 
 
 def weights_of(cell: Cell) -> dict[str, Any]:
-    """The kernels and the bias of a cell by name, as far as it has them."""
+    """The kernels and the bias of a cell by name, as far as it has them.
+
+    They are in float32 where the cell computes in half precision.
+    """
+    dtype = _precision.wide(cell.compute_dtype)
     weights = {
         "kernel": cell.kernel,
         "recurrent_kernel": None if cell.diagonal else cell.recurrent_kernel,
         "projection_kernel": cell.projection_kernel,
         "bias": cell.bias,
     }
-    tensors = {
-        k: _tensor(v, cell.compute_dtype) for k, v in weights.items() if v is not None
-    }
+    tensors = {k: _tensor(v, dtype) for k, v in weights.items() if v is not None}
     if "recurrent_kernel" in tensors:
         matrix = cell.recurrent_matrix(tensors["recurrent_kernel"])
         tensors["recurrent_kernel"] = matrix
@@ -223,7 +226,8 @@ def _with_noise(tensors, each):
         on["inputs"] = "sequences"
     for name, tensor in on.items():
         if NOISE + name in tensors:
-            tensors[tensor] = tensors[tensor] * tensors.pop(NOISE + name)
+            noise = _precision.cast(tensors.pop(NOISE + name), tensors[tensor])
+            tensors[tensor] = tensors[tensor] * noise
     return tensors
 
 

@@ -90,7 +90,7 @@ class StackedKernel:
         return ops.cast(ops.convert_to_tensor(value), self.dtype)
 
     def _weights(self, cell, noise):
-        found = weights_of(cell)
+        found = {name: self._tensor(value) for name, value in weights_of(cell).items()}
         return found | {name: found[name] * mask for name, mask in noise.items()}
 
     def _vectors(self, cell):

@@ -37,8 +37,12 @@ plus_bias = operator.add
 
 
 def total(x):
-    """The sum over the first two axes."""
-    return torch.sum(x, dim=(0, 1))
+    """The sum over the first two axes, in float32 at least."""
+    return torch.sum(x, dim=(0, 1), dtype=_wide(x))
+
+
+def _wide(x):
+    return torch.float32 if x.dtype in (torch.float16, torch.bfloat16) else x.dtype
 
 
 def over_units(values):
@@ -70,8 +74,10 @@ def add_product(term, vectors, matrix):
 
 
 def outer(left, right):
-    """The sum over the first two axes of the outer products, as one product."""
-    return left.flatten(0, 1).T @ right.flatten(0, 1)
+    """The sum over the first two axes of the outer products, as one product; in float32
+    at least."""
+    left, right = (x.flatten(0, 1).to(_wide(x)) for x in (left, right))
+    return left.T @ right
 
 
 def loop_kernel(in_segments: bool) -> str:

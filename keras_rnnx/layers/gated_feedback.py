@@ -122,8 +122,12 @@ class GatedFeedbackCell(keras.layers.Layer):
             + ops.matmul(joined, self.gate_recurrent_kernels[j])
         )
         candidate = cell.feedback_gate
-        blocks = self._blocks(cell, ops.convert_to_tensor(cell.recurrent_kernel))
-        inputs = self._blocks(cell, ops.matmul(x, cell.kernel))
+        kernel, recurrent_kernel = (
+            cell.computed(ops.convert_to_tensor(weight))
+            for weight in (cell.kernel, cell.recurrent_kernel)
+        )
+        blocks = self._blocks(cell, recurrent_kernel)
+        inputs = self._blocks(cell, ops.matmul(x, kernel))
         recurrent = {
             k: ops.matmul(before[j][0], block)
             for k, block in blocks.items()
@@ -137,7 +141,7 @@ class GatedFeedbackCell(keras.layers.Layer):
             for i, (state, kernel) in enumerate(zip(before, kernels))
         )
         if cell.bias is not None:
-            bias = ops.convert_to_tensor(cell.bias)
+            bias = cell.computed(ops.convert_to_tensor(cell.bias))
             first = self._blocks(cell, bias[0] if cell.recurrent_bias else bias)
             inputs = {k: inputs[k] + first[k] for k in inputs}
             if cell.recurrent_bias:

@@ -1,0 +1,96 @@
+"""Sums over all steps in float32, where the computations are in half precision.
+
+Half precision holds 3 digits, and float16 numbers up to 65,504. Gradients of weights
+are sums over all steps and samples. So engines get the weights in float32, and round
+them for the computations alone.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+import keras
+from keras import ops
+
+HALVES = ("float16", "bfloat16")
+
+
+def wide(dtype: str) -> str:
+    """The dtype of weights and their gradients, where the computations have `dtype`."""
+    return "float32" if dtype in HALVES else dtype
+
+
+def cast(tensor: Any, like: Any) -> Any:
+    """A tensor in the dtype of another."""
+    dtype = keras.backend.standardize_dtype(like.dtype)
+    return tensor if tensor.dtype == like.dtype else ops.cast(tensor, dtype)
+
+
+def rounded(given: dict[str, Any], names: str) -> dict[str, Any]:
+    """The groups of a recurrence with weights in the precision of the states.
+
+    Args:
+        given: the groups.
+        names: of the groups to round, each a letter.
+    """
+    like = given["s"][0]
+    return given | {k: [cast(tensor, like) for tensor in given[k]] for k in names}
+
+
+def along(vector: Any, like: Any) -> Any:
+    """A vector as the equation reads it at all steps.
+
+    Where it has to be rounded for that, it first gets a row for each step and sample:
+    the gradient is then a sum in the vector's own precision.
+
+    Args:
+        vector: `(units,)`.
+        like: a tensor of the steps and samples, `(..., width)`.
+    """
+    if vector.dtype == like.dtype:
+        return vector
+    zeros = ops.zeros_like(like[..., :1], dtype=vector.dtype)
+    return cast(zeros + vector, like)
+
+
+def product(backend: ModuleType, x: Any, matrix: Any, bias: Any = None) -> Any:
+    """`x @ matrix + bias` in the precision of `x`, where the weights have more.
+
+    Args:
+        backend: one of the backend files of this package.
+        x: `(time, batch, features)`.
+        matrix: `(features, width)`.
+        bias: `(width,)`, or None.
+
+    Returns:
+        `(time, batch, width)`. The gradients of the weights are sums in their own
+        precision.
+    """
+    # On torch inputs that take no gradient are given none.
+    differentiated = getattr(x, "requires_grad", True)
+    weights = [matrix] if bias is None else [matrix, bias]
+
+    def parts(inputs):
+        return (inputs[0], inputs[1:]) if differentiated else (x, inputs)
+
+    def forward(inputs):
+        x, (matrix, *bias) = parts(inputs)
+        found = _times(x, cast(matrix, x))
+        return [found + cast(bias[0], x) if bias else found], []
+
+    def backward(inputs, residuals, cotangents):
+        (x, (matrix, *bias)), (d,) = parts(inputs), cotangents
+        found = [backend.outer(x, d)] + [backend.total(d)] * len(bias)
+        if not differentiated:
+            return found
+        return [_times(d, ops.transpose(cast(matrix, d))), *found]
+
+    inputs = [x, *weights] if differentiated else weights
+    plain = {"plain": lambda inputs: forward(inputs)[0]} if backend.EAGER else {}
+    return backend.differentiable(forward, backward, set(), **plain)(inputs)[0]
+
+
+def _times(x, matrix):
+    flat = ops.reshape(x, (-1, x.shape[-1])) @ matrix
+    return ops.reshape(flat, (*ops.shape(x)[:2], matrix.shape[-1]))

@@ -8,9 +8,13 @@ import shutil
 from typing import ClassVar
 
 import rich.box
+import rich.cells
 import rich.console
 import rich.table
 import rich.text
+
+# Characters of a name that stays on one line, and of a word.
+NAME, WORD = 32, 12
 
 
 class Table(list):
@@ -22,17 +26,24 @@ class Table(list):
 
     empty: ClassVar[str] = "Nothing."
 
-    def __rich__(self):
-        if not self:
-            return self.empty
+    def __rich_console__(self, console, options):
+        yield self._made(options.max_width) if self else self.empty
+
+    def _made(self, width):
+        """The table, in lines of at most so many characters."""
         table = rich.table.Table(box=rich.box.ASCII2)
-        for index, name in enumerate(self[0]._fields):
-            # Names are to stand on one line, reasons may take several.
-            longest = max(len(_cells(row)[index]) for row in self)
-            least = min(longest, 32) if index == 0 else None
-            table.add_column(name, overflow="fold", min_width=least)
-        for row in self:
-            table.add_row(*(rich.text.Text(cell) for cell in _cells(row)))
+        names = self[0]._fields
+        rows = [_cells(row) for row in self]
+        longest = [
+            max(map(rich.cells.cell_len, column)) for column in zip(names, *rows)
+        ]
+        # rich cuts what does not fit, so that columns are to fit: a line has a border
+        # and two spaces for each.
+        widths = _fitting(longest, width - 3 * len(names) - 1)
+        for name, least in zip(names, widths):
+            table.add_column(name, overflow="fold", width=least)
+        for row in rows:
+            table.add_row(*map(rich.text.Text, row))
         return table
 
     def __repr__(self):
@@ -40,7 +51,7 @@ class Table(list):
         console = rich.console.Console(
             file=io.StringIO(), color_system=None, width=width
         )
-        console.print(self.__rich__())
+        console.print(self)
         return console.file.getvalue().rstrip("\n")
 
     __str__ = __repr__
@@ -59,3 +70,20 @@ class Table(list):
 def _cells(row):
     yes = {True: "yes", False: "no"}
     return [yes[cell] if isinstance(cell, bool) else str(cell) for cell in row]
+
+
+def _fitting(longest, width):
+    """Widths of columns that fit into so many characters.
+
+    First the widest columns give way, then the first: names are to stand on one line,
+    reasons may take several.
+    """
+    first, *others = longest
+    caps = [(NAME, level) for level in range(max(longest), WORD, -1)]
+    caps += [(name, WORD) for name in range(NAME, WORD, -1)]
+    caps += [(level, level) for level in range(WORD, 0, -1)]
+    for name, level in caps:
+        found = [min(n, level) for n in others]
+        if min(first, name) + sum(found) <= width:
+            break
+    return [max(1, min(first, width - sum(found))), *found]

@@ -170,8 +170,8 @@ def test_explain_shows_one_call_or_why_there_are_two(calls):
         (row,) = keras_rnnx.explain(both)
     assert row.layer == "both" and row.cell == "LSTMCell" and row.engine == ENGINE
     assert "one call of 1 layer, both directions" in row.kernel
-    other = layers.GRU(UNITS, go_backwards=True, name="other")
-    both = layers.Bidirectional(layers.GRU(2 * UNITS), backward_layer=other)
+    other = layers.LSTM(UNITS, go_backwards=True, name="other")
+    both = layers.Bidirectional(layers.LSTM(2 * UNITS), backward_layer=other)
     with engine.force(ENGINE):
         rows = keras_rnnx.explain(both)
         assert "units 10, 5 are not all the same" in both.plan()

@@ -257,6 +257,26 @@ def test_a_missing_equation_is_explained():
         ),
         (lambda self, state, gate: State(h=gate.z), AttributeError, "no gate 'z'"),
         (
+            lambda self, state, gate: State(h=gate.h + state.c),
+            AttributeError,
+            r"no state 'c': it has \['h'\]. Name all states in `states`",
+        ),
+        (
+            lambda self, state, gate: State(h=gate.x.h + gate.u.h),
+            AttributeError,
+            r"gate\.x\.h was read, .* as one sum, gate\.h\. .* name it in `split`",
+        ),
+        (
+            lambda self, state, gate: State(h=gate.u.z),
+            AttributeError,
+            r"gate\.u\.z was read, and the cell has no such part: gate\.u has \[\]",
+        ),
+        (
+            lambda self, state, gate: State(h=gate.h if gate.h > 0 else state.h),
+            TypeError,
+            r"asks for the value of a tensor .* keras\.ops\.where\(condition, a, b\)",
+        ),
+        (
             lambda self, state, gate: State(h=gate.h * self.kernel[0, 0]),
             ValueError,
             r"reads the weights \['kernel'\] directly",
@@ -264,9 +284,34 @@ def test_a_missing_equation_is_explained():
     ],
 )
 def test_a_wrong_equation_is_explained_when_the_cell_is_built(update, error, message):
-    cell = declare(states=("h",), gates=("h",), update=update)(3)
-    with pytest.raises(error, match=message):
+    for units in (1, 3):
+        cell = declare(states=("h",), gates=("h",), update=update)(units)
+        with pytest.raises(error, match=message):
+            cell.build((2, 4))
+
+
+def test_vectors_are_declared():
+    def update(self, state, gate, vector):
+        return State(h=gate.h * vector.size)
+
+    declared = {"states": ("h",), "gates": ("h",), "update": update}
+    message = r"must be def update\(self, state, gate\)\. .* vectors = \{\"peephole\""
+    with pytest.raises(TypeError, match=message):
+        declare(**declared)
+    cell = declare(**declared, vectors={"scale": "ones"})(3)
+    message = r"no vector 'size': it has \['scale'\]. .* as \{\"size\": \"zeros\"\}"
+    with pytest.raises(AttributeError, match=message):
         cell.build((2, 4))
+
+
+def test_an_if_is_explained_in_a_model():
+    def update(self, state, gate):
+        return State(h=gate.h if gate.h > 0 else state.h)
+
+    cell = declare(states=("h",), gates=("h",), update=update)(1)
+    model = keras.Sequential([keras_rnnx.layers.RNN(cell)])
+    with pytest.raises(TypeError, match=r"keras\.ops\.where\(condition, a, b\)"):
+        model.predict(np.ones((2, 3, 4), "float32"), verbose=0)
 
 
 def test_a_lowering_that_no_gradient_would_reach_is_refused():

@@ -1,12 +1,16 @@
 """`keras_rnnx.explain`: which engine runs which layer."""
 
+import io
+
 import keras
 import pytest
+import rich.console
 from catalogue import BEST
 from keras import layers
 
 import keras_rnnx
 from keras_rnnx.engine import force
+from keras_rnnx.explanation import Explained, Explanation
 
 
 def inputs():
@@ -143,6 +147,27 @@ def test_shown_as_a_table():
             assert column in text
         assert "GRUCell" in text
     assert "a<b" in str(shown) and "a&lt;b" in shown._repr_html_()
+
+
+@pytest.mark.parametrize("width", [30, 60, 80, 100, 110, 200])
+def test_nothing_is_cut_off(width, monkeypatch):
+    """Lines are as long as the terminal at most, and hold all words."""
+    name = "encoder/with/a/name/of/forty/characters/"
+    rows = [
+        ("short", "LSTMCell", "fused", "eager loop", "exact"),
+        (name, "LeakyRNNCell", "native", "XLA loop, else graph loop", "its " * 20),
+    ]
+    shown = Explanation(Explained(*row) for row in rows)
+    console = rich.console.Console(file=io.StringIO(), width=width)
+    console.print(shown)
+    lines = console.file.getvalue().splitlines()
+    assert all(line[-1] in "+|" and len(line) <= width for line in lines)
+    cells = [line.split("|")[1:-1] for line in lines if line[0] == "|"]
+    columns = ["".join(parts).replace(" ", "") for parts in zip(*cells)]
+    for column, title, *texts in zip(columns, Explained._fields, *rows):
+        assert column == "".join([title, *texts]).replace(" ", "")
+    monkeypatch.setenv("COLUMNS", str(width))
+    assert all(line[-1] in "+|" for line in str(shown).splitlines())
 
 
 def test_model_without_recurrent_layers():

@@ -244,3 +244,28 @@ def test_leaky_rnn_at_leak_one_is_a_simple_rnn(x):
         layer.build(x.shape)
         randomize(layer)
     close(leaky(x), simple(x))
+
+
+@pytest.mark.parametrize("name", ["QRNN", "TGRU", "TLSTM"])
+def test_the_shape_of_a_window_is_known_before_the_layer_is_built(name, x):
+    """Alone, in a list of cells, in a stack and in both directions."""
+    cell = getattr(cells, f"{name}Cell")
+    rows, options = [], {"return_state": True}
+    for layer in (
+        getattr(layers, name)(UNITS, **options),
+        layers.RNN([cells.GRUCell(2), cell(UNITS)], **options),
+        layers.Stack(cell, [4, UNITS], return_sequences=True, **options),
+        layers.Bidirectional(getattr(layers, name)(UNITS, **options)),
+    ):
+        before = layer.compute_output_shape(x.shape)
+        found = layer(x)
+        shapes = [tuple(t.shape) for t in keras.tree.flatten(found)]
+        rows.append((flat(before), shapes, flat(layer.compute_output_shape(x.shape))))
+    for before, shapes, after in rows:
+        assert before == shapes == after
+
+
+def flat(shapes):
+    """Those of a list of cells are nested."""
+    nested = any(isinstance(n, (list, tuple)) for n in shapes)
+    return [s for part in shapes for s in flat(part)] if nested else [tuple(shapes)]

@@ -1,5 +1,6 @@
 """Layers: arguments, models and calls that are refused, and what is said."""
 
+import contextlib
 import re
 
 import keras
@@ -96,3 +97,30 @@ def test_tied_scores_are_of_vectors_of_the_right_width():
     for inputs in (np.zeros((2, 3, 5), "float32"), keras.KerasTensor((2, 3, 5))):
         with pytest.raises(ValueError, match=message):
             embedding(inputs, reverse=True)
+
+
+@pytest.mark.parametrize("name", ["step", "fused", "scan", "best", "both ways"])
+def test_a_sequence_of_no_steps_is_refused(name):
+    """In eager code, in `predict`, and where a model is made."""
+
+    def made():
+        if name == "both ways":
+            return layers.Bidirectional(layers.Stack("gru", 4))
+        kind = layers.MinGRU if name == "scan" else layers.LSTM
+        return kind(4, return_sequences=name != "step")
+
+    model = keras.Sequential([keras.Input((None, FEATURES)), made()])
+    (layer,) = model.layers
+    x, mask = np.ones((ROWS, 0, FEATURES), "float32"), np.ones((ROWS, 0), bool)
+    calls = [
+        lambda: layer(x),
+        lambda: layer(x, mask=mask, training=True),
+        lambda: model.predict_on_batch(x),
+        lambda: made()(keras.Input((0, FEATURES))),
+    ]
+    for call in calls:
+        known = name in engine.ENGINES
+        forced = engine.force(name) if known else contextlib.nullcontext()
+        said = r"one step or more, received shape \((None|4), 0, 3\)"
+        with forced, pytest.raises(ValueError, match=said):
+            call()

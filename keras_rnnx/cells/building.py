@@ -14,7 +14,7 @@ class Building:
 
     def build(self, input_shape):
         self._check_recurrent()
-        self.state_size = self._state_size(input_shape[-1])
+        self.state_size = self.state_size_for(input_shape[-1])
         self._build_kernels(input_shape[-1])
         self.bias = self._build_bias()
         for name in self.vectors:

@@ -195,7 +195,7 @@ class Cell(Blocks, Building, Equation, Stepping, keras.layers.Layer):
         self.configure()
         self._check_widths()
         self.output_size = self.state_widths[self.states[0]]
-        self.state_size = self._state_size(None)
+        self.state_size = self.state_size_for(None)
         if self.use_bias and not self.biased:
             raise ValueError(
                 f"Received use_bias=True, and {type(self).__name__} has no biases of "
@@ -285,12 +285,17 @@ class Cell(Blocks, Building, Equation, Stepping, keras.layers.Layer):
         )
         setattr(self, name, weight)
 
-    def _state_size(self, features):
+    def state_size_for(self, features: int | None) -> int | list[int]:
+        """What `state_size` is once the cell is built.
+
+        Args:
+            features: number of features of the inputs, which a window is made of; None
+                where it is not known.
+        """
         found = list(self.state_widths.values())
         if len(self.state_names) == 1:
             return found[0]
         if self.window > 1:
-            # Not known before the cell is built.
             found.append((self.window - 1) * (features or 0))
         return found
 

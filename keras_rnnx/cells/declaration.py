@@ -196,4 +196,9 @@ def _update(cls):
     received = list(inspect.signature(update).parameters)
     if len(received) != len(expected):
         why = " since it declares `vectors`" if cls.vectors else ""
+        if len(received) == len(expected) + 1 and not cls.vectors:
+            why = (
+                ". A third argument is for per-unit weights: declare them, as "
+                'vectors = {"peephole": "zeros"}'
+            )
         _fail(cls, f"update takes {received}, but it must be {wanted}{why}")

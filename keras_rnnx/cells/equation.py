@@ -7,7 +7,7 @@ from typing import Any
 
 from keras import ops
 
-from keras_rnnx.cells.views import Gates, State
+from keras_rnnx.cells.views import Gates, State, Vectors
 
 
 class Equation:
@@ -115,7 +115,7 @@ class Equation:
         state = State(**dict(zip(self.states, states)))
         arguments = (state, Gates(total, x, u, **hooks))
         if self.vectors:
-            arguments += (State(**{name: vectors[name] for name in self.vectors}),)
+            arguments += (Vectors(**{name: vectors[name] for name in self.vectors}),)
         new = self.update(*arguments)
         new = [getattr(new, name) for name in self.states]
         # Keras' activations give float32 for float64 on some backends.

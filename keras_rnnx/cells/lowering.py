@@ -13,7 +13,7 @@ from typing import Any
 
 from keras import ops
 
-from keras_rnnx.cells.views import State
+from keras_rnnx.cells.views import Vectors
 
 # The recurrences, by their gates. With `a_k = W_k x + b_k + U_k h + b'_k`:
 #   lstm: c' = sigmoid(a_f) c + sigmoid(a_i) tanh(a_c), h' = sigmoid(a_o) tanh(c')
@@ -71,7 +71,7 @@ class Weights:
 
     def __init__(self, gates: dict[str, GateWeights], vectors: dict[str, Any]):
         self._gates = gates
-        self.vector = State(**vectors)
+        self.vector = Vectors(**vectors)
 
     def __getattr__(self, name: str) -> GateWeights:
         if name.startswith("_") or name not in self._gates:

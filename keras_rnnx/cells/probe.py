@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 import keras
 from keras import ops
 
 from keras_rnnx.cells.lowering import GateWeights, Lowering, Weights
-from keras_rnnx.cells.views import Gates, State
+from keras_rnnx.cells.views import Gates, State, Vectors
+
+# Sequences of the trial: the value of a tensor of one number could be asked for.
+ROWS = 2
+# What the backends say where the value of a tensor is asked for, as by `if`.
+_BRANCHES = re.compile(
+    r"truth value|[Bb]oolean (value|conversion)|Python `?bool|to bool"
+)
 
 
 class _Recorder(keras.StatelessScope):
@@ -40,7 +48,7 @@ def check(cell: keras.layers.Layer) -> Counter[str]:
             reads a weight that was not declared.
     """
     name = type(cell).__name__
-    ones = ops.ones((1, cell.units), dtype=cell.compute_dtype)
+    ones = ops.ones((ROWS, cell.units), dtype=cell.compute_dtype)
     apart = (*cell.split, *cell.late)
     u = {k: ones for k in cell.split} | {k: _product(cell, k) for k in cell.late}
     widths = cell.state_widths
@@ -55,7 +63,7 @@ def check(cell: keras.layers.Layer) -> Counter[str]:
 
     arguments = {
         "state": State(
-            **{k: ops.ones((1, n), dtype=ones.dtype) for k, n in widths.items()}
+            **{k: ops.ones((ROWS, n), dtype=ones.dtype) for k, n in widths.items()}
         ),
         "gate": Gates(
             {k: ones for k in cell.gates if k not in apart},
@@ -66,9 +74,9 @@ def check(cell: keras.layers.Layer) -> Counter[str]:
         ),
     }
     if cell.vectors:
-        arguments["vector"] = State(**dict.fromkeys(cell.vectors, ones[0]))
+        arguments["vector"] = Vectors(**dict.fromkeys(cell.vectors, ones[0]))
     with _Recorder() as recorder:
-        new = cell.update(*arguments.values())
+        new = _updated(cell, arguments.values())
     if recorder.read:
         raise ValueError(
             f"{name}.update reads the weights {recorder.names} directly, so an engine "
@@ -83,13 +91,29 @@ def check(cell: keras.layers.Layer) -> Counter[str]:
         )
     for state in cell.states:
         shape = tuple(getattr(new, state).shape)
-        if shape != (1, widths[state]):
+        if shape != (ROWS, widths[state]):
             raise ValueError(
                 f"{name}.update must keep the shape (batch, units) of its states, but "
-                f"{state!r} came back as {shape} for (1, {widths[state]}). A state of "
-                f"another width than `units` is declared in `state_units`."
+                f"{state!r} came back as {shape} for {(ROWS, widths[state])}. A "
+                f"state of another width than `units` is declared in `state_units`."
             )
     return called
+
+
+def _updated(cell, arguments):
+    try:
+        return cell.update(*arguments)
+    except (TypeError, ValueError, RuntimeError) as error:
+        if not _BRANCHES.search(str(error)):
+            raise
+        raise TypeError(
+            f"{type(cell).__name__}.update asks for the value of a tensor (a Python "
+            f"`if`, `while`, `and`, `or`, `not`, `min` or `max` on one), which differs "
+            f"from unit to unit. Choose by keras.ops.where(condition, a, b), and "
+            f"combine by ops.logical_and, ops.minimum and the like. For what is the "
+            f"same for all units, declare an argument in `options` and read it from "
+            f"`self`."
+        ) from error
 
 
 def check_lowering(cell: keras.layers.Layer, features: int) -> None:
@@ -129,11 +153,12 @@ def _product(cell, gate):
     takes, gives = cell.product_widths(gate)
 
     def call(vector):
-        if tuple(vector.shape) != (1, takes):
+        if tuple(vector.shape) != (ROWS, takes):
             raise ValueError(
                 f"{type(cell).__name__}.update gives gate.u.{gate} a vector of the "
-                f"shape {tuple(vector.shape)}, and its matrix multiplies (1, {takes})."
+                f"shape {tuple(vector.shape)}, and its matrix multiplies "
+                f"{(ROWS, takes)}."
             )
-        return vector if takes == gives else ops.ones((1, gives), dtype=vector.dtype)
+        return vector if takes == gives else ops.ones((ROWS, gives), dtype=vector.dtype)
 
     return call

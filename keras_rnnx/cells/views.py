@@ -15,13 +15,53 @@ class State(SimpleNamespace):
     2.0
     """
 
+    def __getattr__(self, name):
+        if name.startswith("_"):
+            raise AttributeError(name)
+        raise AttributeError(
+            f"The cell has no state {name!r}: it has {sorted(vars(self))}. Name all "
+            f"states in `states`, the output first."
+        )
+
+
+class Vectors(SimpleNamespace):
+    """The vectors of a cell by name, as `update` and lowerings receive them."""
+
+    def __getattr__(self, name):
+        if name.startswith("_"):
+            raise AttributeError(name)
+        raise AttributeError(
+            f"The cell has no vector {name!r}: it has {sorted(vars(self))}. Declare "
+            f'per-unit weights in `vectors`, as {{"{name}": "zeros"}}.'
+        )
+
 
 def _same(value):
     return value
 
 
-class _Part(SimpleNamespace):
+class _Part:
     """One part (`gate.x` or `gate.u`) of the pre-activations, by gate."""
+
+    def __init__(self, name, values, total):
+        self.__dict__.update(values)
+        self._name, self._total = name, total
+
+    def __getattr__(self, gate):
+        if gate.startswith("_"):
+            raise AttributeError(gate)
+        read = f"gate.{self._name}.{gate}"
+        if gate in self._total:
+            raise AttributeError(
+                f"{read} was read, and the two parts of gate {gate!r} come as one sum, "
+                f"gate.{gate}. To read them apart, name it in `split`; to make the "
+                f"vector that its recurrent weights multiply, in `late`."
+            )
+        raise AttributeError(
+            f"{read} was read, and the cell has no such part: gate.{self._name} has "
+            f"{sorted(k for k in vars(self) if k[0] != '_')}. Gates with a part of "
+            f"their own stand in `gates`, and in `split` or `late`."
+        )
 
 
 class Gates:
@@ -46,24 +86,26 @@ class Gates:
         norm: Callable = _same,
     ):
         self.__dict__.update(total)
-        self.x = _Part(**x)
-        self.u = _Part(**u)
+        self.x = _Part("x", x, total)
+        self.u = _Part("u", u, total)
         self.drop = drop
         self.norm = norm
 
     @property
     def _names(self):
-        return sorted(set(vars(self)) - {"drop", "norm"})
+        parts = (*vars(self.x), *vars(self.u))
+        sums = set(vars(self)) - {"x", "u", "drop", "norm"}
+        return sorted(sums.union(k for k in parts if k[0] != "_"))
 
     def __getattr__(self, name):
         if name.startswith("_"):
             raise AttributeError(name)
-        if name in self.x.__dict__:
+        if name in vars(self.x) or name in vars(self.u):
             raise AttributeError(
                 f"gate.{name} was declared in `split` or `late`, so it has no sum: "
                 f"read gate.x.{name} and gate.u.{name}."
             )
         raise AttributeError(
-            f"The cell has no gate {name!r}: it has {self._names}. To read "
-            f"the two parts of a gate apart, declare it in `split`."
+            f"The cell has no gate {name!r}: it has {self._names}. Name all gates in "
+            f"`gates`. To read the two parts of a gate apart, name it in `split` too."
         )

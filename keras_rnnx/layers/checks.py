@@ -85,7 +85,8 @@ def sequences_shape(layer: Any, shape: Any) -> None:
     A call with another rank or another number of features then raises a ValueError.
 
     Raises:
-        ValueError: unless it is `(batch, time, features)` with a number of features.
+        ValueError: unless it is `(batch, time, features)` with a number of features and
+            a step or more.
     """
     shape = tuple(shape)
     if len(shape) != 3 or shape[-1] is None:
@@ -95,6 +96,7 @@ def sequences_shape(layer: Any, shape: Any) -> None:
             f"keras.Input((steps, features)), where steps may be None; a recurrent "
             f"layer in front of this one needs return_sequences=True."
         )
+    steps(layer, shape)
     layer.input_spec = keras.layers.InputSpec(ndim=3, axes={-1: shape[-1]})
 
 
@@ -112,8 +114,24 @@ def call_arguments(layer: Any, sequences: Any, initial_state: Any, mask: Any) ->
             f"{layer.name}: sequences must have shape (batch, time, features), "
             f"received shape {shape}."
         )
+    steps(layer, shape)
     _mask(layer, shape, mask)
     _initial_state(layer, shape, initial_state)
+
+
+def steps(layer: Any, shape: Any) -> None:
+    """Raises a ValueError for sequences of no steps, which have no last output.
+
+    Args:
+        layer: the layer that is called with them.
+        shape: their shape, with None for what is not known.
+    """
+    if shape[1] == 0:
+        raise ValueError(
+            f"{layer.name}: sequences must have one step or more, received shape "
+            f"{tuple(shape)}. Leave such sequences out; a batch of "
+            f"others may hold rows that are masked as a whole."
+        )
 
 
 def _mask(layer, shape, mask):

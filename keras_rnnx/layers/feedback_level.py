@@ -92,5 +92,9 @@ class FeedbackLevel(keras.layers.Layer):
         )
         return outputs, *self.cell.by_layer(states)
 
+    def state_shapes(self, sequences_shape: tuple) -> list[tuple]:
+        """Shapes of the states, in the order of `states`."""
+        return [(sequences_shape[0], size) for size in self.state_size]
+
     def compute_mask(self, inputs, mask=None):
         return None

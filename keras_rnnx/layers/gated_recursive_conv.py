@@ -144,11 +144,6 @@ class GatedRecursiveConv(keras.layers.Layer):
     def call(self, sequences, mask=None):
         checks.call_arguments(self, sequences, None, mask)
         checks.exported_steps(self, sequences, self.steps is not None)
-        if sequences.shape[1] == 0:
-            raise ValueError(
-                f"{self.name}: sequences must have one step or more, received shape "
-                f"{tuple(sequences.shape)}."
-            )
         lengths = None
         if mask is not None:
             mask = ops.cast(mask, "bool")

@@ -162,7 +162,12 @@ class Level(keras.layers.Layer):
         outputs = (batch, steps, self.width)
         if not self.return_sequences:
             outputs = (batch, self.width)
-        return outputs, *((batch, size) for size in self.state_size)
+        return outputs, *self.state_shapes(sequences_shape)
+
+    def state_shapes(self, sequences_shape: tuple) -> list[tuple]:
+        """Shapes of the states, in the order of `states`."""
+        of_rnns = [rnn.compute_output_shape(sequences_shape) for rnn in self.rnns]
+        return [shape for shapes in of_rnns for shape in shapes[1:]]
 
     def compute_mask(self, inputs, mask=None):
         return None

@@ -149,11 +149,34 @@ class RNN(RegularizedOutputs, keras.layers.RNN):
         batch, steps = sequences_shape[:2]
         self.steps_declared = batch is None and steps is not None
         super().build(sequences_shape, initial_state_shape)
-        if isinstance(self.cell, Cell):
-            # The width of a window is known now.
-            sizes = self.cell.state_size
-            self.state_size = list(sizes) if isinstance(sizes, list) else [sizes]
+        # The width of a window is known now.
+        self.state_size = self._state_sizes(sequences_shape)
         self._initial_state.build()
+
+    def _state_sizes(self, sequences_shape):
+        """What `state_size` is once the layer is built for sequences of a shape."""
+        if all(cell.window == 1 for cell in self._cells):
+            return self.state_size
+        features, found = sequences_shape[-1], []
+        for cell in getattr(self.cell, "cells", [self.cell]):
+            ours = isinstance(cell, Cell)
+            found.append(cell.state_size_for(features) if ours else cell.state_size)
+            size = keras.tree.flatten(found[-1])[0]
+            features = getattr(cell, "output_size", None) or size
+        return found[0] if isinstance(self.cell, Cell) else found
+
+    def compute_output_shape(self, sequences_shape, initial_state_shape=None):
+        shapes = super().compute_output_shape(sequences_shape, initial_state_shape)
+        if not self.return_state:
+            return shapes
+        batch = sequences_shape[0]
+        sizes = self._state_sizes(sequences_shape)
+        return shapes[0], *(
+            [(batch, n) for n in size]
+            if isinstance(size, (list, tuple))
+            else (batch, size)
+            for size in sizes
+        )
 
     def get_initial_state(self, batch_size):
         return self._initial_state.of(super().get_initial_state(batch_size))

@@ -339,13 +339,13 @@ class Stack(RegularizedOutputs, keras.layers.Layer):
         return outputs, states
 
     def compute_output_shape(self, sequences_shape, initial_state_shape=None):
-        batch, steps = sequences_shape[:2]
-        shape = (batch, steps, self.output_size)
+        shape, states = tuple(sequences_shape), []
+        for level in self.levels:
+            states += level.state_shapes(shape)
+            shape = (*shape[:2], level.width)
         if not self.return_sequences:
-            shape = (batch, self.output_size)
-        if not self.return_state:
-            return shape
-        return shape, *((batch, size) for size in self.state_size)
+            shape = (shape[0], shape[-1])
+        return (shape, *states) if self.return_state else shape
 
     def compute_mask(self, sequences, mask=None):
         mask = keras.tree.flatten(mask)[0] if self.return_sequences else None

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import oracles
 
-from keras_rnnx import cells, engine, layers
+from keras_rnnx import cells, engine, layers, testing
 from keras_rnnx.engine import backends
 
 UNITS = 7
@@ -122,14 +122,14 @@ WITH_LOWERING = {
 WITHOUT_LOWERING = tuple(name for name in VARIANTS if name not in WITH_LOWERING)
 
 # The conformance suite takes a second or two a cell on torch, where all cells go
-# through it, and 20 to 60 where loops are compiled. There it runs once for each kind of
+# through it, and 10 to 20 where loops are compiled. There it runs once for each kind of
 # equation (sums of the parts, split, late, of one part alone, diagonal, with a matrix
 # made of the kernel, with vectors, with counts, linear, complex, with a window, with a
 # projection) and each kind of lowering (as it is, gates tied, a gate held, the state
 # rescaled, units repeated, inputs made or given in). The others differ from one of
 # these in an activation or in how the parts are put together: oracle, finite
-# differences and, where there are kernels, test_lowering.py cover them; --every-cell
-# runs it for them too.
+# differences and, where there are kernels, test_lowering.py cover them. Nor does each
+# kind meet every case there, see `cases`. --everything runs all cases for all cells.
 CONFORMING = (
     *("lstm", "cifg", "gru", "gru_reset_before", "janet", "mgu_reset_after"),
     *("simple_rnn", "leaky_rnn", "leaky_rnn_relu", "leaky_rnn_learned", "fast_rnn"),
@@ -138,6 +138,23 @@ CONFORMING = (
 )
 if keras.backend.backend() == "torch":
     CONFORMING = tuple(VARIANTS)
+
+# What every kind of cell goes through: any mask, in reverse, and all that is drawn.
+COMMON = ("holes, backwards", "masks of every step, zoneout, float64")
+
+
+def cases(variant, everything=False):
+    """The cases of `check_cell` for a variant.
+
+    Where loops are compiled three of the others follow the common ones, in turn, so
+    that each case meets five or six kinds of cells.
+    """
+    if everything or keras.backend.backend() == "torch":
+        return testing.CASES
+    common = [case for case in testing.CASES if case.name in COMMON]
+    others = [case for case in testing.CASES if case.name not in COMMON]
+    first = 3 * CONFORMING.index(variant)
+    return [*common, *(others[(first + k) % len(others)] for k in range(3))]
 
 
 def make(variant, **kwargs):

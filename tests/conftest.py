@@ -66,9 +66,10 @@ def pytest_addoption(parser):
         help="shift the seeds of all tests by N: a test may not rest on one draw",
     )
     parser.addoption(
-        "--every-cell",
+        "--everything",
         action="store_true",
-        help="check_cell for all cells on backends that compile too: half an hour",
+        help="run the tests marked exhaustive too, those marked any_backend on each, "
+        "and check_cell for all cells on backends that compile: an hour",
     )
 
 
@@ -78,9 +79,24 @@ def pytest_generate_tests(metafunc):
     # Cells are for those who ask for them.
     import catalogue
 
-    every = metafunc.config.getoption("every_cell")
+    every = metafunc.config.getoption("everything")
     found = catalogue.VARIANTS if every else catalogue.CONFORMING
     metafunc.parametrize("conforming", found)
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leaves what is marked as expensive, or as seen on another backend, to that."""
+    if config.getoption("everything"):
+        return
+    left = ["exhaustive"]
+    if keras.backend.backend() != "torch":
+        left.append("any_backend")
+    kept, out = [], []
+    for item in items:
+        (out if any(map(item.get_closest_marker, left)) else kept).append(item)
+    if out:
+        config.hook.pytest_deselected(items=out)
+        items[:] = kept
 
 
 @pytest.fixture(params=["emulated", pytest.param("real", marks=pytest.mark.gpu)])

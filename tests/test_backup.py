@@ -208,6 +208,7 @@ np.savez(sys.argv[3], *made.get_weights())
 
 
 @pytest.mark.slow
+@pytest.mark.any_backend
 def test_a_killed_process_is_resumed_by_another(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(SCRIPT.format(tests=str(Path(__file__).parent)))

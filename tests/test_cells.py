@@ -120,13 +120,14 @@ def test_gradient_equals_finite_differences_of_the_oracle(variant):
 
 
 @pytest.mark.slow
-def test_conforms(conforming):
-    report = testing.check_cell(catalogue.make(conforming))
+def test_conforms(conforming, request):
+    cases = catalogue.cases(conforming, request.config.getoption("everything"))
+    report = testing.check_cell(catalogue.make(conforming), cases=cases)
     layer = layers.RNN(catalogue.make(conforming))
     assert list(report.engines) == catalogue.engines(conforming, layer)
     # The loop runs every case, and a kernel all that it does not refuse.
     for name in set(report.engines) - {"step"}:
-        for case in testing.CASES:
+        for case in cases:
             plain = case.dtype in ("float32", "float64") and not case.arguments
             scans = name != "scan" or case.checkpoint is None
             if name == "fused" or (plain and not case.unroll and scans):

@@ -284,5 +284,5 @@ def test_jax_has_float32_alone(dtype):
 
 
 def test_conforms(conforming):
-    """With --every-cell all of them on JAX too, where each compiles for a minute."""
+    """With --everything all of them on JAX too, where each compiles for a minute."""
     testing.check_cell(catalogue.make(conforming))

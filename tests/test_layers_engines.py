@@ -36,13 +36,12 @@ def test_float64_is_exact_in_the_engine_where_the_equation_is():
     from keras_rnnx.testing.conformance import CASES, _precision, _run
 
     cell = SoftsignCell(7)
-    for case in CASES:
-        if case.dtype == "float64":
-            with _precision("float64"):
-                step, fused = (_run(cell, case, e, 0) for e in ("step", "fused"))
-            for name, value in step.items():
-                scale = max(1, np.max(np.abs(value)))
-                assert np.max(np.abs(value - fused[name])) <= 1e-10 * scale, name
+    (case,) = (c for c in CASES if c.name == "checkpoint, holes, backwards, float64")
+    with _precision("float64"):
+        step, fused = (_run(cell, case, e, 0) for e in ("step", "fused"))
+    for name, value in step.items():
+        scale = max(1, np.max(np.abs(value)))
+        assert np.max(np.abs(value - fused[name])) <= 1e-10 * scale, name
 
 
 def test_second_derivatives(x):

@@ -7,6 +7,7 @@ import importlib
 import os
 import tempfile
 import weakref
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,7 +46,7 @@ class Report:
         return "\n".join(lines)
 
 
-def check_cell(cell: Any, seed: int = 0) -> Report:
+def check_cell(cell: Any, seed: int = 0, cases: Iterable[Case] = CASES) -> Report:
     """Checks a cell: every engine against Keras' own loop, invariances, saving.
 
     With distinct random weights it compares outputs, states and the gradients of
@@ -61,6 +62,9 @@ def check_cell(cell: Any, seed: int = 0) -> Report:
         cell: a `keras_rnnx.cells.Cell`, or the name of a registered one (with 7
             units).
         seed: of weights and data. Default 0.
+        cases: `keras_rnnx.testing.Case`s in which the engines are compared. Default:
+            all of `keras_rnnx.testing.CASES`. Where loops are compiled each takes a
+            second or two; a few of them serve while an equation is written.
 
     Returns:
         What was checked, with the largest errors. It prints readably.
@@ -83,11 +87,11 @@ def check_cell(cell: Any, seed: int = 0) -> Report:
         )
     ran = {"step"}
     report = Report(type(cell).__name__, ())
-    for case in CASES:
+    for case in cases:
         with _precision(case.dtype):
             expected = _run(cell, case, "step", seed)
+            layer = _layer(cell, case, seed)
             for name in engine.ENGINES[:-1]:
-                layer = _layer(cell, case, seed)
                 if engine.refusal(layer, name, case.training):
                     continue
                 ran.add(name)

@@ -37,6 +37,14 @@ ACTIVATIONS = ("tanh", "sigmoid", "relu", "linear", "leaky_relu", "softsign")
 GATES = ("sigmoid", "hard_sigmoid", "tanh")
 
 
+# Where programs are compiled for each shape, few of them: small programs are shared.
+if keras.backend.backend() == "torch":
+    SIZES = {"batch": (1, 2, 3, 4), "steps": tuple(range(1, 9)), "width": range(1, 7)}
+else:
+    SIZES = {"batch": (1, 3), "steps": (1, 2, 5, 8), "width": (1, 2, 4, 5)}
+LONG = (19, 40)
+
+
 class Facts(NamedTuple):
     """What is known of a cell.
 
@@ -136,11 +144,12 @@ def case(
     # Keras' layer asks for the width of a window before it knows it.
     kinds += ["keras"] * (not facts(name).window)
     kind = dice.one(kinds)
-    steps = dice.one((19, 40)) if dice.sometimes(12) else dice.number(1, 8)
-    batch = dice.number(1, 4)
+    steps = dice.one(LONG if dice.sometimes(12) else SIZES["steps"])
+    batch, features = dice.one(SIZES["batch"]), dice.one((1, 2, 3))
     dtype = dice.one(DTYPES)
     least = 4 if name == "clockwork_rnn" else 1
-    units = dice.number(least, 6)
+    widths = [n for n in SIZES["width"] if n >= least]
+    units = dice.one(widths)
     arguments = _cell_arguments(dice, name, units, kind)
     loop = _loop_arguments(dice, steps, kind, dtype, "batch_norm" in arguments)
     around = {}
@@ -150,7 +159,7 @@ def case(
         depth = dice.number(1, 3)
         same = dice.sometimes(2) or "leak" in arguments
         units = tuple(
-            units if same or not k else dice.number(least, 6) for k in range(depth)
+            units if same or not k else dice.one(widths) for k in range(depth)
         )
         around = _stack_arguments(dice, loop, dtype, len(set(units)) == 1)
     if _draws(arguments, loop, around):
@@ -163,7 +172,7 @@ def case(
     return Case(
         cell=name,
         units=units,
-        shape=(batch, steps, dice.number(1, 4)),
+        shape=(batch, steps, features),
         kind=kind,
         arguments=arguments,
         loop=loop,
@@ -238,7 +247,7 @@ def _loop_arguments(dice, steps, kind, dtype, batch_norm):
         # In another precision it would be other noise.
         if dtype == "float64" and dice.sometimes():
             found["initial_state_noise"] = 0.5
-    if steps <= 8 and dice.sometimes(6):
+    if steps not in LONG and dice.sometimes(6):
         found["unroll"] = True
     elif not batch_norm and dice.sometimes():
         found["checkpoint"] = dice.one([True, 1, 2, 3, steps, steps + 1])

@@ -43,7 +43,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 # One environment, and few cores: one thing at a time, with -j too.
 .NOTPARALLEL:
 .PHONY: help demo test test-gpu test-keras test-versions fuzz lint format bench build
-.PHONY: clean
+.PHONY: clean test-install
 
 help:
 	@echo "make demo        tune recurrent layers on the digits data, into demo/"
@@ -51,6 +51,7 @@ help:
 	@echo "make test-keras  Keras' own recurrent tests, with these layers in place"
 	@echo "make test-versions  the tests on other Keras and Python ($(VERSIONS))"
 	@echo "make test-gpu    the tests that need a GPU, in the environment of $(PYTHON)"
+	@echo "make test-install  README's commands, in new environments, with the network"
 	@echo "make fuzz        random layers, every engine held to the step engine (SECONDS=60)"
 	@echo "make bench       times our layers beside Keras', on each backend"
 	@echo "make lint        ruff format --check and ruff check"
@@ -100,6 +101,10 @@ test-gpu:
 	    echo "== GPU tests on $$backend"; \
 	    KERAS_BACKEND=$$backend $(PYTHON) -m pytest -q -m gpu $(ARGS) || status=1; \
 	done; exit $$status
+
+# Once is enough: the environments that it makes have their own backends.
+test-install: $(VENV)/test.stamp
+	@KERAS_BACKEND=torch $(PYTEST) -m install $(ARGS)
 
 # Keras' wheel has its tests. Its own layers run once for an environment.
 KERAS_TESTS := lstm gru simple_rnn rnn bidirectional stacked_rnn_cells

@@ -18,6 +18,21 @@ Modules:
 from __future__ import annotations
 
 import importlib
+import sys
+
+try:
+    import keras as _keras  # noqa: F401
+except ImportError as error:
+    from keras_rnnx import _missing_backend
+
+    _sentence = _missing_backend.explanation(error)
+    if _sentence is None:
+        raise
+    if _missing_backend.is_command():
+        # A command prints what is wrong, and no traceback.
+        print(f"keras-rnnx: {_sentence}", file=sys.stderr)
+        sys.exit(2)
+    raise ImportError(_sentence) from None
 
 from keras_rnnx import (
     cells,

@@ -177,8 +177,10 @@ def test_distributions_hold_the_package_alone(distributions):
         assert not [name for name in names if re.match(r"(tests|data|demo)/", name)]
     code = [name for name in shipped if ".dist-info/" not in name]
     assert {name.partition("/")[0] for name in code} == {"keras_rnnx"}
-    # What is not source is small and has a reason: digests of downloads.
-    assert {Path(name).suffix for name in code} <= {".py", ".tsv"}
+    # What is not source is small and has a reason: digests of downloads, and the mark
+    # that tells type checkers to read annotations.
+    assert {Path(name).suffix for name in code} <= {".py", ".tsv", ".typed"}
+    assert {"keras_rnnx/py.typed"} <= set(shipped) & set(unpacked)
 
 
 def test_wheel_has_the_version_the_command_and_the_licence(distributions):
@@ -192,6 +194,9 @@ def test_wheel_has_the_version_the_command_and_the_licence(distributions):
         assert f"{info}/licenses/LICENSE" in archive.namelist()
     assert "keras-rnnx = keras_rnnx.cli:main" in entry_points
     assert "License-Expression: Apache-2.0" in about
+    assert "Author: The keras_rnnx authors" in about
+    links = re.findall(r"\]\(([^)\s]+)\)", about)
+    assert [link for link in links if "://" not in link] == []
     readme = (ROOT / "README.md").read_text().strip()
     assert readme.splitlines()[0] in about
 

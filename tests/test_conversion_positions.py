@@ -69,11 +69,13 @@ def time_distributed():
 def masked():
     x = inputs()
     y = layers.Masking()(x)
+    first = layers.LSTM(4, return_sequences=True)
+    first.supports_masking = True  # Keras 3.16 sets it to False
     outputs = [
         layers.LSTM(4)(y),
         layers.GRU(4, return_sequences=True, go_backwards=True)(y),
         layers.Bidirectional(layers.LSTM(4, return_sequences=True))(y),
-        layers.SimpleRNN(3)(layers.LSTM(4, return_sequences=True)(y)),
+        layers.SimpleRNN(3)(first(y)),
         layers.RNN([layers.LSTMCell(4), layers.GRUCell(3)], return_sequences=True)(y),
     ]
     return keras.Model(x, outputs)

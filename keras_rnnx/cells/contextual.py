@@ -59,10 +59,11 @@ class ClockworkRNNCell(Cell):
     paper = "Koutnik et al. 2014"
 
     def update(self, state, gate, vector):
-        due = ops.mod(state.t, vector.period) == 0
+        # The operator: on torch `ops.mod` of Keras 3.16 computes float64 in float32.
+        due = state.t % vector.period == 0
         h = ops.where(due, gate.drop(self.activation(gate.h)), state.h)
         # Never above the period, which half precision can still count to.
-        return State(h=h, t=ops.mod(state.t + 1, vector.period))
+        return State(h=h, t=(state.t + 1) % vector.period)
 
     def configure(self):
         self.periods = tuple(self.periods)

@@ -38,6 +38,7 @@ def convert(
       keras_rnnx one for all. Training sees other masks; inference is equal.
     - Where a mask hides the first steps, their outputs are zero. On JAX, Keras gives
       the initial state there; on other backends, zero too.
+    - Keras 3.16 drops masks behind its recurrent layers. The new ones hand them on.
     - As with `keras.models.clone_model`, a functional or Sequential model whose class
       has a constructor of its own becomes a plain one. If the class has methods too,
       its layers are left alone. Attributes set on such models stay behind.

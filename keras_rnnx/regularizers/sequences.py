@@ -23,8 +23,9 @@ class SequenceRegularizer(keras.regularizers.Regularizer):
     hides, and never the states that `return_state` adds. On other layers it sees
     outputs alone, without a mask.
 
-    Keras divides what an activity regularizer gives by the batch size, so a call gives
-    the penalty times the batch size, and what is added to the loss is the penalty. As
+    From version 3.14 on, Keras divides what an activity regularizer gives by the batch
+    size. There a call gives the penalty times the batch size, so that what is added to
+    the loss is the penalty with every version. As
     all of Keras' regularizers it counts in training and in evaluation.
 
     Raises:
@@ -100,7 +101,14 @@ class SequenceRegularizer(keras.regularizers.Regularizer):
             packing = Packing(mask)
             outputs, valid = packing.pack(outputs), packing.valid
         penalty = self._penalty(outputs, valid)
+        if not _divided():
+            return penalty
         return penalty * ops.cast(ops.shape(x)[0], penalty.dtype)
+
+
+def _divided():
+    """Whether Keras divides penalties on activities by the batch size."""
+    return tuple(map(int, keras.__version__.split(".")[:2])) >= (3, 14)
 
 
 def mean(values: Any, valid: Any) -> Any:

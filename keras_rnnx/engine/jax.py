@@ -229,3 +229,21 @@ def run_kernel(kernel, x, states, weights, lengths, bidirectional=False):
         bidirectional=bidirectional,
     )
     return outputs, last
+
+
+def stepping(model, flat, specs):
+    """One step of a model, compiled. Arguments as in the file for torch."""
+
+    @jax.jit
+    def step(trainable, others, tensors):
+        def call(given):
+            outputs, _ = model.stateless_call(trainable, others, given, training=False)
+            return outputs
+
+        return flat(call, tensors)
+
+    def run(tensors):
+        weights = model.trainable_variables, model.non_trainable_variables
+        return step(*([v.value for v in group] for group in weights), tensors)
+
+    return run

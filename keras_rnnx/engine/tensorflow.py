@@ -368,3 +368,15 @@ def run_kernel(kernel, x, states, weights, lengths, bidirectional=False):
     )
     outputs.set_shape([batch, steps, states[0].shape[-1] * (1 + bidirectional)])
     return outputs, last
+
+
+def stepping(model, flat, specs):
+    """One step of a model, compiled. Arguments as in the file for torch."""
+    signature = [tf.TensorSpec(shape, dtype) for shape, dtype in specs]
+
+    @tf.function(autograph=False, input_signature=signature)
+    def step(*tensors):
+        return flat(lambda given: model(given, training=False), tensors)
+
+    concrete = step.get_concrete_function()
+    return lambda tensors: list(concrete(*tensors))

@@ -300,3 +300,22 @@ def hooked(layer) -> bool:
         getattr(layer, f"_{kind}_hooks")
         for kind in ("forward", "forward_pre", "backward", "backward_pre")
     )
+
+
+def stepping(model, flat, specs):
+    """One step of a model, of many that are taken: see `models.stepper`.
+
+    Args:
+        model: a Keras model.
+        flat: `flat(call, tensors)`: its call from a list of tensors to a list.
+        specs: of these tensors the shapes and dtypes.
+    """
+
+    def call(given):
+        return model(given, training=False)
+
+    def run(tensors):
+        with torch.inference_mode():
+            return flat(call, tensors)
+
+    return run

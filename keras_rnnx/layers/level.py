@@ -134,7 +134,7 @@ class Level(keras.layers.Layer):
             taken += count
         outputs = self.merged(outputs)
         if self.connection is not None:
-            outputs = self._connected(sequences, outputs, mask)
+            outputs = self.connected(sequences, outputs, mask)
         return outputs, *states
 
     def merged(self, outputs: list[Any]) -> Any:
@@ -143,7 +143,8 @@ class Level(keras.layers.Layer):
             return outputs[0]
         return merged(*outputs, self.merge_mode)
 
-    def _connected(self, inputs, outputs, mask):
+    def connected(self, inputs: Any, outputs: Any, mask: Any = None) -> Any:
+        """`outputs` with what goes around the layer."""
         if self.connects and self.gate is not None:
             outputs = inputs + self.gate(inputs) * (outputs - inputs)
         elif self.connects:

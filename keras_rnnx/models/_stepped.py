@@ -1,0 +1,233 @@
+"""A model of one step, made of a model of sequences."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_rnnx.cells import Cell
+from keras_rnnx.layers import Stack
+from keras_rnnx.layers.level import Level
+
+# Layers that treat each step by itself, whatever their arguments.
+STEPWISE = (
+    keras.layers.Dense,
+    keras.layers.Embedding,
+    keras.layers.TimeDistributed,
+    keras.layers.Masking,
+    keras.layers.Activation,
+    keras.layers.ReLU,
+    keras.layers.LeakyReLU,
+    keras.layers.ELU,
+    keras.layers.ActivityRegularization,
+    keras.layers.Identity,
+    keras.layers.Rescaling,
+    keras.layers.Dropout,
+    keras.layers.SpatialDropout1D,
+    keras.layers.AlphaDropout,
+    keras.layers.GaussianDropout,
+    keras.layers.GaussianNoise,
+    keras.layers.Add,
+    keras.layers.Subtract,
+    keras.layers.Multiply,
+    keras.layers.Average,
+    keras.layers.Maximum,
+    keras.layers.Minimum,
+    keras.layers.InputLayer,
+)
+# Those that do unless `axis` names the one of time.
+BY_AXIS = (
+    keras.layers.LayerNormalization,
+    keras.layers.BatchNormalization,
+    keras.layers.UnitNormalization,
+    keras.layers.RMSNormalization,
+    keras.layers.Normalization,
+    keras.layers.Softmax,
+    keras.layers.Concatenate,
+)
+RECURRENT = (keras.layers.RNN, Stack)
+
+
+class Recurrent(keras.layers.Layer):
+    """One step of a recurrent layer or a stack.
+
+    Args:
+        layer: the layer, which keeps its weights.
+        masked: whether its inputs have a mask.
+
+    Call arguments:
+        sequences: `(batch, 1, features)`.
+        states: those of `initial_states`.
+        sequences_mask: `(batch, 1)` or None.
+
+    Returns:
+        What the layer returns, and the states behind the step.
+    """
+
+    def __init__(self, layer: Any, masked: bool):
+        super().__init__(name=f"step_of_{layer.name}", dtype=layer.dtype_policy)
+        self.layer = layer
+        self.masked = masked
+        # What a step reads depends on the layer alone.
+        self.supports_masking = True
+
+    @property
+    def rnns(self) -> list[keras.layers.RNN]:
+        """The recurrent layers in it, from below."""
+        layer = self.layer
+        return list(layer.layers) if isinstance(layer, Stack) else [layer]
+
+    def initial_states(self, batch_size: int) -> list[Any]:
+        """The states before the first step, in one list.
+
+        With a mask the last is the output that was shown last, which masked steps
+        repeat.
+        """
+        states = [rnn.get_initial_state(batch_size) for rnn in self.rnns]
+        found = keras.tree.flatten(states)
+        if self.masked:
+            found.append(ops.zeros((batch_size, self.width), self.compute_dtype))
+        return found
+
+    @property
+    def width(self) -> int:
+        """Width of the outputs."""
+        stack = isinstance(self.layer, Stack)
+        return self.layer.output_size if stack else self.layer.cell.output_size
+
+    def compute_output_spec(self, sequences, states, sequences_mask=None):
+        shape = (sequences.shape[0], 1, self.width)
+        if not self.layer.return_sequences:
+            shape = (sequences.shape[0], self.width)
+        left = [keras.KerasTensor(s.shape, s.dtype) for s in states]
+        output = keras.KerasTensor(shape, self.compute_dtype)
+        if self.layer.return_state:
+            shown = int(self.masked)
+            return [output, *left[: len(left) - shown]], left
+        return output, left
+
+    def call(self, sequences, states, sequences_mask=None):
+        layer, mask = self.layer, sequences_mask
+        states, shown = list(states), None
+        if self.masked:
+            shown = states.pop()
+        output, new = self._step(sequences, states)
+        output = ops.cast(output, self.compute_dtype)
+        if mask is not None:
+            valid = ops.cast(mask, "bool")[:, :1]
+            new = [ops.where(valid, n, o) for n, o in zip(new, states)]
+            zero = layer.zero_output_for_mask
+            held = ops.where(valid, output, shown)
+            output = ops.where(valid, output, ops.zeros_like(output)) if zero else held
+            shown = held
+        result = ops.expand_dims(output, 1) if layer.return_sequences else output
+        if layer.return_state:
+            result = [result, *new]
+        return result, new + ([] if shown is None else [shown])
+
+    def _step(self, sequences, states):
+        """The output `(batch, units)`, and the states but the one shown."""
+        if not isinstance(self.layer, Stack):
+            return _advanced(self.layer, sequences[:, 0], states)
+        found = []
+        for level in self.layer.levels:
+            (rnn,) = level.rnns
+            count = len(keras.tree.flatten(rnn.state_size))
+            output, new = _advanced(rnn, sequences[:, 0], states[:count])
+            states = states[count:]
+            found += new
+            output = ops.expand_dims(output, 1)
+            if isinstance(level, Level) and level.connection is not None:
+                output = level.connected(sequences, output)
+            sequences = output
+        return sequences[:, 0], found
+
+    def compute_mask(self, sequences, mask=None):
+        return [mask if self.layer.return_sequences else None]
+
+
+def _advanced(rnn, x, states):
+    sizes = rnn.state_size
+    nested = keras.tree.is_nested(sizes)
+    states = keras.tree.pack_sequence_as(list(sizes) if nested else [sizes], states)
+    output, new = rnn.cell(x, states, training=False)
+    return output, keras.tree.flatten(new)
+
+
+class Stepwise(keras.layers.Layer):
+    """Any other layer, called as it is.
+
+    A layer of its own, so that the model it is from keeps its graph.
+    """
+
+    def __init__(self, layer: Any):
+        super().__init__(name=f"step_of_{layer.name}", dtype=layer.dtype_policy)
+        self.layer = layer
+        self.supports_masking = True
+
+    def call(self, inputs, *args, mask=None, **kwargs):
+        if mask is not None and "mask" in inspect.signature(self.layer.call).parameters:
+            kwargs["mask"] = mask
+        return self.layer(inputs, *args, **kwargs)
+
+    def compute_output_spec(self, inputs, *args, mask=None, **kwargs):
+        return self.layer.compute_output_spec(inputs, *args, **kwargs)
+
+    def compute_mask(self, inputs, mask=None):
+        return self.layer.compute_mask(inputs, mask)
+
+
+def refusal(layer: Any) -> str | None:
+    """Why a layer cannot run one step of a sequence, or None.
+
+    Args:
+        layer: a layer, or an operation, that is called on a sequence.
+    """
+    if isinstance(layer, RECURRENT):
+        return _recurrent_refusal(layer)
+    if isinstance(layer, keras.layers.Bidirectional):
+        return (
+            "it reads the sequence from its end too, which is not there yet. Train a "
+            "model that reads forward alone"
+        )
+    if isinstance(layer, BY_AXIS):
+        axes = keras.tree.flatten(layer.axis)
+        if any(axis is None or axis in (0, 1) for axis in axes):
+            return f"it has axis={layer.axis}, and axis 1 is that of time"
+        return None
+    if isinstance(layer, keras.layers.PReLU):
+        shared = layer.shared_axes or ()
+        return None if 1 in shared else "it has weights for each step: shared_axes=[1]"
+    if isinstance(layer, STEPWISE):
+        return None
+    if not isinstance(layer, keras.layers.Layer):
+        return "it is an operation outside of a layer. Use the layer for it"
+    return (
+        "it reads other steps of the sequence, or is not known not to. If it treats "
+        "each step by itself, put it into keras.layers.TimeDistributed"
+    )
+
+
+def _recurrent_refusal(layer):
+    if layer.go_backwards or getattr(layer, "bidirectional", False):
+        return (
+            "it reads the sequence from its end, which is not there yet. Train a model "
+            "that reads forward alone"
+        )
+    inner = layer.layers if isinstance(layer, Stack) else [layer]
+    cells = [
+        cell for rnn in inner for cell in getattr(rnn.cell, "cells", None) or [rnn.cell]
+    ]
+    for cell in cells:
+        if not isinstance(cell, Cell):
+            continue
+        if cell.monte_carlo:
+            return "monte_carlo=True draws one mask for a whole sequence"
+        if cell.normalization and cell.normalization.notes_moments:
+            return "batch_norm=True has averages for each step, which is not counted"
+    if getattr(layer, "monte_carlo", False):
+        return "monte_carlo=True draws one mask for a whole sequence"
+    return None

@@ -158,3 +158,15 @@ def test_penalties_on_sequences_are_one_program_where_steps_are_known(monkeypatc
         graph = tf.function(penalty, input_signature=[unknown])
         np.testing.assert_allclose(graph(x), expected, rtol=1e-5)
         assert len(made) == 1
+
+
+def test_one_step_has_no_loop():
+    """A loop of one step, or a program for XLA, costs more than the step."""
+    layer = layers.LSTM(4, stateful=True)
+    layer.build((1, 1, 3))
+    step = tf.function(lambda x: layer(x, training=False))
+    graph = step.get_concrete_function(tf.TensorSpec((1, 1, 3))).graph.as_graph_def()
+    functions = graph.library.function
+    nodes = [*graph.node, *(n for f in functions for n in f.node_def)]
+    assert not {"While", "StatelessWhile"} & {n.op for n in nodes}
+    assert not any(f.attr["_XlaMustCompile"].b for f in functions)

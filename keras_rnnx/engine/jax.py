@@ -242,8 +242,10 @@ def stepping(model, flat, specs):
 
         return flat(call, tensors)
 
+    # To look for them takes longer than a small step.
+    weights = model.trainable_variables, model.non_trainable_variables
+
     def run(tensors):
-        weights = model.trainable_variables, model.non_trainable_variables
         return step(*([v.value for v in group] for group in weights), tensors)
 
     return run

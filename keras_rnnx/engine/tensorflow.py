@@ -106,7 +106,8 @@ def scan(
     Returns:
         The last carry, and the outputs of all steps.
     """
-    if unroll:
+    if unroll or (isinstance(length, int) and length == 1):
+        # A loop of one step, or a program for XLA, costs more than the step.
         return _unrolled(step, carry, xs, length, loose, reverse)
     carry = list(carry)
     shapes = shapes or [_shape(carry[0])] * len(loose)
@@ -282,7 +283,7 @@ def prefers_xla(
         sums: whether steps have sums over units, which XLA makes along with other
             operations and a graph one by one.
     """
-    if not isinstance(length, int):
+    if not isinstance(length, int) or length == 1:
         return False
     if not training and not (isinstance(batch, int) and tf.inside_function()):
         return False

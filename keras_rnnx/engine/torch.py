@@ -311,11 +311,22 @@ def stepping(model, flat, specs):
         specs: of these tensors the shapes and dtypes.
     """
 
-    def call(given):
-        return model(given, training=False)
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    def step(tensors):
+        return flat(lambda given: model(given, training=False), tensors)
 
     def run(tensors):
         with torch.inference_mode():
-            return flat(call, tensors)
+            return list(graph(tensors))
 
+    # Most of the time of a small step goes into the calls of layers. The graph holds
+    # the operations alone, and the model's own parameters.
+    device = next(iter(model.parameters())).device
+    examples = [
+        torch.zeros(shape, dtype=getattr(torch, dtype), device=device)
+        for shape, dtype in specs
+    ]
+    with torch.no_grad():
+        graph = make_fx(step)(examples)
     return run

@@ -43,11 +43,13 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 # One environment, and few cores: one thing at a time, with -j too.
 .NOTPARALLEL:
 .PHONY: help demo test test-gpu test-keras test-versions fuzz lint format bench build
-.PHONY: clean test-install
+.PHONY: clean test-install check test-all
 
 help:
 	@echo "make demo        tune recurrent layers on the digits data, into demo/"
+	@echo "make check       lint, and the tests nearest to what has changed since $(SINCE)"
 	@echo "make test        the tests, once on each backend ($(BACKENDS))"
+	@echo "make test-all    the same with every cell, and those left out there as expensive"
 	@echo "make test-keras  Keras' own recurrent tests, with these layers in place"
 	@echo "make test-versions  the tests on other Keras and Python ($(VERSIONS))"
 	@echo "make test-gpu    the tests that need a GPU, in the environment of $(PYTHON)"
@@ -88,12 +90,31 @@ demo: $(VENV)/demo.stamp
 	@KERAS_BACKEND=tensorflow $(VENV)/bin/keras-rnnx tune digits --cells lstm,gru,leaky_rnn \
 	    --trials $(TRIALS) --max-epochs $(EPOCHS) --dir demo
 
+# In under two minutes: on torch, which compiles nothing, what a change concerns, as far
+# as the time goes; on TensorFlow whether anything works at all.
+SINCE ?= $(firstword $(shell git for-each-ref --format='%(refname:short)' \
+    refs/remotes/origin/main refs/heads/main))
+SMOKE := $(foreach test,equals_its_oracle[lstm] equals_its_oracle[min_gru] \
+    gradient_equals_finite_differences_of_the_oracle[gru],tests/test_cells.py::test_$(test)) \
+    tests/test_backends.py::test_a_compiled_step_equals_an_eager_call
+
+check: lint $(VENV)/test.stamp
+	@echo "== tests of what has changed since $(SINCE), on torch"
+	@KERAS_BACKEND=torch $(PYTEST) -rs -n $(WORKERS) --changed $(SINCE) --seconds 60 \
+	    $(ARGS); status=$$?; \
+	echo "== a few tests on tensorflow"; \
+	KERAS_BACKEND=tensorflow $(PYTEST) $(SMOKE:%='%') || exit 1; \
+	test $$status = 0 -o $$status = 5 # 5: it concerns no test
+
 # All backends run, whatever the first one says; any failure fails the whole.
 test: $(VENV)/test.stamp
 	@status=0; for backend in $(BACKENDS); do \
 	    echo "== tests on $$backend"; \
 	    KERAS_BACKEND=$$backend $(PYTEST) -n $(WORKERS) $(ARGS) || status=1; \
 	done; exit $$status
+
+test-all:
+	@$(MAKE) --no-print-directory test BACKENDS="$(BACKENDS)" ARGS="--everything $(ARGS)"
 
 # The builds for a GPU are the machine's own: no environment is made here.
 test-gpu:

@@ -1,14 +1,19 @@
 """Quick compilation, seeds, and which tests are left out on which backend."""
 
 import os
+import pathlib
+import time
 
 import quick
 
 os.environ.update(quick.environment())
 
+import affected
 import keras
 import pytest
 import seeds
+
+NEAREST = pytest.StashKey()
 
 # test file: the backends that it is about
 ABOUT = {
@@ -38,6 +43,7 @@ ABOUT = {
     "test_search_spaces.py": ["torch"],
     "test_benchmarks.py": ["torch"],
     "test_catalogue_benchmark.py": ["torch"],
+    "test_affected.py": ["torch"],
     # So is what a search keeps; test_cli.py has one from start to use.
     "test_tuner.py": ["tensorflow", "torch"],
     # JAX has no kernel for the CPU and no emulator: see test_gpu.py.
@@ -48,13 +54,25 @@ collect_ignore = [
 ]
 
 
+STARTED = time.monotonic()
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config):
     seeds.shift_all(config)
+    reference = config.getoption("changed")
+    if reference:
+        distances = affected.distances(affected.changed_files(reference))
+        config.stash[NEAREST] = distances
+        tests = pathlib.Path(__file__).parent.glob("test_*.py")
+        collect_ignore.extend({path.name for path in tests} - set(distances))
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item):
+    limit = item.config.getoption("seconds")
+    if limit and time.monotonic() - STARTED > limit:
+        pytest.skip(f"{limit} seconds are over: `make test` runs it")
     # Before its fixtures, so that what these draw does not depend on other tests.
     seeds.seed(item.nodeid)
 
@@ -66,6 +84,17 @@ def pytest_addoption(parser):
         default=0,
         metavar="N",
         help="shift the seeds of all tests by N: a test may not rest on one draw",
+    )
+    parser.addoption(
+        "--changed",
+        metavar="REF",
+        help="only test files that reach what has changed since REF, nearest first",
+    )
+    parser.addoption(
+        "--seconds",
+        type=int,
+        metavar="N",
+        help="start no test after N seconds; it is shown as skipped",
     )
     parser.addoption(
         "--everything",
@@ -87,7 +116,10 @@ def pytest_generate_tests(metafunc):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Leaves what is marked as expensive, or as seen on another backend, to that."""
+    """The nearest to a change first; without what is left to --everything."""
+    nearest = config.stash.get(NEAREST, None)
+    if nearest is not None:
+        items.sort(key=lambda item: nearest[item.path.name])
     if config.getoption("everything"):
         return
     left = ["exhaustive"]

@@ -1,5 +1,7 @@
 """Each test draws what its name says, in whatever order and process tests run."""
 
+import importlib
+import random
 import zlib
 
 import hypothesis
@@ -12,8 +14,19 @@ _offset = 0
 
 
 def seed(name):
-    """Seeds Python, NumPy, Keras and the backend for the test of a name."""
-    _set((zlib.crc32(name.encode()) + _offset) % 2**32)
+    """Seeds Python, NumPy and the backend for the test of a name.
+
+    Layers and initializers without a seed take theirs from Python's generator.
+    """
+    number = (zlib.crc32(name.encode()) + _offset) % 2**32
+    if keras.backend.backend() == "tensorflow":
+        _set(number)
+        return
+    # Keras' function imports TensorFlow wherever it is installed: for seconds.
+    random.seed(number)
+    np.random.seed(number)
+    if keras.backend.backend() == "torch":
+        importlib.import_module("torch").manual_seed(number)
 
 
 def shift_all(config):

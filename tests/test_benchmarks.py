@@ -14,23 +14,35 @@ from benchmarks import suites
 ROOT = pathlib.Path(__file__).parents[1]
 
 
+@pytest.fixture
+def called(monkeypatch, capsys):
+    """A function that runs the command with arguments, and returns what it prints."""
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["run", *map(str, arguments)])
+        command.main()
+        return capsys.readouterr().out
+
+    return call
+
+
 @pytest.mark.parametrize(
     "suite", ["layers", "methods", "elementwise", "memory", "workflow"]
 )
-def test_a_suite_measures_keeps_and_shows(suite, tmp_path):
+def test_a_suite_measures_keeps_and_shows(suite, tmp_path, called):
     name = {"methods": "LSTM", "elementwise": "ugrnn"}.get(suite, "SimpleRNN")
     size = ("--sizes", "2,3,2,2", "--seconds", "0")
-    table = run("--suite", suite, *size, "--layers", name, "--out", tmp_path)
+    table = called("--suite", suite, *size, "--layers", name, "--out", tmp_path)
     (kept,) = tmp_path.glob("*.json")
     rows = json.loads(kept.read_text())["rows"]
     assert rows and all(row["size"] == [2, 3, 2, 2] for row in rows)
     assert all(row["layer"].split(",")[0] == name for row in rows)
     assert kept.with_suffix(".png").stat().st_size
-    shown = run("--show", kept)
+    shown = called("--show", kept)
     assert shown.strip() and shown.strip() in table
 
 
-def test_a_table_shows_the_figures_that_are_kept(tmp_path, monkeypatch, capsys):
+def test_a_table_shows_the_figures_that_are_kept(tmp_path, monkeypatch, called):
     # Their ratio is 7.115 and a little; that of the five digits that are kept is less.
     times = {"regularized": 0.9388796454809226, "plain": 0.13195624001694503}
     measured = dataclasses.replace(
@@ -42,23 +54,20 @@ def test_a_table_shows_the_figures_that_are_kept(tmp_path, monkeypatch, capsys):
         },
     )
     monkeypatch.setitem(suites.SUITES, "methods", measured)
-    given = ["--suite", "methods", "--sizes", "2,3,2,2", "--layers", "LSTM"]
-    monkeypatch.setattr(sys, "argv", ["run", *given, "--out", str(tmp_path)])
-    command.main()
-    table = capsys.readouterr().out
+    given = ("--suite", "methods", "--sizes", "2,3,2,2", "--layers", "LSTM")
+    table = called(*given, "--out", tmp_path)
     (kept,) = tmp_path.glob("*.json")
-    monkeypatch.setattr(sys, "argv", ["run", "--show", str(kept)])
-    command.main()
     assert "7.11" in table
-    assert capsys.readouterr().out.strip() in table
+    assert called("--show", kept).strip() in table
 
 
-def run(*arguments):
+def test_it_runs_as_a_module():
+    """With the environment that it sets before a backend is imported."""
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.run", *map(str, arguments)],
+        [sys.executable, "-m", "benchmarks.run", "--layers", "nothing"],
         cwd=ROOT,
         capture_output=True,
         text=True,
     )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    assert done.returncode == 1
+    assert "--layers: received nothing, which this suite does not have" in done.stderr

@@ -250,6 +250,7 @@ def test_it_says_its_version(capsys):
     assert capsys.readouterr().out == f"keras-rnnx {keras_rnnx.__version__}\n"
 
 
+@pytest.mark.any_backend
 def test_it_runs_as_a_module():
     done = run("cells")
     assert done.returncode == 0

@@ -22,7 +22,7 @@ BACKEND = keras.backend.backend()
 # On JAX the helpers here serve test_gpu.py alone.
 ENGINE = "native" if BACKEND == "torch" else "cudnn"
 # On TensorFlow every shape is traced anew, on both engines.
-EXAMPLES = 40 if BACKEND == "torch" else 4
+EXAMPLES = 40 if BACKEND == "torch" else 2
 
 # name: (catalogue name, arguments). The catalogue's, and the pairs of a family and an
 # activation that are missing there.
@@ -65,10 +65,14 @@ KINDS = [
     "leaky_rnn_learned_relu",
     "leaky_rnn_learned",
 ]
-# On TensorFlow an example takes about a second, and the maps are those of torch: what
-# remains to be seen is the call of the kernel.
 # The kernels project to less than there are units.
 LEAST_UNITS = {"lstmp": 2, "lstmp_narrow": 3}
+# On TensorFlow an example takes about a second, and the maps are those of torch: what
+# remains to be seen is the call of the kernel.
+SOME = [
+    pytest.param(kind, marks=[pytest.mark.any_backend] if k % 3 else [])
+    for k, kind in enumerate(KINDS)
+]
 DRAWN = LOWERED if BACKEND == "torch" else ["lstm", "simple_rnn", *KINDS]
 
 
@@ -170,8 +174,6 @@ def test_outputs_states_and_gradients_are_those_of_the_step_engine(
     @settings(
         max_examples=EXAMPLES,
         deadline=None,
-        derandomize=True,
-        database=None,
         suppress_health_check=list(HealthCheck),
     )
     @given(
@@ -192,7 +194,7 @@ def test_outputs_states_and_gradients_are_those_of_the_step_engine(
 
 
 @pytest.mark.parametrize("derived", [True, False] if BACKEND == "torch" else [False])
-@pytest.mark.parametrize("variant", KINDS)
+@pytest.mark.parametrize("variant", SOME)
 def test_segments_have_the_gradients_of_the_whole(
     variant, derived, kernel_calls, monkeypatch
 ):
@@ -324,7 +326,7 @@ def test_half_precision(variant, kernel_calls):
 
 
 @pytest.mark.parametrize("go_backwards", [False, True])
-@pytest.mark.parametrize("variant", KINDS)
+@pytest.mark.parametrize("variant", SOME)
 def test_what_stands_in_masked_steps_is_not_read(variant, go_backwards, kernel_calls):
     """NaN there reaches neither outputs nor gradients."""
     x = normal(4, 5, 3)

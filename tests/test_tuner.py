@@ -184,6 +184,7 @@ def test_a_seed_determines_a_trial():
     assert not np.array_equal(weights(1, dropout=0.3), reference)
 
 
+@pytest.mark.any_backend
 def test_executions_of_one_trial_differ(task, tmp_path):
     hypermodel = HyperRNN((4, 2), cells=["simple_rnn"], seed=0, **SMALL)
     scores = []
@@ -295,6 +296,7 @@ def test_what_a_search_saves_is_what_it_found(task, tmp_path, capsys):
     assert str(result.table()).count("simple_rnn") == 3
 
 
+@pytest.mark.any_backend
 @pytest.mark.parametrize(
     ("tuner", "trials"), [("random", 3), ("bayesian", 6), ("hyperband", None)]
 )
@@ -320,6 +322,7 @@ def test_a_resumed_search_is_as_one_never_stopped(task, tmp_path, tuner, trials)
     assert parts.history == whole.history
 
 
+@pytest.mark.any_backend
 def test_a_killed_search_goes_on(task, tmp_path):
     program = (
         "import keras_rnnx\n"
@@ -359,6 +362,7 @@ def test_a_killed_search_goes_on(task, tmp_path):
     assert timeless(killed.leaderboard) == timeless(whole.leaderboard)
 
 
+@pytest.mark.any_backend
 def test_a_finished_search_reports_and_more_trials_go_on(task, tmp_path):
     run = []
 
@@ -388,6 +392,7 @@ def begun(task, tmp_path_factory):
     return directory
 
 
+@pytest.mark.any_backend
 @pytest.mark.parametrize(
     ("change", "named"),
     [
@@ -412,6 +417,7 @@ def test_a_journal_that_is_none_is_named(task, tmp_path):
         tiny_search(task, tmp_path)
 
 
+@pytest.mark.any_backend
 @pytest.mark.parametrize("tuner", ["random", "bayesian"])
 def test_diverged_trials_neither_abort_nor_win(task, tmp_path, tuner):
     result = tiny_search(
@@ -440,6 +446,7 @@ def test_nothing_but_divergence_is_an_error(task, tmp_path):
         )
 
 
+@pytest.mark.any_backend
 def test_failing_trials_are_an_error_that_says_why(task, tmp_path, monkeypatch):
     def fit(self, *args, **kwargs):
         raise OverflowError("out of numbers")
@@ -449,6 +456,7 @@ def test_failing_trials_are_an_error_that_says_why(task, tmp_path, monkeypatch):
         tiny_search(task, tmp_path, trials=5)
 
 
+@pytest.mark.any_backend
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
@@ -468,6 +476,7 @@ def test_a_search_refuses_before_it_begins(task, tmp_path, kwargs, message):
     assert not directory.exists()
 
 
+@pytest.mark.any_backend
 @pytest.mark.parametrize("module", ["keras_tuner", "six"])
 def test_without_keras_tuner_the_extra_is_named(module):
     program = (

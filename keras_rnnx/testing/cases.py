@@ -91,12 +91,11 @@ CASES = (
         go_backwards=True,
     ),
     Case(
-        "holes, unrolled, backwards, last output, float64",
+        "holes, unrolled, last output, float64",
         mask="holes",
         dtype="float64",
         unroll=True,
         return_sequences=False,
-        go_backwards=True,
         # A compiler sees every step of these.
         steps=4,
     ),
@@ -130,7 +129,7 @@ CASES = (
         checkpoint=4,
     ),
     Case("one sample, one step", batch=1, steps=1, features=1, mask="right"),
-    Case("two steps, unrolled", steps=2, unroll=True),
+    Case("two steps, unrolled, backwards", steps=2, unroll=True, go_backwards=True),
     Case("mixed_bfloat16", dtype="mixed_bfloat16", mask="right"),
     Case("mixed_float16", dtype="mixed_float16"),
 )

@@ -83,8 +83,11 @@ def test_every_option_is_drawn_or_known_to_say_how_weights_start(name):
         (Case("lem"), [()]),
         (
             Case("lstm", (2, 2), kind="stack"),
-            [(), ("native", False), ("native", True), ("fused", False)]
-            + [("step", False)],
+            [(), ("native", False), ("native", True), ("fused", False)],
+        ),
+        (
+            Case("lem", mask=((False,),), fill=1e38),
+            [(), ("step",)],
         ),
         (
             Case("lstm", loop={"checkpoint": 2}, training=True),

@@ -10,10 +10,9 @@ import sys
 import time
 from collections import Counter
 
-# Nearly all of the time goes into compiling programs that run once.
-os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
-if os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow":
-    os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+import quick
+
+os.environ.update(quick.environment())
 
 import keras
 

@@ -16,6 +16,12 @@ from keras_rnnx import cells, layers
 SOURCES = (running.built, running.single, running.given_states, running.results)
 # Arguments of the layer that change how it is computed and not what.
 HOW = ("checkpoint", "unroll")
+# Arguments of a cell, a layer or a stack that draw noise in a call.
+NOISE = (
+    *("dropout", "recurrent_dropout", "update_dropout", "weight_dropout"),
+    *("input_weight_dropout", "zoneout", "initial_state_noise"),
+    *("input_dropout", "output_dropout"),
+)
 PROGRAM = '''"""{title}"""
 
 import keras
@@ -54,8 +60,9 @@ class Case:
         cell: name in the catalogue.
         units: number of units, or those of each layer of a stack.
         shape: `(batch, steps, features)`.
-        kind: "rnn"; "bidirectional", in Keras' wrapper; "stack"; or "keras": held to
-            Keras' layer of that name, or to the cell in `keras.layers.RNN`.
+        kind: "rnn"; "bidirectional", held to Keras' wrapper where that draws the same
+            noise; "stack"; or "keras": held to Keras' layer of that name, or to the
+            cell in `keras.layers.RNN`.
         arguments: of the cell.
         loop: of the layer.
         around: of the wrapper or of the stack.
@@ -92,7 +99,17 @@ class Case:
     def reference(self) -> str:
         """The layer that it is held to."""
         loop = {k: v for k, v in self.loop.items() if k not in HOW}
-        return self._layer(loop, "keras." if self.kind == "keras" else "")
+        of_keras = self.kind == "keras"
+        if self.kind == "bidirectional":
+            # Keras' wrapper multiplies a generator where it has states to return.
+            fails = {"stateful", "return_state"} <= set(loop)
+            of_keras = not self.draws and not fails
+        return self._layer(loop, "keras." if of_keras else "")
+
+    @property
+    def draws(self) -> bool:
+        """Whether anything is drawn in a call."""
+        return any(k in self.arguments | self.loop | self.around for k in NOISE)
 
     @property
     def reference_way(self) -> tuple[Any, ...]:
@@ -152,13 +169,14 @@ class Case:
         if stack:
             around = {"units": list(units), **self.around, **loop}
             return f"layers.Stack({cell}, {_keywords(around)})"
+        if self.kind == "bidirectional":
+            around = f", {_keywords(self.around)}" * bool(self.around)
+            layer = f"layers.RNN({cell}" + f", {_keywords(loop)}" * bool(loop) + ")"
+            return f"{of}layers.Bidirectional({layer}{around})"
         layer = f"{of}layers.RNN({cell}" + f", {_keywords(loop)}" * bool(loop) + ")"
         keras_name = {"lstm": "LSTM", "gru": "GRU", "simple_rnn": "SimpleRNN"}.get(name)
         if of and keras_name:
             layer = f"keras.layers.{keras_name}({_keywords(own | loop)})"
-        if self.kind == "bidirectional":
-            around = "".join(f", {k}={v!r}" for k, v in self.around.items())
-            layer = f"keras.layers.Bidirectional({layer}{around})"
         return layer
 
 

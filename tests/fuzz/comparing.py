@@ -95,20 +95,20 @@ def ways(case: Case, layer: keras.layers.Layer) -> Iterator[tuple[Any, ...]]:
     yield ()
     rnns, training = single(layer), case.training
     planned = {engine.plan(r, training, case.shape[0]).engine for r in rnns}
-    stack = case.kind == "stack" and not case.around.get("gated_feedback")
+    at_once = case.kind in ("stack", "bidirectional")
     for name in engine.ENGINES:
         if any(engine.refusal(r, name, training) for r in rnns):
             continue
-        if stack:
+        # In the step engine masked steps are all that differs. Keras' loop fails on
+        # torch where it reads a mask backwards, unrolled.
+        if name == "step" and (case.fill == 0 or case.loop.get("unroll")):
+            continue
+        if at_once:
             yield name, False
             with contextlib.suppress(ValueError), engine.force(name, at_once=True):
                 layer.plan(training, case.shape[0], case.mask is not None)
                 yield name, True
-        elif planned == {name}:
-            continue
-        # In the step engine masked steps are all that differs. Keras' loop fails on
-        # torch where a mask is read backwards, unrolled.
-        elif name != "step" or (case.fill != 0 and not case.loop.get("unroll")):
+        elif planned != {name}:
             yield (name,)
 
 

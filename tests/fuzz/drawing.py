@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from fuzz.case import Case
+from fuzz.case import NOISE, Case
 from keras_rnnx import cells
 from keras_rnnx.cells.registry import lookup
 
@@ -28,11 +28,8 @@ OF_WEIGHTS = (
     "unit_forget_bias",
 )
 KINDS = ("_initializer", "_regularizer", "_constraint")
-RATES = (
-    *("dropout", "recurrent_dropout", "update_dropout"),
-    *("weight_dropout", "input_weight_dropout"),
-)
-STACK_RATES = ("input_dropout", "output_dropout")
+RATES = NOISE[:5]
+STACK_RATES = NOISE[-2:]
 ACTIVATIONS = ("tanh", "sigmoid", "relu", "linear", "leaky_relu", "softsign")
 GATES = ("sigmoid", "hard_sigmoid", "tanh")
 
@@ -162,7 +159,7 @@ def case(
             units if same or not k else dice.one(widths) for k in range(depth)
         )
         around = _stack_arguments(dice, loop, dtype, len(set(units)) == 1)
-    if _draws(arguments, loop, around):
+    if any(name in arguments | loop | around for name in NOISE):
         arguments["seed"] = dice.number(0, 99)
     mask = _mask(dice, batch, steps)
     if kind == "keras" and keras.backend.backend() == "jax":
@@ -237,9 +234,7 @@ def _loop_arguments(dice, steps, kind, dtype, batch_norm):
     flags = ["return_sequences", "return_state", "zero_output_for_mask"]
     flags += ["go_backwards"] * (kind != "bidirectional")
     found = {flag: True for flag in flags if dice.sometimes(2)}
-    # Keras' wrapper multiplies a generator then.
-    fails = kind == "bidirectional" and "return_state" in found
-    if not fails and dice.sometimes():
+    if dice.sometimes():
         found["stateful"] = True
     elif kind != "keras":
         if dice.sometimes():
@@ -271,9 +266,3 @@ def _stack_arguments(dice, loop, dtype, one_width):
         if "connection" in found:
             loop["return_sequences"] = True
     return found
-
-
-def _draws(arguments, loop, around):
-    """Whether anything is drawn in a call."""
-    drawing = (*RATES, "zoneout", "initial_state_noise", *STACK_RATES)
-    return any(name in arguments | loop | around for name in drawing)

@@ -24,6 +24,7 @@ ABOUT = {
     "test_torch.py": ["torch"],
     "test_torch_gradients.py": ["torch"],
     "test_export_torch.py": ["torch"],
+    "test_torch_one_step.py": ["torch"],
     "test_cuda_capture.py": ["torch"],
     "test_cuda_graphs.py": ["torch"],
     "test_cuda_graphs_kept.py": ["torch"],

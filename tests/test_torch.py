@@ -173,19 +173,6 @@ def test_a_wrong_lowering_does_not_conform():
         keras_rnnx.testing.check_cell(SwappedCell(5))
 
 
-@pytest.mark.parametrize("name", ["native", "fused"])
-def test_second_derivatives_raise_also_for_a_linear_loss(name):
-    """Its cotangents carry no graph, but the gradients depend on the weights."""
-    layer = layers.GRU(3)
-    x = torch.ones(2, 4, 3)
-    with engine.force(name):
-        y = layer(x, training=True).sum()
-    weights = [v.value for v in layer.trainable_variables]
-    gradients = torch.autograd.grad(y, weights, create_graph=True)
-    with pytest.raises(RuntimeError, match="no second derivatives.*force..step"):
-        sum((g**2).sum() for g in gradients).backward()
-
-
 def test_weights_for_cudnn_lie_in_one_piece_with_all_biases_behind():
     shapes = [(8, 3), (8, 2), (8,), (8,)], [(8, 4), (8, 2), (8,), (8,)]
     given = [[torch.randn(shape) for shape in layer] for layer in shapes]

@@ -299,6 +299,14 @@ class Cell(Blocks, Building, Equation, Stepping, keras.layers.Layer):
             found.append((self.window - 1) * (features or 0))
         return found
 
+    # How often an attribute was set to something else: plans are made for what stands.
+    _changes = 0
+
+    def __setattr__(self, name, value):
+        if self.__dict__.get(name, self) is not value:
+            object.__setattr__(self, "_changes", self._changes + 1)
+        super().__setattr__(name, value)
+
     def get_initial_state(self, batch_size: Any = None) -> list[Any]:
         """States of zeros, each of the shape `(batch_size, units)`, but a window and
         those in `state_units`."""

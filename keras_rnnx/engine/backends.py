@@ -25,6 +25,7 @@ gradient.
 
 from __future__ import annotations
 
+import functools
 import importlib
 from types import ModuleType
 
@@ -38,4 +39,9 @@ def current() -> ModuleType | None:
     name = keras.backend.backend()
     if name not in NAMES:
         return None
+    return _module(name)
+
+
+@functools.cache
+def _module(name):
     return importlib.import_module(f"keras_rnnx.engine.{name}")

@@ -8,6 +8,7 @@ from keras import ops
 
 from keras_rnnx.cells import Cell
 from keras_rnnx.cells.lowering import FIELDS, KERNELS, GateWeights, Weights
+from keras_rnnx.engine import backends
 
 # Gates by the order of vendors, where it is not that of Keras.
 ORDER = KERNELS | {"gru": ("r", "z", "h")}
@@ -52,7 +53,7 @@ def by_gate(cell: Cell, tensors: dict[str, Any], vectors: list[Any]) -> Weights:
     if cell.whole:
         n = len(cell.projected)
         whole = own(cell, tensors)[: len(FIELDS)]
-        parts = [ops.split(tensor, n, axis=-1) for tensor in whole]
+        parts = [backends.current().split(tensor, n) for tensor in whole]
         gates = {k: GateWeights(*part) for k, part in zip(cell.projected, zip(*parts))}
         return Weights(gates, vectors)
     kernels = cell.blocks(tensors["kernel"], "kernel")
@@ -82,10 +83,10 @@ def in_order(kernel: str, gates: dict[str, GateWeights]) -> list[Any]:
         gates: the weights of its gates.
     """
     ordered = [gates[k] for k in ORDER[kernel]]
-    return [
-        ops.concatenate([getattr(gate, name) for gate in ordered], axis=-1)
-        for name in FIELDS
-    ]
+    if len(ordered) == 1:
+        return [getattr(ordered[0], name) for name in FIELDS]
+    join = backends.current().concatenate
+    return [join([getattr(gate, name) for gate in ordered], -1) for name in FIELDS]
 
 
 def lowered(cell: Cell, tensors: dict[str, Any], vectors: list[Any]) -> list[Any]:

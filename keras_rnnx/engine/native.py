@@ -109,7 +109,7 @@ class KernelEngine(SequenceEngine):
 
     def _call(self, kernel, x, states, weights, lengths):
         """One layer of the kernel."""
-        states = [ops.expand_dims(state, 0) for state in states]
+        states = [state[None] for state in states]
         outputs, last = self.backend.run_kernel(kernel, x, states, [weights], lengths)
         return outputs, [state[0] for state in last]
 

@@ -74,6 +74,11 @@ def force(engine: str, at_once: bool | None = None) -> Iterator[None]:
         _at_once.reset(tokens[1])
 
 
+def forced() -> str | None:
+    """The engine that `force` names, None where it names none."""
+    return _forced.get()
+
+
 def forced_at_once() -> bool | None:
     """What `force` says of stacks, None where it says nothing."""
     return _at_once.get()

@@ -89,10 +89,11 @@ class SequenceEngine:
             without `return_sequences`), last states.
         """
         cell = self.cell
-        tensors = {"sequences": _tensor(sequences, cell.compute_dtype)}
+        dtype = cell.compute_dtype
+        tensors = {"sequences": _tensor(sequences, dtype)}
         tensors |= weights_of(cell)
         for name in cell.normalization.tensors if cell.normalization else ():
-            tensors[name] = _tensor(getattr(cell, name), cell.compute_dtype)
+            tensors[name] = _tensor(getattr(cell, name), dtype)
         if cell.normalization and cell.normalization.by_step and not training:
             moving = cell.normalization.moving(ops.shape(sequences)[1])
             noise = noise | {
@@ -183,7 +184,7 @@ class SequenceEngine:
                 last = states[0]
                 if mask is not None:
                     last = masks.mask_last(last, mask, zero_output_for_mask)
-                return last, ops.expand_dims(last, 1), states, moments
+                return last, last[:, None], states, moments
             if mask is not None:
                 outputs = masks.mask_outputs(outputs, mask, zero_output_for_mask)
             return outputs[:, -1], outputs, states, moments
@@ -232,4 +233,7 @@ def _with_noise(tensors, each):
 
 
 def _tensor(value, dtype):
+    backend = backends.current()
+    if backend.EAGER:
+        return backend.tensor(value, dtype)
     return ops.cast(ops.convert_to_tensor(value), dtype)

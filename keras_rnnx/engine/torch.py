@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import operator
 from collections.abc import Callable
@@ -34,6 +35,41 @@ where = torch.where
 concatenate = torch.cat
 rsqrt = torch.rsqrt
 plus_bias = operator.add
+
+
+DTYPES = {
+    "float16": torch.float16,
+    "bfloat16": torch.bfloat16,
+    "float32": torch.float32,
+    "float64": torch.float64,
+}
+
+
+def tensor(value, dtype):
+    """A variable or what else holds numbers as a tensor of a dtype.
+
+    What is such a tensor is looked at once, where Keras looks for devices, scopes and
+    symbols several times: they take a large part of the time of a short sequence.
+    """
+    found = value.value if isinstance(value, keras.Variable) else value
+    fits = type(found) in torch_graphs.KINDS and found.dtype is DTYPES.get(dtype)
+    if fits and found.is_cpu and _has_cpu_alone():
+        return found
+    return keras.ops.cast(keras.ops.convert_to_tensor(value), dtype)
+
+
+@functools.cache
+def _has_cpu_alone():
+    others = torch.cuda, torch.xpu, torch.backends.mps
+    return not any(device.is_available() for device in others)
+
+
+def plan_key():
+    """What a plan depends on beside its layer and the arguments of a call, or None
+    where it may depend on more."""
+    if kernels()[0] != "native" or exporting():
+        return None
+    return (takes_kernels(),)
 
 
 def total(x):

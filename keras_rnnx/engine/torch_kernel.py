@@ -6,6 +6,16 @@ import warnings
 
 import torch
 
+from keras_rnnx.engine._torch_export import exporting
+
+# What computes one step. Those with a projection of the outputs have no such function.
+STEPS = {
+    "lstm": torch.lstm_cell,
+    "gru": torch.gru_cell,
+    "rnn_tanh": torch.rnn_tanh_cell,
+    "rnn_relu": torch.rnn_relu_cell,
+}
+
 
 def run_kernel(kernel, x, states, weights, lengths, bidirectional=False):
     """Runs a vendor's kernel, of one layer or of several on top of each other.
@@ -31,6 +41,10 @@ def run_kernel(kernel, x, states, weights, lengths, bidirectional=False):
         ValueError: for inputs or states that do not fit the weights.
     """
     _check_sizes(kernel, x, states, weights)
+    # What is traced for any number of steps may have one in the trace.
+    one = len(weights) == 1 and lengths is None and not exporting() and x.shape[1] == 1
+    if one and not x.is_cuda and kernel in STEPS:
+        return _one_step(kernel, x[:, 0], [state[0] for state in states], *weights)
     layers = [
         [w.T, u.T, *biases, *(p.T for p in projection)]
         for w, u, *biases, projection in ((*own[:4], own[4:]) for own in weights)
@@ -63,6 +77,15 @@ def run_kernel(kernel, x, states, weights, lengths, bidirectional=False):
         rows._replace(data=outputs), batch_first=True, total_length=x.shape[1]
     )
     return outputs, [state.index_select(1, rows.unsorted_indices) for state in last]
+
+
+def _one_step(kernel, x, states, weights):
+    """The same for one step of one layer, for which kernels prepare too much."""
+    w, u, *biases = weights
+    given = states if kernel == "lstm" else states[0]
+    found = STEPS[kernel](x, given, w.T, u.T, *biases)
+    found = [state.unsqueeze(0) for state in (found if kernel == "lstm" else [found])]
+    return found[0].transpose(0, 1), found
 
 
 def _check_sizes(kernel, x, states, weights):

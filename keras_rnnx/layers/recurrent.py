@@ -13,9 +13,9 @@ from keras_rnnx.cells.noise import stream_seed
 from keras_rnnx.engine import masks
 from keras_rnnx.engine.fused import FusedEngine
 from keras_rnnx.engine.native import KernelEngine
-from keras_rnnx.engine.plan import may_leave_xla, plan
+from keras_rnnx.engine.plan import may_leave_xla
 from keras_rnnx.engine.scan import ScanEngine
-from keras_rnnx.layers import checks
+from keras_rnnx.layers import _eager_call, checks
 from keras_rnnx.layers.initial_state import InitialState
 from keras_rnnx.layers.regularized_outputs import RegularizedOutputs
 
@@ -113,6 +113,7 @@ class RNN(RegularizedOutputs, keras.layers.RNN):
         checks.activity_regularizer(self)
         self.steps_declared = False
         self._engines = {}
+        self._plans = _eager_call.Plans()
         self._initial_state = InitialState(
             self,
             initial_state_trainable,
@@ -129,6 +130,14 @@ class RNN(RegularizedOutputs, keras.layers.RNN):
         if stream:
             for inner in self._cells:
                 inner.noise.reseed(stream)
+
+    # How often an attribute was set to something else.
+    _changes = 0
+
+    def __setattr__(self, name, value):
+        if self.__dict__.get(name, self) is not value:
+            object.__setattr__(self, "_changes", self._changes + 1)
+        super().__setattr__(name, value)
 
     @property
     def _cells(self):
@@ -203,6 +212,8 @@ class RNN(RegularizedOutputs, keras.layers.RNN):
         if initial_state is None and training and self._initial_state.noise:
             initial_state = self.first_states(ops.shape(sequences)[0], training)
         self._tell_regularizer(mask)
+        if isinstance(self.cell, Cell) and _eager_call.takes(self, sequences):
+            return _eager_call.call(self, sequences, initial_state, mask, training)
         # Around all of Keras' call, since it steps a stack of cells once beforehand.
         with self._masks_of_stack(sequences, training):
             return super().call(
@@ -262,17 +273,14 @@ class RNN(RegularizedOutputs, keras.layers.RNN):
             mask = mask[0]
         if mask is not None:
             sequences = masks.mask_inputs(sequences, mask)
-        if self.stateful and keras.backend.backend() == "torch":
+        if self.stateful and _eager_call.keeps_states():
             # They are overwritten in place before the backward pass wants them.
             initial_state = keras.tree.map_structure(ops.copy, initial_state)
-        engine = plan(self, training, sequences.shape[0]).engine
+        engine = self._plans(self, training, sequences.shape[0]).engine
         in_segments = training and self.checkpoint is not None
         if engine == "step" or self.unroll or in_segments:
             checks.exported_steps(self, sequences, self.steps_declared)
         noise = {}
-        if isinstance(self.cell, Cell):
-            # It may be more exact than the layer.
-            sequences = ops.cast(sequences, self.cell.compute_dtype)
         if isinstance(self.cell, Cell) and self.cell.noise.on(training):
             noise = self.cell.noise.draw(*ops.shape(sequences)[:2])
         if engine == "step":
@@ -295,6 +303,9 @@ class RNN(RegularizedOutputs, keras.layers.RNN):
 
     def _step_loop(self, sequences, initial_state, mask, training, noise):
         held = contextlib.nullcontext()
+        if isinstance(self.cell, Cell):
+            # It may be more exact than the layer.
+            sequences = ops.cast(sequences, self.cell.compute_dtype)
         if noise:
             held = self.cell.masks(ops.shape(sequences)[0], noise)
             sequences = self.cell.noise.beside(sequences, noise)

@@ -51,7 +51,7 @@ help:
 	@echo "make test        the tests, once on each backend ($(BACKENDS))"
 	@echo "make test-all    the same with every cell, and those left out there as expensive"
 	@echo "make test-keras  Keras' own recurrent tests, with these layers in place"
-	@echo "make test-versions  the tests on other Keras and Python ($(VERSIONS))"
+	@echo "make test-versions  the tests on other versions ($(VERSIONS))"
 	@echo "make test-gpu    the tests that need a GPU, in the environment of $(PYTHON)"
 	@echo "make test-install  README's commands, in new environments, with the network"
 	@echo "make fuzz        random layers, every engine held to the step engine (SECONDS=60)"
@@ -153,12 +153,12 @@ KERAS_nightly := keras-nightly
 KERAS_oldest := keras==$(shell sed -n 's/^ *keras>=//p' setup.cfg | head -n 1)
 PYTHON_python3.12 ?= python3.12
 PYTHON_python3.13 ?= python3.13
-ifneq ($(origin KERAS_BACKEND),command line)
 # Without torch: PyPI's build for Linux brings CUDA.
 BACKENDS_python3.12 ?= tensorflow jax
 BACKENDS_python3.13 ?= tensorflow jax
-endif
-BACKENDS_here = $(or $(BACKENDS_$*),$(BACKENDS))
+# All of them are installed, and run unless one is asked for.
+BACKENDS_there = $(or $(BACKENDS_$*),tensorflow jax torch)
+BACKENDS_run = $(if $(findstring command,$(origin KERAS_BACKEND)),,$(BACKENDS_$*))
 BUILD_tensorflow = $(TENSORFLOW)
 BUILD_jax = $(JAX)
 BUILD_torch = $(TORCH)
@@ -175,9 +175,9 @@ test-versions:
 	@touch $@
 
 .venv-%/test.stamp: setup.cfg pyproject.toml | .venv-%/venv.stamp
-	@echo "== installing into .venv-$*: $(or $(KERAS_$*),keras), $(BACKENDS_here)"
+	@echo "== installing into .venv-$*: $(or $(KERAS_$*),keras), $(BACKENDS_there)"
 	@.venv-$*/bin/python -m pip install $(QUIET) --editable '.[test]' \
-	    $(foreach backend,$(BACKENDS_here),$(BUILD_$(backend)))
+	    $(foreach backend,$(BACKENDS_there),$(BUILD_$(backend)))
 	@if [ -n "$(KERAS_$*)" ]; then \
 	    .venv-$*/bin/python -m pip uninstall -qq --yes keras keras-nightly && \
 	    .venv-$*/bin/python -m pip install $(QUIET) $(KERAS_$*); \
@@ -185,7 +185,7 @@ test-versions:
 	@touch $@
 
 test-versions-%: .venv-%/test.stamp
-	@status=0; for backend in $(BACKENDS_here); do \
+	@status=0; for backend in $(or $(BACKENDS_run),$(BACKENDS)); do \
 	    echo "== tests on $$backend, in .venv-$*"; \
 	    .venv-$*/bin/python -m pip freeze | grep -E '^(keras|tensorflow|jax|torch|numpy)'; \
 	    .venv-$*/bin/python --version; \

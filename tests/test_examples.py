@@ -32,3 +32,9 @@ def test_long_memory_names_every_layer():
     errors = example.main(length=10, updates=20)
     assert list(errors) == list(example.LAYERS)
     assert all(np.isfinite(error) for error in errors.values())
+
+
+def test_a_stream_is_the_sequence(capsys):
+    load("streaming").main(steps=8, epochs=1)
+    found = capsys.readouterr().out.split()
+    assert float(found[-1]) < 1e-5

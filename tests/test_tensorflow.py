@@ -1,11 +1,16 @@
 """TensorFlow: dynamic shapes, XLA, what is in the loop, export."""
 
+import subprocess
+import sys
+import textwrap
+
 import catalogue
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+import keras_rnnx
 from keras_rnnx import cells, engine, layers, regularizers, testing
 from keras_rnnx.engine import backends
 from keras_rnnx.engine.fused import FusedEngine
@@ -120,14 +125,43 @@ def test_weight_gradients_are_outside_of_the_loop():
         assert len(products) <= 4, function.signature.name
 
 
-def test_exported_models_serve(tmp_path):
-    inputs = keras.Input((None, 4))
-    model = keras.Model(inputs, layers.LSTM(5)(keras.layers.Masking()(inputs)))
+def test_exported_models_serve_without_this_package(tmp_path):
+    keras.utils.set_random_seed(0)
+    made = {
+        "kernel": layers.LSTM(5),
+        "late": layers.GRU(5, reset_after=False),
+        "scan": layers.SRU(5),
+        "window": layers.QRNN(5),
+        "normalized": layers.LSTM(5, layer_norm=True),
+        "stack": layers.Stack("gru", 5, depth=2),
+    }
     x = np.random.default_rng(0).normal(size=(3, 6, 4)).astype("float32")
     x[1, 3:] = 0
-    model.export(tmp_path / "served", verbose=False)
-    served = tf.saved_model.load(tmp_path / "served")
-    np.testing.assert_allclose(served.serve(x), numpy(model(x)), rtol=1e-5, atol=1e-6)
+    expected = {}
+    for name, layer in made.items():
+        inputs = keras.Input((None, 4))
+        model = keras.Model(inputs, layer(keras.layers.Masking()(inputs)))
+        model.export(tmp_path / name, verbose=False)
+        for steps in (4, 6):
+            expected[f"{name}/{steps}"] = numpy(model(x[:, :steps]))
+    np.savez(tmp_path / "expected.npz", x=x, **expected)
+    code = """
+        import sys, numpy as np, tensorflow as tf
+        kept = dict(np.load(sys.argv[1] + "/expected.npz"))
+        x, loaded = kept.pop("x"), {}
+        for key, value in kept.items():
+            name, steps = key.split("/")
+            if name not in loaded:
+                loaded[name] = tf.saved_model.load(sys.argv[1] + "/" + name)
+            found = loaded[name].serve(x[:, : int(steps)])
+            np.testing.assert_allclose(found, value, rtol=1e-5, atol=1e-6)
+        assert "keras_rnnx" not in sys.modules and "keras" not in sys.modules
+        print("served", len(kept))
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["served", "12"]
 
 
 @pytest.mark.parametrize("norm", [{}, {"layer_norm": True}, {"batch_norm": True}])
@@ -169,4 +203,19 @@ def test_one_step_has_no_loop():
     functions = graph.library.function
     nodes = [*graph.node, *(n for f in functions for n in f.node_def)]
     assert not {"While", "StatelessWhile"} & {n.op for n in nodes}
+    assert not any(f.attr["_XlaMustCompile"].b for f in functions)
+
+
+@pytest.mark.parametrize("steps", [None, 6])
+def test_graphs_for_inference_hold_no_derivatives(steps):
+    """ONNX has no operation for them, and LiteRT needs TensorFlow's."""
+    layer = layers.MinGRU(4)
+    assert keras_rnnx.engine.plan(layer, training=True).engine == "scan"
+    layer.build((None, steps, 3))
+    call = tf.function(lambda x, m: layer(x, mask=m, training=False))
+    given = tf.TensorSpec((None, steps, 3)), tf.TensorSpec((None, steps), tf.bool)
+    graph = call.get_concrete_function(*given).graph.as_graph_def()
+    functions = graph.library.function
+    nodes = [*graph.node, *(n for f in functions for n in f.node_def)]
+    assert "BroadcastGradientArgs" not in {n.op for n in nodes}
     assert not any(f.attr["_XlaMustCompile"].b for f in functions)

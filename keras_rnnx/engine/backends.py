@@ -15,6 +15,7 @@ Each holds all that differs between backends, as functions:
 
 - `exporting()`, where every operation is a call: whether a graph is written down that
   is run elsewhere;
+- `scan_refusal()` says why a scan is not worth it at inference, or nothing;
 - `stepping(model, flat, specs)` compiles one step of a model;
 
 and as the operations `argsort`, `where`, `concatenate`, `total` (the sum over time and

@@ -180,6 +180,11 @@ def linear_way(steps, batch, units) -> str:
     return "parallel" if known and kernels()[0] else "sequential"
 
 
+def scan_refusal() -> str | None:
+    """Why a scan over time is not worth it at inference, or None."""
+    return None
+
+
 def gather_steps(x, index):
     """`x[b, index[b, t]]` for every `b` and `t`, of `x` `(batch, time, features)`."""
     return jax.numpy.take_along_axis(x, index[:, :, None], axis=1)

@@ -228,6 +228,8 @@ def plan(
     for engine in ENGINES:
         reason = refusal(layer, engine, training)
         reason = reason or costs.refusal(layer.cell, engine, training, batch, recorded)
+        if reason is None and engine == "scan" and not training:
+            reason = backends.current().scan_refusal()
         if reason is None:
             kernel = _kernel(layer, engine, training)
             return Plan(engine, kernel, _why(layer, engine, refused))

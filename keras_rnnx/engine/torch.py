@@ -293,6 +293,11 @@ def linear_way(steps, batch, units) -> str:
     return "blocked" if steps >= MANY and batch * units <= FEW else "sequential"
 
 
+def scan_refusal() -> str | None:
+    """Why a scan over time is not worth it at inference, or None."""
+    return None
+
+
 def gather_steps(x, index):
     """`x[b, index[b, t]]` for every `b` and `t`, of `x` `(batch, time, features)`."""
     index = index.long().unsqueeze(-1).expand(-1, -1, x.shape[-1])

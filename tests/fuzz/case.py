@@ -13,7 +13,10 @@ import numpy as np
 from fuzz import running
 from keras_rnnx import cells, layers
 
-SOURCES = (running.built, running.single, running.given_states, running.results)
+SOURCES = (
+    *(running.built, running.single, running.given_states),
+    *(running.opened, running.results),
+)
 # Arguments of the layer that change how it is computed and not what.
 HOW = ("checkpoint", "unroll")
 # Arguments of a cell, a layer or a stack that draw noise in a call.
@@ -23,6 +26,8 @@ NOISE = (
     *("input_dropout", "output_dropout"),
 )
 PROGRAM = '''"""{title}"""
+
+import importlib
 
 import keras
 import numpy as np
@@ -73,6 +78,8 @@ class Case:
         calls: how often the layer is called before gradients are taken.
         training: whether in training.
         seed: of weights, data and masks.
+        open_shapes: whether the call is in a graph of TensorFlow that knows neither the
+            batch nor the number of steps.
     """
 
     cell: str = "simple_rnn"
@@ -89,6 +96,7 @@ class Case:
     calls: int = 1
     training: bool = False
     seed: int = 0
+    open_shapes: bool = False
 
     @property
     def tested(self) -> str:

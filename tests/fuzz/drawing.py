@@ -165,6 +165,9 @@ def case(
     if kind == "keras" and keras.backend.backend() == "jax":
         # Keras gives the first state there before the first valid step.
         mask = None
+    # What is unrolled, kept from call to call or averaged for each step has a shape.
+    shaped = any(k in arguments | loop for k in ("unroll", "stateful", "batch_norm"))
+    graphs = keras.backend.backend() == "tensorflow"
     masked = mask is not None and not all(map(all, mask))
     return Case(
         cell=name,
@@ -181,6 +184,7 @@ def case(
         calls=1 + dice.sometimes(),
         training=dice.sometimes(2),
         seed=dice.number(0, 999),
+        open_shapes=graphs and not shaped and dice.sometimes(3),
     )
 
 

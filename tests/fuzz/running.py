@@ -1,5 +1,7 @@
 """One run of a layer. Its source is part of the program that a difference prints."""
 
+import importlib
+
 import keras
 import numpy as np
 
@@ -39,6 +41,22 @@ def given_states(layer, batch, rng):
     return found
 
 
+def opened(call, arrays, mask):
+    """A call in a graph of TensorFlow that knows neither batch nor steps."""
+    tf = importlib.import_module("tensorflow")
+    specs = [
+        tf.TensorSpec((None,) * (a.ndim - 1) + a.shape[-1:], a.dtype) for a in arrays
+    ]
+
+    def run(*tensors):
+        unknown = tf.compat.v1.placeholder_with_default
+        return call(
+            *tensors, mask=None if mask is None else unknown(mask, (None, None))
+        )
+
+    return tf.function(run, input_signature=specs)
+
+
 def results(
     make,
     way,
@@ -50,13 +68,15 @@ def results(
     training=False,
     seed=0,
     weights=None,
+    open_shapes=False,
 ):
     """Results and gradients by name.
 
     `way` is what `engine.force` takes, () for the engine that is planned. `fill` stands
-    in masked steps. `weights` replaces those that are drawn.
+    in masked steps. `weights` replaces those that are drawn. With `open_shapes` the
+    layer is in a graph that is made for any batch and number of steps.
     """
-    layer = built(make, shape, seed)
+    layer = built(make, (None, None, shape[2]) if open_shapes else shape, seed)
     if weights is not None:
         layer.set_weights(weights)
     rng = np.random.default_rng(seed + 1)
@@ -69,7 +89,7 @@ def results(
     first = given_states(layer, shape[0], rng) if states else []
     first = [state.astype("float16").astype(dtype) for state in first]
 
-    def call(x, *first):
+    def call(x, *first, mask=mask):
         found = []
         for _ in range(calls):
             arguments = {"mask": mask, "training": training}
@@ -89,6 +109,8 @@ def results(
     shapes = each(layer.compute_output_shape(shape)) * calls
     wanted = [rng.normal(size=shape) for shape in shapes]
     variables = layer.trainable_variables
+    if open_shapes:
+        call = opened(call, [x, *first], mask)
     found, gradients = testing.gradients(call, [x, *first], variables, wanted)
     assert [tuple(value.shape) for value in found] == shapes, "compute_output_shape"
     names = [f"result {k}" for k in range(len(found))]

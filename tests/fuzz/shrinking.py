@@ -58,8 +58,21 @@ def candidates(case: Case) -> Iterator[Case]:
             yield other(**{name: {}})
         for left_out in given:
             yield other(**{name: {k: v for k, v in given.items() if k != left_out}})
+    if case.loop.get("go_backwards") and case.mask:
+        loop = {k: v for k, v in case.loop.items() if k != "go_backwards"}
+        yield other(loop=loop, mask=tuple(row[::-1] for row in case.mask))
     defaults = {field.name: field.default for field in dataclasses.fields(Case)}
-    for name in ("states", "calls", "training", "dtype", "mask", "fill", "seed"):
+    plain = (
+        "open_shapes",
+        "states",
+        "calls",
+        "training",
+        "dtype",
+        "mask",
+        "fill",
+        "seed",
+    )
+    for name in plain:
         if getattr(case, name) != defaults[name]:
             mask = {"fill": 0.0} if name == "mask" else {}
             yield other(**{name: defaults[name]}, **mask)

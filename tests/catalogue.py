@@ -143,8 +143,8 @@ if keras.backend.backend() == "torch":
 COMMON = ("holes, backwards", "masks of every step, zoneout, float64")
 
 
-def cases(variant, everything=False):
-    """The cases of `check_cell` for a variant.
+def cases(variant=None, everything=False):
+    """The cases of `check_cell` for a variant, or for a cell of a test's own.
 
     Where loops are compiled three of the others follow the common ones, in turn, so
     that each case meets five or six kinds of cells.
@@ -153,7 +153,7 @@ def cases(variant, everything=False):
         return testing.CASES
     common = [case for case in testing.CASES if case.name in COMMON]
     others = [case for case in testing.CASES if case.name not in COMMON]
-    first = 3 * CONFORMING.index(variant)
+    first = 3 * CONFORMING.index(variant) if variant else 0
     return [*common, *(others[(first + k) % len(others)] for k in range(3))]
 
 

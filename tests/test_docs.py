@@ -43,12 +43,14 @@ def catalogue_copy(monkeypatch):
     monkeypatch.setattr(task, "_TASKS", dict(task._TASKS))
 
 
+@pytest.mark.any_backend
 def test_the_table_of_kernels_is_as_the_code_is(kernels):
     text = kernels.PAGE.read_text()
     assert kernels.page(text) == text, "run python docs/kernels.py"
     assert kernels.main(["--check"]) == 0
 
 
+@pytest.mark.any_backend
 def test_the_tables_of_what_was_measured_are_as_the_results_are():
     performance = load(ROOT / "docs" / "performance.py")
     text = performance.PAGE.read_text()
@@ -56,6 +58,7 @@ def test_the_tables_of_what_was_measured_are_as_the_results_are():
     assert performance.main(["--check"]) == 0
 
 
+@pytest.mark.any_backend
 def test_tables_of_what_was_measured_are_written_anew(tmp_path, monkeypatch, capsys):
     performance = load(ROOT / "docs" / "performance.py")
     current = performance.PAGE.read_text()
@@ -67,6 +70,7 @@ def test_tables_of_what_was_measured_are_written_anew(tmp_path, monkeypatch, cap
     assert performance.PAGE.read_text() == current
 
 
+@pytest.mark.any_backend
 def test_the_table_has_every_cell_of_the_package(kernels):
     rows = [line for line in kernels.tables().splitlines() if line.startswith("| `")]
     listed = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
@@ -78,6 +82,7 @@ def test_the_table_has_every_cell_of_the_package(kernels):
     assert package and package <= listed
 
 
+@pytest.mark.any_backend
 @pytest.mark.parametrize("of_package", [True, False])
 def test_a_new_cell_is_missed_if_it_is_the_packages(
     of_package, kernels, catalogue_copy, capsys

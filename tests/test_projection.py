@@ -1,5 +1,6 @@
 """States of widths of their own: the LSTM with a projection, and cells of users."""
 
+import catalogue
 import keras
 import numpy as np
 import oracles
@@ -366,8 +367,9 @@ class DelayCell(Cell):
 
 
 @pytest.mark.slow
-def test_a_linear_cell_with_a_projection_conforms():
-    report = testing.check_cell(ProjectedPoolCell(4))
+def test_a_linear_cell_with_a_projection_conforms(request):
+    cases = catalogue.cases(everything=request.config.getoption("everything"))
+    report = testing.check_cell(ProjectedPoolCell(4), cases=cases)
     assert report.engines == ("scan", "fused", "step")
 
 

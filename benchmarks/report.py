@@ -76,6 +76,9 @@ def _time_columns(suite, result):
         title = "torch.nn\n(cuDNN)" if on_gpu else "torch.nn"
         columns[title] = _milliseconds("torch")
     columns["Keras /\nours"] = _times("keras")
+    if "stepper" in present:
+        columns["stepper"] = _milliseconds("stepper")
+        columns["Keras /\nstepper"] = _times("keras", "stepper")
     if "keras, XLA" in present:
         columns["Keras,\nXLA"] = _milliseconds("keras, XLA")
         columns["ours,\nXLA"] = _milliseconds("keras_rnnx, XLA")
@@ -100,7 +103,10 @@ def _milliseconds(peer):
 
 
 def _times(peer, reference="keras_rnnx"):
-    return lambda m: f"{m[peer] / m[reference]:.2f}" if peer in m else ""
+    def cell(m):
+        return f"{m[peer] / m[reference]:.2f}" if {peer, reference} <= m.keys() else ""
+
+    return cell
 
 
 def _percent(peer):

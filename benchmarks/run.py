@@ -11,6 +11,7 @@ KERAS_BACKEND chooses the backend, and the backend its device. Suites:
     layers       LSTM, GRU and SimpleRNN beside Keras', torch.nn's and the bare products
     regularized  recurrent dropout and a leaky cell beside what Keras alone offers
     workflow     `fit` and `predict` of a model beside the same with Keras' layer
+    streaming    one step of a stateful layer beside Keras', and `models.stepper`
     methods      our layers with each method against overfitting beside without
     engines      cells on each engine of keras_rnnx
     stacks       two layers in one call of a kernel beside a call for each
@@ -39,7 +40,7 @@ from benchmarks import plot, report
 
 RESULTS = pathlib.Path(__file__).parent / "results"
 SUITES = ("layers", "regularized", "methods", "engines", "stacks", "elementwise")
-SUITES += ("scan", "ways", "memory", "workflow")
+SUITES += ("scan", "ways", "memory", "workflow", "streaming")
 NAMED_SIZES = ("short", "grid", "all")
 # Several frameworks may share a GPU here: none is to take all of its memory.
 ENVIRONMENT = {

@@ -17,6 +17,7 @@ from benchmarks import (
     memory,
     peers,
     recurrences,
+    streaming,
     timing,
     workflow,
 )
@@ -35,6 +36,7 @@ SIZES = {
     "grid": GRID,
     "all": SHORT + GRID,
     "medium": [(32, 200, 32, 128)],
+    "step": [(1, 1, 32, 128)],
     "scan": [(16, 2048, 64, 256)],
     "ways": [(1, 200, 1, 64), (16, 200, 1, 64), (64, 500, 1, 256), (16, 2048, 1, 256)],
     "long": [(16, 2000, 64, 128), (64, 2000, 64, 256)],
@@ -233,6 +235,13 @@ SUITES = {
         check=lambda name: peers.check_same(name, workflow.pair(name)),
         measure=workflow.measure,
         unit=f"ms of {workflow.BATCHES} batches, median",
+    ),
+    "streaming": Suite(
+        layers=streaming.names(),
+        sizes="step",
+        reference="keras_rnnx",
+        check=lambda name: None,
+        measure=streaming.measure,
     ),
     "elementwise": Suite(
         layers=equations.elementwise(),

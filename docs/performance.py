@@ -24,6 +24,7 @@ PEERS = {
     "elementwise": {"keras": "`keras.layers.RNN`"},
     "scan": {"keras": "Keras' LSTM"},
     "workflow": {"keras": "Keras'"},
+    "streaming": {"keras": "Keras'"},
     "stacks": {"layer by layer": "layer by layer"},
 }
 OURS = {"stacks": "one call"}

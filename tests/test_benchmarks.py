@@ -27,7 +27,7 @@ def called(monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(
-    "suite", ["layers", "methods", "elementwise", "memory", "workflow"]
+    "suite", ["layers", "methods", "elementwise", "memory", "workflow", "streaming"]
 )
 def test_a_suite_measures_keeps_and_shows(suite, tmp_path, called):
     name = {"methods": "LSTM", "elementwise": "ugrnn"}.get(suite, "SimpleRNN")

@@ -209,6 +209,9 @@ def _cell_arguments(dice, name, units, kind):
         choices = values(name, option, units) if option != "use_bias" else ()
         if choices and dice.sometimes():
             found[option] = dice.one(choices)
+    if found.get("leak") == 1.0:
+        # A rate that is learned is below 1.
+        found.pop("leak_trainable", None)
     if "use_bias" in known.takes and dice.sometimes(6):
         found["use_bias"] = not lookup(name).options.get("use_bias", True)
     if kind == "keras":

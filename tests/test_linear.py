@@ -19,7 +19,7 @@ from recurrences import (
 )
 
 import keras_rnnx
-from keras_rnnx import testing
+from keras_rnnx import cells, engine, layers, testing
 from keras_rnnx.engine import backends, linear
 from keras_rnnx.engine.linear_ways import WAYS, block_steps
 
@@ -250,3 +250,16 @@ def test_the_examples_in_docstrings():
     names = {"keras": keras, "keras_rnnx": keras_rnnx, "np": np}
     failed, tried = doctest.testmod(linear, extraglobs=names)
     assert tried and not failed
+
+
+@pytest.mark.parametrize("rates", [[0.0, 0.2, 0.2], [0.0, 0.0, 0.2]])
+def test_zoneout_of_one_part_of_a_complex_state_is_no_scan(rates):
+    """A scan multiplies by complex numbers, and the parts have a mask each."""
+    layer = layers.RNN(cells.get("lru", 3, zoneout=rates, seed=1))
+    layer.build((2, 5, 2))
+    assert "apart" in engine.refusal(layer, "scan")
+    x = np.random.default_rng(0).normal(size=(2, 5, 2)).astype("float32")
+    found = keras.ops.convert_to_numpy(layer(x))
+    with engine.force("step"):
+        expected = keras.ops.convert_to_numpy(layer(x))
+    np.testing.assert_allclose(found, expected, atol=1e-5)

@@ -125,6 +125,11 @@ def _scan_refusal(layer):
     for name, rate in zip(cell.states, cell.zoneout_rates):
         if rate and name not in cell.linear_states:
             return f"zoneout={cell.zoneout} keeps {name!r}, which is not linear"
+    for pair in cell.linear:
+        rates = dict(zip(cell.states, cell.zoneout_rates))
+        if isinstance(pair, tuple) and any(rates[name] for name in pair):
+            # Each part has its own mask: that is no product of complex numbers.
+            return f"zoneout={cell.zoneout} keeps the parts of {pair} apart"
     backend = backends.current()
     if backend.EAGER and backend.exporting():
         return "a graph that is written down holds no derivatives, which a scan takes"

@@ -12,15 +12,16 @@ Each holds all that differs between backends, as functions:
 - `linear_way(steps, batch, units)` says how a linear recurrence is computed fastest,
   `linear_loop` is one where every operation is a call, and `associative_scan` a
   parallel one where the framework has it;
-
-- `exporting()`, where every operation is a call: whether a graph is written down that
-  is run elsewhere;
+- where every operation is a call: `exporting()`, whether a graph is written down that
+  is run elsewhere; `may_write()`, whether operations may write to tensors that are
+  there; `gradients(function, inputs, cotangents)`, which can be differentiated;
+  `tensor(value, dtype)`; and `plan_key()`, what a plan depends on beside its layer;
 - `scan_refusal()` says why a scan is not worth it at inference, or nothing;
 - `stepping(model, flat, specs)` compiles one step of a model;
 
-and as the operations `argsort`, `where`, `concatenate`, `total` (the sum over time and
-batch) and `outer` (the sum of outer products over time and batch), since those of
-`keras.ops` compute float64 in float32 on JAX and torch, and `plus_bias`, for its
+and as the operations `argsort`, `split`, `where`, `concatenate`, `total` (the sum over
+time and batch) and `outer` (the sum of outer products over time and batch), since those
+of `keras.ops` compute float64 in float32 on JAX and torch, and `plus_bias`, for its
 gradient.
 """
 

@@ -39,6 +39,11 @@ def product(matrix, beside, xla):
     return lambda vector: vector @ matrix
 
 
+def split(x, n):
+    """`n` equal blocks of the last axis."""
+    return jax.numpy.split(x, n, axis=-1)
+
+
 def outer(left, right):
     """The sum over the first two axes of the outer products, as one product; in float32
     at least."""

@@ -63,6 +63,11 @@ def product(matrix, beside, xla):
     return lambda vector: tf.concat([vector @ half for half in halves], axis=-1)
 
 
+def split(x, n):
+    """`n` equal blocks of the last axis."""
+    return tf.split(x, n, axis=-1)
+
+
 def outer(left, right):
     """The sum over the first two axes of the outer products, as one product; in float32
     at least."""

@@ -133,7 +133,10 @@ class Stepping:
             bias = self.computed(ops.convert_to_tensor(bias))
         if self.normalization:
             tensors = {} if bias is None else {"bias": bias}
-            tensors |= {k: getattr(self, k) for k in self.normalization.tensors}
+            tensors |= {
+                k: self.computed(ops.convert_to_tensor(getattr(self, k)))
+                for k in self.normalization.tensors
+            }
             return self.normalization.inputs(x, tensors, {}), {}
         of_inputs, of_products = self.biases_by_gate(bias)
         x = {k: v + of_inputs[k] if k in of_inputs else v for k, v in x.items()}

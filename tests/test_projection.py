@@ -438,14 +438,14 @@ def test_a_wrong_width_is_explained():
         state_units={"r": 3},
         update=lambda self, state, gate: State(r=gate.u.r(state.r)),
     )(4)
-    with pytest.raises(ValueError, match=r"shape \(1, 3\).* multiplies \(1, 4\)"):
+    with pytest.raises(ValueError, match=r"shape \(2, 3\).* multiplies \(2, 4\)"):
         cell.build((None, 2))
     cell = declare(
         **PROJECTED,
         state_units={"r": 3},
         update=lambda self, state, gate: State(r=gate.a),
     )(4)
-    with pytest.raises(ValueError, match=r"'r' came back as \(1, 4\) for \(1, 3\)"):
+    with pytest.raises(ValueError, match=r"'r' came back as \(2, 4\) for \(2, 3\)"):
         cell.build((None, 2))
 
 

@@ -155,7 +155,8 @@ def test_exported_models_serve_without_this_package(tmp_path):
                 loaded[name] = tf.saved_model.load(sys.argv[1] + "/" + name)
             found = loaded[name].serve(x[:, : int(steps)])
             np.testing.assert_allclose(found, value, rtol=1e-5, atol=1e-6)
-        assert "keras_rnnx" not in sys.modules and "keras" not in sys.modules
+        # TensorFlow may import Keras by itself.
+        assert "keras_rnnx" not in sys.modules
         print("served", len(kept))
     """
     command = [sys.executable, "-c", textwrap.dedent(code), str(tmp_path)]

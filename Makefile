@@ -42,8 +42,8 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 # One environment, and few cores: one thing at a time, with -j too.
 .NOTPARALLEL:
-.PHONY: help demo test test-gpu test-keras test-versions fuzz lint format bench build
-.PHONY: clean test-install check test-all
+.PHONY: help demo check test test-all test-keras test-versions test-gpu test-install
+.PHONY: fuzz bench lint format build clean
 
 help:
 	@echo "make demo        tune recurrent layers on the digits data, into demo/"

@@ -83,7 +83,7 @@ def _fitting(longest, width):
     caps += [(name, WORD) for name in range(NAME, WORD, -1)]
     caps += [(level, level) for level in range(WORD, 0, -1)]
     for name, level in caps:
-        found = [min(n, level) for n in others]
-        if min(first, name) + sum(found) <= width:
+        widths = [min(n, level) for n in others]
+        if min(first, name) + sum(widths) <= width:
             break
-    return [max(1, min(first, width - sum(found))), *found]
+    return [max(1, min(first, width - sum(widths))), *widths]

@@ -57,7 +57,10 @@ def expected(cell: Cell, backend: str, device: str, training: bool = True) -> Ex
         says = cell.lowering().says
         return Expected(engine, f"exact: {says}" if says else "exact")
     if cell.linear:
-        return Expected("scan", "linear in the state")
+        refused = costs.scan_refusal(backend.lower(), device == "GPU", training)
+        if refused is None:
+            return Expected("scan", "linear in the state")
+        return Expected("fused", refused)
     lowering = cell.lowering()
     return Expected("fused", lowering if isinstance(lowering, str) else refused)
 

@@ -100,7 +100,7 @@ def pytest_addoption(parser):
     parser.addoption(
         "--everything",
         action="store_true",
-        help="run the tests marked exhaustive too, those marked any_backend on each, "
+        help="run the tests marked any_backend on each backend, "
         "and check_cell for all cells on backends that compile: an hour",
     )
 
@@ -121,14 +121,11 @@ def pytest_collection_modifyitems(config, items):
     nearest = config.stash.get(NEAREST, None)
     if nearest is not None:
         items.sort(key=lambda item: nearest[item.path.name])
-    if config.getoption("everything"):
+    if config.getoption("everything") or keras.backend.backend() == "torch":
         return
-    left = ["exhaustive"]
-    if keras.backend.backend() != "torch":
-        left.append("any_backend")
     kept, out = [], []
     for item in items:
-        (out if any(map(item.get_closest_marker, left)) else kept).append(item)
+        (out if item.get_closest_marker("any_backend") else kept).append(item)
     if out:
         config.hook.pytest_deselected(items=out)
         items[:] = kept

@@ -2,6 +2,7 @@
 
 import io
 
+import every
 import keras
 import pytest
 import rich.console
@@ -9,8 +10,11 @@ from catalogue import BEST
 from keras import layers
 
 import keras_rnnx
+from keras_rnnx import engine, expectation
 from keras_rnnx.engine import force
 from keras_rnnx.explanation import Explained, Explanation
+
+TITLES = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "torch"}
 
 
 def inputs():
@@ -180,3 +184,18 @@ def test_model_without_recurrent_layers():
 def test_wrong_argument(given):
     with pytest.raises(TypeError, match="takes a Keras model or layer, received"):
         keras_rnnx.explain(given)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("name", every.NAMES)
+def test_the_expected_engine_is_the_one_that_is_planned(name, training):
+    kernel_on = engine.backends.current().kernels()[0]
+    device = "GPU" if kernel_on == "cudnn" else "CPU"
+    for units in (8, 128):
+        cell = keras_rnnx.cells.get(name, units)
+        backend = TITLES[keras.backend.backend()]
+        found = expectation.expected(cell, backend, device, training)
+        planned = engine.plan(keras_rnnx.layers.RNN(cell), training)
+        assert found.engine == planned.engine
+        if found.engine != "fused" or kernel_on or cell.linear:
+            assert found.reason == planned.reason

@@ -89,13 +89,13 @@ def test_gradients_of_large_inputs_are_finite(name):
     assert (compare(layer) > LARGEST) == (name in BEYOND)
 
 
-@pytest.mark.skipif(BACKEND != "torch", reason="what is summed is the same on all")
+@pytest.mark.any_backend
 @pytest.mark.parametrize("name", ["ind_rnn", "lru", "irnn", "sru"])
 def test_in_segments(name):
     assert compare(built(name, checkpoint=7), ["fused"]) > LARGEST
 
 
-@pytest.mark.skipif(BACKEND != "torch", reason="what is summed is the same on all")
+@pytest.mark.any_backend
 def test_behind_masks_of_weights():
     masks = {"weight_dropout": 0.3, "input_weight_dropout": 0.3, "seed": 1}
     assert compare(built("irnn", masks)) > LARGEST

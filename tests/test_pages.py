@@ -8,10 +8,9 @@ import pytest
 from test_docs import load
 
 import keras_rnnx
-from keras_rnnx import description, expectation, layers
+from keras_rnnx import description
 from keras_rnnx._docstrings import cell_text, parted
 from keras_rnnx.cells import variants
-from keras_rnnx.engine import plan
 
 DOCS = Path(__file__).parents[1] / "docs"
 PACKAGE = [
@@ -19,7 +18,6 @@ PACKAGE = [
     for info in keras_rnnx.cells.catalog()
     if info.cls.__module__.startswith("keras_rnnx.")
 ]
-BACKEND = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "torch"}
 
 
 @pytest.fixture
@@ -156,21 +154,6 @@ def test_a_page_of_an_equation_that_is_not_known_is_an_error(generator):
     assert generator.inline("`units`, `LSTMCell`, `a=True`", found) == (
         "`units`, `LSTMCell`, `a=True`"
     )
-
-
-@pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize("name", PACKAGE)
-def test_the_expected_engine_is_the_one_that_is_planned(name, training):
-    kernel_on = keras_rnnx.engine.backends.current().kernels()[0]
-    device = "GPU" if kernel_on == "cudnn" else "CPU"
-    for units in (8, 128):
-        cell = keras_rnnx.cells.get(name, units)
-        backend = BACKEND[keras.backend.backend()]
-        found = expectation.expected(cell, backend, device, training)
-        planned = plan(layers.RNN(cell), training)
-        assert found.engine == planned.engine
-        if found.engine != "fused" or kernel_on:
-            assert found.reason == planned.reason
 
 
 @pytest.mark.parametrize("name", PACKAGE)

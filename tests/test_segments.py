@@ -7,6 +7,7 @@ import pytest
 
 from keras_rnnx import engine, layers, testing
 from keras_rnnx.engine import backends, fused, segments
+from keras_rnnx.engine.sequence import Way
 from keras_rnnx.testing import Case
 from keras_rnnx.testing.conformance import _compare, _run
 
@@ -50,6 +51,17 @@ DROPOUT = Case(
 ROOT = Case("the root", training=True, checkpoint=True, return_sequences=False)
 LONGER = Case("longer than the sequence", training=True, checkpoint=50)
 EACH = Case("each step", training=True, checkpoint=1, mask="left", steps=3)
+
+
+@pytest.mark.any_backend
+@pytest.mark.parametrize(
+    "length, kept, repeated", [(5000, 250, 50), (1024, 64, 32), (37, 3, 7), (7, 1, 3)]
+)
+def test_segments_divide_the_steps_where_they_can(length, kept, repeated):
+    """16 of those that keep what they need, else about the root: not 1 of a prime."""
+    run = fused.FusedEngine(catalogue.make("lstm"), False, False, True)
+    for segments_, steps in (("kept", kept), ("repeated", repeated)):
+        assert run._segment_steps(length, Way(True, segments=segments_)) == steps
 
 
 @pytest.mark.parametrize(

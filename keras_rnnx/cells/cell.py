@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_rnnx._changes import CountsChanges
 from keras_rnnx.cells import arguments, declaration
 from keras_rnnx.cells.batch_normalization import BatchNormalization
 from keras_rnnx.cells.blocks import Blocks
@@ -18,7 +19,7 @@ from keras_rnnx.cells.normalization import LayerNormalization
 from keras_rnnx.cells.stepping import Stepping
 
 
-class Cell(Blocks, Building, Equation, Stepping, keras.layers.Layer):
+class Cell(CountsChanges, Blocks, Building, Equation, Stepping, keras.layers.Layer):
     """Base class of recurrent cells: a subclass is a declaration and an equation.
 
     A subclass declares, as class attributes:
@@ -298,14 +299,6 @@ class Cell(Blocks, Building, Equation, Stepping, keras.layers.Layer):
         if self.window > 1:
             found.append((self.window - 1) * (features or 0))
         return found
-
-    # How often an attribute was set to something else: plans are made for what stands.
-    _changes = 0
-
-    def __setattr__(self, name, value):
-        if self.__dict__.get(name, self) is not value:
-            object.__setattr__(self, "_changes", self._changes + 1)
-        super().__setattr__(name, value)
 
     def get_initial_state(self, batch_size: Any = None) -> list[Any]:
         """States of zeros, each of the shape `(batch_size, units)`, but a window and

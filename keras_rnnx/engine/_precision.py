@@ -74,21 +74,23 @@ def product(backend: ModuleType, x: Any, matrix: Any, bias: Any = None) -> Any:
     def parts(inputs):
         return (inputs[0], inputs[1:]) if differentiated else (x, inputs)
 
-    def forward(inputs):
+    def plain(inputs):
         x, (matrix, *bias) = parts(inputs)
-        found = _times(x, cast(matrix, x))
-        return [found + cast(bias[0], x) if bias else found], []
+        outputs = _times(x, cast(matrix, x))
+        return [outputs + cast(bias[0], x) if bias else outputs]
+
+    def forward(inputs):
+        return plain(inputs), []
 
     def backward(inputs, residuals, cotangents):
         (x, (matrix, *bias)), (d,) = parts(inputs), cotangents
-        found = [backend.outer(x, d)] + [backend.total(d)] * len(bias)
+        d_weights = [backend.outer(x, d)] + [backend.total(d)] * len(bias)
         if not differentiated:
-            return found
-        return [_times(d, ops.transpose(cast(matrix, d))), *found]
+            return d_weights
+        return [_times(d, ops.transpose(cast(matrix, d))), *d_weights]
 
     inputs = [x, *weights] if differentiated else weights
-    plain = {"plain": lambda inputs: forward(inputs)[0]} if backend.EAGER else {}
-    return backend.differentiable(forward, backward, set(), **plain)(inputs)[0]
+    return backend.differentiable(forward, backward, set(), plain)(inputs)[0]
 
 
 def _times(x, matrix):

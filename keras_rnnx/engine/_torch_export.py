@@ -15,9 +15,9 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+import keras
 import torch
 from torch.overrides import TorchFunctionMode
-from torch.utils import _pytree
 
 
 def exporting() -> bool:
@@ -66,8 +66,8 @@ def _higher_order(step, carry, xs):
         # What goes in and out may share no memory, as parts of a kernel do.
         return [x.clone() for x in tensors]
 
-    found = scan_op(flat, *map(copies, (carry, xs, held)))
-    return list(found[:n]), list(found[n:])
+    results = scan_op(flat, *map(copies, (carry, xs, held)))
+    return list(results[:n]), list(results[n:])
 
 
 def _reads(step, carry, xs):
@@ -93,7 +93,7 @@ def _scripted(step, carry, xs):
         return torch.cat(new, -1), torch.cat(outs or new, -1)
 
     example = torch.cat(list(carry), -1), [*xs, *held]
-    values = _pytree.tree_map(lambda x: x.detach().clone(), example)
+    values = keras.tree.map_structure(lambda x: x.detach().clone(), example)
     with warnings.catch_warnings():
         # Whoever traces was told.
         warnings.filterwarnings("ignore", ".*torch.jit", DeprecationWarning)
@@ -134,11 +134,11 @@ class _Read(TorchFunctionMode):
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
         kwargs = kwargs or {}
-        for x in _pytree.tree_leaves((args, kwargs)):
+        for x in keras.tree.flatten((args, kwargs)):
             if isinstance(x, torch.Tensor) and id(x) not in self.known:
                 self.others[id(x)] = x
         out = function(*args, **kwargs)
-        for x in _pytree.tree_leaves(out):
+        for x in keras.tree.flatten(out):
             if isinstance(x, torch.Tensor):
                 self.known[id(x)] = x
         return out
@@ -152,7 +152,7 @@ class _Exchanged(TorchFunctionMode):
         self.others = dict(zip(map(id, of), others))
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
-        args, kwargs = _pytree.tree_map(
+        args, kwargs = keras.tree.map_structure(
             lambda x: self.others.get(id(x), x), (args, kwargs or {})
         )
         return function(*args, **kwargs)

@@ -86,10 +86,10 @@ def _recorded_pullback(function, inputs):
 
     def pull(cotangents, positions):
         pairs = zip(outputs, cotangents)
-        found = pull_all(
+        d_inputs = pull_all(
             tuple(torch.zeros_like(o) if c is None else c for o, c in pairs)
         )
-        return [found[p] for p in positions]
+        return [d_inputs[p] for p in positions]
 
     return list(outputs), pull
 
@@ -176,12 +176,12 @@ class _Gradient(torch.autograd.Function):
     @staticmethod
     def backward(ctx, *cotangents):
         passes, sizes = ctx.passes, ctx.sizes
-        found = gradients(
+        d_tensors = gradients(
             lambda tensors: passes.again(*_groups(tensors, *sizes)),
             ctx.saved_tensors,
             cotangents,
         )
-        return None, None, *found
+        return None, None, *d_tensors
 
 
 def _groups(tensors, n_inputs, n_saved):
@@ -210,12 +210,12 @@ def gradients(function, inputs, cotangents):
         if not pairs or not any(asked):
             return [None] * len(inputs)
         outputs, cotangents = zip(*pairs)
-        found = torch.autograd.grad(
+        taken = torch.autograd.grad(
             outputs,
             [i for i, is_asked in zip(inputs, asked) if is_asked],
             cotangents,
             create_graph=create_graph,
             allow_unused=True,
         )
-    found = iter(found)
-    return [next(found) if is_asked else None for is_asked in asked]
+    taken = iter(taken)
+    return [next(taken) if is_asked else None for is_asked in asked]

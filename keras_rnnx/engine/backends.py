@@ -5,8 +5,8 @@ Each holds all that differs between backends, as functions:
 - `scan(step, carry, xs, length, loose, reverse, unroll)` loops over time;
 - `pullback(function, inputs)` evaluates a function and gives its vector-Jacobian
   product;
-- `differentiable(forward, backward, spared)` makes a function with a backward pass of
-  its own;
+- `differentiable(forward, backward, spared, plain, again)` makes a function with a
+  backward pass of its own; the last two are for second derivatives on torch;
 - `product(matrix, beside, xla)` makes the product with a matrix for use in the loop;
 - `compiled(function, xla)` prepares a function for being called often;
 - `linear_way(steps, batch, units)` says how a linear recurrence is computed fastest,
@@ -16,7 +16,6 @@ Each holds all that differs between backends, as functions:
   is run elsewhere; `may_write()`, whether operations may write to tensors that are
   there; `gradients(function, inputs, cotangents)`, which can be differentiated;
   `tensor(value, dtype)`; and `plan_key()`, what a plan depends on beside its layer;
-- `scan_refusal()` says why a scan is not worth it at inference, or nothing;
 - `stepping(model, flat, specs)` compiles one step of a model;
 
 and as the operations `argsort`, `split`, `where`, `concatenate`, `total` (the sum over

@@ -95,16 +95,19 @@ class Differentiable:
             return found + [None] * (len(inputs) - n)
 
         spared = self.spared() if self.keep else set()
-        more = {}
-        if self.backend.EAGER:
-            flat += source[1] if spared else []
-            more = self._plainly(length, sizes, source)
-        outputs = self.backend.differentiable(forward, backward, spared, **more)(flat)
+        if self.backend.EAGER and spared:
+            # Elsewhere nothing is run again.
+            flat += source[1]
+        run = self.backend.differentiable(
+            forward, backward, spared, *self._plainly(length, sizes, source)
+        )
+        outputs = run(flat)
         n_states = len(self.cell.states)
         return outputs[:-n_states], outputs[-n_states:]
 
     def _plainly(self, length, sizes, source):
-        """What second derivatives and transforms of functions take."""
+        """The functions that second derivatives and transforms take on torch: `plain`
+        and `again` of `_torch_gradients.differentiable`."""
         n, n_x = sum(sizes.values()), sizes["x"]
 
         def plain(inputs):
@@ -118,10 +121,10 @@ class Differentiable:
             if tensors:
                 made = source[0](tensors)
                 inputs[:n_x] = [m if x is None else x for m, x in zip(made, inputs)]
-            found = self.backend.gradients(plain, inputs, cotangents)
-            return found + [None] * len(tensors)
+            d_inputs = self.backend.gradients(plain, inputs, cotangents)
+            return d_inputs + [None] * len(tensors)
 
-        return {"plain": plain, "again": again}
+        return plain, again
 
     def _refuse_flow(self):
         if self.cell.gradient_flow:
@@ -133,8 +136,8 @@ class Differentiable:
             )
 
     def plain(self, length: Any, given: dict[str, list[Any]]) -> list[Any]:
-        """What a call returns, in one list, by operations that are differentiated by
-        the framework."""
+        """What a call returns, in one list, by operations that the framework
+        differentiates."""
         return self.forward(length, given, keep=False)[0]
 
     def spared(self) -> set[int]:

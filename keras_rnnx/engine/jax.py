@@ -129,7 +129,7 @@ def pullback(function, inputs):
     return outputs, pull
 
 
-def differentiable(forward, backward, spared):
+def differentiable(forward, backward, spared, plain=None, again=None):
     """A function of a list of tensors with a backward pass of its own.
 
     Args:
@@ -137,6 +137,7 @@ def differentiable(forward, backward, spared):
         backward: from inputs, residuals and the cotangents of the outputs to those of
             the inputs.
         spared: positions of inputs that `backward` does not read; it may get None.
+        plain, again: for torch alone, see `_torch_gradients.py`.
     """
 
     @jax.custom_vjp
@@ -183,11 +184,6 @@ def linear_way(steps, batch, units) -> str:
     """
     known = isinstance(steps, int)
     return "parallel" if known and kernels()[0] else "sequential"
-
-
-def scan_refusal() -> str | None:
-    """Why a scan over time is not worth it at inference, or None."""
-    return None
 
 
 def gather_steps(x, index):

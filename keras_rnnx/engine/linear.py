@@ -250,9 +250,8 @@ def _function(n, axes, reverse, way, known):
         a, initial = inputs[:n], inputs[2 * n :]
         return gradients([*a, *initial, *residuals, *cotangents])
 
-    plain = {"plain": states, "again": again} if backend.EAGER else {}
     spared = set(range(n, 2 * n))
-    function = backend.differentiable(forward, backward, spared, **plain)
+    function = backend.differentiable(forward, backward, spared, states, again)
     return backend.compiled(function, known)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import keras
 
+from keras_rnnx import _changes
 from keras_rnnx._errors import unknown
 from keras_rnnx.cells import Cell
 from keras_rnnx.engine import backends, costs
@@ -74,11 +75,6 @@ def force(engine: str, at_once: bool | None = None) -> Iterator[None]:
         _at_once.reset(tokens[1])
 
 
-def forced() -> str | None:
-    """The engine that `force` names, None where it names none."""
-    return _forced.get()
-
-
 def forced_at_once() -> bool | None:
     """What `force` says of stacks, None where it says nothing."""
     return _at_once.get()
@@ -132,7 +128,7 @@ def _scan_refusal(layer):
             return f"zoneout={cell.zoneout} keeps the parts of {pair} apart"
     backend = backends.current()
     if backend.EAGER and backend.exporting():
-        return "a graph that is written down holds no derivatives, which a scan takes"
+        return "a scan takes derivatives, and an exported graph holds none"
     if layer.unroll:
         return "unroll=True asks for the loop written out"
     if layer.checkpoint is not None:
@@ -233,8 +229,9 @@ def plan(
     for engine in ENGINES:
         reason = refusal(layer, engine, training)
         reason = reason or costs.refusal(layer.cell, engine, training, batch, recorded)
-        if reason is None and engine == "scan" and not training:
-            reason = backends.current().scan_refusal()
+        if reason is None and engine == "scan":
+            on_gpu = backends.current().kernels()[0] == "cudnn"
+            reason = costs.scan_refusal(keras.backend.backend(), on_gpu, training)
         if reason is None:
             kernel = _kernel(layer, engine, training)
             return Plan(engine, kernel, _why(layer, engine, refused))
@@ -243,6 +240,37 @@ def plan(
         f"No engine can run layer {layer.name!r}: {refused['fused']}, and in Keras' "
         f"loop {refused['step']}."
     )
+
+
+class KeptPlans:
+    """The plans of a layer, kept where every operation is a call.
+
+    A plan is made once for the arguments of a call. It holds until an attribute of the
+    layer or of its cell changes.
+
+    Args:
+        layer: a `keras_rnnx.layers.RNN`.
+    """
+
+    def __init__(self, layer: keras.layers.RNN):
+        self.layer = layer
+        self.plans: dict[tuple, Plan] = {}
+        self.changes: tuple[int, ...] = ()
+
+    def __call__(self, training: bool, batch: int | None) -> Plan:
+        """The plan of a call. Arguments as for `plan`."""
+        layer, backend = self.layer, backends.current()
+        key = backend.plan_key() if backend and backend.EAGER else None
+        # Without a key a plan depends on more. Cells of others count no changes.
+        if key is None or not isinstance(layer.cell, Cell) or type(batch) is not int:
+            return plan(layer, training, batch)
+        changes = _changes.count(layer, layer.cell)
+        if self.changes != changes:
+            self.plans, self.changes = {}, changes
+        key = bool(training), batch, _forced.get(), key
+        if key not in self.plans:
+            self.plans[key] = plan(layer, training, batch)
+        return self.plans[key]
 
 
 def _in_segments(layer, training):
@@ -294,6 +322,8 @@ def _why(layer, engine, refused):
         return f"exact: {says}" if says else "exact"
     if engine == "scan":
         return "linear in the state"
+    if isinstance(layer.cell, Cell) and layer.cell.linear and engine == "fused":
+        return refused["scan"]
     available, _ = backends.current().kernels() if backends.current() else (None, "")
     kept_away = refused.get("fused") or refused.get(available) or refused.get("cudnn")
     return kept_away or "the equation is known"

@@ -168,9 +168,8 @@ class Segments:
         def plain(inputs):
             return forward(inputs)[0]
 
-        plain = {"plain": plain} if self.backend.EAGER else {}
         flat = [x, *by_step.values(), *states, *shared.values()]
-        results = self.backend.differentiable(forward, backward, set(), **plain)(flat)
+        results = self.backend.differentiable(forward, backward, set(), plain)(flat)
         return results[0] if self.sequences else None, results[-n:]
 
     def _split(self, x):

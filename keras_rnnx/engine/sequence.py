@@ -214,9 +214,10 @@ def weights_of(cell: Cell) -> dict[str, Any]:
 def _whole(length, about):
     """About so many steps of a segment, if possible a divisor of the length.
 
-    A rest behind the whole segments is a program of its own to compile.
+    A rest behind the whole segments is a program of its own to compile. But with less
+    than half as many steps there would be too many segments.
     """
-    near = [k for k in range(about // 2, 2 * about) if k and length % k == 0]
+    near = [k for k in range(about // 2 + 1, 2 * about) if length % k == 0]
     return min(near, key=lambda k: abs(k - about), default=about)
 
 

@@ -217,7 +217,7 @@ def pullback(function, inputs):
     return outputs, pull
 
 
-def differentiable(forward, backward, spared):
+def differentiable(forward, backward, spared, plain=None, again=None):
     """A function of a list of tensors with a backward pass of its own.
 
     Args:
@@ -225,6 +225,7 @@ def differentiable(forward, backward, spared):
         backward: from inputs, residuals and the cotangents of the outputs to those of
             the inputs.
         spared: positions of inputs that `backward` does not read; it may get None.
+        plain, again: for torch alone, see `_torch_gradients.py`.
     """
 
     @tf.custom_gradient
@@ -309,15 +310,6 @@ def linear_way(steps, batch, units) -> str:
     if not isinstance(steps, int):
         return "blocked"
     return "parallel" if kernels()[0] else "sequential"
-
-
-def scan_refusal() -> str | None:
-    """Why a scan over time is not worth it at inference, or None."""
-    # On 2 cores a loop took 0.5 to 1.2 times as long at equal knowledge of the shapes,
-    # and its graph converts to ONNX and LiteRT.
-    if kernels()[0]:
-        return None
-    return "a loop is as fast at inference, and its graph holds no derivatives"
 
 
 def gather_steps(x, index):

@@ -51,10 +51,10 @@ def tensor(value, dtype):
     What is such a tensor is looked at once, where Keras looks for devices, scopes and
     symbols several times: they take a large part of the time of a short sequence.
     """
-    found = value.value if isinstance(value, keras.Variable) else value
-    fits = type(found) in torch_graphs.KINDS and found.dtype is DTYPES.get(dtype)
-    if fits and found.is_cpu and _has_cpu_alone():
-        return found
+    held = value.value if isinstance(value, keras.Variable) else value
+    fits = type(held) in torch_graphs.KINDS and held.dtype is DTYPES.get(dtype)
+    if fits and held.is_cpu and _has_cpu_alone():
+        return held
     return keras.ops.cast(keras.ops.convert_to_tensor(value), dtype)
 
 
@@ -293,11 +293,6 @@ def linear_way(steps, batch, units) -> str:
     return "blocked" if steps >= MANY and batch * units <= FEW else "sequential"
 
 
-def scan_refusal() -> str | None:
-    """Why a scan over time is not worth it at inference, or None."""
-    return None
-
-
 def gather_steps(x, index):
     """`x[b, index[b, t]]` for every `b` and `t`, of `x` `(batch, time, features)`."""
     index = index.long().unsqueeze(-1).expand(-1, -1, x.shape[-1])
@@ -328,7 +323,7 @@ def kernel_refusal(kernel: str, dtype: str) -> str | None:
     if not takes_kernels():
         return "torch.func.vmap and forward-mode derivatives have no rules for kernels"
     if torch.compiler.is_exporting():
-        return "torch.export writes its steps down one by one"
+        return "torch.export writes a kernel out step by step, for one number of steps"
     if kernel == "lstmp" and _torch_export.exporting():
         return "ONNX has no LSTM with a projection"
     return None

@@ -83,9 +83,9 @@ def _one_step(kernel, x, states, weights):
     """The same for one step of one layer, for which kernels prepare too much."""
     w, u, *biases = weights
     given = states if kernel == "lstm" else states[0]
-    found = STEPS[kernel](x, given, w.T, u.T, *biases)
-    found = [state.unsqueeze(0) for state in (found if kernel == "lstm" else [found])]
-    return found[0].transpose(0, 1), found
+    after = STEPS[kernel](x, given, w.T, u.T, *biases)
+    after = [state.unsqueeze(0) for state in (after if kernel == "lstm" else [after])]
+    return after[0].transpose(0, 1), after
 
 
 def _check_sizes(kernel, x, states, weights):

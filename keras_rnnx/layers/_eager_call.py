@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Any
 
 from keras_rnnx.engine import backends
-from keras_rnnx.engine.plan import Plan, forced, plan
 
 
 def takes(layer: Any, sequences: Any) -> bool:
@@ -61,30 +60,3 @@ def keeps_states() -> bool:
     are written to in place."""
     backend = backends.current()
     return backend is not None and backend.EAGER and not backend.may_write()
-
-
-class Plans:
-    """The plans of a layer, made once for what a call can change.
-
-    They hold until an attribute of the layer or of its cell is set.
-    """
-
-    def __init__(self):
-        self.found: dict[tuple, Plan] = {}
-        self.changes = None
-
-    def __call__(self, layer: Any, training: Any, batch: Any) -> Plan:
-        """The plan of a call; arguments as for `keras_rnnx.engine.plan`."""
-        backend = backends.current()
-        eager = backend is not None and backend.EAGER
-        key = backend.plan_key() if eager else None
-        # Where there is no key, more may change from call to call.
-        changes = getattr(layer.cell, "_changes", None)
-        if key is None or changes is None or type(batch) is not int:
-            return plan(layer, training, batch)
-        if self.changes != (changes, layer._changes):
-            self.found, self.changes = {}, (changes, layer._changes)
-        key = (bool(training), batch, forced(), layer.steps_declared, key)
-        if key not in self.found:
-            self.found[key] = plan(layer, training, batch)
-        return self.found[key]

@@ -12,7 +12,7 @@ from keras_rnnx._sublayers import walk
 from keras_rnnx.cells import Cell
 from keras_rnnx.cells.noise import stream_seed
 from keras_rnnx.engine.plan import Plan
-from keras_rnnx.layers import checks, stacking
+from keras_rnnx.layers import checks
 from keras_rnnx.layers._merging import merged
 from keras_rnnx.layers.at_once import AtOnce
 from keras_rnnx.layers.recurrent import RNN
@@ -191,7 +191,7 @@ class Bidirectional(RegularizedOutputs, keras.layers.Bidirectional):
             # Keras has fast paths for its own layers, and knows what others take.
             return super().call(sequences, initial_state, mask, training)
         states = self._states_of_directions(initial_state)
-        stacking.check_batch(self, sequences)
+        checks.batch(self, sequences)
         chosen = self.plan(training, sequences.shape[0], mask is not None)
         if isinstance(chosen, Plan):
             checks.call_arguments(self, sequences, initial_state, mask)
@@ -201,11 +201,11 @@ class Bidirectional(RegularizedOutputs, keras.layers.Bidirectional):
             )
         else:
             outputs, last = [], []
-            for layer, given in zip(self.rows[0], states):
-                found = layer(
-                    sequences, initial_state=given, mask=mask, training=training
+            for layer, initial in zip(self.rows[0], states):
+                results = layer(
+                    sequences, initial_state=initial, mask=mask, training=training
                 )
-                output, *own = found if self.return_state else [found]
+                output, *own = results if self.return_state else [results]
                 outputs.append(output)
                 last.extend(own)
             if self.return_sequences:
@@ -236,11 +236,11 @@ class Bidirectional(RegularizedOutputs, keras.layers.Bidirectional):
         return list(states[: counts[0]]), list(states[counts[0] :])
 
     def compute_output_shape(self, sequences_shape, initial_state_shape=None):
-        found = [layer.compute_output_shape(sequences_shape) for layer in self.rows[0]]
-        outputs, states = found, []
+        each = [layer.compute_output_shape(sequences_shape) for layer in self.rows[0]]
+        outputs, states = each, []
         if self.return_state:
-            outputs = [shapes[0] for shapes in found]
-            states = [shape for shapes in found for shape in shapes[1:]]
+            outputs = [shapes[0] for shapes in each]
+            states = [shape for shapes in each for shape in shapes[1:]]
         if self.merge_mode == "concat":
             width = sum(shape[-1] for shape in outputs)
             outputs = [(*outputs[0][:-1], width)]
@@ -264,10 +264,12 @@ def _check_layer(name, layer):
     """Raises a ValueError for what is no recurrent layer."""
     if not isinstance(layer, keras.Layer) or not all(hasattr(layer, n) for n in NEEDED):
         cell = f" Pass RNN({name})." if isinstance(layer, Cell) else ""
-        found = type(layer).__name__ if isinstance(layer, keras.Layer) else repr(layer)
+        received = (
+            type(layer).__name__ if isinstance(layer, keras.Layer) else repr(layer)
+        )
         raise ValueError(
             f"`{name}` must be a recurrent layer such as keras_rnnx.layers.LSTM(8), "
-            f"with the attributes {', '.join(NEEDED)}; received {found}.{cell}"
+            f"with the attributes {', '.join(NEEDED)}; received {received}.{cell}"
         )
 
 

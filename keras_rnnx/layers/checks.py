@@ -134,6 +134,23 @@ def steps(layer: Any, shape: Any) -> None:
         )
 
 
+def batch(layer: Any, sequences: Any) -> None:
+    """Raises a ValueError where a stateful layer keeps states of another batch size.
+
+    Args:
+        layer: a `Stack` or a `Bidirectional`.
+        sequences: what it is called with.
+    """
+    kept, received = keras.tree.flatten(layer.states or []), sequences.shape[0]
+    if kept and received not in (None, kept[0].shape[0]):
+        kind = type(layer).__name__
+        raise ValueError(
+            f"{layer.name}: a stateful {kind} goes on from the states of the batch "
+            f"before, of {kept[0].shape[0]} sequences; received {received} sequences. "
+            f"Give all batches one size, or make another {kind} with the same weights."
+        )
+
+
 def _mask(layer, shape, mask):
     masks = [m for m in keras.tree.flatten(mask) if m is not None]
     for received in masks[:1]:

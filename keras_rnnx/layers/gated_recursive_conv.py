@@ -187,6 +187,7 @@ class GatedRecursiveConv(keras.layers.Layer):
             [backend.counter(time - 1)],
             time - 1,
             [False] * self.return_gates,
+            # In a graph of torch too: levels differ in size.
             unroll=backend.EAGER,
             shapes=[[batch, time - 1, GATES]] * self.return_gates,
             dtypes=[bottom.dtype] * self.return_gates,

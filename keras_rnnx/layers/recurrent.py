@@ -8,12 +8,13 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_rnnx._changes import CountsChanges
 from keras_rnnx.cells import Cell
 from keras_rnnx.cells.noise import stream_seed
 from keras_rnnx.engine import masks
 from keras_rnnx.engine.fused import FusedEngine
 from keras_rnnx.engine.native import KernelEngine
-from keras_rnnx.engine.plan import may_leave_xla
+from keras_rnnx.engine.plan import KeptPlans, may_leave_xla
 from keras_rnnx.engine.scan import ScanEngine
 from keras_rnnx.layers import _eager_call, checks
 from keras_rnnx.layers.initial_state import InitialState
@@ -21,7 +22,7 @@ from keras_rnnx.layers.regularized_outputs import RegularizedOutputs
 
 
 @keras.saving.register_keras_serializable("keras_rnnx")
-class RNN(RegularizedOutputs, keras.layers.RNN):
+class RNN(CountsChanges, RegularizedOutputs, keras.layers.RNN):
     """Runs a recurrent cell over sequences, as `keras.layers.RNN` does, but faster.
 
     Cells of `keras_rnnx` run on the fastest engine that can compute them exactly. Any
@@ -113,7 +114,7 @@ class RNN(RegularizedOutputs, keras.layers.RNN):
         checks.activity_regularizer(self)
         self.steps_declared = False
         self._engines = {}
-        self._plans = _eager_call.Plans()
+        self._plans = KeptPlans(self)
         self._initial_state = InitialState(
             self,
             initial_state_trainable,
@@ -130,14 +131,6 @@ class RNN(RegularizedOutputs, keras.layers.RNN):
         if stream:
             for inner in self._cells:
                 inner.noise.reseed(stream)
-
-    # How often an attribute was set to something else.
-    _changes = 0
-
-    def __setattr__(self, name, value):
-        if self.__dict__.get(name, self) is not value:
-            object.__setattr__(self, "_changes", self._changes + 1)
-        super().__setattr__(name, value)
 
     @property
     def _cells(self):
@@ -166,13 +159,13 @@ class RNN(RegularizedOutputs, keras.layers.RNN):
         """What `state_size` is once the layer is built for sequences of a shape."""
         if all(cell.window == 1 for cell in self._cells):
             return self.state_size
-        features, found = sequences_shape[-1], []
+        features, sizes = sequences_shape[-1], []
         for cell in getattr(self.cell, "cells", [self.cell]):
             ours = isinstance(cell, Cell)
-            found.append(cell.state_size_for(features) if ours else cell.state_size)
-            size = keras.tree.flatten(found[-1])[0]
+            sizes.append(cell.state_size_for(features) if ours else cell.state_size)
+            size = keras.tree.flatten(sizes[-1])[0]
             features = getattr(cell, "output_size", None) or size
-        return found[0] if isinstance(self.cell, Cell) else found
+        return sizes[0] if isinstance(self.cell, Cell) else sizes
 
     def compute_output_shape(self, sequences_shape, initial_state_shape=None):
         shapes = super().compute_output_shape(sequences_shape, initial_state_shape)
@@ -276,7 +269,7 @@ class RNN(RegularizedOutputs, keras.layers.RNN):
         if self.stateful and _eager_call.keeps_states():
             # They are overwritten in place before the backward pass wants them.
             initial_state = keras.tree.map_structure(ops.copy, initial_state)
-        engine = self._plans(self, training, sequences.shape[0]).engine
+        engine = self._plans(training, sequences.shape[0]).engine
         in_segments = training and self.checkpoint is not None
         if engine == "step" or self.unroll or in_segments:
             checks.exported_steps(self, sequences, self.steps_declared)

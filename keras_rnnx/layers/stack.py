@@ -301,7 +301,7 @@ class Stack(RegularizedOutputs, keras.layers.Layer):
 
     def call(self, sequences, initial_state=None, mask=None, training=False):
         checks.call_arguments(self, sequences, initial_state, mask)
-        stacking.check_batch(self, sequences)
+        checks.batch(self, sequences)
         self._tell_regularizer(mask)
         if mask is not None and self.connection is not None:
             # What goes around a layer is read as well.

@@ -6,8 +6,6 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
-import keras
-
 from keras_rnnx.cells import Cell, arguments, registry
 from keras_rnnx.cells.noise import stream_seed
 from keras_rnnx.layers.cell_layer import LAYER
@@ -192,23 +190,6 @@ def kernel_refusal(stack: Any, training: bool) -> str | None:
             f"the layers, where a kernel concatenates them"
         )
     return None
-
-
-def check_batch(layer: Any, sequences: Any) -> None:
-    """Raises a ValueError where a stateful layer keeps states of another batch size.
-
-    Args:
-        layer: a `Stack` or a `Bidirectional`.
-        sequences: what it is called with.
-    """
-    kept, received = keras.tree.flatten(layer.states or []), sequences.shape[0]
-    if kept and received not in (None, kept[0].shape[0]):
-        kind = type(layer).__name__
-        raise ValueError(
-            f"{layer.name}: a stateful {kind} goes on from the states of the batch "
-            f"before, of {kept[0].shape[0]} sequences; received {received} sequences. "
-            f"Give all batches one size, or make another {kind} with the same weights."
-        )
 
 
 def seeds(seed: int | None, backwards: bool = False) -> Iterator[int | None]:

@@ -54,15 +54,15 @@ class StepGraph:
 
     def initial_states(self) -> list[Any]:
         """The states before the first step."""
-        found = []
+        states = []
         for part in self.parts:
             nested = isinstance(part, StepGraph)
-            found += (
+            states += (
                 part.initial_states()
                 if nested
                 else part.initial_states(self.batch_size)
             )
-        return found
+        return states
 
     def _call(self, layer, *args, **kwargs):
         mask = kwargs.pop("mask", None)
@@ -249,38 +249,38 @@ def _calls(model):
 
 def _timed(calls, inputs, outputs):
     """For each input whether a recurrent layer reads it, or one beside it."""
-    found: set[int] = set()
+    timed: set[int] = set()
     for call in calls:
         both = isinstance(call.layer, keras.layers.Bidirectional)
         inner = _is_model(call.layer) and _recurrent_inside(call.layer)
         if call.keeps or both or inner:
-            found |= {id(x) for x in call.read}
-    if not found:
+            timed |= {id(x) for x in call.read}
+    if not timed:
         raise ValueError(f"The model has no recurrent layers. {ADVICE}")
     # Backward to the inputs, and forward to what they are added to.
     while True:
-        size = len(found)
+        size = len(timed)
         for call in reversed(calls):
             layers = isinstance(call.layer, keras.layers.Layer)
-            if layers and any(id(x) in found for x in call.made):
-                found |= {id(x) for x in call.read}
+            if layers and any(id(x) in timed for x in call.made):
+                timed |= {id(x) for x in call.read}
         for call in calls:
-            if not any(id(x) in found for x in call.read):
+            if not any(id(x) in timed for x in call.read):
                 continue
             if call.keeps:
                 if call.layer.return_sequences:
-                    found.add(id(call.made[0]))
+                    timed.add(id(call.made[0]))
             elif refusal(call.layer) is None:
-                found |= {id(x) for x in call.made}
-        if len(found) == size:
+                timed |= {id(x) for x in call.made}
+        if len(timed) == size:
             break
     shown = {id(x) for x in outputs}
     for call in calls:
         layer = isinstance(call.layer, keras.layers.Layer)
         read, made = ({id(x) for x in xs} for xs in (call.read, call.made))
-        if not layer and shown & made and read & found:
+        if not layer and shown & made and read & timed:
             raise _error(call.layer, refusal(call.layer))
-    return [id(x) in found for x in inputs]
+    return [id(x) in timed for x in inputs]
 
 
 def _recurrent_inside(model):

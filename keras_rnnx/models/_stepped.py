@@ -87,10 +87,10 @@ class Recurrent(keras.layers.Layer):
         repeat.
         """
         states = [rnn.get_initial_state(batch_size) for rnn in self.rnns]
-        found = keras.tree.flatten(states)
+        states = keras.tree.flatten(states)
         if self.masked:
-            found.append(ops.zeros((batch_size, self.width), self.compute_dtype))
-        return found
+            states.append(ops.zeros((batch_size, self.width), self.compute_dtype))
+        return states
 
     @property
     def width(self) -> int:
@@ -132,18 +132,18 @@ class Recurrent(keras.layers.Layer):
         """The output `(batch, units)`, and the states but the one shown."""
         if not isinstance(self.layer, Stack):
             return _advanced(self.layer, sequences[:, 0], states)
-        found = []
+        left = []
         for level in self.layer.levels:
             (rnn,) = level.rnns
             count = len(keras.tree.flatten(rnn.state_size))
             output, new = _advanced(rnn, sequences[:, 0], states[:count])
             states = states[count:]
-            found += new
+            left += new
             output = ops.expand_dims(output, 1)
             if isinstance(level, Level) and level.connection is not None:
                 output = level.connected(sequences, output)
             sequences = output
-        return sequences[:, 0], found
+        return sequences[:, 0], left
 
     def compute_mask(self, sequences, mask=None):
         return [mask if self.layer.return_sequences else None]

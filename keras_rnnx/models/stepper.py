@@ -82,10 +82,10 @@ class Stepper:
                     f"`x` must be one step, of shape {shape}, received shape "
                     f"{tuple(tensor.shape)}."
                 )
-        found = self._run([*tensors, *states])
-        n = len(found) - self._count
-        outputs = keras.tree.pack_sequence_as(self._outputs, found[:n])
-        return outputs, found[n:]
+        results = self._run([*tensors, *states])
+        n = len(results) - self._count
+        outputs = keras.tree.pack_sequence_as(self._outputs, results[:n])
+        return outputs, results[n:]
 
     def _flat(self, call, tensors):
         """`call` of the model, from and to lists of tensors without an axis of time."""

@@ -36,6 +36,7 @@ CASES ?=
 SEED ?=
 # Most of a test's time is compilation, which takes one core.
 WORKERS ?= auto
+IN_PARALLEL = -n $(WORKERS) --dist loadgroup
 
 # TensorFlow's start-up lines would hide what the targets print.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
@@ -100,7 +101,7 @@ SMOKE := $(foreach test,equals_its_oracle[lstm] equals_its_oracle[min_gru] \
 
 check: lint $(VENV)/test.stamp
 	@echo "== tests of what has changed since $(SINCE), on torch"
-	@KERAS_BACKEND=torch $(PYTEST) -rs -n $(WORKERS) --changed $(SINCE) --seconds 60 \
+	@KERAS_BACKEND=torch $(PYTEST) -rs $(IN_PARALLEL) --changed $(SINCE) --seconds 60 \
 	    $(ARGS); status=$$?; \
 	echo "== a few tests on tensorflow"; \
 	KERAS_BACKEND=tensorflow $(PYTEST) $(SMOKE:%='%') || exit 1; \
@@ -110,7 +111,7 @@ check: lint $(VENV)/test.stamp
 test: $(VENV)/test.stamp
 	@status=0; for backend in $(BACKENDS); do \
 	    echo "== tests on $$backend"; \
-	    KERAS_BACKEND=$$backend $(PYTEST) -n $(WORKERS) $(ARGS) || status=1; \
+	    KERAS_BACKEND=$$backend $(PYTEST) $(IN_PARALLEL) $(ARGS) || status=1; \
 	done; exit $$status
 
 test-all:
@@ -189,7 +190,7 @@ test-versions-%: .venv-%/test.stamp
 	    echo "== tests on $$backend, in .venv-$*"; \
 	    .venv-$*/bin/python -m pip freeze | grep -E '^(keras|tensorflow|jax|torch|numpy)'; \
 	    .venv-$*/bin/python --version; \
-	    KERAS_BACKEND=$$backend .venv-$*/bin/python -m pytest -q -n $(WORKERS) $(ARGS) \
+	    KERAS_BACKEND=$$backend .venv-$*/bin/python -m pytest -q $(IN_PARALLEL) $(ARGS) \
 	        || status=1; \
 	done; exit $$status
 

@@ -11,7 +11,7 @@ import subprocess
 
 ROOT = pathlib.Path(__file__).parents[1]
 # A change of these concerns every test, though none imports them.
-OF_ALL = {"tests/conftest.py", "tests/quick.py", "tests/seeds.py"}
+OF_ALL = {f"tests/{name}.py" for name in ("conftest", "quick", "seeds", "selection")}
 OF_ALL |= {"pyproject.toml", "setup.cfg", "Makefile"}
 FAR = 100
 

@@ -1,4 +1,4 @@
-"""Quick compilation, seeds, and which tests are left out on which backend."""
+"""Quick compilation, seeds, and which tests run."""
 
 import os
 import pathlib
@@ -9,51 +9,13 @@ import quick
 os.environ.update(quick.environment())
 
 import affected
-import keras
 import pytest
 import seeds
+import selection
+
+collect_ignore = selection.about_other_backends()
 
 NEAREST = pytest.StashKey()
-
-# test file: the backends that it is about
-ABOUT = {
-    "test_tensorflow.py": ["tensorflow"],
-    "test_tensorflow_xla.py": ["tensorflow"],
-    "test_cudnn.py": ["tensorflow"],
-    "test_cudnn_emulator.py": ["tensorflow"],
-    "test_torch.py": ["torch"],
-    "test_torch_gradients.py": ["torch"],
-    "test_export_torch.py": ["torch"],
-    "test_torch_one_step.py": ["torch"],
-    "test_cuda_capture.py": ["torch"],
-    "test_cuda_graphs.py": ["torch"],
-    "test_cuda_graphs_kept.py": ["torch"],
-    "test_cuda_graphs_refused.py": ["torch"],
-    "test_jax.py": ["jax"],
-    # NumPy alone: once is enough.
-    "test_oracles.py": ["torch"],
-    "test_oracle_identities.py": ["torch"],
-    "test_oracle_numbers.py": ["torch"],
-    # What stands around a cell is the same on all.
-    "test_every_layer.py": ["torch"],
-    "test_fuzz.py": ["torch"],
-    # It chooses its backends itself.
-    "test_installing.py": ["torch"],
-    "test_pages.py": ["torch"],
-    "test_docstrings.py": ["torch"],
-    "test_search_spaces.py": ["torch"],
-    "test_benchmarks.py": ["torch"],
-    "test_catalogue_benchmark.py": ["torch"],
-    "test_affected.py": ["torch"],
-    # So is what a search keeps; test_cli.py has one from start to use.
-    "test_tuner.py": ["tensorflow", "torch"],
-    # JAX has no kernel for the CPU and no emulator: see test_gpu.py.
-    "test_lowering.py": ["tensorflow", "torch"],
-}
-collect_ignore = [
-    path for path, about in ABOUT.items() if keras.backend.backend() not in about
-]
-
 
 STARTED = time.monotonic()
 
@@ -100,8 +62,7 @@ def pytest_addoption(parser):
     parser.addoption(
         "--everything",
         action="store_true",
-        help="run the tests marked any_backend on each backend, "
-        "and check_cell for all cells on backends that compile: an hour",
+        help="run every test with every case on each backend: hours",
     )
 
 
@@ -116,16 +77,15 @@ def pytest_generate_tests(metafunc):
     metafunc.parametrize("conforming", found)
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config, items):
     """The nearest to a change first; without what is left to --everything."""
     nearest = config.stash.get(NEAREST, None)
     if nearest is not None:
         items.sort(key=lambda item: nearest[item.path.name])
-    if config.getoption("everything") or keras.backend.backend() == "torch":
+    if config.getoption("everything"):
         return
-    kept, out = [], []
-    for item in items:
-        (out if item.get_closest_marker("any_backend") else kept).append(item)
+    kept, out = selection.divided(items)
     if out:
         config.hook.pytest_deselected(items=out)
         items[:] = kept

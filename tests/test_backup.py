@@ -101,6 +101,7 @@ def test_interrupted_training_ends_where_the_other_does(place, saved, tmp_path):
     assert not folder.exists()
 
 
+@pytest.mark.any_backend
 def test_an_incomplete_backup_leaves_the_one_before(tmp_path, monkeypatch):
     whole = model(1, dropout=0.0)
     train(whole, setting(False), tmp_path / "whole")
@@ -125,6 +126,7 @@ def test_an_incomplete_backup_leaves_the_one_before(tmp_path, monkeypatch):
         np.testing.assert_allclose(a, b, atol=1e-6)
 
 
+@pytest.mark.any_backend
 def test_backups_at_the_end_of_epochs_need_no_data_set(tmp_path):
     x = series(24).reshape(8, 3, FEATURES)
     y = series(8, seed=2)
@@ -149,6 +151,7 @@ def test_backups_at_the_end_of_epochs_need_no_data_set(tmp_path):
     assert (tmp_path / "parts" / "latest.json").exists()
 
 
+@pytest.mark.any_backend
 def test_what_cannot_be_resumed_is_refused(tmp_path):
     data = setting(False)
     for wrong in (None, 3):

@@ -204,6 +204,7 @@ def test_steps_without_a_valid_sample_keep_their_averages(backwards, x):
             np.testing.assert_array_equal(moved, valid)
 
 
+@pytest.mark.any_backend
 def test_it_starts_at_a_tenth_trains_and_is_saved(x, tmp_path):
     layer = layers.LSTM(UNITS, batch_norm=True, batch_norm_momentum=0.5)
     model = keras.Sequential([keras.Input((STEPS, FEATURES)), layer])

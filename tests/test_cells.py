@@ -165,6 +165,7 @@ def test_a_cell_whose_gradient_is_wrong_does_not_conform():
         testing.check_cell(cell)
 
 
+@pytest.mark.any_backend
 def test_an_unused_gate_does_not_conform():
     class Idle(Cell):
         states = ("h",)

@@ -69,6 +69,7 @@ def listed(out):
     return {match[1] for match in names if match} - {"name"}
 
 
+@pytest.mark.any_backend
 def test_cells_lists_those_that_all_filters_let_through(capsys, own, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     found = {}
@@ -124,6 +125,7 @@ def test_cells_shows_a_cell_of_ones_own(capsys, own):
     assert "layer: none of its own" in out and "paper: Nobody 1999" in out
 
 
+@pytest.mark.any_backend
 def test_a_search_from_start_to_use(own, tmp_path, capsys):
     """A cell and a task of one's own, stopped, resumed, reported, used elsewhere."""
     directory = tmp_path / "found"

@@ -178,6 +178,7 @@ def squared(y_true, y_pred):
     return ops.mean(ops.square(y_true - y_pred))
 
 
+@pytest.mark.any_backend
 def test_converted_model_trains_alone():
     model = sequential()
     randomize(model)

@@ -178,6 +178,7 @@ def test_the_explanation_in_the_readme_is_what_is_printed(monkeypatch, capsys):
         assert printed in page
 
 
+@pytest.mark.any_backend
 def test_the_example_of_a_cell_of_ones_own_learns(catalogue_copy, monkeypatch, capsys):
     example = load(ROOT / "examples" / "custom_cell.py")
     assert registry.lookup("steady_gru") is example.SteadyGRUCell

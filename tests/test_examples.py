@@ -4,6 +4,7 @@ import importlib.util
 import pathlib
 
 import numpy as np
+import pytest
 
 FOLDER = pathlib.Path(__file__).parents[1] / "examples"
 
@@ -15,6 +16,7 @@ def load(name):
     return module
 
 
+@pytest.mark.any_backend
 def test_a_language_model_learns(tmp_path, monkeypatch):
     example = load("language_model")
     monkeypatch.setattr(example, "ROWS", 8)
@@ -27,6 +29,7 @@ def test_a_language_model_learns(tmp_path, monkeypatch):
     assert not list(tmp_path.glob("backup/*"))
 
 
+@pytest.mark.any_backend
 def test_long_memory_names_every_layer():
     example = load("long_memory")
     errors = example.main(length=10, updates=20)

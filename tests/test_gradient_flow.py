@@ -111,6 +111,7 @@ def test_the_immediate_derivative_is_added_to_that_of_the_loss(name, checkpoint)
     np.testing.assert_allclose(found[True][2] - found[False][2], expected, atol=2e-5)
 
 
+@pytest.mark.any_backend
 @pytest.mark.parametrize("rate, least, most", [(0.0, -0.05, 0.05), (1.0, 0.2, 0.6)])
 def test_it_lengthens_gradients_that_vanish(rate, least, most):
     rng = np.random.default_rng(0)

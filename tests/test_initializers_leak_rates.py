@@ -45,6 +45,7 @@ def test_drawn_leak_rates_are_those_of_the_equation(activation):
         np.testing.assert_allclose(numpy(last), expected[:, -1], atol=1e-5)
 
 
+@pytest.mark.any_backend
 @pytest.mark.slow
 def test_a_cell_with_drawn_leak_rates_conforms():
     cell = cells.LeakyRNNCell(7, leak=initializers.LeakRates(2, 50, seed=1))

@@ -246,6 +246,7 @@ def test_leaky_rnn_at_leak_one_is_a_simple_rnn(x):
     close(leaky(x), simple(x))
 
 
+@pytest.mark.any_backend
 @pytest.mark.parametrize("name", ["QRNN", "TGRU", "TLSTM"])
 def test_the_shape_of_a_window_is_known_before_the_layer_is_built(name, x):
     """Alone, in a list of cells, in a stack and in both directions."""

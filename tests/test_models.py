@@ -383,6 +383,7 @@ def test_other_cells_take_the_place_of_the_lstm():
     assert model(tokens()).shape == (BATCH, STEPS, WORDS)
 
 
+@pytest.mark.any_backend
 def test_awd_lstm_as_published_trains_and_is_saved(tmp_path):
     model = models.awd_lstm(WORDS, 4, 6, batch_size=BATCH)
     stack = model.get_layer("stack")

@@ -110,6 +110,7 @@ def test_public_definitions_have_docstrings(path):
     assert not bare
 
 
+@pytest.mark.any_backend
 def test_no_source_names_private_keras():
     python = [
         path for path in ROOT.rglob("*.py") if not relative(path).startswith(".venv")
@@ -165,6 +166,7 @@ def distributions(tmp_path_factory):
     return sdist, wheel
 
 
+@pytest.mark.any_backend
 def test_distributions_hold_the_package_alone(distributions):
     sdist, wheel = distributions
     with zipfile.ZipFile(wheel) as archive:

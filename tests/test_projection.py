@@ -269,6 +269,7 @@ def test_masks_are_as_wide_as_what_they_are_for():
     }
 
 
+@pytest.mark.any_backend
 def test_what_is_said_of_the_projection_holds(tmp_path):
     layer = layers.LSTMP(
         UNITS,
@@ -366,6 +367,7 @@ class DelayCell(Cell):
         return State(h=h, line=line)
 
 
+@pytest.mark.any_backend
 @pytest.mark.slow
 def test_a_linear_cell_with_a_projection_conforms(request):
     cases = catalogue.cases(everything=request.config.getoption("everything"))

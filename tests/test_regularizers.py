@@ -219,6 +219,7 @@ def test_soft_orthogonal(gates):
     np.testing.assert_allclose(found, 0.3 * expected, rtol=1e-5)
 
 
+@pytest.mark.any_backend
 def test_soft_orthogonal_makes_orthogonal(x):
     layer = layers.GRU(
         UNITS,

@@ -12,6 +12,9 @@ import tensorflow as tf
 
 from keras_rnnx import engine, layers, testing
 
+# What the tests share takes half a minute: one process runs them all.
+pytestmark = pytest.mark.xdist_group("compilations")
+
 TESTS = pathlib.Path(__file__).parent
 
 
@@ -49,6 +52,7 @@ def test_fit_compiles_each_length_once(counts):
     assert counts["open"] == [1, 1, 2, 2, 2]
 
 
+@pytest.mark.cases(2)
 @pytest.mark.parametrize("how", ["compiled function", "function", "eager"])
 def test_a_training_step_of_ones_own_compiles_once(counts, how):
     first, *others = counts[how]

@@ -15,26 +15,45 @@ ORDER = KERNELS | {"gru": ("r", "z", "h")}
 
 
 def ready(cell: Cell) -> bool:
-    """Whether the weights are the kernel's, with nothing to take apart."""
+    """Whether the weights are the kernel's, but for the order of their gates."""
     lowering = cell.lowering()
-    return lowering.plain and cell.projected == ORDER[lowering.kernel]
+    if not lowering.plain:
+        return False
+    order = ORDER[lowering.kernel]
+    return cell.projected == order or (cell.whole and {*cell.projected} == {*order})
 
 
 def own(cell: Cell, tensors: dict[str, Any]) -> list[Any]:
-    """Both kernels and both biases of a cell, zeros where it has none, and its
-    projection where it has one.
+    """Both kernels and both biases of a cell that is `ready`, in the kernel's order,
+    zeros where it has none, and its projection where it has one.
 
     Args:
         cell: the cell.
         tensors: its weights by name.
     """
+    order = ORDER[cell.lowering().kernel]
+    if cell.projected != order:
+        backend = backends.current()
+        places = [cell.projected.index(gate) for gate in order]
+
+        def ordered(tensor):
+            parts = backend.split(tensor, len(order))
+            return backend.concatenate([parts[k] for k in places], -1)
+
+        names = {"kernel", "recurrent_kernel", "bias"} & tensors.keys()
+        tensors = tensors | {name: ordered(tensors[name]) for name in names}
+    return [*_whole(cell, tensors), *projection(tensors)]
+
+
+def _whole(cell, tensors):
+    """Both kernels and both biases, in the order of the cell's gates."""
     kernels = [tensors["kernel"], tensors["recurrent_kernel"]]
     zeros = ops.zeros_like(tensors["recurrent_kernel"][0])
     biases = [zeros, zeros]
     if "bias" in tensors:
         bias = tensors["bias"]
         biases = [bias[0], bias[1]] if cell.recurrent_bias else [bias, zeros]
-    return [*kernels, *biases, *projection(tensors)]
+    return [*kernels, *biases]
 
 
 def projection(tensors: dict[str, Any]) -> list[Any]:
@@ -52,8 +71,7 @@ def by_gate(cell: Cell, tensors: dict[str, Any], vectors: list[Any]) -> Weights:
     vectors = dict(zip(cell.vectors, vectors))
     if cell.whole:
         n = len(cell.projected)
-        whole = own(cell, tensors)[: len(FIELDS)]
-        parts = [backends.current().split(tensor, n) for tensor in whole]
+        parts = [backends.current().split(part, n) for part in _whole(cell, tensors)]
         gates = {k: GateWeights(*part) for k, part in zip(cell.projected, zip(*parts))}
         return Weights(gates, vectors)
     kernels = cell.blocks(tensors["kernel"], "kernel")

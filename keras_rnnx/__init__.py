@@ -11,6 +11,7 @@ Modules:
     models: language models as published.
     datasets: tasks to train and tune on.
     callbacks: training: truncated backpropagation, divergence, backups.
+    metrics: perplexity, error rates, and others that weigh every step alike.
     optimizers: averages of weights.
     tuner: KerasTuner search over recurrent models.
 """
@@ -50,6 +51,7 @@ _LAZY = {
     "explain": "keras_rnnx.explanation",
     "callbacks": None,
     "datasets": None,
+    "metrics": None,
     "models": None,
     "testing": None,
     "tuner": None,
@@ -66,6 +68,7 @@ __all__ = [
     "explain",
     "initializers",
     "layers",
+    "metrics",
     "models",
     "optimizers",
     "regularizers",

@@ -53,6 +53,7 @@ def data(layer, rng, dtype="float64"):
     return x, [state.astype(dtype) for state in states]
 
 
+@pytest.mark.cases(10)
 @pytest.mark.parametrize("variant", catalogue.VARIANTS)
 def test_equals_its_oracle(variant):
     rng = np.random.default_rng(1)
@@ -72,6 +73,7 @@ def test_equals_its_oracle(variant):
             )
 
 
+@pytest.mark.cases(5)
 @pytest.mark.parametrize("variant", catalogue.VARIANTS)
 def test_gradient_equals_finite_differences_of_the_oracle(variant):
     rng = np.random.default_rng(2)
@@ -119,6 +121,7 @@ def test_gradient_equals_finite_differences_of_the_oracle(variant):
             ), engine_name
 
 
+@pytest.mark.cases(2)
 @pytest.mark.slow
 def test_conforms(conforming, request):
     cases = catalogue.cases(conforming, request.config.getoption("everything"))

@@ -49,6 +49,7 @@ def test_the_formula_for_gradients_is_that_of_finite_differences(
 
 
 # One step; too few for blocks; a prime number, with steps left over; blocks alone.
+@pytest.mark.cases(4)
 @pytest.mark.parametrize(
     "way, steps",
     [

@@ -165,6 +165,7 @@ def on_both(cell, case, seed, kernel_calls):
     return expected, found
 
 
+@pytest.mark.cases(3)
 @pytest.mark.parametrize("variant", DRAWN)
 def test_outputs_states_and_gradients_are_those_of_the_step_engine(
     variant, kernel_calls

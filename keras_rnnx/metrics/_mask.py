@@ -1,0 +1,26 @@
+"""The mask that Keras hands on with a tensor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+
+class _MaskOf(keras.layers.Layer):
+    """Gives its mask. Keras has no other public way to read that of a tensor."""
+
+    def __init__(self):
+        super().__init__()
+        self.supports_masking = True
+
+    def call(self, inputs, mask=None):
+        return [] if mask is None else mask
+
+
+def mask_of(tensor: Any) -> Any:
+    """The mask of a tensor, or None."""
+    if not keras.ops.is_tensor(tensor):
+        return None
+    mask = _MaskOf()(tensor)
+    return None if isinstance(mask, list) else mask

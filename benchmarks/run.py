@@ -62,8 +62,8 @@ def arguments() -> argparse.Namespace:
         nargs="+",
         type=_size,
         help="short, grid or all, or sizes as batch,steps,inputs,units. Default: grid "
-        "for engines, else short. The suites elementwise, scan, ways and memory have "
-        "sizes of their own, which only sizes in numbers replace",
+        "for engines, else short. The suites workflow, streaming, elementwise, scan, "
+        "ways and memory have sizes of their own, which only sizes in numbers replace",
     )
     add("--layers", help="names of layers, with commas between. Default: all")
     for what in ("batch", "steps", "units"):

@@ -35,6 +35,7 @@ SIZES = {
     "short": SHORT,
     "grid": GRID,
     "all": SHORT + GRID,
+    "fit": SHORT[:3],
     "medium": [(32, 200, 32, 128)],
     "step": [(1, 1, 32, 128)],
     "scan": [(16, 2048, 64, 256)],
@@ -230,7 +231,7 @@ SUITES = {
     ),
     "workflow": Suite(
         layers=("LSTM", "GRU", "SimpleRNN", "LeakyRNN"),
-        sizes="short",
+        sizes="fit",
         reference="keras_rnnx",
         check=lambda name: peers.check_same(name, workflow.pair(name)),
         measure=workflow.measure,

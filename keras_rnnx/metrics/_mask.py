@@ -11,7 +11,7 @@ class _MaskOf(keras.layers.Layer):
     """Gives its mask. Keras has no other public way to read that of a tensor."""
 
     def __init__(self):
-        super().__init__()
+        super().__init__(name="mask_of")
         self.supports_masking = True
 
     def call(self, inputs, mask=None):

@@ -127,9 +127,11 @@ def blocks(page):
     return re.findall(r"^```python\n(.*?)^```", (ROOT / page).read_text(), re.M | re.S)
 
 
+@pytest.mark.cases(2)
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)])
-def test_the_examples_of_a_page_run(page, catalogue_copy, monkeypatch):
+def test_the_examples_of_a_page_run(page, catalogue_copy, monkeypatch, tmp_path):
     """One after the other, as in one session."""
+    monkeypatch.chdir(tmp_path)
     if BACKEND != "torch":
         # It takes 10 to 25 seconds elsewhere.
         monkeypatch.setattr(keras_rnnx.testing, "check_cell", registry.lookup)

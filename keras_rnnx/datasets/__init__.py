@@ -1,7 +1,8 @@
-"""Tasks to train and tune on, a registry of them, and long sequences in batches."""
+"""Tasks to train and tune on, a registry of them, and sequences in batches."""
 
 from keras_rnnx.datasets import adding, digits, temporal_order
 from keras_rnnx.datasets.contiguous import ContiguousBatches
+from keras_rnnx.datasets.padded import PaddedBatches
 from keras_rnnx.datasets.random_steps import RandomSteps
 from keras_rnnx.datasets.task import (
     Objective,
@@ -15,6 +16,7 @@ from keras_rnnx.datasets.task import (
 __all__ = [
     "ContiguousBatches",
     "Objective",
+    "PaddedBatches",
     "RandomSteps",
     "Split",
     "Task",

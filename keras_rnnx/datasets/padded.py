@@ -107,8 +107,10 @@ class PaddedBatches(keras.utils.PyDataset):
         self.seek(0)
 
     def seek(self, epoch: int) -> None:
-        """Goes to the order of an epoch. Each pass of Keras over the data goes on to the
-        next, also one that only builds a model.
+        """Goes to the order of an epoch.
+
+        Each pass of Keras over the data goes on to the next, one that only builds a
+        model too.
 
         Args:
             epoch: number of the epoch, from 0.

@@ -29,6 +29,7 @@ ABOUT = {
     "test_cuda_graphs_kept.py": ["torch"],
     "test_cuda_graphs_refused.py": ["torch"],
     "test_jax.py": ["jax"],
+    "test_export_jax.py": ["jax"],
     # NumPy alone: once is enough.
     "test_oracles.py": ["torch"],
     "test_oracle_identities.py": ["torch"],

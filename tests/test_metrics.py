@@ -63,6 +63,10 @@ def test_ignored_classes_and_weights_are_left_out():
     chosen = np.take_along_axis(softmax(scores), np.maximum(y, 0)[..., None], -1)
     mean = np.average(-np.log(chosen[..., 0]), weights=weights)
     np.testing.assert_allclose(metric.result(), np.exp(mean), rtol=1e-5)
+    whole = float(metric.result())
+    metric.reset_state()
+    metric.update_state(y, softmax(scores), sample_weight=weights[..., None])
+    np.testing.assert_allclose(metric.result(), whole, rtol=1e-6)
     metric.reset_state()
     metric.update_state(y[..., None], softmax(scores), sample_weight=[1.0, 0.0, 0.0])
     mean = -np.log(chosen[0, 2:, 0]).mean()
@@ -192,6 +196,13 @@ def test_in_fit_a_mask_reaches_them_and_files_keep_them(tmp_path):
         (lambda: metrics.Perplexity()([1], np.ones((1, 2, 3))), "targets of shape"),
         (lambda: metrics.FrameNLL()(np.ones((1, 2, 3)), np.ones((1, 2, 4))), "shape"),
         (lambda: metrics.FrameAccuracy("half"), "threshold"),
+        (
+            lambda: metrics.TokenAccuracy()(
+                [[1]], np.ones((1, 1, 2)), np.ones((1, 1, 2))
+            ),
+            "at most 2 axes",
+        ),
+        (lambda: metrics.TokenErrorRate()([[1]], [[1]], [[1.0]]), "each sequence"),
         (lambda: metrics.TokenErrorRate(decode="beam"), "decode"),
         (lambda: metrics.TokenErrorRate("ctc")([[1]], [[1]]), "scores of shape"),
         (lambda: metrics.edit_distance([1], [[1]]), r"\(batch, length\)"),

@@ -109,6 +109,11 @@ class _EditMetric(keras.metrics.Metric):
         )
         if sample_weight is not None:
             weights = ops.cast(ops.convert_to_tensor(sample_weight), self.dtype)
+            if len(weights.shape) != 1:
+                raise ValueError(
+                    f"{type(self).__name__} takes a weight for each sequence, "
+                    f"(batch,); received shape {tuple(weights.shape)}."
+                )
             edits, counts = edits * weights, counts * weights
         self.edits.assign_add(ops.sum(edits))
         self.count.assign_add(ops.sum(counts))

@@ -75,7 +75,7 @@ class StepMetric(keras.metrics.Metric):
             sample_weight: None, or weights `(batch,)` or `(batch, time)`.
 
         Raises:
-            ValueError: for targets whose shape does not fit the predictions.
+            ValueError: for targets or weights whose shape does not fit the predictions.
         """
         mask = mask_of(y_pred)
         y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
@@ -87,7 +87,7 @@ class StepMetric(keras.metrics.Metric):
         for given in (mask, sample_weight, self._counted(y_true)):
             if given is not None:
                 given = ops.cast(ops.convert_to_tensor(given), self.dtype)
-                weights = weights * _expanded(given, rank)
+                weights = weights * _expanded(self._weighing(given, rank), rank)
         valid = weights != 0
         there = _expanded(valid, len(y_true.shape))
         y_true = ops.where(there, y_true, ops.zeros_like(y_true))
@@ -95,6 +95,17 @@ class StepMetric(keras.metrics.Metric):
             part = ops.cast(part, self.dtype)
             part = ops.where(valid, part, ops.zeros_like(part))
             sum_.assign_add(ops.sum(part * weights))
+
+    def _weighing(self, weights, rank):
+        """Weights of at most a rank; one axis of size one at the end may be more."""
+        if len(weights.shape) == rank + 1 and weights.shape[-1] == 1:
+            return weights[..., 0]
+        if len(weights.shape) > rank:
+            raise ValueError(
+                f"{type(self).__name__} takes weights of sequences or of steps, of at "
+                f"most {rank} axes here; received shape {tuple(weights.shape)}."
+            )
+        return weights
 
     def _fitted(self, y_true, y_pred):
         """Targets of the rank that the metric reads, or a ValueError."""

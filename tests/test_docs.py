@@ -9,7 +9,7 @@ import pytest
 
 import keras_rnnx
 from keras_rnnx.cells import registry
-from keras_rnnx.datasets import task
+from keras_rnnx.datasets import registry as tasks
 from keras_rnnx.engine import backends
 
 ROOT = Path(__file__).parents[1]
@@ -40,7 +40,7 @@ def kernels():
 def catalogue_copy(monkeypatch):
     """What is registered in the test is not there after it."""
     monkeypatch.setattr(registry, "_CELLS", dict(registry._CELLS))
-    monkeypatch.setattr(task, "_TASKS", dict(task._TASKS))
+    monkeypatch.setattr(tasks, "_TASKS", dict(tasks._TASKS))
 
 
 @pytest.mark.any_backend

@@ -15,7 +15,7 @@ from keras import ops
 import keras_rnnx
 from keras_rnnx import _docstrings
 from keras_rnnx.cells import registry
-from keras_rnnx.datasets import task
+from keras_rnnx.datasets import registry as tasks
 
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 NAMES = {
@@ -61,7 +61,7 @@ EXAMPLES = list(examples())
 def test_the_example_shows_what_it_says(example, monkeypatch):
     # What an example registers is not there after it.
     monkeypatch.setattr(registry, "_CELLS", dict(registry._CELLS))
-    monkeypatch.setattr(task, "_TASKS", dict(task._TASKS))
+    monkeypatch.setattr(tasks, "_TASKS", dict(tasks._TASKS))
     shown = []
     runner = doctest.DocTestRunner(_Checker(), verbose=False, optionflags=FLAGS)
     assert runner.run(example, out=shown.append).failed == 0, "".join(shown)

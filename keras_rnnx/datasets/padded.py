@@ -38,6 +38,9 @@ class PaddedBatches(keras.utils.PyDataset):
         sample_weight: None, or a weight for each sequence, `(n,)`.
         shuffle: whether each epoch has a new order. Default True.
         seed: integer that, with the epoch, determines the order. Default 0.
+        aligned: whether a list of targets has one for each step of `x`. False: target
+            sequences have lengths of their own, as transcriptions have, and are padded
+            to the longest of their batch. Default True.
         bucket_size: sequences that are sorted by length together. More of them leave
             less padding and more of the order of lengths. Default: 50 batches.
         pad_to_multiple_of: rounds up the length of batches. Where a length is compiled
@@ -71,6 +74,7 @@ class PaddedBatches(keras.utils.PyDataset):
         sample_weight: Any = None,
         shuffle: bool = True,
         seed: int = 0,
+        aligned: bool = True,
         bucket_size: int | None = None,
         pad_to_multiple_of: int = 1,
         target_padding: float = 0,
@@ -88,13 +92,24 @@ class PaddedBatches(keras.utils.PyDataset):
             bucket_size = BUCKET_BATCHES * self.batch_size
         self.bucket_size = _numbers.integer("bucket_size", bucket_size, batch_size)
         self.target_padding = target_padding
-        self._x = _sequences(x)
+        self._x = sequences(x)
         self.padding = 0 if self._x[0].dtype.kind == "i" else np.nan
         self.lengths = np.array([len(row) for row in self._x])
-        #: Whether there is a target for each step.
-        self.targets_of_steps = isinstance(y, (list, tuple)) and np.ndim(y[0]) > 0
-        self._y = _targets(y, self.lengths) if self.targets_of_steps else y
-        if y is not None and not self.targets_of_steps:
+        self.aligned = bool(aligned)
+        #: Whether targets are sequences, too.
+        self.sequences_of_targets = isinstance(y, (list, tuple)) and np.ndim(y[0]) > 0
+        #: Their lengths, or None.
+        self.target_lengths = None
+        self._y = y
+        if self.sequences_of_targets:
+            self._y = _targets(y, self.lengths, self.aligned)
+            self.target_lengths = np.array([len(row) for row in self._y])
+        elif not self.aligned:
+            raise ValueError(
+                "`aligned=False` takes a list of target sequences as `y`, received "
+                f"{type(y).__name__}."
+            )
+        elif y is not None:
             self._y = _per_sequence("y", y, len(self._x))
         self._weights = None
         if sample_weight is not None:
@@ -123,21 +138,34 @@ class PaddedBatches(keras.utils.PyDataset):
             starts = range(self.bucket_size, len(order), self.bucket_size)
             buckets = np.split(order, starts)
             # Sorting keeps the order of those that are equally long.
-            order = np.concatenate(
-                [b[np.argsort(self.lengths[b], kind="stable")] for b in buckets]
-            )
+            order = np.concatenate([b[self._by_length(b)] for b in buckets])
         starts = range(self.batch_size, len(order), self.batch_size)
         batches = np.split(order, starts)
         if self.drop_remainder and len(batches[-1]) < self.batch_size:
             batches.pop()
         if self.shuffle:
             batches = [batches[k] for k in random.permutation(len(batches))]
-            _show_that_lengths_differ(batches, list(map(self._steps, batches)))
         self._batches = batches
+        self._steps = self._lengths_of_batches(self.lengths)
+        self._target_steps = self._steps
+        if not self.aligned:
+            self._target_steps = self._lengths_of_batches(self.target_lengths)
 
-    def _steps(self, rows):
+    def _by_length(self, rows):
+        keys = (self.lengths[rows],)
+        if not self.aligned:
+            keys = (self.target_lengths[rows], *keys)
+        return np.lexsort(keys)
+
+    def _lengths_of_batches(self, lengths):
         multiple = self.pad_to_multiple_of
-        return -(-int(self.lengths[rows].max()) // multiple) * multiple
+        longest = np.array([lengths[rows].max() for rows in self._batches])
+        # A target without labels is valid, a batch without steps is not.
+        steps = -(-np.maximum(longest, 1) // multiple) * multiple
+        # On TensorFlow, Keras takes for fixed what is equal in the first two batches.
+        if np.any(steps != steps[0]) and steps[0] == steps[1]:
+            steps[1] += multiple
+        return steps.tolist()
 
     @property
     def num_batches(self) -> int:
@@ -151,12 +179,12 @@ class PaddedBatches(keras.utils.PyDataset):
         """A batch: `(x,)`, `(x, y)` or `(x, y, sample_weight)`."""
         if not 0 <= index < len(self):
             raise IndexError(f"There are {len(self)} batches, received index {index}.")
-        rows = self._batches[index]
-        steps = self._steps(rows)
+        rows, steps = self._batches[index], self._steps[index]
         batch = (_padded([self._x[row] for row in rows], steps, self.padding),)
         if self._y is not None:
             y = [self._y[row] for row in rows]
-            if self.targets_of_steps:
+            if self.sequences_of_targets:
+                steps = self._target_steps[index]
                 batch += (_padded(y, steps, self.target_padding),)
             else:
                 batch += (np.stack(y),)
@@ -174,13 +202,6 @@ class PaddedBatches(keras.utils.PyDataset):
             self.seek(self.epoch + 1)
 
 
-def _show_that_lengths_differ(batches, steps):
-    """On TensorFlow, Keras takes for fixed what is equal in the first two batches."""
-    if len(batches) > 2 and steps[0] == steps[1]:
-        other = next((k for k, n in enumerate(steps) if n != steps[0]), 1)
-        batches[1], batches[other] = batches[other], batches[1]
-
-
 def _padded(rows, steps, padding):
     first = rows[0]
     batch = np.full((len(rows), steps, *first.shape[1:]), padding, first.dtype)
@@ -189,11 +210,15 @@ def _padded(rows, steps, padding):
     return batch
 
 
-def _sequences(x):
-    """Arrays of one dtype, int32 or float32."""
+def sequences(x: Any) -> Any:
+    """Sequences of int32 or float32, checked: a list of arrays, or one array.
+
+    Raises:
+        ValueError: for what `PaddedBatches` refuses; it names the row.
+    """
     if not len(x):
         raise ValueError("`x` holds no sequence.")
-    rows = [np.asarray(row) for row in x]
+    rows = x if isinstance(x, np.ndarray) else [np.asarray(row) for row in x]
     whole = all(row.dtype.kind in "iu" and row.ndim == 1 for row in rows)
     rank = 1 if whole else 2
     for n, row in enumerate(rows):
@@ -210,32 +235,44 @@ def _sequences(x):
                 f"{rows[0].shape[1]}."
             )
         bad = row == 0 if whole else np.isnan(row)
-        if np.any(bad):
-            step = int(np.argwhere(bad)[0][0])
-            if whole:
-                raise ValueError(
-                    f"Row {n} of `x` holds 0 at step {step}, which marks padding. Add "
-                    f"1 to all tokens, as a vocabulary does that keeps 0 for it."
-                )
+        if not np.any(bad):
+            continue
+        step = int(np.argwhere(bad)[0][0])
+        if whole:
             raise ValueError(
-                f"Row {n} of `x` holds NaN at step {step}, which marks padding. Put a "
-                f"value in its place, or leave the step out."
+                f"Row {n} of `x` holds 0 at step {step}, which marks padding. Add 1 to "
+                f"all tokens, as a vocabulary does that keeps 0 for it."
             )
-    return [row.astype("int32" if whole else "float32") for row in rows]
+        column = int(np.argwhere(bad)[0][1])
+        raise ValueError(
+            f"Row {n} of `x` holds NaN at step {step} in feature {column}, and NaN "
+            f"marks padding. Put a value in its place, or leave the step out."
+        )
+    dtype = "int32" if whole else "float32"
+    if isinstance(x, np.ndarray):
+        return x.astype(dtype, copy=False)
+    return [row.astype(dtype, copy=False) for row in rows]
 
 
-def _targets(y, lengths):
-    """Arrays of one dtype with a target for each step."""
+def _targets(y, lengths, aligned):
+    """Arrays of one dtype with a sequence of targets each."""
     rows = [np.asarray(row) for row in y]
     if len(rows) != len(lengths):
         raise ValueError(f"`x` has {len(lengths)} sequences, and `y` has {len(rows)}.")
     for n, (row, length) in enumerate(zip(rows, lengths)):
-        if len(row) != length or row.shape[1:] != rows[0].shape[1:]:
+        if aligned and len(row) != length:
             raise ValueError(
-                f"Row {n} of `y` has shape {row.shape}; `x` has {length} steps there, "
-                f"and row 0 of `y` is {rows[0].shape}. Give each step one target."
+                f"Row {n} of `y` has shape {row.shape}, and `x` has {length} steps "
+                f"there. Give each step one target, or pass aligned=False."
             )
-    dtype = "int32" if all(row.dtype.kind in "iub" for row in rows) else "float32"
+        if row.shape[1:] != rows[0].shape[1:]:
+            raise ValueError(
+                f"Row {n} of `y` has shape {row.shape}, and row 0 {rows[0].shape}: "
+                f"they differ in more than their number of steps."
+            )
+    # A target without labels is an array of floats in NumPy.
+    whole = all(row.dtype.kind in "iub" or not row.size for row in rows)
+    dtype = "int32" if whole else "float32"
     return [row.astype(dtype) for row in rows]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from keras_rnnx._numbers import integer
-from keras_rnnx.datasets.task import Split
+from keras_rnnx.datasets.splitting import Split
 
 
 def drawn(

@@ -1,46 +1,52 @@
-"""What a task is, and the registry of tasks by name."""
+"""What a task is: data, with what it takes to train a model on it."""
 
 from __future__ import annotations
 
 import dataclasses
-import inspect
-from collections.abc import Callable, Mapping
+import functools
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import keras
 import numpy as np
 
 from keras_rnnx._errors import unknown
+from keras_rnnx._numbers import integer
+from keras_rnnx.datasets import arrays, series, texts
+from keras_rnnx.datasets.contiguous import ContiguousBatches
+from keras_rnnx.datasets.kinds import Objective, kind_of
+from keras_rnnx.datasets.padded import PaddedBatches
+from keras_rnnx.datasets.paired import PairedBatches
+from keras_rnnx.datasets.splitting import Split
+from keras_rnnx.datasets.vocabulary import Vocabulary
 
-_TASKS: dict[str, Callable[..., Task]] = {}
-
-
-class Split(NamedTuple):
-    """Part of a data set.
-
-    Attributes:
-        x: sequences, float32 `(n, time, features)`.
-        y: classes, integers `(n,)`, or values, float32 `(n, outputs)`.
-    """
-
-    x: np.ndarray
-    y: np.ndarray
+PARTS = ("train", "validation", "test")
+# Steps of a batch of a language model, as the medium model of Zaremba et al. has them.
+STEPS = 35
 
 
-class Objective(NamedTuple):
-    """What a search looks for.
+class Figure(NamedTuple):
+    """A result on a task: of a trivial answer, or a published one.
 
     Attributes:
-        name: a name in the logs of `fit`, as "val_accuracy".
-        direction: "min" or "max".
+        method: what was used.
+        metric: what was measured, on the test part.
+        value: the figure.
+        source: the paper, or "" for what is computed here.
     """
 
-    name: str
-    direction: str
+    method: str
+    metric: str
+    value: float
+    source: str = ""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Task:
     """Data with what it takes to train a model on it and to judge the result.
+
+    `load_task` gives tasks by name; `Task.from_arrays` and `Task.from_series` make them
+    of your own data.
 
     Attributes:
         name: the name of the task.
@@ -48,20 +54,27 @@ class Task:
         train: data to fit on.
         validation: data to choose models and hyperparameters by.
         test: data for the final figure alone.
-        classes: number of classes, or None for regression.
-        loss: a Keras loss.
-        metrics: names of Keras metrics.
-        objective: what a search looks for.
+        classes: number of classes, or of labels of a CTC task, or None.
+        loss: a Keras loss. Default: that of the kind.
+        metrics: Keras metrics, or their names. Default: those of the kind.
+        objective: what a search looks for. Default: that of the kind.
         options: the options the task was loaded with.
+        kind: what a model does: see `keras_rnnx.datasets.KINDS`. Default:
+            "classification" with `classes`, else "regression".
+        vocabulary: the tokens of `x`, or None.
+        target_vocabulary: the tokens, classes or labels of `y`, or None.
+        published: results of others on the same test part.
+        scaling: mean and deviation by which a series was scaled, or None.
 
     Raises:
-        ValueError: if the objective's direction is neither "min" nor "max".
+        ValueError: for an unknown kind, or if the objective's direction is neither
+            "min" nor "max".
 
     Example:
 
     >>> task = keras_rnnx.datasets.load_task("adding", length=50)
-    >>> task.input_shape, task.outputs, task.loss
-    ((50, 2), 1, 'mean_squared_error')
+    >>> task.kind, task.input_shape, task.outputs, task.loss
+    ('regression', (50, 2), 1, 'mean_squared_error')
     """
 
     name: str
@@ -69,97 +82,386 @@ class Task:
     train: Split
     validation: Split
     test: Split
-    classes: int | None
-    loss: str
-    metrics: tuple[str, ...]
-    objective: Objective
+    classes: int | None = None
+    loss: str | keras.losses.Loss | None = None
+    metrics: tuple[str | keras.metrics.Metric, ...] | None = None
+    objective: Objective | None = None
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    kind: str | None = None
+    vocabulary: Vocabulary | None = None
+    target_vocabulary: Vocabulary | None = None
+    published: Sequence[Figure] = ()
+    scaling: series.Scaling | None = None
 
     def __post_init__(self):
+        kind = kind_of(
+            self.kind or ("classification" if self.classes else "regression")
+        )
+        # The dataclass is frozen for its users.
+        object.__setattr__(self, "kind", kind.name)
+        for name in ("loss", "metrics", "objective"):
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, getattr(kind, name))
         if self.objective.direction not in ("min", "max"):
             raise ValueError(
                 f"The direction of an objective is 'min' or 'max', received "
                 f"{self.objective.direction!r} for {self.objective.name!r}."
             )
 
+    @classmethod
+    def from_arrays(
+        cls,
+        x: Any,
+        y: Any = None,
+        *,
+        kind: str | None = None,
+        validation: Any = 0.1,
+        test: Any = 0.1,
+        split: str | None = None,
+        groups: Any = None,
+        seed: int = 0,
+        level: str = "word",
+        vocabulary_size: int | None = None,
+        classes: Any = None,
+        name: str = "arrays",
+        description: str = "",
+    ) -> Task:
+        """A task of your own sequences.
+
+        What `y` holds says which kind of task it is, if `kind` does not: integers or
+        names `(n,)` classification; floats `(n,)` or `(n, outputs)` regression; a list
+        with a sequence for each row tagging, where all are as long as those of `x`;
+        otherwise CTC for `x` with features, sequence to sequence for tokens.
+
+        Args:
+            x: sequences: an array `(n, time, features)`; a list of arrays
+                `(time, features)` of any lengths; a list of arrays `(time,)` of tokens,
+                integers from 1 on; a list of texts, or of lists of tokens that are
+                texts.
+            y: targets, by kind. For "next_frame" None: the next step of `x`.
+            kind: a name of `keras_rnnx.datasets.KINDS`. Default None: see above.
+            validation: a fraction of the rows, a number of rows, or a pair `(x, y)`.
+                Default 0.1.
+            test: the same for the test part. Default 0.1.
+            split: how rows are drawn: "stratified" (each class has its share in each
+                part), "random", "groups" or "time" (the last rows are for test, those
+                before for validation). Default: "groups" with `groups`, else
+                "stratified" for classification, else "random".
+            groups: the group of each row, such as the person a recording is of. No
+                group is in two parts.
+            seed: seed of the split. Default 0.
+            level: what texts are cut into: "word", at blanks, or "character". Default
+                "word".
+            vocabulary_size: most tokens of texts, the frequent ones. Default: all
+                tokens of the training part. Others become "<unk>".
+            classes: names of the classes or labels, or their number. Default: as many
+                as `y` has.
+            name: name of the task. Default "arrays".
+            description: what is to be learned, on one line.
+
+        Raises:
+            ValueError: for sequences without steps, NaN, targets that don't fit, a
+                class without an example in the training part, parts without rows. It
+                names the row.
+            ImportError: if the split needs scikit-learn and it is missing.
+
+        Example:
+
+        >>> x = [np.ones((n, 3)) for n in range(1, 41)]
+        >>> y = ["up", "down"] * 20
+        >>> task = keras_rnnx.datasets.Task.from_arrays(x, y)
+        >>> task.kind, task.input_shape, task.target_vocabulary.tokens
+        ('classification', (None, 3), ('down', 'up'))
+        """
+        found = arrays.fields(
+            x,
+            y,
+            kind,
+            validation,
+            test,
+            split,
+            groups,
+            integer("seed", seed, 0),
+            level,
+            vocabulary_size,
+            classes,
+        )
+        return cls(name=name, description=description, **found)
+
+    @classmethod
+    def from_series(
+        cls,
+        values: Any,
+        window: int,
+        horizon: int,
+        *,
+        stride: int = 1,
+        targets: Any = None,
+        validation: Any = 0.1,
+        test: Any = 0.2,
+        scale: str | None = "standard",
+        season: int = 1,
+        name: str = "series",
+        description: str = "",
+    ) -> Task:
+        """A forecast of your own series, from a window of it.
+
+        The first rows are for training, the last ones for test. Windows begin before
+        the part that their targets lie in: what came before is known when one
+        forecasts. No target is in two parts, and mean and deviation are those of the
+        part for training.
+
+        Args:
+            values: `(time,)`, `(time, features)`, or a data frame.
+            window: number of steps that a model reads.
+            horizon: number of steps that it forecasts.
+            stride: steps between windows. Default 1.
+            targets: columns to forecast, by number, or by name for a data frame.
+                Default: all.
+            validation: fraction of the rows, or their number. Default 0.1.
+            test: the same for the test part. Default 0.2.
+            scale: "standard" for mean 0 and deviation 1, or None. Default "standard".
+            season: steps of a season: the metric `mase` compares with the forecast that
+                repeats the season before. Default 1: the last value.
+            name: name of the task. Default "series".
+            description: what is to be learned, on one line.
+
+        Raises:
+            ValueError: for gaps (NaN), with row and column; a window or horizon that is
+                longer than a part; an unknown column.
+
+        Example:
+
+        >>> wave = np.sin(np.arange(400) / 5)
+        >>> task = keras_rnnx.datasets.Task.from_series(wave, window=20, horizon=5)
+        >>> task.train.x.shape, task.train.y.shape
+        ((256, 20, 1), (256, 5, 1))
+        """
+        found = series.fields(
+            values, window, horizon, stride, targets, validation, test, scale, season
+        )
+        return cls(name=name, description=description, kind="forecasting", **found)
+
+    @classmethod
+    def from_text(
+        cls,
+        text: str | Sequence[str],
+        *,
+        level: str = "character",
+        validation: Any = 0.05,
+        test: Any = 0.05,
+        vocabulary_size: int | None = None,
+        name: str = "text",
+        description: str = "",
+    ) -> Task:
+        """A language model of your own text, of its characters or words.
+
+        The beginning of the text is for training, its end for test.
+
+        Args:
+            text: a text, or a sequence of tokens.
+            level: what it is cut into: "character", or "word", at blanks. Default
+                "character".
+            validation: fraction of the tokens, their number, or another text. Default
+                0.05.
+            test: the same for the test part. Default 0.05.
+            vocabulary_size: most tokens, the frequent ones. Default: all tokens of the
+                training part. Others become "<unk>".
+            name: name of the task. Default "text".
+            description: what is to be learned, on one line.
+
+        Raises:
+            ValueError: for a text that is too short for its parts, or an unknown level.
+
+        Example:
+
+        >>> task = keras_rnnx.datasets.Task.from_text("to be or not to be. " * 50)
+        >>> x, y = task.batches(
+        ...     batch_size=2, steps=8, drop_remainder=True)[0]
+        >>> x.shape, task.vocabulary.decode(x[0])
+        ((2, 8), 'to be or')
+        """
+        found = texts.fields(text, level, validation, test, vocabulary_size)
+        return cls(name=name, description=description, kind="language_model", **found)
+
     @property
-    def input_shape(self) -> tuple[int, int]:
-        """Steps and features of one sequence: `(time, features)`."""
-        return self.train.x.shape[1:]
+    def input_shape(self) -> tuple[int | None, ...]:
+        """Shape of one sequence: `(time, features)`, or `(time,)` of tokens.
+
+        `time` is None where lengths differ.
+        """
+        return (self.steps,) if self.features is None else (self.steps, self.features)
+
+    @property
+    def features(self) -> int | None:
+        """Number of features of a step, or None for tokens."""
+        if self.kind == "language_model" or np.ndim(self.train.x[0]) < 2:
+            return None
+        return int(self.train.x[0].shape[-1])
+
+    @functools.cached_property
+    def tokens(self) -> int | None:
+        """Number of tokens that sequences are made of, or None for features."""
+        if self.features is not None:
+            return None
+        if self.vocabulary is not None:
+            return len(self.vocabulary)
+        return 1 + max(int(np.max(row)) for part in self.parts for row in part.x)
+
+    @property
+    def steps(self) -> int | None:
+        """Number of steps, if all sequences are equally long."""
+        if self.kind == "language_model":
+            return None
+        lengths = {len(row) for part in self.parts for row in part.x}
+        return lengths.pop() if len(lengths) == 1 else None
 
     @property
     def outputs(self) -> int:
-        """Number of outputs of a model: one per class, or one per value."""
-        return self.classes or self.train.y.shape[1]
+        """Number of outputs of a model (of each step, where it answers each).
 
+        One for each class or label, value or token.
+        """
+        if self.classes:
+            return self.classes
+        if self.target_vocabulary is not None:
+            return len(self.target_vocabulary)
+        if self.kind == "language_model":
+            return self.tokens
+        return int(np.shape(self.train.y[0])[-1])
 
-def register_task(name: str) -> Callable[[Callable[..., Task]], Callable[..., Task]]:
-    """Decorator that registers a function which makes a task.
+    @property
+    def parts(self) -> tuple[Split, Split, Split]:
+        """The parts for training, validation and test."""
+        return self.train, self.validation, self.test
 
-    The keyword arguments of the function are the options of `load_task`; each needs a
-    default.
+    def batches(
+        self, part: str = "train", batch_size: int = 32, **options: Any
+    ) -> keras.utils.PyDataset:
+        """The sequences of a part in batches, for `fit`, `evaluate` and `predict`.
 
-    Args:
-        name: the name to load the task by.
+        Args:
+            part: "train", "validation" or "test". Default "train".
+            batch_size: sequences in a batch; rows of a language model. Default 32.
+            **options: of the class that is returned. `shuffle` is True by default for
+                training alone. A language model has `steps`, 35 by default. For
+                classification there is `class_weight`: a number for each class, or
+                "balanced", for which classes count alike, however many sequences they
+                have.
 
-    Raises:
-        ValueError: if another function holds the name already.
+        Returns:
+            `PaddedBatches`; for sequence to sequence `PairedBatches`, and for a
+            language model `ContiguousBatches`.
 
-    Example:
+        Raises:
+            ValueError: for an unknown part, and for options that do not fit.
 
-    >>> @keras_rnnx.datasets.register_task("short_adding")
-    ... def short_adding(seed=0):
-    ...     return keras_rnnx.datasets.load_task("adding", length=10, seed=seed)
-    """
+        Example:
 
-    def register(make):
-        held = _TASKS.get(name)
-        # The same function defined anew (a notebook cell run twice) takes its place.
-        if held is not None and _origin(held) != _origin(make):
+        >>> x = [np.ones((n, 3)) for n in range(1, 41)]
+        >>> task = keras_rnnx.datasets.Task.from_arrays(x, np.arange(40) % 2)
+        >>> batches = task.batches("validation", batch_size=4)
+        >>> batches[0][0].shape[::2]
+        (4, 3)
+        """
+        if part not in PARTS:
+            raise unknown("part of a task", part, PARTS)
+        split = getattr(self, part)
+        if self.kind == "language_model":
+            options = {"steps": STEPS, **options}
+            return ContiguousBatches(split.x, batch_size, **options)
+        options = {"shuffle": part == "train", **options}
+        weights = options.pop("class_weight", None)
+        if weights is not None:
+            if "sample_weight" in options:
+                raise ValueError("Pass `class_weight` or `sample_weight`, not both.")
+            options["sample_weight"] = self._weights(weights, split)
+        if self.kind == "sequence_to_sequence":
+            return PairedBatches(split.x, split.y, batch_size, **options)
+        if self.kind == "ctc":
+            options = {"aligned": False, **options}
+        return PaddedBatches(split.x, split.y, batch_size, **options)
+
+    def _weights(self, weights, split):
+        if self.kind != "classification":
             raise ValueError(
-                f"Cannot register {make.__qualname__} as task {name!r}: "
-                f"{held.__module__}.{held.__qualname__} holds that name."
+                f"`class_weight` is for classification, and this is a task of kind "
+                f"{self.kind!r}."
             )
-        _TASKS[name] = make
-        return make
+        if weights == "balanced":
+            counts = np.bincount(self.train.y, minlength=self.classes)
+            weights = len(self.train.y) / (self.classes * np.maximum(counts, 1))
+        elif isinstance(weights, Mapping):
+            weights = [weights.get(n, 1.0) for n in range(self.classes)]
+        weights = np.asarray(weights, "float32")
+        if weights.shape != (self.classes,):
+            raise ValueError(
+                f"`class_weight` needs a number for each of {self.classes} classes, "
+                f"received shape {weights.shape}."
+            )
+        return weights[np.asarray(split.y)]
 
-    return register
+    def dataset(self, part: str = "train", batch_size: int = 32, **options: Any) -> Any:
+        """The same batches as a `tf.data.Dataset`, on TensorFlow.
 
+        Each pass over it is an epoch with an order of its own.
 
-def _origin(make):
-    return make.__module__, make.__qualname__
+        Args:
+            part, batch_size, **options: as for `batches`.
 
+        Raises:
+            ValueError: on another backend, where `batches` serves.
+        """
+        if keras.backend.backend() != "tensorflow":
+            raise ValueError(
+                f"`dataset` gives a tf.data.Dataset and needs the backend TensorFlow; "
+                f"this is {keras.backend.backend()}. Use `batches`."
+            )
+        import tensorflow as tf
 
-def list_tasks() -> list[str]:
-    """The names of all registered tasks, sorted."""
-    return sorted(_TASKS)
+        batches = self.batches(part, batch_size, **options)
 
+        def read():
+            batches.on_epoch_begin()
+            for index in range(len(batches)):
+                yield batches[index]
+            batches.on_epoch_end()
 
-def load_task(name: str, **options: Any) -> Task:
-    """Makes a registered task.
+        def spec(array):
+            # Sequences of other batches are longer or shorter.
+            steps = (None,) if array.ndim > 1 else ()
+            return tf.TensorSpec((None, *steps, *array.shape[2:]), array.dtype)
 
-    Args:
-        name: "digits", "adding", or the name of a task of your own.
-        **options: options of the task. All have `seed`, an integer that determines the
-            data and its split.
+        signature = keras.tree.map_structure(spec, batches[0])
+        return tf.data.Dataset.from_generator(read, output_signature=signature)
 
-    Returns:
-        The task, with the data in memory.
+    def compile(
+        self, model: keras.Model, optimizer: Any = "adam", **options: Any
+    ) -> None:
+        """Compiles a model with the loss and new metrics of the task.
 
-    Raises:
-        ValueError: for an unknown name or option, with the nearest valid ones, and for
-            an option out of range.
-        ImportError: if the task needs a package that is not installed.
+        Args:
+            model: a model whose outputs fit the task, as of `models.for_task`.
+            optimizer: as for `keras.Model.compile`. Default "adam".
+            **options: other arguments of `keras.Model.compile`.
 
-    Example:
+        Example:
 
-    >>> keras_rnnx.datasets.load_task("adding", length=100, train=500).train.x.shape
-    (500, 100, 2)
-    """
-    if name not in _TASKS:
-        raise unknown("task", name, _TASKS)
-    valid = inspect.signature(_TASKS[name]).parameters
-    for option in options:
-        if option not in valid:
-            raise unknown(f"option of task {name!r}", option, valid)
-    return _TASKS[name](**options)
+        >>> task = keras_rnnx.datasets.load_task("adding", length=9, train=64)
+        >>> model = keras.Sequential([
+        ...     keras.Input(task.input_shape), keras_rnnx.layers.GRU(4),
+        ...     keras.layers.Dense(task.outputs)])
+        >>> task.compile(model, keras.optimizers.Adam(1e-2))
+        >>> history = model.fit(task.batches("train"), verbose=0)
+        """
+        options = {"loss": self.loss, "metrics": self.new_metrics(), **options}
+        model.compile(optimizer, **options)
+
+    def new_metrics(self) -> list[str | keras.metrics.Metric]:
+        """The metrics, for a model of their own: a metric counts for one model."""
+        return [
+            metric
+            if isinstance(metric, str)
+            else type(metric).from_config(metric.get_config())
+            for metric in self.metrics
+        ]

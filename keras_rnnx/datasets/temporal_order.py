@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from keras_rnnx.datasets.kinds import Objective
+from keras_rnnx.datasets.registry import register_task
+from keras_rnnx.datasets.splitting import Split
 from keras_rnnx.datasets.synthetic import drawn
-from keras_rnnx.datasets.task import Objective, Split, Task, register_task
+from keras_rnnx.datasets.task import Task
 
 # A and B matter, the four others distract.
 SYMBOLS = 6

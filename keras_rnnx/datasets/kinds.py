@@ -1,0 +1,118 @@
+"""The kinds of tasks: how each is trained and judged."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import NamedTuple
+
+import keras
+
+from keras_rnnx import metrics
+from keras_rnnx._errors import unknown
+
+
+class Objective(NamedTuple):
+    """What a search looks for.
+
+    Attributes:
+        name: a name in the logs of `fit`, as "val_accuracy".
+        direction: "min" or "max".
+    """
+
+    name: str
+    direction: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """How tasks of a kind are trained and judged.
+
+    Attributes:
+        name: as `Task.kind` has it.
+        description: what a model of it does, on one line.
+        loss: a Keras loss, or its name.
+        metrics: Keras metrics, or their names.
+        objective: what a search looks for.
+    """
+
+    name: str
+    description: str
+    loss: str | keras.losses.Loss
+    metrics: tuple[str | keras.metrics.Metric, ...]
+    objective: Objective
+
+
+def _kinds():
+    from_logits = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    return [
+        Kind(
+            "classification",
+            "a class for each sequence",
+            "sparse_categorical_crossentropy",
+            ("accuracy",),
+            Objective("val_accuracy", "max"),
+        ),
+        Kind(
+            "regression",
+            "values for each sequence",
+            "mean_squared_error",
+            ("mean_absolute_error",),
+            Objective("val_loss", "min"),
+        ),
+        Kind(
+            "forecasting",
+            "the next steps of a series, from a window of it",
+            "mean_squared_error",
+            ("mean_absolute_error",),
+            Objective("val_loss", "min"),
+        ),
+        Kind(
+            "tagging",
+            "a class for each step",
+            "sparse_categorical_crossentropy",
+            (metrics.TokenAccuracy(),),
+            Objective("val_token_accuracy", "max"),
+        ),
+        Kind(
+            "next_frame",
+            "which labels the next step has, after each step",
+            "binary_crossentropy",
+            (metrics.FrameNLL(), metrics.FrameAccuracy()),
+            Objective("val_frame_nll", "min"),
+        ),
+        Kind(
+            "language_model",
+            "the next token, after each token of a long text",
+            from_logits,
+            (metrics.Perplexity(from_logits=True),),
+            Objective("val_perplexity", "min"),
+        ),
+        Kind(
+            "sequence_to_sequence",
+            "another sequence for each sequence",
+            from_logits,
+            (metrics.Perplexity(from_logits=True), metrics.TokenAccuracy()),
+            Objective("val_perplexity", "min"),
+        ),
+        Kind(
+            "ctc",
+            "the labels of each sequence, wherever they stand in it",
+            keras.losses.CTC(),
+            (),
+            Objective("val_loss", "min"),
+        ),
+    ]
+
+
+KINDS: dict[str, Kind] = {kind.name: kind for kind in _kinds()}
+
+
+def kind_of(name: str) -> Kind:
+    """The kind of a name.
+
+    Raises:
+        ValueError: for an unknown name, with the nearest.
+    """
+    if name not in KINDS:
+        raise unknown("kind of task", name, KINDS)
+    return KINDS[name]

@@ -10,7 +10,9 @@ from keras_rnnx.datasets import targets
 from keras_rnnx.datasets.kinds import kind_of
 from keras_rnnx.datasets.padded import sequences
 from keras_rnnx.datasets.splitting import Split, sizes, split_rows, take
-from keras_rnnx.datasets.vocabulary import Vocabulary
+from keras_rnnx.datasets.vocabulary import PADDING, UNKNOWN, Vocabulary, is_text
+
+INPUTS = (PADDING, UNKNOWN)
 
 
 def fields(
@@ -43,22 +45,27 @@ def fields(
                 f"There are {len(part_x)} sequences in `x` and {len(part_y)} targets "
                 f"in `y`, of the part {name!r}."
             )
+    # Before the rows are split, so that errors name the row that was given.
+    given = list(parts)
+    xs = [_checked(parts[name][0]) for name in given]
+    ys, found = targets.encoded(kind, xs, [parts[name][1] for name in given], classes)
+    parts = dict(zip(given, zip(xs, ys)))
     shares = {
         name: share
         for name, share in (("validation", validation), ("test", test))
-        if not isinstance(share, (tuple, list))
+        if name not in parts
     }
+    names = found.pop("names", None)
     if shares:
-        parts.update(_taken(parts["train"], shares, kind, split, groups, seed))
-    names = ("train", "validation", "test")
-    xs, vocabulary = _encoded(
-        [parts[name][0] for name in names], level, vocabulary_size
-    )
-    ys, found = targets.encoded(
-        kind, xs, [parts[name][1] for name in names], classes, level
-    )
-    splits = {name: Split(*part) for name, part in zip(names, zip(xs, ys))}
-    return {"kind": kind, "vocabulary": vocabulary, **splits, **found}
+        split = _split(split, kind, groups, len(parts["train"][0]))
+        parts.update(_taken(parts["train"], shares, split, groups, seed, names))
+    if names is not None:
+        targets.check_learned(parts["train"][1], names)
+    found["vocabulary"] = _number(parts, 0, vocabulary_size, level, INPUTS)
+    if kind == "sequence_to_sequence":
+        vocabulary = _number(parts, 1, None, level, targets.TRANSDUCED)
+        found["target_vocabulary"] = vocabulary or found.get("target_vocabulary")
+    return {"kind": kind, **found, **{k: Split(*part) for k, part in parts.items()}}
 
 
 def _parts(x, y, validation, test):
@@ -105,69 +112,82 @@ def _shifted(name, part):
     return [row[:-1] for row in x], [row[1:] for row in x]
 
 
-def _taken(train, shares, kind, split, groups, seed):
-    """Parts that are taken from the one for training."""
-    x, y = train
-    counts = sizes(len(x), shares)
+def _split(split, kind, groups, n):
+    """How rows are to be split."""
     if split is None:
         split = "random" if groups is None else "groups"
         if groups is None and kind == "classification":
             split = "stratified"
+    if split == "stratified" and kind != "classification":
+        raise ValueError(
+            f"split='stratified' is for classification, and this is a task of kind "
+            f"{kind!r}. Pass split='random'."
+        )
     if (split == "groups") != (groups is not None):
         raise ValueError(
             "split='groups' needs `groups`, with the group of each row, and goes with "
             f"no other split; received split={split!r}, groups={groups!r}."
         )
-    if groups is not None and len(groups) != len(x):
-        raise ValueError(f"`groups` has {len(groups)} entries, and `x` has {len(x)}.")
-    labels = np.asarray(y) if split == "stratified" else None
-    if labels is not None:
-        _check_stratified(labels, kind, len(counts))
-    rows = split_rows(len(x), counts, seed, split, labels, groups)
+    if groups is not None and len(groups) != n:
+        raise ValueError(f"`groups` has {len(groups)} entries, and `x` has {n}.")
+    return split
+
+
+def _taken(train, shares, split, groups, seed, names):
+    """Parts that are taken from the one for training."""
+    x, y = train
+    counts = sizes(len(x), shares)
+    if split == "stratified":
+        _check_stratified(y, names, dict(zip(shares, counts[1:])))
+    rows = split_rows(len(x), counts, seed, split, y, groups)
     return {
         name: (take(x, part), take(y, part))
         for name, part in zip(("train", *shares), rows)
     }
 
 
-def _check_stratified(labels, kind, parts):
-    if labels.ndim != 1 or kind != "classification":
+def _check_stratified(labels, names, counts):
+    held, parts = np.bincount(labels, minlength=len(names)), 1 + len(counts)
+    if 0 < held.min() < parts:
         raise ValueError(
-            f"split='stratified' is for classification, and this is a task of kind "
-            f"{kind!r}. Pass split='random'."
+            f"Class {names[held.argmin()]!r} has {held.min()} sequence(s), too few for "
+            f"{parts} parts. Leave it out, or pass split='random'."
         )
-    names, counts = np.unique(labels, return_counts=True)
-    if counts.min() < parts:
-        raise ValueError(
-            f"Class {names[counts.argmin()].item()!r} has {counts.min()} sequence(s), "
-            f"too few for {parts} parts. Leave it out, or pass split='random'."
-        )
-
-
-def _encoded(parts, level, size):
-    """Sequences of numbers, and the vocabulary if they were texts or tokens."""
-    texts = [_is_text(row) for part in parts for row in part]
-    if not any(texts):
-        if size is not None:
+    for name, count in counts.items():
+        if count < len(names):
             raise ValueError(
-                "`vocabulary_size` is for texts, and `x` holds numbers already."
+                f"`{name}` has {count} sequence(s) for {len(names)} classes. Give it "
+                f"one of each, or pass split='random'."
             )
-        return [sequences(part) for part in parts], None
+
+
+def _checked(x):
+    """Sequences of numbers, or texts as they are."""
+    texts = [is_text(row) for row in x]
+    if not any(texts):
+        return sequences(x)
     if not all(texts):
         raise ValueError(
             f"`x` holds texts and numbers: row {texts.index(False)} is no text."
         )
+    for n, row in enumerate(x):
+        if not len(row.split() if isinstance(row, str) else row):
+            raise ValueError(f"Row {n} of `x` has no steps. Leave it out.")
+    return x
+
+
+def _number(parts, place, size, level, specials):
+    """Puts numbers in the place of tokens that are texts; the vocabulary, or None."""
+    learned = parts["train"][place]
+    if not any(is_text(row) for row in learned):
+        if size is not None:
+            raise ValueError(
+                "`vocabulary_size` is for texts, and `x` holds numbers already."
+            )
+        return None
     # Of the training part alone: tokens that only others have are not known.
-    vocabulary = Vocabulary.of(parts[0], size=size, level=level)
-    parts = [[vocabulary.encode(row) for row in part] for part in parts]
-    return [sequences(part) for part in parts], vocabulary
-
-
-def _is_text(row):
-    if isinstance(row, str):
-        return True
-    return (
-        isinstance(row, (list, tuple))
-        and all(isinstance(t, str) for t in row)
-        and bool(row)
-    )
+    vocabulary = Vocabulary.of(learned, size=size, level=level, specials=specials)
+    for name, part in parts.items():
+        rows = [vocabulary.encode(row) for row in part[place]]
+        parts[name] = (rows, part[1]) if place == 0 else (part[0], rows)
+    return vocabulary

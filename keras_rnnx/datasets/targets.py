@@ -14,7 +14,10 @@ from keras_rnnx.datasets.vocabulary import (
     START,
     UNKNOWN,
     Vocabulary,
+    is_text,
 )
+
+TRANSDUCED = (PADDING, START, END, UNKNOWN)
 
 
 def infer_kind(x: Any, y: Any) -> str:
@@ -54,16 +57,18 @@ def _are_sequences(y):
 
 
 def encoded(
-    kind: str, xs: Sequence[Any], ys: Sequence[Any], classes: Any, level: str
+    kind: str, xs: Sequence[Any], ys: Sequence[Any], classes: Any
 ) -> tuple[list[Any], dict[str, Any]]:
     """The targets of all parts as numbers, and what they say about the task.
+
+    Targets that are texts stay what they are: their vocabulary is that of the training
+    part, which is not known yet.
 
     Args:
         kind: kind of the task.
         xs: sequences of each part, the one for training first.
         ys: targets of each part.
         classes: names of the classes, their number, or None.
-        level: what target texts are cut into, "word" or "character".
 
     Raises:
         ValueError: for targets that do not fit; it names the row.
@@ -82,7 +87,7 @@ def encoded(
         return [_frames(y) for y in ys], {}
     if kind == "ctc":
         return _ctc(ys, classes)
-    return _transduction(ys, level)
+    return _transduction(ys)
 
 
 def _check_lengths(xs, ys):
@@ -104,23 +109,27 @@ def _classification(ys, classes):
                 f"{y.shape} and dtype {y.dtype}."
             )
     numbers, names = _numbered([y.tolist() for y in flat], classes)
-    _check_learned(numbers, names)
-    ys = [np.array(y, "int32") for y in numbers]
-    vocabulary = Vocabulary(names) if isinstance(names[0], str) else None
-    return ys, {"classes": len(names), "target_vocabulary": vocabulary}
+    return [np.array(y, "int32") for y in numbers], _classes(names)
 
 
 def _tagging(ys, classes):
     rows = [[np.asarray(row).tolist() for row in y] for y in ys]
     flat = [[tag for row in y for tag in row] for y in rows]
     numbers, names = _numbered(flat, classes)
-    _check_learned(numbers, names)
     ys = [
         _cut(np.array(part, "int32"), [len(row) for row in y])
         for part, y in zip(numbers, rows)
     ]
+    return ys, _classes(names)
+
+
+def _classes(names):
     vocabulary = Vocabulary(names) if isinstance(names[0], str) else None
-    return ys, {"classes": len(names), "target_vocabulary": vocabulary}
+    return {
+        "classes": len(names),
+        "target_vocabulary": vocabulary,
+        "names": names,
+    }
 
 
 def _cut(flat, lengths):
@@ -163,8 +172,10 @@ def _number_of_classes(parts, classes):
     return classes if isinstance(classes, int) else len(classes)
 
 
-def _check_learned(numbers, names):
-    missing = set(range(len(names))) - set(numbers[0])
+def check_learned(y: Any, names: Sequence[Any]) -> None:
+    """Raises a ValueError for a class without an example in the training part."""
+    held = np.concatenate([np.ravel(row) for row in y]) if isinstance(y, list) else y
+    missing = set(range(len(names))) - set(held.tolist())
     if missing:
         raise ValueError(
             f"The training part has no example of class {names[min(missing)]!r}. "
@@ -232,24 +243,24 @@ def _ctc(ys, classes):
     return ys, {"classes": count, "target_vocabulary": vocabulary}
 
 
-def _transduction(ys, level):
-    texts = [isinstance(t, str) for y in ys for row in y for t in row]
-    if all(texts):
-        specials = (PADDING, START, END, UNKNOWN)
-        vocabulary = Vocabulary.of(ys[0], level=level, specials=specials)
-        ys = [[vocabulary.encode(row) for row in y] for y in ys]
-        return ys, {"target_vocabulary": vocabulary}
+def _transduction(ys):
+    texts = [is_text(row) for y in ys for row in y]
+    if any(texts):
+        # A target may be empty.
+        for n, row in enumerate(row for y in ys for row in y):
+            if not is_text(row) and len(row):
+                raise ValueError(f"Row {n} of `y` is no text, and others are.")
+        return ys, {}
     ys = [[np.asarray(row) for row in y] for y in ys]
     for y in ys:
         for n, row in enumerate(y):
-            if row.ndim != 1 or (
-                row.size and (row.dtype.kind not in "iu" or row.min() < 3)
-            ):
+            whole = row.ndim == 1 and (not row.size or row.dtype.kind in "iu")
+            if not whole or np.any(row < 3):
                 raise ValueError(
                     f"Row {n} of `y` must hold tokens from 3 on, integers `(time,)`: 0 "
                     f"is padding, 1 the start and 2 the end; it has shape {row.shape} "
                     f"and dtype {row.dtype}."
                 )
-    largest = max(int(row.max()) for y in ys for row in y if row.size)
+    largest = max((int(row.max()) for y in ys for row in y if row.size), default=2)
     tokens = (PADDING, START, END, *map(str, range(3, largest + 1)))
     return ys, {"target_vocabulary": Vocabulary(tokens)}

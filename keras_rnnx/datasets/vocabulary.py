@@ -136,3 +136,10 @@ def _cut(sequence, level):
     if not isinstance(sequence, str):
         return sequence
     return sequence.split() if level == "word" else sequence
+
+
+def is_text(row: object) -> bool:
+    """Whether a sequence is a text, or tokens that are texts."""
+    if isinstance(row, (list, tuple)):
+        return bool(row) and all(isinstance(token, str) for token in row)
+    return isinstance(row, str)

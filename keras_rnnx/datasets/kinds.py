@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import keras
@@ -116,3 +117,15 @@ def kind_of(name: str) -> Kind:
     if name not in KINDS:
         raise unknown("kind of task", name, KINDS)
     return KINDS[name]
+
+
+def new_metrics(
+    metrics: Sequence[str | keras.metrics.Metric],
+) -> list[str | keras.metrics.Metric]:
+    """The same metrics anew: a metric counts for one model."""
+    return [
+        metric
+        if isinstance(metric, str)
+        else type(metric).from_config(metric.get_config())
+        for metric in metrics
+    ]

@@ -14,7 +14,7 @@ from keras_rnnx._errors import unknown
 from keras_rnnx._numbers import integer
 from keras_rnnx.datasets import arrays, series, texts
 from keras_rnnx.datasets.contiguous import ContiguousBatches
-from keras_rnnx.datasets.kinds import Objective, kind_of
+from keras_rnnx.datasets.kinds import Objective, kind_of, new_metrics
 from keras_rnnx.datasets.padded import PaddedBatches
 from keras_rnnx.datasets.paired import PairedBatches
 from keras_rnnx.datasets.splitting import Split
@@ -459,9 +459,4 @@ class Task:
 
     def new_metrics(self) -> list[str | keras.metrics.Metric]:
         """The metrics, for a model of their own: a metric counts for one model."""
-        return [
-            metric
-            if isinstance(metric, str)
-            else type(metric).from_config(metric.get_config())
-            for metric in self.metrics
-        ]
+        return new_metrics(self.metrics)

@@ -8,19 +8,24 @@ from typing import Any
 
 import keras
 import keras_tuner
+import numpy as np
 from keras_tuner.engine.metrics_tracking import infer_metric_direction
 
 from keras_rnnx import layers
+from keras_rnnx._numbers import integer
 from keras_rnnx.cells.registry import catalog_name, lookup
 from keras_rnnx.datasets import Task
+from keras_rnnx.datasets.kinds import kind_of, new_metrics
 from keras_rnnx.tuner import training
 from keras_rnnx.tuner.seeds import derive_seed
 
 CELLS = ("lstm", "gru", "leaky_rnn")
+EACH_STEP = ("tagging", "next_frame")
+KINDS = ("classification", "regression", "forecasting", *EACH_STEP)
 
 
 class HyperRNN(keras_tuner.HyperModel):
-    """Recurrent classifiers and regressors, for any KerasTuner tuner.
+    """Recurrent models of a sequence or of each step, for any KerasTuner tuner.
 
     It searches the cell and the cell's own hyperparameters (`Cell.search_space`), the
     number of layers, the units of each, Gaussian noise on the inputs, dropout between
@@ -31,9 +36,11 @@ class HyperRNN(keras_tuner.HyperModel):
     1e30, or -1e30 where more is better, so that it neither fails nor wins.
 
     Args:
-        input_shape: `(time, features)` of one sequence; `time` may be None.
-        classes: number of classes, with integer targets. None: regression.
-        outputs: number of values to predict, if `classes` is None. Default 1.
+        input_shape: `(time, features)` of one sequence, or `(time,)` of tokens; `time`
+            may be None.
+        classes: number of classes, with integer targets. None: values.
+        outputs: number of values to predict, if `classes` is None; for "forecasting"
+            `(horizon, values)`. Default 1.
         cells: names of the cells to choose from, the default first. Default "lstm",
             "gru" and "leaky_rnn".
         min_units: least units of a layer. Default 32.
@@ -47,6 +54,12 @@ class HyperRNN(keras_tuner.HyperModel):
         seed: integer that, with a trial's hyperparameters, determines its initial
             weights, dropout and shuffling, by way of `keras.utils.set_random_seed`.
             Default None: random.
+        kind: "classification", "regression" or "forecasting": one answer for a
+            sequence; "tagging" or "next_frame": one for each step. Default: by
+            `classes`, one of the first two.
+        tokens: number of tokens, 0 of which is padding, where sequences are tokens.
+        masked: whether steps of NaN are padding, as in
+            `keras_rnnx.datasets.PaddedBatches`. Default False.
         name: passed to `keras_tuner.HyperModel`.
         tunable: passed to `keras_tuner.HyperModel`.
 
@@ -69,7 +82,7 @@ class HyperRNN(keras_tuner.HyperModel):
         self,
         input_shape: tuple[int | None, int],
         classes: int | None = None,
-        outputs: int = 1,
+        outputs: int | tuple[int, int] = 1,
         cells: Iterable[str] = CELLS,
         min_units: int = 32,
         max_units: int = 128,
@@ -79,14 +92,28 @@ class HyperRNN(keras_tuner.HyperModel):
         metrics: Sequence[str] | None = None,
         objective: keras_tuner.Objective | None = None,
         seed: int | None = None,
+        kind: str | None = None,
+        tokens: int | None = None,
+        masked: bool = False,
         name: str | None = None,
         tunable: bool = True,
     ):
         super().__init__(name=name, tunable=tunable)
         self.input_shape = tuple(input_shape)
-        if len(self.input_shape) != 2 or self.input_shape[1] is None:
+        self.tokens = None if tokens is None else integer("tokens", tokens, 2)
+        self.masked = bool(masked)
+        rank = 2 if tokens is None else 1
+        if len(self.input_shape) != rank or None in self.input_shape[1:]:
+            expected = "(time, features)" if tokens is None else "(time,)"
             raise ValueError(
-                f"`input_shape` must be (time, features), received {input_shape}."
+                f"`input_shape` must be {expected}, received {input_shape}."
+            )
+        self.kind = kind or ("classification" if classes else "regression")
+        if self.kind not in KINDS:
+            raise ValueError(
+                f"HyperRNN searches models of the kinds {', '.join(KINDS)}, received "
+                f"kind={kind!r}. For others write a build function of your own, with "
+                f"`keras_rnnx.models.for_task`."
             )
         # A search goes on where it was, however its cells are spelled.
         self.cells = tuple(map(catalog_name, cells))
@@ -96,7 +123,7 @@ class HyperRNN(keras_tuner.HyperModel):
             raise ValueError(f"`classes` must be at least 2, received {classes}.")
         if max_noise < 0:
             raise ValueError(f"`max_noise` must not be negative, received {max_noise}.")
-        if outputs < 1 or max_layers < 1 or not 1 <= min_units <= max_units:
+        if np.min(outputs) < 1 or max_layers < 1 or not 1 <= min_units <= max_units:
             raise ValueError(
                 f"`outputs`, `max_layers` and `min_units` must be positive and "
                 f"`min_units` at most `max_units`, received outputs={outputs}, "
@@ -110,15 +137,10 @@ class HyperRNN(keras_tuner.HyperModel):
         self.max_layers = max_layers
         self.max_noise = max_noise
         self.seed = seed
-        if classes:
-            self.loss = loss or "sparse_categorical_crossentropy"
-            self.metrics = list(metrics or ["accuracy"])
-            default = keras_tuner.Objective("val_accuracy", "max")
-        else:
-            self.loss = loss or "mean_squared_error"
-            self.metrics = list(metrics or ["mean_absolute_error"])
-            default = keras_tuner.Objective("val_loss", "min")
-        self.objective = objective or default
+        usual = kind_of(self.kind)
+        self.loss = usual.loss if loss is None else loss
+        self.metrics = list(usual.metrics if metrics is None else metrics)
+        self.objective = objective or keras_tuner.Objective(*usual.objective)
         self._fits = collections.Counter()
 
     @classmethod
@@ -135,10 +157,16 @@ class HyperRNN(keras_tuner.HyperModel):
         >>> keras_rnnx.tuner.HyperRNN.for_task(task, cells=["gru"]).input_shape
         (50, 2)
         """
+        outputs = task.outputs
+        if task.kind == "forecasting":
+            outputs = task.train.y.shape[1:]
         return cls(
             task.input_shape,
             classes=task.classes,
-            outputs=task.outputs,
+            outputs=outputs,
+            kind=task.kind,
+            tokens=task.tokens,
+            masked=task.steps is None,
             loss=task.loss,
             metrics=task.metrics,
             objective=keras_tuner.Objective(*task.objective),
@@ -150,7 +178,7 @@ class HyperRNN(keras_tuner.HyperModel):
         cell, arguments = self._choose_cell(hp)
         units = self._choose_units(hp)
         noise = 0.0
-        if self.max_noise:
+        if self.max_noise and self.tokens is None:
             half = self.max_noise / 2
             noise = hp.Float("noise", 0.0, self.max_noise, default=half)
         rate = hp.Float("dropout", 0.0, 0.5, step=0.1, default=0.2)
@@ -161,28 +189,43 @@ class HyperRNN(keras_tuner.HyperModel):
         if self.seed is not None:
             keras.utils.set_random_seed(self._trial_seed(hp))
 
-        inputs = keras.Input(self.input_shape)
-        x = keras.layers.GaussianNoise(noise)(inputs)
+        inputs, x = self._front(noise, units[0])
+        each_step = self.kind in EACH_STEP
         for depth, width in enumerate(units):
             # The first layer sees the data whole: with one feature, dropping it would
             # drop the sequence.
             kwargs = {"dropout": rate if depth else 0.0, **arguments}
-            sequences = depth < len(units) - 1
+            sequences = each_step or depth < len(units) - 1
             x = layers.RNN(cell(width, **kwargs), return_sequences=sequences)(x)
-        x = keras.layers.Dropout(rate)(x)
-        outputs = keras.layers.Dense(
-            self.classes or self.outputs,
-            activation="softmax" if self.classes else None,
-            # Activations in half precision, the output in full: softmax needs it.
-            dtype="float32",
-        )(x)
+        outputs = self._head(keras.layers.Dropout(rate)(x))
         model = keras.Model(inputs, outputs, name=self.name)
         model.compile(
             keras.optimizers.Adam(learning_rate, clipnorm=clipnorm),
             loss=self.loss,
-            metrics=list(self.metrics),
+            metrics=new_metrics(self.metrics),
         )
         return model
+
+    def _front(self, noise, width):
+        """The inputs of a model, and what its first layer reads."""
+        if self.tokens is not None:
+            inputs = keras.Input(self.input_shape, dtype="int32")
+            return inputs, layers.Embedding(self.tokens, width, mask_zero=True)(inputs)
+        inputs = keras.Input(self.input_shape)
+        x = layers.MaskPadding()(inputs) if self.masked else inputs
+        return inputs, keras.layers.GaussianNoise(noise)(x)
+
+    def _head(self, x):
+        """The answer of a model."""
+        width = self.classes or int(np.prod(self.outputs))
+        activation = "softmax" if self.classes else None
+        if self.kind == "next_frame":
+            activation = "sigmoid"
+        # Activations in half precision, the output in full: softmax needs it.
+        x = keras.layers.Dense(width, activation=activation, dtype="float32")(x)
+        if self.kind != "forecasting":
+            return x
+        return keras.layers.Reshape(self.outputs, dtype="float32")(x)
 
     def _choose_cell(self, hp):
         name = hp.Choice("cell", list(self.cells))
@@ -236,6 +279,10 @@ class HyperRNN(keras_tuner.HyperModel):
             monitor=goal.name,
             direction=goal.direction,
         )
+        data = kwargs.get("x", args[0] if args else None)
+        if hasattr(data, "seek"):
+            # A trial has the same order of batches, whichever came before it.
+            data.seek(kwargs.get("initial_epoch", 0))
         # Ahead of the tuner's own callbacks, which then see the learning rate.
         kwargs["callbacks"] = [*own, *(kwargs.get("callbacks") or [])]
         history = model.fit(*args, **kwargs)

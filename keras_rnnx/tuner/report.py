@@ -132,12 +132,12 @@ def leaderboard(tuner: Journaled) -> list[dict[str, Any]]:
     return [{"rank": rank, **row} for rank, row in enumerate(rows, start=1)]
 
 
-def result(tuner: Journaled, test: tuple[Any, Any], directory: Path) -> SearchResult:
+def result(tuner: Journaled, test: Any, directory: Path) -> SearchResult:
     """Restores and tests the best model of a finished search.
 
     Args:
         tuner: the tuner that ran it.
-        test: test data, `x` and `y`.
+        test: batches of test data.
         directory: where the result is to be saved.
 
     Raises:
@@ -156,7 +156,7 @@ def result(tuner: Journaled, test: tuple[Any, Any], directory: Path) -> SearchRe
         if int(trial_id) + 1 == best["trial"]
     )
     model = tuner.load_model(trial)
-    metrics = model.evaluate(*test, verbose=0, return_dict=True)
+    metrics = model.evaluate(test, verbose=0, return_dict=True)
     return SearchResult(
         leaderboard=rows,
         model=model,

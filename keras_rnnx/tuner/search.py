@@ -133,15 +133,9 @@ def search(
         made.resume(directory / JOURNAL, signature)
         if progress:
             made.notify = _notifier(made, trials, max_epochs, progress)
-        made.search(
-            task.train.x,
-            task.train.y,
-            validation_data=tuple(task.validation),
-            epochs=max_epochs,
-            batch_size=batch_size,
-            verbose=0,
-        )
-        result = report.result(made, tuple(task.test), directory)
+        made.search(**_data(task, batch_size), epochs=max_epochs, verbose=0)
+        test = task.batches("test", batch_size)
+        result = report.result(made, test, directory)
         result.save()
     return result
 
@@ -177,16 +171,33 @@ def _notifier(tuner, trials, max_epochs, progress):
     return notify
 
 
+def _data(task, batch_size):
+    """Arguments of `fit`: arrays where sequences are equally long."""
+    if isinstance(task.train.x, np.ndarray) and isinstance(task.train.y, np.ndarray):
+        validation = tuple(task.validation)
+        data = {"x": task.train.x, "y": task.train.y, "batch_size": batch_size}
+        return {**data, "validation_data": validation}
+    validation = task.batches("validation", batch_size)
+    return {"x": task.batches("train", batch_size), "validation_data": validation}
+
+
 def _describe(task):
-    arrays = [
-        array for split in (task.train, task.validation, task.test) for array in split
-    ]
     return {
         "name": task.name,
         "options": dict(task.options),
         "objective": list(task.objective),
-        "data": [zlib.crc32(np.ascontiguousarray(array)) for array in arrays],
+        "data": [_checksum(values) for part in task.parts for values in part],
     }
+
+
+def _checksum(values):
+    if isinstance(values, np.ndarray):
+        return zlib.crc32(np.ascontiguousarray(values))
+    # The lengths first: the same steps in other sequences are other data.
+    checksum = zlib.crc32(np.array([len(row) for row in values]))
+    for row in values:
+        checksum = zlib.crc32(np.ascontiguousarray(row), checksum)
+    return checksum
 
 
 def _require(tuner):

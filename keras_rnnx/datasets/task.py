@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -283,6 +284,67 @@ class Task:
         """
         found = texts.fields(text, level, validation, test, vocabulary_size)
         return cls(name=name, description=description, kind="language_model", **found)
+
+    @classmethod
+    def from_tfds(
+        cls,
+        name: str,
+        *,
+        x: str | None = None,
+        y: str | None = None,
+        kind: str | None = None,
+        groups: str | None = None,
+        splits: Mapping[str, str] | None = None,
+        data_dir: str | os.PathLike | None = None,
+        manual_dir: str | os.PathLike | None = None,
+        config: Mapping[str, Any] | None = None,
+        description: str = "",
+        **options: Any,
+    ) -> Task:
+        """A task of a data set of tensorflow-datasets, on every backend.
+
+        Parts that the data set has are kept; those that it lacks are drawn from the
+        part for training.
+
+        Args:
+            name: name of the data set, as "imdb_reviews" or "rnnx_adding/length_200".
+            x: the feature that holds sequences. Default: the first supervised key.
+            y: the feature to be learned. Default: the second supervised key; None for
+                "next_frame" and "language_model".
+            kind: a name of `keras_rnnx.datasets.KINDS`. Default: what `y` holds says,
+                as in `from_arrays`.
+            groups: a feature, such as the speaker: no value of it is in two of the
+                parts that are drawn.
+            splits: the part of the data set for each part of the task, as TFDS writes
+                it: `{"train": "train[:90%]", "validation": "train[90%:]"}`. Default:
+                those called "train", "validation" and "test".
+            data_dir, manual_dir: as for `keras_rnnx.datasets.prepare`.
+            config: options of the data set, as `{"length": 123}`.
+            description: what is to be learned, on one line.
+            **options: of `from_arrays`, or of `from_text` for a language model.
+
+        Raises:
+            ValueError: for an unknown data set, feature or part, and for data that
+                `from_arrays` refuses.
+            ImportError, FileNotFoundError, ConnectionError, OSError: as
+                `keras_rnnx.datasets.prepare`.
+
+        Example:
+
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     task = keras_rnnx.datasets.Task.from_tfds(
+        ...         "rnnx_parity", data_dir=folder, config={"length": 7, "train": 20})
+        >>> task.kind, task.input_shape, task.target_vocabulary.tokens
+        ('classification', (7, 1), ('even', 'odd'))
+        """
+        from keras_rnnx.datasets import from_tfds
+
+        found = from_tfds.fields(
+            name, x, y, kind, groups, splits, data_dir, manual_dir, config, options
+        )
+        kept = {"config": dict(config or {}), **options}
+        found.setdefault("kind", "language_model")
+        return cls(name=name, description=description, options=kept, **found)
 
     @property
     def input_shape(self) -> tuple[int | None, ...]:

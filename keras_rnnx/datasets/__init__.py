@@ -1,6 +1,6 @@
 """Tasks to train and tune on, a registry of them, and sequences in batches."""
 
-from keras_rnnx.datasets import adding, digits, temporal_order
+from keras_rnnx.datasets import adding, digits, drawn, temporal_order
 from keras_rnnx.datasets.contiguous import ContiguousBatches
 from keras_rnnx.datasets.padded import PaddedBatches
 from keras_rnnx.datasets.random_steps import RandomSteps
@@ -22,6 +22,7 @@ __all__ = [
     "Task",
     "adding",
     "digits",
+    "drawn",
     "list_tasks",
     "load_task",
     "register_task",

@@ -1,8 +1,11 @@
 """Tasks to train and tune on, a registry of them, and sequences in batches."""
 
+import importlib.util
+
 from keras_rnnx.datasets import adding, digits, drawn, temporal_order
 from keras_rnnx.datasets.contiguous import ContiguousBatches
 from keras_rnnx.datasets.padded import PaddedBatches
+from keras_rnnx.datasets.prepared import prepare, read
 from keras_rnnx.datasets.random_steps import RandomSteps
 from keras_rnnx.datasets.task import (
     Objective,
@@ -12,6 +15,10 @@ from keras_rnnx.datasets.task import (
     load_task,
     register_task,
 )
+
+if importlib.util.find_spec("tensorflow_datasets") is not None:
+    # It registers them; TensorFlow stays where it is.
+    from keras_rnnx.datasets import builders  # noqa: F401
 
 __all__ = [
     "ContiguousBatches",
@@ -25,6 +32,8 @@ __all__ = [
     "drawn",
     "list_tasks",
     "load_task",
+    "prepare",
+    "read",
     "register_task",
     "temporal_order",
 ]

@@ -124,8 +124,8 @@ class Adding(DrawnBuilder):
         return self._made_info(
             "The adding problem: each step has a value in [0, 1] and a marker, which "
             "is one at one step of each half and zero elsewhere. The target is the sum "
-            "of the two marked values. Answering 1 always gives a mean squared error of "
-            "1/6 = 0.167.",
+            "of the two marked values. Answering 1 always gives a mean squared error "
+            "of 1/6 = 0.167.",
             {
                 "sequence": _numbers(self.builder_config.length, 2),
                 "target": _numbers(1),

@@ -1,16 +1,23 @@
 """Tasks to train and tune on, a registry of them, and sequences in batches."""
 
-from keras_rnnx.datasets import adding, digits, temporal_order
+import importlib.util
+
+from keras_rnnx.datasets import adding, digits, drawn, temporal_order
 from keras_rnnx.datasets.contiguous import ContiguousBatches
 from keras_rnnx.datasets.kinds import KINDS, Kind, Objective
 from keras_rnnx.datasets.padded import PaddedBatches
 from keras_rnnx.datasets.paired import PairedBatches
+from keras_rnnx.datasets.prepared import prepare, read
 from keras_rnnx.datasets.random_steps import RandomSteps
 from keras_rnnx.datasets.registry import list_tasks, load_task, register_task
 from keras_rnnx.datasets.series import Scaling
 from keras_rnnx.datasets.splitting import Split
 from keras_rnnx.datasets.task import Figure, Task
 from keras_rnnx.datasets.vocabulary import Vocabulary
+
+if importlib.util.find_spec("tensorflow_datasets") is not None:
+    # It registers them; TensorFlow stays where it is.
+    from keras_rnnx.datasets import builders  # noqa: F401
 
 __all__ = [
     "KINDS",
@@ -27,8 +34,11 @@ __all__ = [
     "Vocabulary",
     "adding",
     "digits",
+    "drawn",
     "list_tasks",
     "load_task",
+    "prepare",
+    "read",
     "register_task",
     "temporal_order",
 ]

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
-
+from keras_rnnx.datasets import drawn
 from keras_rnnx.datasets.kinds import Objective
 from keras_rnnx.datasets.registry import register_task
-from keras_rnnx.datasets.splitting import Split
-from keras_rnnx.datasets.synthetic import drawn
+from keras_rnnx.datasets.synthetic import parts_and_options
 from keras_rnnx.datasets.task import Task
 
 
@@ -42,7 +40,9 @@ def adding(
     >>> keras_rnnx.datasets.load_task("adding", length=50, train=8).train.x.shape
     (8, 50, 2)
     """
-    parts, options = drawn(_sequences, 2, length, train, validation, test, seed)
+    parts, options = parts_and_options(
+        drawn.adding, 2, length, train, validation, test, seed
+    )
     return Task(
         name="adding",
         description=f"Add the two marked values among {length}.",
@@ -55,14 +55,3 @@ def adding(
         objective=Objective("val_loss", "min"),
         options=options,
     )
-
-
-def _sequences(random, size, length):
-    values = random.random((size, length), dtype="float32")
-    rows = np.arange(size)
-    first = random.integers(0, length // 2, size)
-    second = random.integers(length // 2, length, size)
-    markers = np.zeros_like(values)
-    markers[rows, first] = markers[rows, second] = 1
-    total = values[rows, first] + values[rows, second]
-    return Split(np.stack([values, markers], axis=-1), total[:, np.newaxis])

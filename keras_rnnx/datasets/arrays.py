@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ def fields(
     groups: Any,
     seed: int,
     level: str,
+    tokenize: Callable[[str], Sequence[str]] | None,
     vocabulary_size: int | None,
     classes: Any,
 ) -> dict[str, Any]:
@@ -47,7 +49,7 @@ def fields(
             )
     # Before the rows are split, so that errors name the row that was given.
     given = list(parts)
-    xs = [_checked(parts[name][0]) for name in given]
+    xs = [_checked(parts[name][0], tokenize) for name in given]
     ys, found = targets.encoded(kind, xs, [parts[name][1] for name in given], classes)
     parts = dict(zip(given, zip(xs, ys)))
     shares = {
@@ -161,8 +163,10 @@ def _check_stratified(labels, names, counts):
             )
 
 
-def _checked(x):
-    """Sequences of numbers, or texts as they are."""
+def _checked(x, tokenize):
+    """Sequences of numbers, or texts: as they are, or their tokens."""
+    if tokenize is not None:
+        x = [tokenize(row) if isinstance(row, str) else row for row in x]
     texts = [is_text(row) for row in x]
     if not any(texts):
         return sequences(x)

@@ -32,6 +32,28 @@ def digits(seed: int = 0) -> Task:
     >>> keras_rnnx.datasets.load_task("digits").train.x.shape
     (1280, 64, 1)
     """
+    found = parts(seed)
+    return Task(
+        name="digits",
+        description="Ten handwritten digits, 8 x 8 pixels, read pixel by pixel.",
+        **found,
+        classes=10,
+        loss="sparse_categorical_crossentropy",
+        metrics=("accuracy",),
+        objective=Objective("val_accuracy", "max"),
+        options={"seed": seed},
+    )
+
+
+def parts(seed: int) -> dict[str, Split]:
+    """The digits in their split, by the names of the parts.
+
+    Args:
+        seed: seed of the split.
+
+    Raises:
+        ImportError: if scikit-learn is not installed.
+    """
     try:
         from sklearn.datasets import load_digits
         from sklearn.model_selection import train_test_split
@@ -49,15 +71,5 @@ def digits(seed: int = 0) -> Task:
     validation, test = train_test_split(
         rest, train_size=256, stratify=y[rest], random_state=seed
     )
-    return Task(
-        name="digits",
-        description="Ten handwritten digits, 8 x 8 pixels, read pixel by pixel.",
-        train=Split(x[train], y[train]),
-        validation=Split(x[validation], y[validation]),
-        test=Split(x[test], y[test]),
-        classes=10,
-        loss="sparse_categorical_crossentropy",
-        metrics=("accuracy",),
-        objective=Objective("val_accuracy", "max"),
-        options={"seed": seed},
-    )
+    rows = {"train": train, "validation": validation, "test": test}
+    return {part: Split(x[found], y[found]) for part, found in rows.items()}

@@ -52,7 +52,9 @@ def fields(
         options["groups"] = whole["train"][_key(builder, "groups", groups)]
     given = {part: parts[part] for part in PARTS[1:] if part in parts}
     train_x, train_y = parts["train"]
-    return arrays.fields(train_x, train_y, **{**DEFAULTS, **options, **given, "kind": kind})
+    return arrays.fields(
+        train_x, train_y, **{**DEFAULTS, **options, **given, "kind": kind}
+    )
 
 
 DEFAULTS = {
@@ -62,6 +64,7 @@ DEFAULTS = {
     "groups": None,
     "seed": 0,
     "level": "word",
+    "tokenize": None,
     "vocabulary_size": None,
     "classes": None,
 }
@@ -94,7 +97,9 @@ def _keys(builder, x, y, kind):
     own = kind in ("next_frame", "language_model")
     if y is None and not own:
         y = keys[1]
-    return _key(builder, "x", x or keys[0]), None if y is None else _key(builder, "y", y)
+    return _key(builder, "x", x or keys[0]), None if y is None else _key(
+        builder, "y", y
+    )
 
 
 def _key(builder, argument, name):

@@ -9,9 +9,20 @@ import numpy as np
 from keras_rnnx._numbers import integer
 from keras_rnnx.datasets.splitting import Split
 
+Drawing = Callable[[np.random.Generator, int, int], tuple[np.ndarray, np.ndarray]]
+PARTS = ("train", "validation", "test")
 
-def drawn(
-    sequences: Callable[[np.random.Generator, int, int], Split],
+
+def generator(seed: int, part: str) -> np.random.Generator:
+    """The generator that a part is drawn from: "train", "validation" or "test".
+
+    Each part has its own: another size of one leaves the others as they are.
+    """
+    return np.random.default_rng((seed, PARTS.index(part)))
+
+
+def parts_and_options(
+    draw: Drawing,
     least: int,
     length: int,
     train: int,
@@ -22,7 +33,8 @@ def drawn(
     """Draws the three parts of a task.
 
     Args:
-        sequences: from a generator, a number of sequences and their length to a part.
+        draw: from a generator, a number of sequences and their length to sequences and
+            targets.
         least: the smallest length.
         length, train, validation, test, seed: options of the task.
 
@@ -39,9 +51,7 @@ def drawn(
         "test": integer("test", test, least=1),
         "seed": integer("seed", seed, least=0),
     }
-    # A generator for each part: another size of one leaves the others as they are.
     parts = [
-        sequences(np.random.default_rng((seed, part)), size, length)
-        for part, size in enumerate((train, validation, test))
+        Split(*draw(generator(seed, part), options[part], length)) for part in PARTS
     ]
     return parts, options

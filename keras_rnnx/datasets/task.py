@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -122,6 +122,7 @@ class Task:
         groups: Any = None,
         seed: int = 0,
         level: str = "word",
+        tokenize: Callable[[str], Sequence[str]] | None = None,
         vocabulary_size: int | None = None,
         classes: Any = None,
         name: str = "arrays",
@@ -153,6 +154,7 @@ class Task:
             seed: seed of the split. Default 0.
             level: what texts are cut into: "word", at blanks, or "character". Default
                 "word".
+            tokenize: what cuts a text of `x` into tokens. Default None: by `level`.
             vocabulary_size: most tokens of texts, the frequent ones. Default: all
                 tokens of the training part. Others become "<unk>".
             classes: names of the classes or labels, or their number. Default: as many
@@ -184,6 +186,7 @@ class Task:
             groups,
             integer("seed", seed, 0),
             level,
+            tokenize,
             vocabulary_size,
             classes,
         )

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
-
+from keras_rnnx.datasets import drawn
 from keras_rnnx.datasets.kinds import Objective
 from keras_rnnx.datasets.registry import register_task
-from keras_rnnx.datasets.splitting import Split
-from keras_rnnx.datasets.synthetic import drawn
+from keras_rnnx.datasets.synthetic import parts_and_options
 from keras_rnnx.datasets.task import Task
-
-# A and B matter, the four others distract.
-SYMBOLS = 6
 
 
 @register_task("temporal_order")
@@ -47,7 +42,9 @@ def temporal_order(
     >>> task.train.x.shape, task.classes
     ((8, 50, 6), 4)
     """
-    parts, options = drawn(_sequences, 10, length, train, validation, test, seed)
+    parts, options = parts_and_options(
+        drawn.temporal_order, 10, length, train, validation, test, seed
+    )
     return Task(
         name="temporal_order",
         description=f"Which of two symbols came first, over {length} steps.",
@@ -60,13 +57,3 @@ def temporal_order(
         objective=Objective("val_accuracy", "max"),
         options=options,
     )
-
-
-def _sequences(random, size, length):
-    symbols = random.integers(2, SYMBOLS, (size, length))
-    rows, tenth = np.arange(size), length // 10
-    first = random.integers(tenth, 2 * tenth, size)
-    second = random.integers(4 * tenth, 5 * tenth, size)
-    early, late = random.integers(0, 2, (2, size))
-    symbols[rows, first], symbols[rows, second] = early, late
-    return Split(np.eye(SYMBOLS, dtype="float32")[symbols], 2 * early + late)

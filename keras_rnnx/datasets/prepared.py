@@ -1,0 +1,217 @@
+"""Data sets of tensorflow-datasets, prepared and read without TensorFlow."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import importlib.util
+import os
+import pathlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from keras_rnnx._errors import unknown
+
+if TYPE_CHECKING:
+    import tensorflow_datasets as tfds
+
+# The one format of TFDS that is read by row, and without TensorFlow.
+FORMAT = "array_record"
+
+
+def prepare(
+    name: str,
+    /,
+    *,
+    data_dir: str | os.PathLike | None = None,
+    manual_dir: str | os.PathLike | None = None,
+    **options: Any,
+) -> tfds.core.DatasetBuilder:
+    """Prepares a data set of tensorflow-datasets for any backend.
+
+    It is written in the format array_record, which needs no TensorFlow, with TFDS' own
+    progress bar. What is prepared already is left as it is. If that is in another
+    format, the data set is prepared once more in the folder "array_record" of
+    `data_dir`. An attempt that fails or is interrupted leaves nothing that is used
+    later.
+
+    Args:
+        name: "rnnx_adding", "rnnx_adding/length_400", or another name that TFDS knows.
+        data_dir: folder of prepared data sets. Default: that of TFDS,
+            "~/tensorflow_datasets".
+        manual_dir: folder with raw files, themselves or in folders in it. What lies
+            there is not downloaded.
+        **options: fields of the builder's configuration, as `length=123`.
+
+    Returns:
+        The builder: `builder.info` describes the data set, `read` reads it.
+
+    Raises:
+        ImportError: if tensorflow-datasets or array_record is not installed.
+        FileNotFoundError: if `manual_dir`, or a raw file, is not there.
+        ConnectionError: if a file has to be downloaded and there is no network.
+        OSError: if the disk is full.
+        ValueError: for an unknown name or option, with the nearest valid ones, and for
+            a raw file that is damaged.
+
+    Example:
+
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     builder = keras_rnnx.datasets.prepare(
+    ...         "rnnx_parity", data_dir=folder, length=7, train=3
+    ...     )
+    ...     keras_rnnx.datasets.read(builder, "train")["sequence"][0].shape
+    (7, 1)
+    """
+    tfds = _tfds()
+    if importlib.util.find_spec("array_record") is None:
+        raise ImportError(
+            "To read data sets without TensorFlow takes array_record, which comes with "
+            "tensorflow-datasets on Linux alone: pip install array_record, or use "
+            "tfds.load on TensorFlow."
+        )
+    if manual_dir is not None and not pathlib.Path(manual_dir).is_dir():
+        raise FileNotFoundError(
+            f"`manual_dir` is no folder: {os.fspath(manual_dir)!r}."
+        )
+    arguments = _arguments(tfds, name, manual_dir, options)
+    builder = tfds.builder(**arguments, data_dir=data_dir)
+    if builder.is_prepared() and not _is_readable(builder):
+        root = pathlib.Path(builder.data_dir_root) / FORMAT
+        builder = tfds.builder(**arguments, data_dir=root)
+    if not builder.is_prepared():
+        _prepare(tfds, builder, manual_dir)
+    return builder
+
+
+def read(
+    builder: tfds.core.DatasetBuilder, split: str = "train"
+) -> dict[str, list[Any]]:
+    """Reads a part of a prepared data set into memory.
+
+    Args:
+        builder: a builder whose data set is prepared in array_record, as `prepare`
+            returns it.
+        split: a part, or what TFDS takes for one, as "train[:80%]". Default "train".
+
+    Returns:
+        By the names of the features, a list with one value for each example: arrays,
+        integers for class labels, strings for texts, lists for sequences of texts.
+
+    Raises:
+        ValueError: if there is no such part, or the data set is not prepared in
+            array_record.
+
+    Example:
+
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     builder = keras_rnnx.datasets.prepare(
+    ...         "rnnx_parity", data_dir=folder, length=7, train=3
+    ...     )
+    ...     keras_rnnx.datasets.read(builder)["label"]
+    [1, 0, 0]
+    """
+    if not builder.is_prepared() or not _is_readable(builder):
+        raise ValueError(
+            f"{builder.info.full_name} is not prepared in array_record in "
+            f"{builder.data_dir_root}: keras_rnnx.datasets.prepare does that."
+        )
+    if "[" not in split and "+" not in split and split not in builder.info.splits:
+        raise unknown(f"part of {builder.info.full_name}", split, builder.info.splits)
+    source, features = builder.as_data_source(split), builder.info.features
+    found = {name: [] for name in features}
+    for example in source:
+        for name, values in found.items():
+            values.append(_value(features[name], example[name]))
+    return found
+
+
+def _value(feature, value):
+    """A value of a feature: texts as strings, arrays that may be written to."""
+    if isinstance(value, bytes):
+        is_text = feature.np_dtype in (np.object_, np.str_)
+        return value.decode() if is_text else value
+    if isinstance(value, np.ndarray):
+        if value.dtype == np.object_:
+            return [_value(getattr(feature, "feature", feature), v) for v in value]
+        return value if value.flags.writeable else value.copy()
+    return value
+
+
+def _tfds():
+    if importlib.util.find_spec("tensorflow_datasets") is None:
+        raise ImportError(
+            "This needs tensorflow-datasets: pip install 'keras-rnnx[datasets]'."
+        )
+    import tensorflow_datasets as tfds
+
+    # Ours are registered.
+    import keras_rnnx.datasets.builders  # noqa: F401
+
+    return tfds
+
+
+def _arguments(tfds, name, manual_dir, options):
+    """Name and configuration for `tfds.builder`."""
+    dataset, _, config = name.partition("/")
+    if dataset not in (known := tfds.list_builders(with_community_datasets=False)):
+        raise unknown("data set", dataset, known)
+    builder = tfds.builder_cls(dataset)
+    if options:
+        if config:
+            raise ValueError(
+                f"{name!r} names a configuration, so there are no options, received "
+                f"{', '.join(options)}. Leave out '/{config}'."
+            )
+        return {"name": dataset, "config": _config(builder, options)}
+    if config and config not in builder.builder_configs and ":" not in config:
+        of_folder = getattr(builder.builder_config_cls, "from_folder", None)
+        if of_folder is None or manual_dir is None:
+            raise unknown(
+                f"configuration of {dataset}", config, builder.builder_configs
+            )
+        return {"name": dataset, "config": of_folder(config, manual_dir)}
+    return {"name": name}
+
+
+def _config(builder, options):
+    config = builder.builder_config_cls
+    if config is None:
+        raise ValueError(f"{builder.name} has no options, received {options}.")
+    valid = {field.name for field in dataclasses.fields(config) if field.init}
+    for option in options:
+        if option not in valid:
+            raise unknown(f"option of {builder.name}", option, valid)
+    return config(**options)
+
+
+def _is_readable(builder):
+    formats = {form.value for form in builder.info.available_file_formats()}
+    return FORMAT in formats
+
+
+def _prepare(tfds, builder, manual_dir):
+    config = tfds.download.DownloadConfig(manual_dir=manual_dir)
+    try:
+        builder.download_and_prepare(download_config=config, file_format=FORMAT)
+    except Exception as error:
+        if _is_full_disk(error):
+            raise OSError(
+                errno.ENOSPC,
+                f"No space left to prepare {builder.info.full_name}. Free some, or "
+                "pass another `data_dir`; nothing of this attempt is used",
+                str(builder.data_dir_root),
+            ) from error
+        raise
+
+
+def _is_full_disk(error):
+    """Whether an error, or one that it comes from, is that the disk is full."""
+    while error is not None:
+        if getattr(error, "errno", None) == errno.ENOSPC:
+            return True
+        if "No space left on device" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

@@ -2,7 +2,7 @@
 
 import importlib.util
 
-from keras_rnnx.datasets import adding, digits, drawn, temporal_order
+from keras_rnnx.datasets import adding, baselines, digits, drawn, temporal_order
 from keras_rnnx.datasets.contiguous import ContiguousBatches
 from keras_rnnx.datasets.padded import PaddedBatches
 from keras_rnnx.datasets.prepared import prepare, read
@@ -28,6 +28,7 @@ __all__ = [
     "Split",
     "Task",
     "adding",
+    "baselines",
     "digits",
     "drawn",
     "list_tasks",

@@ -2,7 +2,7 @@
 
 import importlib.util
 
-from keras_rnnx.datasets import adding, digits, drawn, temporal_order
+from keras_rnnx.datasets import adding, baselines, digits, drawn, temporal_order
 from keras_rnnx.datasets.contiguous import ContiguousBatches
 from keras_rnnx.datasets.kinds import KINDS, Kind, Objective
 from keras_rnnx.datasets.padded import PaddedBatches
@@ -33,6 +33,7 @@ __all__ = [
     "Task",
     "Vocabulary",
     "adding",
+    "baselines",
     "digits",
     "drawn",
     "list_tasks",

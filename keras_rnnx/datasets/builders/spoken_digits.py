@@ -9,9 +9,9 @@ import wave
 import numpy as np
 import tensorflow_datasets as tfds
 
-from keras_rnnx.datasets.builders import files, log_mel
+from keras_rnnx.datasets.builders import finding, log_mel, raw_files
 
-FILE = files.RawFile(
+FILE = raw_files.RawFile(
     "recordings",
     "https://github.com/Jakobovski/free-spoken-digit-dataset (the folder `recordings`)",
     packed="fsdd_logmel24.npz",
@@ -32,7 +32,7 @@ class SpokenDigits(tfds.core.GeneratorBasedBuilder):
     name = "rnnx_spoken_digits"
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "First release."}
-    MANUAL_DOWNLOAD_INSTRUCTIONS = files.instructions([FILE])
+    MANUAL_DOWNLOAD_INSTRUCTIONS = raw_files.instructions([FILE])
 
     def _info(self):
         return tfds.core.DatasetInfo(
@@ -66,9 +66,9 @@ class SpokenDigits(tfds.core.GeneratorBasedBuilder):
         )
 
     def _split_generators(self, dl_manager):
-        recordings = files.find_folder(self, dl_manager, FILE, "*.wav")
+        recordings = finding.find_folder(self, dl_manager, FILE, "*.wav")
         if recordings is None:
-            found = files.find(self, dl_manager, {"frames": FILE})["frames"]
+            found = finding.find(self, dl_manager, {"frames": FILE})["frames"]
             rows = packed(found)
         else:
             rows = [recording(file) for file in recordings]
@@ -82,7 +82,7 @@ class SpokenDigits(tfds.core.GeneratorBasedBuilder):
             yield f"{row['digit']}_{row['speaker']}_{row['index']}", row
 
 
-def packed(file: files.Found) -> list[dict]:
+def packed(file: raw_files.Found) -> list[dict]:
     """Examples of an .npz file with frames in steps of half a decibel.
 
     Raises:
@@ -108,7 +108,7 @@ def packed(file: files.Found) -> list[dict]:
     ]
 
 
-def recording(file: files.Found) -> dict:
+def recording(file: raw_files.Found) -> dict:
     """The example of a recording, which is named `digit_speaker_index.wav`.
 
     Raises:

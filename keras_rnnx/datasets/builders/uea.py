@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from etils import epath
 
-from keras_rnnx.datasets.builders import files, ts_files
+from keras_rnnx.datasets.builders import finding, raw_files, ts_files
 
 _PAGE = "https://www.timeseriesclassification.com/aeon-toolkit"
 PARTS = {"train": "TRAIN", "test": "TEST"}
@@ -43,13 +43,13 @@ class UeaConfig(tfds.core.BuilderConfig):
             ValueError: if it is damaged.
         """
         raw = _raw(name)["train"]._replace(packed=None)
-        path = files.by_hand(epath.Path(manual_dir), raw)
+        path = finding.by_hand(epath.Path(manual_dir), raw)
         if path is None:
             raise FileNotFoundError(
                 f"rnnx_uea needs {raw.name}, which is not in {manual_dir}. Get it from "
                 f"{raw.url}."
             )
-        found = _from_ts(files.Found(path, raw, None))
+        found = _from_ts(raw_files.Found(path, raw, None))
         return cls(name=name, channels=found.channels, classes=tuple(found.classes))
 
 
@@ -134,7 +134,7 @@ class Uea(tfds.core.GeneratorBasedBuilder):
 
     def _split_generators(self, dl_manager):
         config = self.builder_config
-        found = files.find(self, dl_manager, _raw(config.name))
+        found = finding.find(self, dl_manager, _raw(config.name))
         parts = {
             part: _from_npz(file, PARTS[part].lower())
             if file.is_packed
@@ -159,7 +159,7 @@ class Uea(tfds.core.GeneratorBasedBuilder):
 
 def _raw(name):
     return {
-        part: files.RawFile(
+        part: raw_files.RawFile(
             f"{name}_{suffix}.ts", f"{_PAGE}/{name}.zip", packed=f"{name}.npz"
         )
         for part, suffix in PARTS.items()

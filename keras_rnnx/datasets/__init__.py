@@ -4,6 +4,7 @@ import importlib.util
 
 from keras_rnnx.datasets import adding, baselines, digits, drawn, temporal_order
 from keras_rnnx.datasets.contiguous import ContiguousBatches
+from keras_rnnx.datasets.facts import Figure
 from keras_rnnx.datasets.kinds import KINDS, Kind, Objective
 from keras_rnnx.datasets.padded import PaddedBatches
 from keras_rnnx.datasets.paired import PairedBatches
@@ -12,8 +13,11 @@ from keras_rnnx.datasets.random_steps import RandomSteps
 from keras_rnnx.datasets.registry import list_tasks, load_task, register_task
 from keras_rnnx.datasets.series import Scaling
 from keras_rnnx.datasets.splitting import Split
-from keras_rnnx.datasets.task import Figure, Task
+from keras_rnnx.datasets.task import Task
 from keras_rnnx.datasets.vocabulary import Vocabulary
+
+# They register their tasks.
+from keras_rnnx.datasets import drawn_tasks, file_tasks, speech_tasks  # isort: skip
 
 if importlib.util.find_spec("tensorflow_datasets") is not None:
     # It registers them; TensorFlow stays where it is.
@@ -36,10 +40,13 @@ __all__ = [
     "baselines",
     "digits",
     "drawn",
+    "drawn_tasks",
+    "file_tasks",
     "list_tasks",
     "load_task",
     "prepare",
     "read",
     "register_task",
+    "speech_tasks",
     "temporal_order",
 ]

@@ -28,6 +28,7 @@ def fields(
     level: str,
     tokenize: Callable[[str], Sequence[str]] | None,
     vocabulary_size: int | None,
+    target_level: str | None,
     classes: Any,
 ) -> dict[str, Any]:
     """The attributes of a task that its data determine; see `Task.from_arrays`."""
@@ -65,6 +66,7 @@ def fields(
         targets.check_learned(parts["train"][1], names)
     found["vocabulary"] = _number(parts, 0, vocabulary_size, level, INPUTS)
     if kind == "sequence_to_sequence":
+        level = target_level or level
         vocabulary = _number(parts, 1, None, level, targets.TRANSDUCED)
         found["target_vocabulary"] = vocabulary or found.get("target_vocabulary")
     return {"kind": kind, **found, **{k: Split(*part) for k, part in parts.items()}}

@@ -6,15 +6,16 @@ import dataclasses
 import functools
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import numpy as np
 
 from keras_rnnx._errors import unknown
 from keras_rnnx._numbers import integer
-from keras_rnnx.datasets import arrays, series, texts
+from keras_rnnx.datasets import arrays, series, texts, trivial
 from keras_rnnx.datasets.contiguous import ContiguousBatches
+from keras_rnnx.datasets.facts import Figure
 from keras_rnnx.datasets.kinds import Objective, kind_of, new_metrics
 from keras_rnnx.datasets.padded import PaddedBatches
 from keras_rnnx.datasets.paired import PairedBatches
@@ -24,22 +25,6 @@ from keras_rnnx.datasets.vocabulary import Vocabulary
 PARTS = ("train", "validation", "test")
 # Steps of a batch of a language model, as the medium model of Zaremba et al. has them.
 STEPS = 35
-
-
-class Figure(NamedTuple):
-    """A result on a task: of a trivial answer, or a published one.
-
-    Attributes:
-        method: what was used.
-        metric: what was measured, on the test part.
-        value: the figure.
-        source: the paper, or "" for what is computed here.
-    """
-
-    method: str
-    metric: str
-    value: float
-    source: str = ""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -124,6 +109,7 @@ class Task:
         level: str = "word",
         tokenize: Callable[[str], Sequence[str]] | None = None,
         vocabulary_size: int | None = None,
+        target_level: str | None = None,
         classes: Any = None,
         name: str = "arrays",
         description: str = "",
@@ -157,6 +143,8 @@ class Task:
             tokenize: what cuts a text of `x` into tokens. Default None: by `level`.
             vocabulary_size: most tokens of texts, the frequent ones. Default: all
                 tokens of the training part. Others become "<unk>".
+            target_level: the same for target texts of "sequence_to_sequence". Default:
+                `level`.
             classes: names of the classes or labels, or their number. Default: as many
                 as `y` has.
             name: name of the task. Default "arrays".
@@ -188,6 +176,7 @@ class Task:
             level,
             tokenize,
             vocabulary_size,
+            target_level,
             classes,
         )
         return cls(name=name, description=description, **found)
@@ -394,6 +383,15 @@ class Task:
         if self.kind == "language_model":
             return self.tokens
         return int(np.shape(self.train.y[0])[-1])
+
+    @functools.cached_property
+    def baseline(self) -> Figure | None:
+        """What a trivial answer achieves on the test part, or None.
+
+        The most frequent class, the mean, the last value of a series, how often each
+        note or token occurs: counted in the training part.
+        """
+        return trivial.baseline(self)
 
     @property
     def parts(self) -> tuple[Split, Split, Split]:

@@ -1,0 +1,40 @@
+"""The trivial answer to each kind of task, and what it achieves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from keras_rnnx.datasets import baselines
+from keras_rnnx.datasets.facts import Figure
+
+if TYPE_CHECKING:
+    from keras_rnnx.datasets.task import Task
+
+
+def baseline(task: Task) -> Figure | None:
+    """What the trivial answer achieves on the test part; None for kinds without one."""
+    train, test = task.train, task.test
+    if task.kind == "classification":
+        accuracy = baselines.majority(train.y, test.y)
+        return Figure("most frequent class", "accuracy", accuracy)
+    if task.kind == "regression":
+        return Figure("mean", "mean_squared_error", baselines.mean(train.y, test.y))
+    if task.kind == "forecasting":
+        columns = range(test.x.shape[-1])
+        if task.scaling is not None:
+            columns = task.scaling.targets
+        error = baselines.repeated(test.x[..., list(columns)], test.y)
+        return Figure("last value", "mean_squared_error", error)
+    if task.kind == "tagging":
+        tags = (np.concatenate(list(part.y)) for part in (train, test))
+        return Figure("most frequent class", "accuracy", baselines.majority(*tags))
+    if task.kind == "next_frame":
+        rolls = ([np.r_[x[:1], y] for x, y in zip(*part)] for part in (train, test))
+        loss = baselines.marginal_frames(*rolls)
+        return Figure("rate of each label", "frame_nll", loss)
+    if task.kind == "language_model" and set(test.x.tolist()) <= set(train.x.tolist()):
+        perplexity = baselines.unigram_perplexity(train.x.tolist(), test.x.tolist())
+        return Figure("frequency of each token", "perplexity", perplexity)
+    return None

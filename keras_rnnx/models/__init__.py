@@ -1,8 +1,11 @@
-"""Language models as published, with the way each is trained."""
+"""A model for each kind of sequence task, language models as published, decoding."""
 
+from keras_rnnx._chains import viterbi
 from keras_rnnx.models.awd_lstm import awd_lstm
+from keras_rnnx.models.classifier import classifier, regressor
 from keras_rnnx.models.states import get_states, reset_states, set_states
 from keras_rnnx.models.stepper import Stepper, stepper
+from keras_rnnx.models.tagger import tagger
 from keras_rnnx.models.training import Training
 from keras_rnnx.models.zaremba import zaremba, zaremba_training
 
@@ -10,10 +13,14 @@ __all__ = [
     "Stepper",
     "Training",
     "awd_lstm",
+    "classifier",
     "get_states",
+    "regressor",
     "reset_states",
     "set_states",
     "stepper",
+    "tagger",
+    "viterbi",
     "zaremba",
     "zaremba_training",
 ]

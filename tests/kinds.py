@@ -79,4 +79,23 @@ KINDS = {
         numbers,
         True,
     ),
+    "next step": (
+        lambda: models.next_step(
+            4, features=FEATURES, units=5, depth=2, connection="residual"
+        ),
+        numbers,
+        True,
+    ),
+    "language model": (
+        lambda: models.language_model(TOKENS, units=5, embedding=3, tied=True),
+        tokens,
+        True,
+    ),
+    "language model, adaptive": (
+        lambda: models.language_model(
+            TOKENS, units=5, softmax="adaptive", cutoffs=[2, 4], cell="gru"
+        ),
+        tokens,
+        True,
+    ),
 }

@@ -80,3 +80,58 @@ def test_inputs_that_do_not_fit_are_refused():
         models.regressor(features=2, stateful=True)
     with pytest.raises(ValueError, match="no argument 'dropuot'"):
         models.regressor(features=2, dropuot=0.1)
+
+
+def test_an_adaptive_softmax_is_a_softmax_of_clusters():
+    layer, rng = layers.AdaptiveSoftmax(9, cutoffs=[3, 5]), np.random.default_rng(0)
+    x = rng.normal(size=(4, 8)).astype("float32")
+    layer.build(x.shape)
+    for variable in layer.weights:
+        variable.assign(rng.normal(size=variable.shape))
+    head, bias, *rest = (kinds.numpy(w).astype("float64") for w in layer.weights)
+    assert [w.shape for w in rest] == [(8, 2), (2, 2), (8, 1), (1, 4)]
+
+    def softmax(a):
+        e = np.exp(a - a.max(-1, keepdims=True))
+        return e / e.sum(-1, keepdims=True)
+
+    head = softmax(x @ head + bias)
+    first, second = softmax(x @ rest[0] @ rest[1]), softmax(x @ rest[2] @ rest[3])
+    expected = [head[:, :3], head[:, 3:4] * first, head[:, 4:] * second]
+    expected = np.concatenate(expected, 1)
+    np.testing.assert_allclose(expected.sum(1), 1)
+    np.testing.assert_allclose(np.exp(kinds.numpy(layer(x))), expected, rtol=1e-4)
+
+
+def test_tied_scores_are_products_with_the_vectors_of_tokens():
+    model = kinds.randomized(models.language_model(7, units=5, embedding=3, tied=True))
+    assert [layer.name for layer in model.layers].count("embedding") == 1
+    x = kinds.tokens(np.random.default_rng(0), 2)
+    inner = keras.Model(model.input, model.get_layer("projection").output)
+    matrix, bias = model.get_layer("embedding").weights
+    expected = kinds.numpy(inner(x)) @ kinds.numpy(matrix).T + kinds.numpy(bias)
+    np.testing.assert_allclose(kinds.numpy(model(x)), expected, atol=1e-5)
+
+
+def test_a_stateful_language_model_goes_on():
+    model = models.language_model(7, units=5, batch_size=2, stateful=True, masked=False)
+    kinds.randomized(model)
+    x = np.random.default_rng(0).integers(0, 7, (2, 8))
+    whole = kinds.numpy(model(x))
+    models.reset_states(model)
+    parts = [kinds.numpy(model(x[:, :3])), kinds.numpy(model(x[:, 3:]))]
+    np.testing.assert_allclose(np.concatenate(parts, 1), whole, atol=1e-5)
+
+
+@pytest.mark.any_backend
+def test_language_models_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match="Pass one of them"):
+        models.language_model(9, tied=True, softmax="adaptive")
+    with pytest.raises(ValueError, match="`cutoffs` are those of"):
+        models.language_model(9, cutoffs=[3])
+    with pytest.raises(ValueError, match="pass `batch_size`"):
+        models.language_model(9, stateful=True)
+    with pytest.raises(ValueError, match="which increase"):
+        models.language_model(9, softmax="adaptive", cutoffs=[3, 3])
+    with pytest.raises(ValueError, match="sets bidirectional itself"):
+        models.language_model(9, bidirectional=True)

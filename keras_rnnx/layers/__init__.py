@@ -1,5 +1,6 @@
 """Recurrent layers, with the names and arguments Keras gives them."""
 
+from keras_rnnx.layers.adaptive_softmax import AdaptiveSoftmax
 from keras_rnnx.layers.bidirectional import Bidirectional
 from keras_rnnx.layers.crf import CRF
 from keras_rnnx.layers.embedding import Embedding
@@ -61,6 +62,7 @@ from keras_rnnx.layers.stack import Stack
 
 __all__ = [
     "ATR",
+    "AdaptiveSoftmax",
     "AntisymmetricRNN",
     "BRC",
     "Bidirectional",

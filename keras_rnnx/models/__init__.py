@@ -3,6 +3,9 @@
 from keras_rnnx._chains import viterbi
 from keras_rnnx.models.awd_lstm import awd_lstm
 from keras_rnnx.models.classifier import classifier, regressor
+from keras_rnnx.models.generate import generate
+from keras_rnnx.models.language_model import language_model
+from keras_rnnx.models.next_step import next_step
 from keras_rnnx.models.states import get_states, reset_states, set_states
 from keras_rnnx.models.stepper import Stepper, stepper
 from keras_rnnx.models.tagger import tagger
@@ -14,7 +17,10 @@ __all__ = [
     "Training",
     "awd_lstm",
     "classifier",
+    "generate",
     "get_states",
+    "language_model",
+    "next_step",
     "regressor",
     "reset_states",
     "set_states",

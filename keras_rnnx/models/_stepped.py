@@ -9,7 +9,7 @@ import keras
 from keras import ops
 
 from keras_rnnx.cells import Cell
-from keras_rnnx.layers import Stack
+from keras_rnnx.layers import AdaptiveSoftmax, MaskPadding, Stack
 from keras_rnnx.layers.level import Level
 
 # Layers that treat each step by itself, whatever their arguments.
@@ -37,6 +37,8 @@ STEPWISE = (
     keras.layers.Maximum,
     keras.layers.Minimum,
     keras.layers.InputLayer,
+    AdaptiveSoftmax,
+    MaskPadding,
 )
 # Those that do unless `axis` names the one of time.
 BY_AXIS = (

@@ -98,4 +98,21 @@ KINDS = {
         tokens,
         True,
     ),
+    "forecaster": (
+        lambda: models.forecaster(4, 2, FEATURES, units=5, depth=2),
+        numbers,
+        False,
+    ),
+    "forecaster, autoregressive": (
+        lambda: models.forecaster(
+            3, features=FEATURES, mode="autoregressive", units=5, cell="gru"
+        ),
+        numbers,
+        False,
+    ),
+    "ctc labeller": (
+        lambda: models.ctc_labeller(4, features=FEATURES, units=5),
+        numbers,
+        True,
+    ),
 }

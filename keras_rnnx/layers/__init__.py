@@ -2,6 +2,7 @@
 
 from keras_rnnx.layers.adaptive_softmax import AdaptiveSoftmax
 from keras_rnnx.layers.bidirectional import Bidirectional
+from keras_rnnx.layers.blank_padding import BlankPadding
 from keras_rnnx.layers.crf import CRF
 from keras_rnnx.layers.embedding import Embedding
 from keras_rnnx.layers.gated_feedback import GatedFeedbackCell
@@ -66,6 +67,7 @@ __all__ = [
     "AntisymmetricRNN",
     "BRC",
     "Bidirectional",
+    "BlankPadding",
     "CFN",
     "CIFG",
     "CRF",

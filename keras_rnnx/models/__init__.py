@@ -3,6 +3,9 @@
 from keras_rnnx._chains import viterbi
 from keras_rnnx.models.awd_lstm import awd_lstm
 from keras_rnnx.models.classifier import classifier, regressor
+from keras_rnnx.models.ctc_decode import ctc_decode
+from keras_rnnx.models.ctc_labeller import ctc_labeller
+from keras_rnnx.models.forecaster import forecaster
 from keras_rnnx.models.generate import generate
 from keras_rnnx.models.language_model import language_model
 from keras_rnnx.models.next_step import next_step
@@ -17,6 +20,9 @@ __all__ = [
     "Training",
     "awd_lstm",
     "classifier",
+    "ctc_decode",
+    "ctc_labeller",
+    "forecaster",
     "generate",
     "get_states",
     "language_model",

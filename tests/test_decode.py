@@ -107,14 +107,17 @@ def test_a_beam_finds_more_probable_targets():
 
 @pytest.mark.parametrize("name", ["plain", "additive", "multiplicative"])
 def test_a_source_has_one_target_alone_padded_and_saved(name, tmp_path):
-    model, _ = made(name, scale=1.5)
+    model = models.encoder_decoder(7, 12, units=12, **MODELS[name])
+    randomized(model, scale=0.7)
+    model.get_layer("scores").bias.assign(np.zeros(12))
     source = tokens(np.random.default_rng(0), 12)
-    first, scores = models.decode(model, source, beam_width=3, max_steps=6)
-    behind, same = models.decode(model, padded(source), beam_width=3, max_steps=6)
-    alone = models.decode(model, source[1:2], beam_width=3, max_steps=6)[0][0]
+    options = {"beam_width": 3, "max_steps": 6}
+    first, scores = models.decode(model, source, **options)
+    behind, same = models.decode(model, padded(source), **options)
+    alone = models.decode(model, source[1:2], **options)[0][0]
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
-    loaded, _ = models.decode(again, source, beam_width=3, max_steps=6)
+    loaded, _ = models.decode(again, source, **options)
     as_lists = [[row.tolist() for row in rows] for rows in (first, behind, loaded)]
     assert as_lists[0] == as_lists[1] == as_lists[2]
     assert alone.tolist() == as_lists[0][1]

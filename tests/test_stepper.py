@@ -126,18 +126,6 @@ def test_graphs_of_any_shape():
     assert model.layers[0].output is not None, "the model's own graph is as it was"
 
 
-def test_states_come_in_the_order_of_the_stack():
-    x = keras.Input((None, 3))
-    stack = layers.Stack("lstm", [4, 3], gated_feedback=True, return_state=True)
-    model = keras.Model(x, list(stack(x)))
-    x, stream = sequences(model, 4), keras_rnnx.models.stepper(model, batch_size=2)
-    states = stream.init()
-    for t in range(4):
-        found, states = stream.step(x[:, t], states)
-    for one, other in zip(found, model(x), strict=True):
-        np.testing.assert_allclose(numpy(one), numpy(other), rtol=1e-5, atol=1e-6)
-
-
 def test_weights_are_those_of_the_model_and_streams_are_apart():
     model = dense(layers.LSTM(4))
     stream = keras_rnnx.models.stepper(model)

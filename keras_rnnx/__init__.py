@@ -8,7 +8,8 @@ Modules:
     constraints: constraints on recurrent weights.
     engine: how a sequence is run.
     testing: the conformance suite for cells.
-    models: language models as published.
+    losses: losses of sequences of classes.
+    models: a model for each kind of sequence task, and its decoding.
     datasets: tasks to train and tune on.
     callbacks: training: truncated backpropagation, divergence, backups.
     metrics: perplexity, error rates, and others that weigh every step alike.
@@ -41,6 +42,8 @@ from keras_rnnx import (
     engine,
     initializers,
     layers,
+    losses,
+    metrics,
     optimizers,
     regularizers,
 )
@@ -51,7 +54,6 @@ _LAZY = {
     "explain": "keras_rnnx.explanation",
     "callbacks": None,
     "datasets": None,
-    "metrics": None,
     "models": None,
     "testing": None,
     "tuner": None,
@@ -68,6 +70,7 @@ __all__ = [
     "explain",
     "initializers",
     "layers",
+    "losses",
     "metrics",
     "models",
     "optimizers",

@@ -1,6 +1,9 @@
 """Recurrent layers, with the names and arguments Keras gives them."""
 
+from keras_rnnx.layers.adaptive_softmax import AdaptiveSoftmax
 from keras_rnnx.layers.bidirectional import Bidirectional
+from keras_rnnx.layers.blank_padding import BlankPadding
+from keras_rnnx.layers.crf import CRF
 from keras_rnnx.layers.embedding import Embedding
 from keras_rnnx.layers.gated_feedback import GatedFeedbackCell
 from keras_rnnx.layers.gated_recursive_conv import GatedRecursiveConv
@@ -54,16 +57,20 @@ from keras_rnnx.layers.named import (
     SimpleRNN,
     UnICORNN,
 )
+from keras_rnnx.layers.pooling import PoolSteps
 from keras_rnnx.layers.recurrent import RNN
 from keras_rnnx.layers.stack import Stack
 
 __all__ = [
     "ATR",
+    "AdaptiveSoftmax",
     "AntisymmetricRNN",
     "BRC",
     "Bidirectional",
+    "BlankPadding",
     "CFN",
     "CIFG",
+    "CRF",
     "ClockworkRNN",
     "CoRNN",
     "Embedding",
@@ -97,6 +104,7 @@ __all__ = [
     "NBRC",
     "NPRNN",
     "PeepholeLSTM",
+    "PoolSteps",
     "QRNN",
     "RAN",
     "RHN",

@@ -1,5 +1,6 @@
 """Metrics of sequence models: weighed by steps, whatever batches they come in."""
 
+from keras_rnnx.metrics.crf import CRFAccuracy
 from keras_rnnx.metrics.edits import SequenceErrorRate, TokenErrorRate, edit_distance
 from keras_rnnx.metrics.forecasts import (
     MeanAbsoluteScaledError,
@@ -12,6 +13,7 @@ from keras_rnnx.metrics.tokens import BitsPerCharacter, Perplexity, TokenAccurac
 
 __all__ = [
     "BitsPerCharacter",
+    "CRFAccuracy",
     "FrameAccuracy",
     "FrameNLL",
     "MeanAbsoluteScaledError",

@@ -141,13 +141,13 @@ def test_transcriptions_have_lengths_of_their_own():
 def test_frames_are_told_by_those_before():
     rng = np.random.default_rng(0)
     rolls = [(rng.random((k, 5)) < 0.3).astype("uint8") for k in range(3, 23)]
-    task = Task.from_arrays(rolls, kind="next_frame", split="time", test=2)
+    task = Task.from_arrays(rolls, kind="next_step", split="time", test=2)
     x, y = task.test
     np.testing.assert_array_equal(x[1], rolls[-1][:-1])
     np.testing.assert_array_equal(y[1], rolls[-1][1:])
     assert task.outputs == task.features == 5
     with pytest.raises(ValueError, match=r"Row 0 .* has 1 step"):
-        Task.from_arrays([rolls[0][:1], *rolls], kind="next_frame")
+        Task.from_arrays([rolls[0][:1], *rolls], kind="next_step")
 
 
 def test_no_target_of_a_forecast_is_in_two_parts():
@@ -240,7 +240,7 @@ HOLED[7][1, 2] = np.nan
         (([*WORDS, 5], np.arange(21) % 2), {}, "row 20 is no text"),
         ((X, np.full(40, np.nan)), {}, "Row 0 of `y` holds nan in column 0"),
         ((X, [np.zeros(1)] * 40), {"kind": "tagging"}, "steps in `x` and 1 targets"),
-        ((X, [row[:, :1] for row in X]), {"kind": "next_frame"}, "are 0 or 1"),
+        ((X, [row[:, :1] for row in X]), {"kind": "next_step"}, "are 0 or 1"),
         ((X, [[0, 1]] * 40), {"kind": "ctc"}, "holds label 0. Labels are 1 to 1"),
         ((X, Y), {"kind": "language_model"}, "`Task.from_text`"),
         ((X, Y), {"kind": "forecasting"}, "`Task.from_series`"),

@@ -22,7 +22,7 @@ def tasks():
         "texts": Task.from_arrays(TEXTS, classes),
         "values": Task.from_arrays(RAGGED, RNG.normal(size=(40, 2))),
         "tagging": Task.from_arrays(RAGGED, TAGS),
-        "next_frame": Task.from_arrays(FRAMES, kind="next_frame"),
+        "next_step": Task.from_arrays(FRAMES, kind="next_step"),
         "forecasting": Task.from_series(RNG.normal(size=(90, 2)), 6, 4),
     }
 
@@ -52,7 +52,7 @@ def test_a_model_of_each_kind_is_built_and_trained(name):
     alone = built.predict(np.asarray(task.test.x[0])[None], verbose=0)[0]
     one = (
         predicted[0]
-        if name not in ("tagging", "next_frame")
+        if name not in ("tagging", "next_step")
         else predicted[0][: len(alone)]
     )
     np.testing.assert_allclose(one, alone, atol=1e-5)

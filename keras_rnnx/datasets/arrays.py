@@ -38,7 +38,7 @@ def fields(
         raise ValueError("A language model learns one long text: see `Task.from_text`.")
     if kind == "forecasting":
         raise ValueError("A forecast is of one long series: see `Task.from_series`.")
-    if kind == "next_frame" and y is None:
+    if kind == "next_step" and y is None:
         parts = {name: _shifted(name, part) for name, part in parts.items()}
     if parts["train"][1] is None:
         raise ValueError(f"`y` is missing, which a task of kind {kind!r} learns.")

@@ -71,7 +71,7 @@ for _name, _piece in (
         _name,
         f"rnnx_{_name}",
         f"Which of 88 notes sound next, in {_piece}.",
-        kind="next_frame",
+        kind="next_step",
     )
 
 # --- long texts: the next word or character ---

@@ -95,7 +95,7 @@ def _keys(builder, x, y, kind):
             f"{builder.info.full_name} doesn't say what is to be learned: pass `x` and "
             f"`y`, names of its features {', '.join(builder.info.features)}."
         )
-    own = kind in ("next_frame", "language_model")
+    own = kind in ("next_step", "language_model")
     if y is None and not own:
         y = keys[1]
     return _key(builder, "x", x or keys[0]), None if y is None else _key(

@@ -75,7 +75,7 @@ def _kinds():
             Objective("val_token_accuracy", "max"),
         ),
         Kind(
-            "next_frame",
+            "next_step",
             "which labels the next step has, after each step",
             "binary_crossentropy",
             (metrics.FrameNLL(), metrics.FrameAccuracy()),

@@ -29,12 +29,12 @@ def infer_kind(x: Any, y: Any) -> str:
     if y is None:
         raise ValueError(
             "`y` is missing. For targets that are the next step of `x` pass "
-            "kind='next_frame'."
+            "kind='next_step'."
         )
     if _are_sequences(y):
         lengths = [(len(a), len(b)) for a, b in zip(x, y)]
         if all(a == b for a, b in lengths):
-            return "next_frame" if np.ndim(y[0]) == 2 else "tagging"
+            return "next_step" if np.ndim(y[0]) == 2 else "tagging"
         features = not isinstance(x[0], str) and np.ndim(x[0]) == 2
         return "ctc" if features else "sequence_to_sequence"
     y = np.asarray(y)
@@ -73,7 +73,7 @@ def encoded(
     Raises:
         ValueError: for targets that do not fit; it names the row.
     """
-    if kind in ("regression", "next_frame", "sequence_to_sequence") and classes:
+    if kind in ("regression", "next_step", "sequence_to_sequence") and classes:
         raise ValueError(f"`classes` does not fit a task of kind {kind!r}.")
     if kind == "classification":
         return _classification(ys, classes)
@@ -82,7 +82,7 @@ def encoded(
     if kind == "tagging":
         _check_lengths(xs, ys)
         return _tagging(ys, classes)
-    if kind == "next_frame":
+    if kind == "next_step":
         _check_lengths(xs, ys)
         return [_frames(y) for y in ys], {}
     if kind == "ctc":

@@ -126,7 +126,7 @@ class Task:
                 `(time, features)` of any lengths; a list of arrays `(time,)` of tokens,
                 integers from 1 on; a list of texts, or of lists of tokens that are
                 texts.
-            y: targets, by kind. For "next_frame" None: the next step of `x`.
+            y: targets, by kind. For "next_step" None: the next step of `x`.
             kind: a name of `keras_rnnx.datasets.KINDS`. Default None: see above.
             validation: a fraction of the rows, a number of rows, or a pair `(x, y)`.
                 Default 0.1.
@@ -302,7 +302,7 @@ class Task:
             name: name of the data set, as "imdb_reviews" or "rnnx_adding/length_200".
             x: the feature that holds sequences. Default: the first supervised key.
             y: the feature to be learned. Default: the second supervised key; None for
-                "next_frame" and "language_model".
+                "next_step" and "language_model".
             kind: a name of `keras_rnnx.datasets.KINDS`. Default: what `y` holds says,
                 as in `from_arrays`.
             groups: a feature, such as the speaker: no value of it is in two of the

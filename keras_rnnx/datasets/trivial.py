@@ -30,7 +30,7 @@ def baseline(task: Task) -> Figure | None:
     if task.kind == "tagging":
         tags = (np.concatenate(list(part.y)) for part in (train, test))
         return Figure("most frequent class", "accuracy", baselines.majority(*tags))
-    if task.kind == "next_frame":
+    if task.kind == "next_step":
         rolls = ([np.r_[x[:1], y] for x, y in zip(*part)] for part in (train, test))
         loss = baselines.marginal_frames(*rolls)
         return Figure("rate of each label", "frame_nll", loss)

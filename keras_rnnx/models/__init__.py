@@ -7,6 +7,7 @@ from keras_rnnx.models.ctc_decode import ctc_decode
 from keras_rnnx.models.ctc_labeller import ctc_labeller
 from keras_rnnx.models.decode import decode
 from keras_rnnx.models.encoder_decoder import encoder_decoder
+from keras_rnnx.models.for_task import for_task
 from keras_rnnx.models.forecaster import forecaster
 from keras_rnnx.models.generate import generate
 from keras_rnnx.models.language_model import language_model
@@ -26,6 +27,7 @@ __all__ = [
     "ctc_labeller",
     "decode",
     "encoder_decoder",
+    "for_task",
     "forecaster",
     "generate",
     "get_states",

@@ -20,7 +20,7 @@ from keras_rnnx.tuner import training
 from keras_rnnx.tuner.seeds import derive_seed
 
 CELLS = ("lstm", "gru", "leaky_rnn")
-EACH_STEP = ("tagging", "next_frame")
+EACH_STEP = ("tagging", "next_step")
 KINDS = ("classification", "regression", "forecasting", *EACH_STEP)
 
 
@@ -55,7 +55,7 @@ class HyperRNN(keras_tuner.HyperModel):
             weights, dropout and shuffling, by way of `keras.utils.set_random_seed`.
             Default None: random.
         kind: "classification", "regression" or "forecasting": one answer for a
-            sequence; "tagging" or "next_frame": one for each step. Default: by
+            sequence; "tagging" or "next_step": one for each step. Default: by
             `classes`, one of the first two.
         tokens: number of tokens, 0 of which is padding, where sequences are tokens.
         masked: whether steps of NaN are padding, as in
@@ -219,7 +219,7 @@ class HyperRNN(keras_tuner.HyperModel):
         """The answer of a model."""
         width = self.classes or int(np.prod(self.outputs))
         activation = "softmax" if self.classes else None
-        if self.kind == "next_frame":
+        if self.kind == "next_step":
             activation = "sigmoid"
         # Activations in half precision, the output in full: softmax needs it.
         x = keras.layers.Dense(width, activation=activation, dtype="float32")(x)

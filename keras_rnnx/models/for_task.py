@@ -1,0 +1,114 @@
+"""The model that fits a task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import keras
+
+from keras_rnnx._errors import unknown
+from keras_rnnx.models.classifier import classifier, regressor
+from keras_rnnx.models.ctc_labeller import ctc_labeller
+from keras_rnnx.models.encoder_decoder import encoder_decoder
+from keras_rnnx.models.forecaster import forecaster
+from keras_rnnx.models.language_model import language_model
+from keras_rnnx.models.next_step import next_step
+from keras_rnnx.models.tagger import tagger
+
+if TYPE_CHECKING:
+    from keras_rnnx.datasets import Task
+
+
+def for_task(task: Task, **kwargs: Any) -> keras.Model:
+    """The model that fits a task: its kind, and the shapes of its data.
+
+    | kind of task | model |
+    |---|---|
+    | "classification" | `keras_rnnx.models.classifier` |
+    | "regression" | `regressor` |
+    | "forecasting" | `forecaster` |
+    | "tagging" | `tagger` |
+    | "next_step" | `next_step` |
+    | "language_model" | `language_model` |
+    | "sequence_to_sequence" | `encoder_decoder` |
+    | "ctc" | `ctc_labeller` |
+
+    Args:
+        task: a task, as of `keras_rnnx.datasets.load_task`.
+        **kwargs: other arguments of that model: `cell`, `units`, `depth`, `dropout`,
+            ... A tagger takes the head "softmax" here: the loss of a task is of that.
+
+    Returns:
+        A model, built and not compiled: `task.compile(model)` does that.
+
+    Raises:
+        ValueError: for an argument that the task determines, or that doesn't fit.
+
+    Example:
+
+    >>> task = keras_rnnx.datasets.load_task("adding", length=20, train=64)
+    >>> model = keras_rnnx.models.for_task(task, cell="gru", units=8)
+    >>> task.compile(model)
+    >>> history = model.fit(task.batches("train"), verbose=0)
+    """
+    if task.kind not in _MODELS:
+        raise unknown("kind of task", task.kind, _MODELS)
+    make, determined = _MODELS[task.kind]
+    own = determined(task)
+    taken = [name for name in kwargs if name in own]
+    if taken:
+        raise ValueError(
+            f"The task {task.name!r} determines {', '.join(map(repr, taken))} of a "
+            f"{make.__name__}: leave it out, or call keras_rnnx.models."
+            f"{make.__name__} yourself."
+        )
+    return make(**own, **kwargs)
+
+
+def _inputs(task: Task) -> dict[str, Any]:
+    read = {"vocabulary": task.tokens, "features": task.features}
+    own = {name: value for name, value in read.items() if value is not None}
+    # Without padding there is nothing to mask, and kernels know all steps.
+    return {**own, "steps": task.steps, "masked": task.steps is None}
+
+
+def _classifier(task):
+    return {"classes": task.outputs, **_inputs(task)}
+
+
+def _regressor(task):
+    return {"outputs": task.outputs, **_inputs(task)}
+
+
+def _forecaster(task):
+    horizon, outputs = task.train.y.shape[1:]
+    return {"horizon": horizon, "outputs": outputs, **_inputs(task)}
+
+
+def _next_step(task):
+    return {"labels": task.outputs, **_inputs(task)}
+
+
+def _language_model(task):
+    # Texts are not padded: token 0 is one as others are.
+    return {"vocabulary": task.tokens, "masked": False}
+
+
+def _encoder_decoder(task):
+    read = _inputs(task)
+    renamed = {"vocabulary": "source_vocabulary", "features": "source_features"}
+    own = {renamed.get(name, name): value for name, value in read.items()}
+    return {"target_vocabulary": task.outputs, **own}
+
+
+_MODELS: dict[str, tuple[Callable, Callable[[Task], dict[str, Any]]]] = {
+    "classification": (classifier, _classifier),
+    "regression": (regressor, _regressor),
+    "forecasting": (forecaster, _forecaster),
+    "tagging": (tagger, _classifier),
+    "next_step": (next_step, _next_step),
+    "language_model": (language_model, _language_model),
+    "sequence_to_sequence": (encoder_decoder, _encoder_decoder),
+    "ctc": (ctc_labeller, _classifier),
+}

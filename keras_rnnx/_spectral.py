@@ -38,5 +38,5 @@ def spectral_radius(blocks: Any, doublings: int = DOUBLINGS) -> Any:
     for k in range(1, doublings + 1):
         power, more = normed(power @ power)
         log_norm = log_norm + more / 2**k
-    vanished = ops.all(power == 0, axis=(1, 2))
+    vanished = ops.max(ops.abs(power), axis=(1, 2)) == 0
     return ops.where(vanished, ops.zeros_like(log_norm), ops.exp(log_norm))

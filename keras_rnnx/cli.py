@@ -1,8 +1,9 @@
-"""The command `keras-rnnx`: the catalogue, explanations, and searches."""
+"""The command `keras-rnnx`: the catalogue, tasks, explanations, and searches."""
 
 from __future__ import annotations
 
 import argparse
+import ast
 import importlib
 import importlib.util
 import os
@@ -81,8 +82,16 @@ def _parser():
     explain.add_argument("model", metavar="MODEL.keras", help="a saved model")
     _add_import(explain)
 
+    tasks = _command(
+        commands, "tasks", _tasks, "list the tasks there are data for, or show one"
+    )
+    tasks.add_argument("name", metavar="NAME", nargs="?", help="a task to show")
+    _add_data(tasks)
+    _add_import(tasks)
+
     tune = _command(commands, "tune", _tune, "search for the best model for a task")
-    tune.add_argument("task", metavar="TASK", help="digits, adding, or your own")
+    tune.add_argument("task", metavar="TASK", help="a task of `keras-rnnx tasks`")
+    _add_data(tune)
     tune.add_argument(
         "--cells", type=_names, metavar="A,B", help="cells (lstm,gru,leaky_rnn)"
     )
@@ -141,6 +150,38 @@ def _command(commands, name, run, text):
     parser = commands.add_parser(name, help=text, description=text.capitalize() + ".")
     parser.set_defaults(run=run)
     return parser
+
+
+def _add_data(parser):
+    data = parser.add_argument_group("the data of the task")
+    data.add_argument(
+        "--manual-dir", metavar="DIR", help="folder with raw files, not downloaded then"
+    )
+    data.add_argument(
+        "--data-dir", metavar="DIR", help="folder of prepared data (that of TFDS)"
+    )
+    data.add_argument(
+        "--option",
+        dest="options",
+        action="append",
+        default=[],
+        type=_option,
+        metavar="NAME=VALUE",
+        help="an option of the task, as level=character; may be repeated",
+    )
+
+
+def _option(text: str) -> tuple[str, object]:
+    name, equals, value = text.partition("=")
+    if not equals or not name.isidentifier():
+        raise argparse.ArgumentTypeError(
+            f"must be NAME=VALUE such as length=50, received {text!r}"
+        )
+    try:
+        return name, ast.literal_eval(value)
+    except (SyntaxError, ValueError):
+        # A word without quotes, as one types it.
+        return name, value
 
 
 def _add_import(parser):
@@ -241,15 +282,38 @@ def _explain(arguments):
     rich.console.Console().print(keras_rnnx.explain(model))
 
 
+def _tasks(arguments):
+    _import(arguments.imports)
+    # Data sets are not needed by other commands.
+    from keras_rnnx import _task_listing, datasets
+
+    console = rich.console.Console(highlight=False)
+    if arguments.name is None:
+        for name, value in _task_options(arguments).items():
+            raise CommandError(f"{name}={value!r} is about one task: give its name")
+        console.print(_task_listing.listing())
+        return
+    try:
+        task = datasets.load_task(arguments.name, **_task_options(arguments))
+    except (ImportError, OSError, ValueError) as error:
+        raise CommandError(error) from error
+    console.print(_task_listing.about(task))
+
+
+def _task_options(arguments):
+    folders = _given(manual_dir=arguments.manual_dir, data_dir=arguments.data_dir)
+    return {**folders, **dict(arguments.options)}
+
+
 def _tune(arguments):
     _import(arguments.imports)
-    options = {} if arguments.length is None else {"length": arguments.length}
+    options = {**_task_options(arguments), **_given(length=arguments.length)}
     try:
         from keras_rnnx import datasets, tuner
 
         task = datasets.load_task(arguments.task, **options)
         model = tuner.HyperRNN.for_task(task, **_given(cells=arguments.cells))
-    except (ImportError, ValueError) as error:
+    except (ImportError, OSError, ValueError) as error:
         raise CommandError(error) from error
     console = rich.console.Console(highlight=False)
     console.print(f"{task.description} Cells: {', '.join(model.cells)}.")

@@ -203,6 +203,14 @@ def interrupt_in_trial(number):
         (["tune", "adding"], "--dir"),
         (["tune", "adding", "--import", "no_such", "--dir", "{}"], "no_such"),
         (["tune", "adding", "--import", "no/such.py", "--dir", "{}"], "no/such.py"),
+        (["tasks", "trecc"], "'trecc'.*Did you mean 'trec'"),
+        (
+            ["tasks", "adding", "--option", "lenght=5"],
+            "'lenght'.*Did you mean 'length'",
+        ),
+        (["tasks", "adding", "--option", "length"], "--option.*NAME=VALUE.*'length'"),
+        (["tasks", "--option", "length=5"], "length=5 is about one task"),
+        (["tasks", "trec", "--manual-dir", "{}/no"], "`manual_dir` is no folder"),
         (["explain", "{}/no.keras"], "no.keras: no such file"),
         (["explain", __file__], "cannot be loaded"),
         (["cels"], "cels.*cells"),
@@ -260,6 +268,29 @@ def test_it_runs_as_a_module():
     failed = run("tune", "digit", "--dir", "x")
     assert failed.returncode == 2
     assert "keras-rnnx: Unknown task: received 'digit'." in failed.stderr
+
+
+def test_tasks_lists_what_there_is(capsys, own, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
+    assert cli.main(["tasks", "--import", str(own)]) == 0
+    out = capsys.readouterr().out
+    (chorales,) = (line for line in out.splitlines() if "jsb_chorales" in line)
+    for cell in ("next_step", "229 / 76 / 77", "24-159", "11.09", "8.1 convolutions"):
+        assert cell in chorales
+    assert "own_cli_test" in out
+
+
+def test_tasks_shows_one_with_examples(capsys):
+    options = ["--option", "length=4", "--option", "train=3", "--option", "seed=7"]
+    assert cli.main(["tasks", "temporal_order", *options[2:], *options[:2]]) == 2
+    assert "`length` must be an integer of at least 10" in capsys.readouterr().err
+    assert cli.main(["tasks", "adding", *options]) == 0
+    out = capsys.readouterr().out
+    task = keras_rnnx.datasets.load_task("adding", length=4, train=3, seed=7)
+    assert "sequences for training, validation and test: 3 / 1,000 / 1,000" in out
+    assert f"mean_squared_error {task.baseline.value:.4g}" in out
+    for value in task.train.y[:, 0]:
+        assert f"-> [{value:.3f}".rstrip("0") in out
 
 
 def test_explain_a_model(tmp_path, capsys):

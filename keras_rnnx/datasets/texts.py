@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_rnnx import metrics
 from keras_rnnx._errors import unknown
 from keras_rnnx.datasets.splitting import Split, sizes
 from keras_rnnx.datasets.vocabulary import LEVELS, UNKNOWN, Vocabulary
@@ -39,7 +40,11 @@ def fields(
             [parts["train"]], vocabulary_size, level=level, specials=(UNKNOWN,)
         )
     splits = {name: Split(vocabulary.encode(part)) for name, part in parts.items()}
-    return {"vocabulary": vocabulary, **splits}
+    found = {"vocabulary": vocabulary, **splits}
+    if level == "character":
+        judged = (metrics.BitsPerCharacter, metrics.Perplexity)
+        found["metrics"] = tuple(metric(from_logits=True) for metric in judged)
+    return found
 
 
 def _tokens(name, text, level):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,5 +37,8 @@ def baseline(task: Task) -> Figure | None:
         return Figure("rate of each label", "frame_nll", loss)
     if task.kind == "language_model" and set(test.x.tolist()) <= set(train.x.tolist()):
         perplexity = baselines.unigram_perplexity(train.x.tolist(), test.x.tolist())
-        return Figure("frequency of each token", "perplexity", perplexity)
+        often = "frequency of each token"
+        if task.vocabulary is not None and task.vocabulary.level == "character":
+            return Figure(often, "bits_per_character", math.log2(perplexity))
+        return Figure(often, "perplexity", perplexity)
     return None

@@ -98,8 +98,9 @@ def read(
         split: a part, or what TFDS takes for one, as "train[:80%]". Default "train".
 
     Returns:
-        By the names of the features, a list with one value for each example: arrays,
-        integers for class labels, strings for texts, lists for sequences of texts.
+        By the names of the features, a list with one value for each example: an array,
+        an integer for a class label, a string for a text, a list of these for a
+        sequence of texts or arrays, a dict for features by name.
 
     Raises:
         ValueError: if there is no such part, or the data set is not prepared in
@@ -132,13 +133,18 @@ def read(
 
 
 def _value(feature, value):
-    """A value of a feature: texts as strings, arrays that may be written to."""
+    """A value of a feature: texts as strings, numbers in arrays that one may change."""
+    if isinstance(value, dict):
+        return {name: _value(feature[name], inner) for name, inner in value.items()}
     if isinstance(value, bytes):
         is_text = feature.np_dtype in (np.object_, np.str_)
         return value.decode() if is_text else value
     is_array = isinstance(value, np.ndarray)
     if isinstance(value, list) or (is_array and value.dtype == np.object_):
-        return [_value(getattr(feature, "feature", feature), v) for v in value]
+        inner = getattr(feature, "feature", feature)
+        found = [_value(inner, v) for v in value]
+        of_numbers = inner.shape == () and inner.np_dtype not in (np.object_, np.str_)
+        return np.asarray(found, inner.np_dtype) if of_numbers else found
     return value.copy() if is_array and not value.flags.writeable else value
 
 
@@ -214,7 +220,8 @@ def _prepare(tfds, builder, manual_dir):
 
     config = tfds.download.DownloadConfig(manual_dir=manual_dir)
     # Our own ask for their files one by one.
-    if not type(builder).__module__.startswith("keras_rnnx."):
+    origins = [base.__module__.partition(".")[0] for base in type(builder).__mro__]
+    if "keras_rnnx" not in origins:
         network.check_network(builder, manual_dir)
     try:
         builder.download_and_prepare(download_config=config, file_format=FORMAT)

@@ -42,10 +42,11 @@ def check_network(
         if reasons[url] is None:
             return
     for url, reason in reasons.items():
+        name = infos[url].filename or "that file"
         raise ConnectionError(
             f"{builder.info.full_name} has to be downloaded, and {url} is out of "
-            f"reach: {reason}. With a network, or with the file {infos[url].filename or url} "
-            "in a folder that is passed as `manual_dir`, run it again."
+            f"reach: {reason}. Run it again with a network, or with {name} in a folder "
+            "that is passed as `manual_dir`."
         )
 
 

@@ -202,7 +202,7 @@ def test_nothing_of_a_failed_attempt_is_used(
     builder = tfds.builder(
         "adding_interrupted_by_tests",
         config=builders.AddingConfig(**few),
-        data_dir=tmp_path,
+        data_dir=tmp_path / "array_record",
     )
     left = builder.data_path.parent / f"incomplete.ABCDEF_{builder.data_path.name}"
     assert list(builder.data_path.parent.iterdir()) == []
@@ -289,20 +289,23 @@ def test_a_set_of_other_people_is_read(tmp_path):
     assert found["both"] == [{"de": "dich", "n": 0}, {"de": "so", "n": 1}]
 
 
-def test_a_set_in_another_format_is_prepared_beside_it(tmp_path, monkeypatch):
+def test_formats_lie_beside_each_other(tmp_path):
+    """What tfds.load would look for is not taken up, and what can be read is read."""
     few = {"length": 6, "train": 3, "validation": 2, "test": 2}
-    first = prepare("rnnx_parity", data_dir=tmp_path, **few)
-    # As tfds.load on TensorFlow prepares it, which TensorFlow has to write.
-    info = pathlib.Path(first.data_dir) / "dataset_info.json"
-    info.write_text(info.read_text().replace("array_record", "tfrecord"))
-    second = prepare("rnnx_parity", data_dir=tmp_path, **few)
-    assert second.data_dir != first.data_dir
-    assert second.data_dir.startswith(str(tmp_path / "array_record"))
-    assert len(read(second)["label"]) == 3
+    ours = prepare("rnnx_parity", data_dir=tmp_path, **few)
+    assert ours.data_dir.startswith(str(tmp_path / "array_record"))
+    of_tfds = tfds.builder("rnnx_parity", config=ours.builder_config, data_dir=tmp_path)
+    assert not of_tfds.data_path.exists()
     with pytest.raises(ValueError, match="is not prepared in array_record"):
-        read(
-            tfds.builder("rnnx_parity", config=first.builder_config, data_dir=tmp_path)
-        )
+        read(of_tfds)
+    of_tfds.download_and_prepare(file_format="array_record")
+    again = prepare("rnnx_parity", data_dir=tmp_path, **few)
+    assert again.data_dir == of_tfds.data_dir != ours.data_dir
+    # As tfds.load on TensorFlow prepares it, which TensorFlow has to write.
+    info = pathlib.Path(of_tfds.data_dir) / "dataset_info.json"
+    info.write_text(info.read_text().replace("array_record", "tfrecord"))
+    again = prepare("rnnx_parity", data_dir=tmp_path, **few)
+    assert again.data_dir == ours.data_dir
 
 
 def test_music_is_read_from_both_forms(tmp_path):

@@ -196,7 +196,9 @@ def test_any_uea_set_is_taken_by_name(tmp_path):
         ).download_and_prepare()
     with pytest.raises(FileNotFoundError, match=r"Other_TRAIN\.ts, which is not in"):
         prepare("rnnx_uea/Other", data_dir=tmp_path, manual_dir=tmp_path)
-    with pytest.raises(ValueError, match="Did you mean 'GunPoint'"):
+    with pytest.raises(
+        ValueError, match="others need their files in.*Did you mean 'GunPoint'"
+    ):
         prepare("rnnx_uea/GunPoit", data_dir=tmp_path)
     with pytest.raises(ValueError, match="needs `channels` and `classes`"):
         prepare("rnnx_uea", data_dir=tmp_path, name="Other")
@@ -475,7 +477,7 @@ def test_without_a_network_it_says_so_at_once(monkeypatch, tmp_path):
         prepare(Downloaded.name, data_dir=tmp_path)
     for said in ("cmudict.dict", "http://127.0.0.1:9/", "refused", "manual_dir=folder"):
         assert said in str(error.value)
-    assert not list(pathlib.Path(tmp_path).glob("**/*record*"))
+    assert not list(pathlib.Path(tmp_path).glob("**/*.array_record*"))
 
 
 def test_a_set_of_tfds_without_a_network(monkeypatch, tmp_path):

@@ -70,3 +70,10 @@ def write_wav(path, samples, rate=8_000, width=2):
         sound.setsampwidth(width)
         sound.setframerate(rate)
         sound.writeframes(np.asarray(samples, f"<i{width}").tobytes())
+
+
+def tone(band, seconds=0.1):
+    """A tone in the middle of a mel band, at 8 kHz."""
+    mel = np.linspace(*(2595 * np.log10(1 + f / 700) for f in (20, 4000)), 26)
+    frequency = 700 * (10 ** (mel[band + 1] / 2595) - 1)
+    return np.sin(2 * np.pi * frequency * np.arange(seconds * 8000) / 8000)

@@ -44,7 +44,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 # One environment, and few cores: one thing at a time, with -j too.
 .NOTPARALLEL:
 .PHONY: help demo check test test-all test-keras test-versions test-gpu test-install
-.PHONY: fuzz bench lint format build clean
+.PHONY: test-raw fuzz bench lint format build clean
 
 help:
 	@echo "make demo        tune recurrent layers on the digits data, into demo/"
@@ -54,6 +54,7 @@ help:
 	@echo "make test-keras  Keras' own recurrent tests, with these layers in place"
 	@echo "make test-versions  the tests on other versions ($(VERSIONS))"
 	@echo "make test-gpu    the tests that need a GPU, in the environment of $(PYTHON)"
+	@echo "make test-raw    the builders, on the raw files of data sets in RAW=folder"
 	@echo "make test-install  README's commands, in new environments, with the network"
 	@echo "make fuzz        random layers, every engine held to the step engine (SECONDS=60)"
 	@echo "make bench       times our layers beside Keras', on each backend"
@@ -122,6 +123,15 @@ test-gpu:
 	@status=0; for backend in $(BACKENDS); do \
 	    echo "== GPU tests on $$backend"; \
 	    KERAS_BACKEND=$$backend $(PYTHON) -m pytest -q -m gpu $(ARGS) || status=1; \
+	done; exit $$status
+
+# A folder for each data set, or all files in one: see tests/test_builders_raw.py.
+test-raw: $(VENV)/test.stamp
+	@test -d "$(RAW)" || { echo "make test-raw RAW=folder, with the raw files"; exit 2; }
+	@status=0; for backend in $(BACKENDS); do \
+	    echo "== raw files on $$backend"; \
+	    KERAS_RNNX_RAW="$(abspath $(RAW))" KERAS_BACKEND=$$backend \
+	        $(PYTEST) -m raw_data tests/test_builders_raw.py $(ARGS) || status=1; \
 	done; exit $$status
 
 # Once is enough: the environments that it makes have their own backends.

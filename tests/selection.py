@@ -18,6 +18,7 @@ ABOUT = {
     "test_tensorflow.py": ["tensorflow"],
     "test_tensorflow_xla.py": ["tensorflow"],
     "test_export_tensorflow.py": ["tensorflow"],
+    "test_builders_tensorflow.py": ["tensorflow"],
     "test_cudnn.py": ["tensorflow"],
     "test_cudnn_emulator.py": ["tensorflow"],
     "test_torch.py": ["torch"],

@@ -182,7 +182,8 @@ def test_distributions_hold_the_package_alone(distributions):
     # What is not source is small and has a reason: digests of downloads, and the mark
     # that tells type checkers to read annotations.
     assert {Path(name).suffix for name in code} <= {".py", ".tsv", ".typed"}
-    assert {"keras_rnnx/py.typed"} <= set(shipped) & set(unpacked)
+    data = {"py.typed", "datasets/builders/checksums.tsv"}
+    assert {f"keras_rnnx/{name}" for name in data} <= set(shipped) & set(unpacked)
 
 
 def test_wheel_has_the_version_the_command_and_the_licence(distributions):

@@ -33,10 +33,10 @@ def prepare(
     """Prepares a data set of tensorflow-datasets for any backend.
 
     It is written in the format array_record, which needs no TensorFlow, with TFDS' own
-    progress bar. What is prepared already is left as it is. If that is in another
-    format, the data set is prepared once more in the folder "array_record" of
-    `data_dir`. An attempt that fails or is interrupted leaves nothing that is used
-    later.
+    progress bar, into the folder "array_record" of `data_dir`: tfds.load, which reads
+    tfrecord, finds its own beside it. What is prepared already is left as it is, and
+    taken from `data_dir` itself if it is in this format there. An attempt that fails or
+    is interrupted leaves nothing that is used later.
 
     Args:
         name: "rnnx_adding", "rnnx_adding/length_400", or another name that TFDS knows.
@@ -59,12 +59,13 @@ def prepare(
 
     Example:
 
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     builder = keras_rnnx.datasets.prepare(
-    ...         "rnnx_parity", data_dir=folder, length=7, train=3
-    ...     )
-    ...     keras_rnnx.datasets.read(builder, "train")["sequence"][0].shape
-    (7, 1)
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> builder = keras_rnnx.datasets.prepare(
+    ...     "rnnx_parity", data_dir=folder.name, length=7, train=3
+    ... )
+    Downloading and preparing dataset ...
+    >>> builder.info.splits["train"].num_examples, builder.info.features["sequence"]
+    (3, Tensor(shape=(7, 1), dtype=float32))
     """
     tfds = _tfds()
     if importlib.util.find_spec("array_record") is None:
@@ -79,11 +80,11 @@ def prepare(
         )
     arguments = _arguments(tfds, name, manual_dir, options)
     builder = tfds.builder(**arguments, data_dir=data_dir)
-    if _is_prepared(builder) and not _is_readable(builder):
-        root = pathlib.Path(builder.data_dir_root) / FORMAT
-        builder = tfds.builder(**arguments, data_dir=root)
-    if not _is_prepared(builder):
-        _prepare(tfds, builder, manual_dir)
+    if not _is_readable(builder):
+        root = pathlib.Path(builder.data_dir_root)
+        builder = tfds.builder(**arguments, data_dir=root / FORMAT)
+        if not _is_readable(builder):
+            _prepare(tfds, builder, root / "downloads", manual_dir)
     return builder
 
 
@@ -98,8 +99,9 @@ def read(
         split: a part, or what TFDS takes for one, as "train[:80%]". Default "train".
 
     Returns:
-        By the names of the features, a list with one value for each example: arrays,
-        integers for class labels, strings for texts, lists for sequences of texts.
+        By the names of the features, a list with one value for each example: an array,
+        an integer for a class label, a string for a text, a list of these for a
+        sequence of texts or arrays, a dict for features by name.
 
     Raises:
         ValueError: if there is no such part, or the data set is not prepared in
@@ -107,14 +109,16 @@ def read(
 
     Example:
 
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     builder = keras_rnnx.datasets.prepare(
-    ...         "rnnx_parity", data_dir=folder, length=7, train=3
-    ...     )
-    ...     keras_rnnx.datasets.read(builder)["label"]
-    [1, 0, 0]
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> builder = keras_rnnx.datasets.prepare(
+    ...     "rnnx_parity", data_dir=folder.name, length=7, train=3
+    ... )
+    Downloading and preparing dataset ...
+    >>> data = keras_rnnx.datasets.read(builder, "train")
+    >>> [int(bits.sum()) % 2 for bits in data["sequence"]] == data["label"]
+    True
     """
-    if not _is_prepared(builder) or not _is_readable(builder):
+    if not _is_readable(builder):
         raise ValueError(
             f"{builder.info.full_name} is not prepared in array_record in "
             f"{builder.data_dir_root}: keras_rnnx.datasets.prepare does that."
@@ -132,13 +136,18 @@ def read(
 
 
 def _value(feature, value):
-    """A value of a feature: texts as strings, arrays that may be written to."""
+    """A value of a feature: texts as strings, numbers in arrays that one may change."""
+    if isinstance(value, dict):
+        return {name: _value(feature[name], inner) for name, inner in value.items()}
     if isinstance(value, bytes):
         is_text = feature.np_dtype in (np.object_, np.str_)
         return value.decode() if is_text else value
     is_array = isinstance(value, np.ndarray)
     if isinstance(value, list) or (is_array and value.dtype == np.object_):
-        return [_value(getattr(feature, "feature", feature), v) for v in value]
+        inner = getattr(feature, "feature", feature)
+        found = [_value(inner, v) for v in value]
+        of_numbers = inner.shape == () and inner.np_dtype not in (np.object_, np.str_)
+        return np.asarray(found, inner.np_dtype) if of_numbers else found
     return value.copy() if is_array and not value.flags.writeable else value
 
 
@@ -177,9 +186,10 @@ def _arguments(tfds, name, manual_dir, options):
     if config and config not in builder.builder_configs and ":" not in config:
         of_folder = getattr(builder.builder_config_cls, "from_folder", None)
         if of_folder is None or manual_dir is None:
-            raise unknown(
-                f"configuration of {dataset}", config, builder.builder_configs
-            )
+            kind = f"configuration of {dataset}"
+            if of_folder is not None:
+                kind += " (others need their files in `manual_dir`)"
+            raise unknown(kind, config, builder.builder_configs)
         return {"name": dataset, "config": of_folder(config, manual_dir)}
     return {"name": name}
 
@@ -199,25 +209,26 @@ def _config(tfds, builder, options):
     return config(**options)
 
 
-def _is_prepared(builder):
-    # TFDS warns about a folder that is not there.
-    return builder.data_path.exists() and builder.is_prepared()
-
-
 def _is_readable(builder):
-    formats = {form.value for form in builder.info.available_file_formats()}
-    return FORMAT in formats
+    """Whether it is prepared, in array_record."""
+    # TFDS warns about a folder that is not there.
+    if not builder.data_path.exists() or not builder.is_prepared():
+        return False
+    return FORMAT in {form.value for form in builder.info.available_file_formats()}
 
 
-def _prepare(tfds, builder, manual_dir):
+def _prepare(tfds, builder, downloads, manual_dir):
     from keras_rnnx.datasets.builders import network
 
     config = tfds.download.DownloadConfig(manual_dir=manual_dir)
     # Our own ask for their files one by one.
-    if not type(builder).__module__.startswith("keras_rnnx."):
-        network.check_network(builder, manual_dir)
+    origins = [base.__module__.partition(".")[0] for base in type(builder).__mro__]
+    if "keras_rnnx" not in origins:
+        network.check_network(builder, downloads, manual_dir)
     try:
-        builder.download_and_prepare(download_config=config, file_format=FORMAT)
+        builder.download_and_prepare(
+            download_dir=downloads, download_config=config, file_format=FORMAT
+        )
     except Exception as error:
         if _is_full_disk(error):
             raise OSError(

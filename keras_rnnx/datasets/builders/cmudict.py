@@ -28,6 +28,7 @@ class Cmudict(tfds.core.GeneratorBasedBuilder):
     name = "rnnx_cmudict"
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "First release."}
+    FILE = FILE
     MANUAL_DOWNLOAD_INSTRUCTIONS = raw_files.instructions([FILE])
     BUILDER_CONFIGS = [
         tfds.core.BuilderConfig(
@@ -68,7 +69,7 @@ class Cmudict(tfds.core.GeneratorBasedBuilder):
         )
 
     def _split_generators(self, dl_manager):
-        file = finding.find(self, dl_manager, {"dictionary": FILE})["dictionary"]
+        file = finding.find(self, dl_manager, {"dictionary": self.FILE})["dictionary"]
         words = parse(file, stress=self.builder_config.name == "stress")
         parts = {"train": {}, "validation": {}, "test": {}}
         for word, found in words.items():

@@ -81,7 +81,9 @@ def from_mat(file: raw_files.Found) -> dict[str, list[np.ndarray]]:
         from scipy.io import loadmat
         from scipy.io.matlab import MatReadError
     except ModuleNotFoundError as error:
-        raise ImportError(f"To read {file.path}: pip install scipy.") from error
+        raise ImportError(
+            f"To read {file.path} takes SciPy: pip install 'keras-rnnx[datasets]'."
+        ) from error
     content = file.read()
     names = [f"{name}data" for name in PARTS.values()]
     try:

@@ -17,22 +17,30 @@ PATIENCE = 10
 
 
 def check_network(
-    builder: tfds.core.DatasetBuilder, manual_dir: str | os.PathLike | None
+    builder: tfds.core.DatasetBuilder,
+    downloads: os.PathLike,
+    manual_dir: os.PathLike | None,
 ) -> None:
     """Finds out at once whether a data set of TFDS can be downloaded.
+
+    Args:
+        builder: the builder of the data set.
+        downloads: the folder of what has been downloaded before.
+        manual_dir: the folder of files by hand.
 
     Raises:
         ConnectionError: if no file of it is there, and no server that has one is in
             reach.
     """
     infos = type(builder).url_infos or {}
-    downloads = builder.data_dir_root / "downloads"
     servers = {}
     for url, info in infos.items():
         by_hand = (
             manual_dir and info.filename and epath.Path(manual_dir) / info.filename
         )
-        if (by_hand and by_hand.exists()) or is_cached(downloads / builder.name, url):
+        if (by_hand and by_hand.exists()) or is_cached(
+            epath.Path(downloads) / builder.name, url
+        ):
             return
         if url.startswith("http"):
             servers.setdefault(urllib.parse.urlsplit(url).netloc, url)
@@ -42,10 +50,11 @@ def check_network(
         if reasons[url] is None:
             return
     for url, reason in reasons.items():
+        name = infos[url].filename or "that file"
         raise ConnectionError(
             f"{builder.info.full_name} has to be downloaded, and {url} is out of "
-            f"reach: {reason}. With a network, or with the file {infos[url].filename or url} "
-            "in a folder that is passed as `manual_dir`, run it again."
+            f"reach: {reason}. Run it again with a network, or with {name} in a folder "
+            "that is passed as `manual_dir`."
         )
 
 

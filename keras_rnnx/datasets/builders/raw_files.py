@@ -105,19 +105,22 @@ class Found(NamedTuple):
         """
         try:
             with self.path.open("rb") as file, np.load(file) as arrays:
-                missing = set(names) - set(arrays.files)
-                if missing:
-                    raise self.damaged(f"it lacks {', '.join(sorted(missing))}")
-                there = [name for name in optional if name in arrays.files]
-                return {name: arrays[name] for name in [*names, *there]}
+                wanted = [*names, *(n for n in optional if n in arrays.files)]
+                missing = sorted(set(wanted) - set(arrays.files))
+                found = {} if missing else {name: arrays[name] for name in wanted}
         except (
             zipfile.BadZipFile,
             lzma.LZMAError,
             zlib.error,
             EOFError,
             OSError,
+            ValueError,
+            TypeError,
         ) as error:
             raise self.damaged(f"it is no whole .npz file: {error}") from error
+        if missing:
+            raise self.damaged(f"it lacks {', '.join(missing)}")
+        return found
 
     def check_content(self, arrays: Mapping[str, np.ndarray], sha256: str) -> None:
         """Compares the checksum of arrays, in the order of their names.

@@ -72,10 +72,17 @@ class SpokenDigits(tfds.core.GeneratorBasedBuilder):
             rows = packed(found)
         else:
             rows = [recording(file) for file in recordings]
-        return {
-            "train": self._generate_examples(r for r in rows if r["index"] not in TEST),
-            "test": self._generate_examples(r for r in rows if r["index"] in TEST),
+        parts = {
+            "train": [row for row in rows if row["index"] not in TEST],
+            "test": [row for row in rows if row["index"] in TEST],
         }
+        for part, inside in parts.items():
+            if not inside:
+                raise ValueError(
+                    f"{self.name} needs recordings for {part}; all {len(rows)} that "
+                    f"are there are for the other part. Get them all from {FILE.url}."
+                )
+        return {part: self._generate_examples(parts[part]) for part in parts}
 
     def _generate_examples(self, rows):
         for row in rows:

@@ -48,6 +48,7 @@ def mackey_glass(
     >>> x.shape, bool(np.all(x[:, 10:] == y[:, :-10]))
     ((2, 100, 1), True)
     """
+    _check(size, length, horizon)
     integer("delay", delay, least=1)
     parts = 10
     past = random.uniform(0.5, 1.3, (delay * parts + 1, size))
@@ -66,7 +67,7 @@ def mackey_glass(
                 values[(i + 1) // parts, :, 0] = x
         return values
 
-    return _windows(series, size, length, horizon)
+    return _windows(series, length, horizon)
 
 
 def lorenz(
@@ -97,6 +98,7 @@ def lorenz(
     >>> x.shape, bool(np.all(x[:, 1:] == y[:, :-1]))
     ((2, 100, 3), True)
     """
+    _check(size, length, horizon)
     start = random.normal([0, 0, 25], [8, 9, 8], (size, 3))
 
     def slope(point):
@@ -110,7 +112,7 @@ def lorenz(
             points[i + 1] = _runge_kutta(slope, points[i], 0.02)
         return (points - [0, 0, 23.5]) / [8, 9, 8.6]
 
-    return _windows(trajectories, size, length, horizon)
+    return _windows(trajectories, length, horizon)
 
 
 def _runge_kutta(
@@ -123,11 +125,14 @@ def _runge_kutta(
     return x + step / 6 * (first + 2 * second + 2 * third + fourth)
 
 
-def _windows(series, size, length, horizon):
-    """Values and those `horizon` steps later, from what gives the first `n` steps."""
+def _check(size, length, horizon):
     integer("size", size, least=1)
     integer("length", length, least=1)
     integer("horizon", horizon, least=1)
+
+
+def _windows(series, length, horizon):
+    """Values and those `horizon` steps later, from what gives the first `n` steps."""
     values = series(TRANSIENT + length + horizon)[TRANSIENT + 1 :]
     values = values.swapaxes(0, 1).astype("float32")
     return values[:, :length], values[:, horizon:]

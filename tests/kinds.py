@@ -41,6 +41,16 @@ def numpy(outputs):
     return keras.ops.convert_to_numpy(outputs)
 
 
+def pairs(rng, rows, steps=STEPS):
+    """Sources and what their decoder reads."""
+    return [tokens(rng, rows, steps), tokens(rng, rows, steps)]
+
+
+def pairs_of_numbers(rng, rows, steps=STEPS):
+    """The same, of sources of numbers."""
+    return [numbers(rng, rows, steps), tokens(rng, rows, steps)]
+
+
 # kind: a model, its inputs, and whether there is an output for each step.
 KINDS = {
     "classifier": (
@@ -113,6 +123,34 @@ KINDS = {
     "ctc labeller": (
         lambda: models.ctc_labeller(4, features=FEATURES, units=5),
         numbers,
+        True,
+    ),
+    "encoder-decoder": (
+        lambda: models.encoder_decoder(TOKENS, TOKENS, units=5, depth=2),
+        pairs,
+        True,
+    ),
+    "encoder-decoder, additive": (
+        lambda: models.encoder_decoder(
+            TOKENS,
+            TOKENS,
+            attention="additive",
+            units=[4, 5],
+            cell="gru",
+            bidirectional=True,
+        ),
+        pairs,
+        True,
+    ),
+    "encoder-decoder, multiplicative": (
+        lambda: models.encoder_decoder(
+            source_features=FEATURES,
+            target_vocabulary=TOKENS,
+            attention="multiplicative",
+            units=5,
+            go_backwards=True,
+        ),
+        pairs_of_numbers,
         True,
     ),
 }

@@ -5,6 +5,8 @@ from keras_rnnx.models.awd_lstm import awd_lstm
 from keras_rnnx.models.classifier import classifier, regressor
 from keras_rnnx.models.ctc_decode import ctc_decode
 from keras_rnnx.models.ctc_labeller import ctc_labeller
+from keras_rnnx.models.decode import decode
+from keras_rnnx.models.encoder_decoder import encoder_decoder
 from keras_rnnx.models.forecaster import forecaster
 from keras_rnnx.models.generate import generate
 from keras_rnnx.models.language_model import language_model
@@ -22,6 +24,8 @@ __all__ = [
     "classifier",
     "ctc_decode",
     "ctc_labeller",
+    "decode",
+    "encoder_decoder",
     "forecaster",
     "generate",
     "get_states",

@@ -10,6 +10,7 @@ from keras import ops
 
 from keras_rnnx.cells import Cell
 from keras_rnnx.layers import AdaptiveSoftmax, MaskPadding, Stack
+from keras_rnnx.layers.feedback_level import FeedbackLevel
 from keras_rnnx.layers.level import Level
 
 # Layers that treat each step by itself, whatever their arguments.
@@ -58,7 +59,7 @@ class Recurrent(keras.layers.Layer):
 
     Args:
         layer: the layer, which keeps its weights.
-        masked: whether its inputs have a mask.
+        masked: whether its inputs have a mask, which is not read else.
 
     Call arguments:
         sequences: `(batch, 1, features)`.
@@ -76,20 +77,20 @@ class Recurrent(keras.layers.Layer):
         # What a step reads depends on the layer alone.
         self.supports_masking = True
 
-    @property
-    def rnns(self) -> list[keras.layers.RNN]:
-        """The recurrent layers in it, from below."""
-        layer = self.layer
-        return list(layer.layers) if isinstance(layer, Stack) else [layer]
-
     def initial_states(self, batch_size: int) -> list[Any]:
-        """The states before the first step, in one list.
+        """The states before the first step, in one list, in the order of the layer.
 
         With a mask the last is the output that was shown last, which masked steps
         repeat.
         """
-        states = [rnn.get_initial_state(batch_size) for rnn in self.rnns]
-        states = keras.tree.flatten(states)
+        if isinstance(self.layer, Stack):
+            states = []
+            for level in self.layer.levels:
+                (rnn,) = level.rnns
+                first = keras.tree.flatten(rnn.get_initial_state(batch_size))
+                states += _ordered(level, first)
+        else:
+            states = keras.tree.flatten(self.layer.get_initial_state(batch_size))
         if self.masked:
             states.append(ops.zeros((batch_size, self.width), self.compute_dtype))
         return states
@@ -112,7 +113,7 @@ class Recurrent(keras.layers.Layer):
         return output, left
 
     def call(self, sequences, states, sequences_mask=None):
-        layer, mask = self.layer, sequences_mask
+        layer, mask = self.layer, sequences_mask if self.masked else None
         states, shown = list(states), None
         if self.masked:
             shown = states.pop()
@@ -138,9 +139,10 @@ class Recurrent(keras.layers.Layer):
         for level in self.layer.levels:
             (rnn,) = level.rnns
             count = len(keras.tree.flatten(rnn.state_size))
-            output, new = _advanced(rnn, sequences[:, 0], states[:count])
+            given = _ordered(level, states[:count])
+            output, new = _advanced(rnn, sequences[:, 0], given)
             states = states[count:]
-            left += new
+            left += _ordered(level, new)
             output = ops.expand_dims(output, 1)
             if isinstance(level, Level) and level.connection is not None:
                 output = level.connected(sequences, output)
@@ -149,6 +151,13 @@ class Recurrent(keras.layers.Layer):
 
     def compute_mask(self, sequences, mask=None):
         return [mask if self.layer.return_sequences else None]
+
+
+def _ordered(level, states):
+    """From the order in which a stack has the states of a level to that of the layer
+    that runs it, and back."""
+    feedback = isinstance(level, FeedbackLevel)
+    return list(level.cell.by_layer(states)) if feedback else states
 
 
 def _advanced(rnn, x, states):

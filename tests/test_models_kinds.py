@@ -66,6 +66,34 @@ def test_every_kind_trains_on_padded_batches(kind):
     assert np.isfinite(history).all() and history[-1] < history[0]
 
 
+@pytest.mark.any_backend
+@KINDS
+def test_outputs_are_of_float32_under_mixed_precision(kind):
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model, x, _ = made(kind)
+        found = model(x)
+    finally:
+        keras.config.set_dtype_policy(before)
+    assert keras.backend.standardize_dtype(found.dtype) == "float32"
+    assert np.isfinite(kinds.numpy(found)).all()
+
+
+@pytest.mark.any_backend
+def test_models_of_the_next_step_run_step_by_step():
+    for kind in ("next step", "language model", "tagger"):
+        model, x, _ = made(kind)
+        x = kinds.padded(x)
+        stream, found = models.stepper(model, batch_size=3), []
+        states = stream.init()
+        for t in range(kinds.PADDED):
+            y, states = stream.step(x[:, t], states)
+            found.append(kinds.numpy(y))
+        whole = kinds.numpy(model(x))
+        np.testing.assert_allclose(np.stack(found, 1), whole, atol=1e-5)
+
+
 def test_a_classifier_is_layers_in_a_row():
     model = kinds.randomized(models.classifier(4, features=3, units=5))
     x = kinds.numbers(np.random.default_rng(0), 2)

@@ -5,7 +5,7 @@ import kinds
 import numpy as np
 import pytest
 
-from keras_rnnx import layers, models
+from keras_rnnx import layers, losses, models
 
 KINDS = pytest.mark.parametrize("kind", kinds.KINDS)
 
@@ -30,12 +30,68 @@ def test_a_sequence_has_the_same_answer_in_a_padded_batch(kind):
 
 
 @KINDS
-@pytest.mark.cases(4)
+@pytest.mark.cases(2)
 def test_a_saved_model_answers_the_same(kind, tmp_path):
     model, x, _ = made(kind)
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(kinds.numpy(again(x)), kinds.numpy(model(x)))
+
+
+@KINDS
+@pytest.mark.cases(2)
+def test_every_kind_trains_on_padded_batches(kind):
+    """The loss of a batch falls; what stands in padded targets does not matter."""
+    model, x, by_step = made(kind)
+    rng, steps = np.random.default_rng(2), kinds.STEPS
+    logits = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    loss, y = {
+        "classifier": ("sparse_categorical_crossentropy", rng.integers(0, 4, 3)),
+        "regressor": ("mse", rng.normal(size=(3, 2))),
+        "tagger": (
+            losses.CRF() if "crf" in kind else "sparse_categorical_crossentropy",
+            rng.integers(0, 4, (3, steps)),
+        ),
+        "next step": ("binary_crossentropy", rng.integers(0, 2, (3, steps, 4))),
+        "language model": (logits, rng.integers(1, kinds.TOKENS, (3, steps))),
+        "forecaster": ("mse", rng.normal(size=model(x).shape)),
+        "ctc labeller": (keras.losses.CTC(), np.array([[1, 3], [4, 0], [2, 1]])),
+        "encoder-decoder": (logits, rng.integers(1, kinds.TOKENS, (3, steps))),
+    }[kind.split(",")[0]]
+    if by_step and kind != "ctc labeller":
+        behind = np.ones((3, kinds.PADDED - steps, *y.shape[2:]), y.dtype)
+        y = np.concatenate([y, behind], axis=1)
+    model.compile(keras.optimizers.Adam(0.01), loss)
+    history = model.fit(kinds.padded(x), y, epochs=6, verbose=0).history["loss"]
+    assert np.isfinite(history).all() and history[-1] < history[0]
+
+
+@pytest.mark.any_backend
+@KINDS
+def test_outputs_are_of_float32_under_mixed_precision(kind):
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model, x, _ = made(kind)
+        found = model(x)
+    finally:
+        keras.config.set_dtype_policy(before)
+    assert keras.backend.standardize_dtype(found.dtype) == "float32"
+    assert np.isfinite(kinds.numpy(found)).all()
+
+
+@pytest.mark.any_backend
+def test_models_of_the_next_step_run_step_by_step():
+    for kind in ("next step", "language model", "tagger"):
+        model, x, _ = made(kind)
+        x = kinds.padded(x)
+        stream, found = models.stepper(model, batch_size=3), []
+        states = stream.init()
+        for t in range(kinds.PADDED):
+            y, states = stream.step(x[:, t], states)
+            found.append(kinds.numpy(y))
+        whole = kinds.numpy(model(x))
+        np.testing.assert_allclose(np.stack(found, 1), whole, atol=1e-5)
 
 
 def test_a_classifier_is_layers_in_a_row():

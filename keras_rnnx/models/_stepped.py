@@ -71,7 +71,8 @@ class Recurrent(keras.layers.Layer):
     """
 
     def __init__(self, layer: Any, masked: bool):
-        super().__init__(name=f"step_of_{layer.name}", dtype=layer.dtype_policy)
+        # Its name is its own: a layer may be called several times.
+        super().__init__(dtype=layer.dtype_policy)
         self.layer = layer
         self.masked = masked
         # What a step reads depends on the layer alone.
@@ -175,7 +176,8 @@ class Stepwise(keras.layers.Layer):
     """
 
     def __init__(self, layer: Any):
-        super().__init__(name=f"step_of_{layer.name}", dtype=layer.dtype_policy)
+        # Its name is its own: a layer may be called several times.
+        super().__init__(dtype=layer.dtype_policy)
         self.layer = layer
         self.supports_masking = True
 

@@ -86,10 +86,12 @@ def forecaster(
     )
     if direct:
         values = keras.layers.Dense(horizon * outputs, dtype="float32", name="values")
-        shaped = keras.layers.Reshape((horizon, outputs), name="forecasts")
+        shaped = keras.layers.Reshape(
+            (horizon, outputs), dtype="float32", name="forecasts"
+        )
         return keras.Model(window, shaped(values(stack(sequences))), name=name)
     values = keras.layers.Dense(features, dtype="float32", name="values")
-    as_step = keras.layers.Reshape((1, features), name="step")
+    as_step = keras.layers.Reshape((1, features), dtype="float32", name="step")
     found, *states = stack(sequences)
     forecasts = [as_step(values(found))]
     while len(forecasts) < horizon:

@@ -45,7 +45,7 @@ def generate(
 
     Returns:
         Tokens, int32, `(batch, steps)`, or `(steps,)` for one prompt, without the
-        prompt.
+        prompt. Token 0 is not among them where the model masks it as padding.
 
     Raises:
         ValueError: for an argument out of range, an empty prompt, or a model that
@@ -72,6 +72,9 @@ def generate(
             f"The stepper goes on with {stream.batch_size} sequences, received "
             f"{len(prompts)} prompts. Make it with batch_size={len(prompts)}."
         )
+    # A model that passes over token 0 has it for padding.
+    layers = stream.source.layers
+    padding = any(getattr(layer, "mask_zero", False) for layer in layers)
     entropy = np.random.SeedSequence(seed).entropy
     draws = [np.random.default_rng([entropy, row]) for row in range(len(prompts))]
     lengths = np.array([len(row) for row in prompts])
@@ -85,6 +88,8 @@ def generate(
         if not writing.any():
             continue
         logits = keras.ops.convert_to_numpy(logits).astype("float64")
+        if padding:
+            logits[:, 0] = -np.inf
         for row in np.flatnonzero(writing):
             written[row, t + 1] = _token(
                 logits[row], temperature, top_k, top_p, draws[row]

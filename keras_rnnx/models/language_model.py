@@ -104,7 +104,11 @@ def language_model(
         bidirectional=False,
     )
     size = _front.embedding_size(embedding, cell, units)
-    inputs = keras.Input(batch_shape=(batch_size, steps), dtype="int32", name="tokens")
+    shape = [
+        None if value is None else integer(name, value, 1)
+        for name, value in (("batch_size", batch_size), ("steps", steps))
+    ]
+    inputs = keras.Input(batch_shape=shape, dtype="int32", name="tokens")
     words = Embedding(
         vocabulary,
         size,

@@ -19,6 +19,7 @@ class Stepper:
 
     Attributes:
         batch_size: number of sequences.
+        source: the model.
     """
 
     def __init__(self, model: keras.Model, batch_size: int = 1):
@@ -30,7 +31,7 @@ class Stepper:
             )
         self.batch_size = int(batch_size)
         self._graph = StepGraph(model, self.batch_size)
-        source = self._graph.source
+        source = self.source = self._graph.source
         self._inputs, self._outputs = source.input, source.output
         inputs, states = self._graph.model.input
         flat = keras.tree.flatten(inputs)

@@ -12,9 +12,14 @@ from benchmarks.kept import PASSES
 
 COLOURS = ("tab:blue", "tab:orange", "tab:green", "tab:purple", "tab:brown")
 # What others are compared with, where it is not Keras.
-BASELINES = {"engines": "step", "stacks": "layer by layer", "ways": "sequential"}
+BASELINES = {
+    "engines": "step",
+    "stacks": "layer by layer",
+    "ways": "sequential",
+    "pipelines": "LSTM",
+}
 # One panel is enough for them.
-MANY_LAYERS = ("elementwise", "scan")
+MANY_LAYERS = ("elementwise", "scan", "pipelines")
 LABELS = {"keras_rnnx": "keras_rnnx", "torch": "torch.nn"}
 INSTALL = 'matplotlib is not installed: pip install "keras-rnnx[plots]"'
 

@@ -67,6 +67,9 @@ def _time_columns(suite, result):
     if suite == "methods":
         columns = {name: _milliseconds(name) for name in present}
         return {**columns, "ratio": _times("regularized", "plain")}
+    if suite == "pipelines":
+        columns = {name: _milliseconds(name) for name in present}
+        return {**columns, "LSTM /\nbatches": _times("LSTM", "batches")}
     if suite == "stacks":
         columns = {name: _milliseconds(name) for name in present}
         return {**columns, "ratio": _times("layer by layer", "one call")}

@@ -11,6 +11,7 @@ KERAS_BACKEND chooses the backend, and the backend its device. Suites:
     layers       LSTM, GRU and SimpleRNN beside Keras', torch.nn's and the bare products
     regularized  recurrent dropout and a leaky cell beside what Keras alone offers
     workflow     `fit` and `predict` of a model beside the same with Keras' layer
+    pipelines    the batches of a task beside an LSTM that is trained on them
     streaming    one step of a stateful layer beside Keras', and `models.stepper`
     methods      our layers with each method against overfitting beside without
     engines      cells on each engine of keras_rnnx
@@ -40,7 +41,7 @@ from benchmarks import plot, report
 
 RESULTS = pathlib.Path(__file__).parent / "results"
 SUITES = ("layers", "regularized", "methods", "engines", "stacks", "elementwise")
-SUITES += ("scan", "ways", "memory", "workflow", "streaming")
+SUITES += ("scan", "ways", "memory", "workflow", "streaming", "pipelines")
 NAMED_SIZES = ("short", "grid", "all")
 # Several frameworks may share a GPU here: none is to take all of its memory.
 ENVIRONMENT = {
@@ -62,8 +63,9 @@ def arguments() -> argparse.Namespace:
         nargs="+",
         type=_size,
         help="short, grid or all, or sizes as batch,steps,inputs,units. Default: grid "
-        "for engines, else short. The suites workflow, streaming, elementwise, scan, "
-        "ways and memory have sizes of their own, which only sizes in numbers replace",
+        "for engines, else short. The suites workflow, streaming, pipelines, "
+        "elementwise, scan, ways and memory have sizes of their own, which only sizes "
+        "in numbers replace",
     )
     add("--layers", help="names of layers, with commas between. Default: all")
     for what in ("batch", "steps", "units"):

@@ -6,6 +6,7 @@ sizes, lengths and baselines to the data.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 
@@ -23,6 +24,24 @@ class Figure(NamedTuple):
     metric: str
     value: float
     source: str = ""
+
+
+def table(method: str, found: Mapping[str, float], known: Iterable[Figure]) -> str:
+    """Results as lines of a text, those that are known of a metric below each.
+
+    Args:
+        method: how the results were found.
+        found: results by metric.
+        known: other results; those of other metrics are left out.
+    """
+    lines = []
+    for metric, value in found.items():
+        beside = [figure for figure in known if figure.metric == metric]
+        lines.append(metric)
+        for figure in [Figure(method, metric, value), *beside]:
+            source = f" ({figure.source})" if figure.source else ""
+            lines.append(f"{figure.value:8.3f}  {figure.method}{source}")
+    return "\n".join(lines)
 
 
 class Facts(NamedTuple):

@@ -3,7 +3,8 @@
     python examples/chorales.py --manual-dir RAW
 
 RAW holds JSB_Chorales.mat; without it the file is downloaded. Prints the negative
-log-likelihood of a frame in nats, the trivial one, and those of papers. 2.5 CPU minutes.
+log-likelihood of a frame in nats, the trivial one, and those of papers.
+2.5 CPU minutes.
 """
 
 import argparse

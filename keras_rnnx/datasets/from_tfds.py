@@ -66,6 +66,7 @@ DEFAULTS = {
     "level": "word",
     "tokenize": None,
     "vocabulary_size": None,
+    "least": 1,
     "target_level": None,
     "classes": None,
 }

@@ -109,6 +109,7 @@ class Task:
         level: str = "word",
         tokenize: Callable[[str], Sequence[str]] | None = None,
         vocabulary_size: int | None = None,
+        least: int = 1,
         target_level: str | None = None,
         classes: Any = None,
         name: str = "arrays",
@@ -143,6 +144,9 @@ class Task:
             tokenize: what cuts a text of `x` into tokens. Default None: by `level`.
             vocabulary_size: most tokens of texts, the frequent ones. Default: all
                 tokens of the training part. Others become "<unk>".
+            least: how often a token of a text must occur in the training part. With 2
+                the words that occur once become "<unk>", so that a model learns what to
+                make of a word that it doesn't know. Default 1.
             target_level: the same for target texts of "sequence_to_sequence". Default:
                 `level`.
             classes: names of the classes or labels, or their number. Default: as many
@@ -176,6 +180,7 @@ class Task:
             level,
             tokenize,
             vocabulary_size,
+            least,
             target_level,
             classes,
         )

@@ -22,7 +22,7 @@ def error_rate(model, task, part: str) -> float:
     return float(errors.result())
 
 
-def main(cell="gru", units=128, epochs=12, seed=0, **options) -> float:
+def main(cell="gru", units=128, epochs=6, seed=0, **options) -> float:
     """Trains with a falling rate; returns the error rate on the test part."""
     keras.utils.set_random_seed(seed)
     task = datasets.load_task("spoken_digit_strings", **options)
@@ -45,6 +45,6 @@ if __name__ == "__main__":
     parser.add_argument("--manual-dir", help="folder of the raw files")
     parser.add_argument("--data-dir", help="folder of prepared data sets")
     parser.add_argument("--cell", default="gru")
-    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--seed", type=int, default=0)
     main(**vars(parser.parse_args()))

@@ -54,7 +54,7 @@ def main(cell="gru", units=192, epochs=10, seed=0, **folders) -> dict[str, float
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    for option in ("--manual-dir", "--data-dir"):
-        parser.add_argument(option)
+    parser.add_argument("--manual-dir", help="folder of the raw file")
+    parser.add_argument("--data-dir", help="folder of prepared data sets")
     parser.add_argument("--epochs", type=int, default=10)
     main(**vars(parser.parse_args()))

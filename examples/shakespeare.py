@@ -14,7 +14,7 @@ import keras
 from keras_rnnx import callbacks, datasets, models
 
 
-def main(cell="lstm", units=256, epochs=12, rows=32, steps=64, **folders) -> float:
+def main(cell="lstm", units=256, epochs=8, rows=32, steps=64, **folders) -> float:
     """Trains with a falling rate; returns the nats a character of the test part."""
     keras.utils.set_random_seed(0)
     task = datasets.load_task("tiny_shakespeare", **folders)
@@ -40,23 +40,17 @@ def main(cell="lstm", units=256, epochs=12, rows=32, steps=64, **folders) -> flo
     model.fit(train, validation_data=validation, epochs=epochs, verbose=2, **carried)
     models.reset_states(model)
     found = model.evaluate(test, return_dict=True, verbose=0)
-    nats, perplexity = found["loss"], found["perplexity"]
-    print(task.compared(f"{cell}, 2 x {units}", nats=nats, perplexity=perplexity))
+    found["nats"] = found.pop("loss")
+    print(task.compared(f"{cell}, 2 x {units}", **found))
     prompt = task.vocabulary.encode("\n")
     text = models.generate(model, prompt, steps=400, temperature=0.8, seed=0)
     print("", task.vocabulary.decode(text), sep="\n")
-    return nats
+    return found["nats"]
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    for option in ("--manual-dir", "--data-dir"):
-        parser.add_argument(option)
-    for option, default in {
-        "units": 256,
-        "epochs": 12,
-        "rows": 32,
-        "steps": 64,
-    }.items():
-        parser.add_argument(f"--{option}", type=int, default=default)
+    parser.add_argument("--manual-dir", help="folder of the raw file")
+    parser.add_argument("--data-dir", help="folder of prepared data sets")
+    parser.add_argument("--epochs", type=int, default=8)
     main(**vars(parser.parse_args()))

@@ -1,6 +1,10 @@
 """Small raw files of all tasks of the examples, in the form of the published ones."""
 
+import dataclasses
+import hashlib
+
 import numpy as np
+import tensorflow_datasets as tfds
 
 from keras_rnnx.datasets.builders import finding, raw_files
 
@@ -12,6 +16,15 @@ def unchecked(monkeypatch) -> None:
         return raw_files.Found(path, file, None)
 
     monkeypatch.setattr(finding, "Found", found)
+
+
+def as_published(monkeypatch, builder: str, path) -> None:
+    """Takes a file for the one that a builder of TFDS downloads."""
+    builder = tfds.builder_cls(builder)
+    ((url, info),) = builder.url_infos.items()
+    checksum = hashlib.sha256(path.read_bytes()).hexdigest()
+    own = dataclasses.replace(info, size=path.stat().st_size, checksum=checksum)
+    monkeypatch.setattr(builder, "url_infos", {url: own})
 
 
 def write(folder) -> None:
@@ -29,6 +42,8 @@ def write(folder) -> None:
     for part in ("train", "valid", "test"):
         text = " to be or not \n be it so \n" * 10
         (folder / f"ptb.{part}.txt").write_text(text)
+    lines = ["All:", "Speak, speak.", "", "First Citizen:", "You are all resolved?"]
+    (folder / "input.txt").write_text("\n".join(lines * 40))
     (folder / "cmudict.dict").write_text(_dictionary())
 
 

@@ -62,7 +62,8 @@ def negative_log_likelihood(classes: Any, scores: Any) -> Any:
 
     def step(carry, at):
         alpha, path, before = carry
-        pairs, valid, now = at
+        pairs = ops.reshape(at[:, :-1], (-1, count, count))
+        now, valid = ops.cast(at[:, -1], "int32"), valid_steps(pairs[:, None])[:, 0]
         alpha = ops.logsumexp(ops.expand_dims(alpha, -1) + pairs, axis=1)
         here = ops.one_hot(before, count)[:, :, None] * ops.one_hot(now, count)[:, None]
         # A product with the scores of a masked step would be a large number times 0.
@@ -73,9 +74,13 @@ def negative_log_likelihood(classes: Any, scores: Any) -> Any:
 
     start = _start(scores)
     nothing = ops.zeros_like(start[:, 0])
-    xs = [ops.moveaxis(scores, 1, 0), ops.transpose(valid), ops.transpose(classes)]
+    # In one tensor: `ops.scan` fails on TensorFlow for several with an open number of
+    # steps.
+    steps = ops.shape(scores)[1]
+    flat = ops.reshape(scores, (-1, steps, count**2))
+    flat = ops.concatenate([flat, ops.cast(classes[..., None], "float32")], axis=-1)
     carry = start, nothing, ops.cast(nothing, "int32")
-    (alpha, path, _), _ = ops.scan(step, carry, tuple(xs))
+    (alpha, path, _), _ = ops.scan(step, carry, ops.moveaxis(flat, 1, 0))
     losses = ops.logsumexp(alpha, axis=1) - path
     return ops.where(wrong, ops.full_like(losses, float("nan")), losses)
 

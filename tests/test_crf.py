@@ -11,6 +11,7 @@ from keras import ops
 
 import keras_rnnx
 from keras_rnnx import layers, losses, metrics, models
+from keras_rnnx.datasets import PaddedBatches
 
 CLASSES, STEPS = 3, 4
 MASKS = {
@@ -138,6 +139,13 @@ def test_a_tagger_with_a_chain_learns_what_follows_what(tmp_path):
     assert isinstance(again.loss, keras_rnnx.losses.CRF)
     again = again.evaluate(x, np.where(x == 0, -1, y), verbose=0, return_dict=True)
     assert again["loss"] == pytest.approx(found["loss"], rel=1e-5)
+    # With an open number of steps, as batches of many lengths have it.
+    order = np.argsort(np.sum(x != 0, axis=1), kind="stable")
+    ragged = ([array[n][x[n] != 0] for n in order] for array in (x, y))
+    batches = PaddedBatches(*ragged, batch_size=22, shuffle=False)
+    assert [len(batch[0][0]) for batch in batches] == [4, 6, 6]
+    history = model.fit(batches, verbose=0).history
+    assert history["crf_accuracy"] == [1.0] and history["loss"][0] < 0.5
 
 
 @pytest.mark.any_backend

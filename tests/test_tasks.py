@@ -1,11 +1,13 @@
 """Tasks of one's own data: what becomes of it, and what is refused."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
 
 from keras_rnnx import datasets
-from keras_rnnx.datasets import Task, Vocabulary
+from keras_rnnx.datasets import Figure, Task, Vocabulary
 
 pytestmark = pytest.mark.any_backend
 
@@ -99,6 +101,33 @@ def test_a_vocabulary_is_of_the_training_part_alone():
     assert set(characters.vocabulary.tokens[2:]) == {"a", " ", "b", "c"}
     small = Task.from_arrays(texts, np.arange(10.0), vocabulary_size=3)
     assert small.vocabulary.tokens == ("<pad>", "<unk>", "a")
+
+
+def test_rare_words_teach_what_to_make_of_unknown_ones():
+    texts = ["a b", "a b", "a c", "d d", "a", "a"]
+    task = Task.from_arrays(
+        texts, np.arange(6.0), split="time", validation=1, test=1, least=2
+    )
+    # "d" occurs twice, though in one text; "c" once.
+    assert task.vocabulary.tokens == ("<pad>", "<unk>", "a", "b", "d")
+    assert task.train.x[2].tolist() == [2, 1]
+
+
+def test_a_result_stands_beside_those_of_its_metric():
+    figures = [
+        Figure("other", "accuracy", 0.949, "Somebody 2018"),
+        Figure("other", "error", 0.051),
+    ]
+    task = Task.from_arrays(ragged(), np.arange(40) % 4 // 3, test=8)
+    task = dataclasses.replace(task, published=figures)
+    assert task.compared("mine", accuracy=0.5, f1=2 / 3).splitlines() == [
+        "accuracy",
+        "   0.500  mine",
+        "   0.750  most frequent class",
+        "   0.949  other (Somebody 2018)",
+        "f1",
+        "   0.667  mine",
+    ]
 
 
 def test_a_vocabulary_decodes_what_it_encodes():
@@ -236,7 +265,8 @@ HOLED[7][1, 2] = np.nan
         ((X, Y), {"test": 1.5}, "`test` must be a fraction"),
         ((X, Y), {"test": (X,)}, "`test` must be a fraction, .* tuple of 1"),
         ((X, None), {}, "`y` is missing"),
-        ((X, Y), {"vocabulary_size": 5}, "is for texts"),
+        ((X, Y), {"vocabulary_size": 5}, "`vocabulary_size` is for texts"),
+        ((X, Y), {"least": 2}, "`least` is for texts"),
         (([*WORDS, 5], np.arange(21) % 2), {}, "row 20 is no text"),
         ((X, np.full(40, np.nan)), {}, "Row 0 of `y` holds nan in column 0"),
         ((X, [np.zeros(1)] * 40), {"kind": "tagging"}, "steps in `x` and 1 targets"),

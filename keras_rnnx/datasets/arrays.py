@@ -28,6 +28,7 @@ def fields(
     level: str,
     tokenize: Callable[[str], Sequence[str]] | None,
     vocabulary_size: int | None,
+    least: int,
     target_level: str | None,
     classes: Any,
 ) -> dict[str, Any]:
@@ -64,10 +65,10 @@ def fields(
         parts.update(_taken(parts["train"], shares, split, groups, seed, names))
     if names is not None:
         targets.check_learned(parts["train"][1], names)
-    found["vocabulary"] = _number(parts, 0, vocabulary_size, level, INPUTS)
+    found["vocabulary"] = _number(parts, 0, vocabulary_size, least, level, INPUTS)
     if kind == "sequence_to_sequence":
         level = target_level or level
-        vocabulary = _number(parts, 1, None, level, targets.TRANSDUCED)
+        vocabulary = _number(parts, 1, None, 1, level, targets.TRANSDUCED)
         found["target_vocabulary"] = vocabulary or found.get("target_vocabulary")
     return {"kind": kind, **found, **{k: Split(*part) for k, part in parts.items()}}
 
@@ -182,17 +183,20 @@ def _checked(x, tokenize):
     return x
 
 
-def _number(parts, place, size, level, specials):
+def _number(parts, place, size, least, level, specials):
     """Puts numbers in the place of tokens that are texts; the vocabulary, or None."""
     learned = parts["train"][place]
     if not any(is_text(row) for row in learned):
-        if size is not None:
-            raise ValueError(
-                "`vocabulary_size` is for texts, and `x` holds numbers already."
-            )
+        for name, given in (("vocabulary_size", size), ("least", least != 1 or None)):
+            if given is not None:
+                raise ValueError(
+                    f"`{name}` is for texts, and `x` holds numbers already."
+                )
         return None
     # Of the training part alone: tokens that only others have are not known.
-    vocabulary = Vocabulary.of(learned, size=size, level=level, specials=specials)
+    vocabulary = Vocabulary.of(
+        learned, size=size, least=least, level=level, specials=specials
+    )
     for name, part in parts.items():
         rows = [vocabulary.encode(row) for row in part[place]]
         parts[name] = (rows, part[1]) if place == 0 else (part[0], rows)

@@ -31,6 +31,7 @@ class Constructors:
         level: str = "word",
         tokenize: Callable[[str], Sequence[str]] | None = None,
         vocabulary_size: int | None = None,
+        least: int = 1,
         target_level: str | None = None,
         classes: Any = None,
         name: str = "arrays",
@@ -65,6 +66,9 @@ class Constructors:
             tokenize: what cuts a text of `x` into tokens. Default None: by `level`.
             vocabulary_size: most tokens of texts, the frequent ones. Default: all
                 tokens of the training part. Others become "<unk>".
+            least: how often a token of a text must occur in the training part. With 2
+                the words that occur once become "<unk>", so that a model learns what to
+                make of a word that it doesn't know. Default 1.
             target_level: the same for target texts of "sequence_to_sequence". Default:
                 `level`.
             classes: names of the classes or labels, or their number. Default: as many
@@ -98,6 +102,7 @@ class Constructors:
             level,
             tokenize,
             vocabulary_size,
+            least,
             target_level,
             classes,
         )

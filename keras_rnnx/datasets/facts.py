@@ -6,6 +6,7 @@ sizes, lengths and baselines to the data.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 
@@ -23,6 +24,24 @@ class Figure(NamedTuple):
     metric: str
     value: float
     source: str = ""
+
+
+def table(method: str, found: Mapping[str, float], known: Iterable[Figure]) -> str:
+    """Results as lines of a text, those that are known of a metric below each.
+
+    Args:
+        method: how the results were found.
+        found: results by metric.
+        known: other results; those of other metrics are left out.
+    """
+    lines = []
+    for metric, value in found.items():
+        beside = [figure for figure in known if figure.metric == metric]
+        lines.append(metric)
+        for figure in [Figure(method, metric, value), *beside]:
+            source = f" ({figure.source})" if figure.source else ""
+            lines.append(f"{figure.value:8.3f}  {figure.method}{source}")
+    return "\n".join(lines)
 
 
 class Facts(NamedTuple):
@@ -67,6 +86,8 @@ ZAREMBA = "Zaremba, Sutskever & Vinyals 2014, arXiv:1409.2329"
 MERITY = "Merity, Keskar & Socher 2017, arXiv:1708.02182"
 KRUEGER = "Krueger et al. 2016, arXiv:1606.01305"
 BAGNALL = "Bagnall et al. 2018, arXiv:1811.00075"
+ARIK = "Arik et al. 2017, arXiv:1702.07825, on another split"
+FENG = "Feng et al. 2024, arXiv:2410.01201, on the last tenth"
 
 PUBLISHED: dict[str, tuple[Figure, ...]] = {
     "jsb_chorales": _figures(
@@ -82,6 +103,11 @@ PUBLISHED: dict[str, tuple[Figure, ...]] = {
     "penn_treebank_characters": (
         *_figures("bits_per_character", BAI, LSTM=1.36, GRU=1.37, RNN=1.48),
         *_figures("bits_per_character", KRUEGER, LSTM_with_zoneout=1.27),
+    ),
+    "tiny_shakespeare": _figures("nats", FENG, minGRU=1.548, minLSTM=1.555),
+    "cmudict": (
+        *_figures("phone_error_rate", ARIK, GRU_encoder_decoder=0.058),
+        *_figures("word_error_rate", ARIK, GRU_encoder_decoder=0.287),
     ),
     "sequential_mnist": _figures("accuracy", BAI, LSTM=0.872, GRU=0.962, RNN=0.215),
     "permuted_mnist": _figures("accuracy", BAI, LSTM=0.857, GRU=0.873, RNN=0.253),

@@ -66,6 +66,7 @@ DEFAULTS = {
     "level": "word",
     "tokenize": None,
     "vocabulary_size": None,
+    "least": 1,
     "target_level": None,
     "classes": None,
 }
@@ -90,12 +91,14 @@ def read_parts(builder: Any, splits: Mapping[str, str] | None) -> dict[str, Any]
 def _keys(builder, x, y, kind):
     """The features to read and to learn."""
     keys = builder.info.supervised_keys or (None, None)
+    own = kind in ("next_step", "language_model")
+    if own and x is None and keys[0] is None and len(builder.info.features) == 1:
+        (x,) = builder.info.features
     if x is None and (keys[0] is None or len(keys) != 2):
         raise ValueError(
             f"{builder.info.full_name} doesn't say what is to be learned: pass `x` and "
             f"`y`, names of its features {', '.join(builder.info.features)}."
         )
-    own = kind in ("next_step", "language_model")
     if y is None and not own:
         y = keys[1]
     return _key(builder, "x", x or keys[0]), None if y is None else _key(

@@ -14,7 +14,7 @@ from keras_rnnx._errors import unknown
 from keras_rnnx.datasets import series, trivial
 from keras_rnnx.datasets.constructors import Constructors
 from keras_rnnx.datasets.contiguous import ContiguousBatches
-from keras_rnnx.datasets.facts import Figure
+from keras_rnnx.datasets.facts import Figure, table
 from keras_rnnx.datasets.kinds import Objective, kind_of, new_metrics
 from keras_rnnx.datasets.padded import PaddedBatches
 from keras_rnnx.datasets.paired import PairedBatches
@@ -274,6 +274,28 @@ class Task(Constructors):
         """
         options = {"loss": self.loss, "metrics": self.new_metrics(), **options}
         model.compile(optimizer, **options)
+
+    def compared(self, method: str = "this model", **found: float) -> str:
+        """A table of a result beside the trivial answer and those of others.
+
+        Args:
+            method: how the result was found. Default "this model".
+            **found: results by metric, as `frame_nll=8.4`. Those of the same metric
+                stand beside each.
+
+        Returns:
+            A text with a line for each result, method and source.
+
+        Example:
+
+        >>> task = keras_rnnx.datasets.load_task("parity", length=9, train=64, test=64)
+        >>> print(task.compared("GRU", accuracy=0.75))
+        accuracy
+           0.750  GRU
+           0.516  most frequent class
+        """
+        known = [] if self.baseline is None else [self.baseline]
+        return table(method, found, [*known, *self.published])
 
     def new_metrics(self) -> list[str | keras.metrics.Metric]:
         """The metrics, for a model of their own: a metric counts for one model."""

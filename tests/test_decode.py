@@ -65,7 +65,6 @@ def without_end(target):
 
 
 @pytest.mark.parametrize("name", MODELS)
-@pytest.mark.cases(2)
 def test_width_one_is_greedy(name):
     model, source = made(name)
     found, scores = models.decode(model, source, max_steps=5)
@@ -139,6 +138,7 @@ def test_a_source_of_numbers_is_decoded_and_weights_are_those_of_now():
     np.testing.assert_allclose(score[0], max(every.values()), rtol=1e-4)
 
 
+@pytest.mark.any_backend
 def test_it_learns_to_turn_sequences_around():
     rng = np.random.default_rng(0)
     source = rng.integers(3, 7, (256, 3))

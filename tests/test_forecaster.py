@@ -47,6 +47,7 @@ def test_a_direct_forecast_is_a_dense_layer_on_the_last_output():
     np.testing.assert_allclose(numpy(model(x)), expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.any_backend
 def test_the_loss_of_a_late_step_reaches_the_weights():
     model = models.forecaster(3, mode="autoregressive", units=4)
     model.compile(keras.optimizers.Adam(0.03), "mse")

@@ -17,7 +17,7 @@ def made(kind):
 
 
 @KINDS
-@pytest.mark.cases(4)
+@pytest.mark.cases(3)
 def test_a_sequence_has_the_same_answer_in_a_padded_batch(kind):
     model, x, by_step = made(kind)
     alone = kinds.numpy(model(x))
@@ -30,7 +30,6 @@ def test_a_sequence_has_the_same_answer_in_a_padded_batch(kind):
 
 
 @KINDS
-@pytest.mark.cases(2)
 def test_a_saved_model_answers_the_same(kind, tmp_path):
     model, x, _ = made(kind)
     model.save(tmp_path / "model.keras")
@@ -39,7 +38,6 @@ def test_a_saved_model_answers_the_same(kind, tmp_path):
 
 
 @KINDS
-@pytest.mark.cases(2)
 def test_every_kind_trains_on_padded_batches(kind):
     """The loss of a batch falls; what stands in padded targets does not matter."""
     model, x, by_step = made(kind)

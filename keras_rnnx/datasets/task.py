@@ -542,7 +542,7 @@ class Task:
         >>> print(task.compared("GRU", accuracy=0.75))
         accuracy
            0.750  GRU
-           0.516  most frequent class
+           0.484  most frequent class
         """
         known = [] if self.baseline is None else [self.baseline]
         return table(method, found, [*known, *self.published])

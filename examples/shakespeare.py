@@ -4,7 +4,7 @@
 
 RAW holds input.txt; without it the file is downloaded. Prints nats and perplexity a
 character, and what the model writes. `language_model.py` takes a text of your own, and
-goes on where it was stopped.
+goes on where it was stopped. 12 CPU minutes.
 """
 
 import argparse

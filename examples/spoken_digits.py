@@ -3,7 +3,7 @@
     python examples/spoken_digits.py --manual-dir RAW
 
 RAW holds the folder "recordings" of the Free Spoken Digit Dataset. Clips of a speaker
-are joined; nobody says where one ends. The figure is edits over digits.
+are joined; nobody says where one ends. The figure is edits over digits. 3 CPU minutes.
 """
 
 import argparse

@@ -3,6 +3,7 @@
     python examples/word_boundaries.py --manual-dir RAW
 
 RAW holds ptb.train.txt, ptb.valid.txt and ptb.test.txt, the Penn Treebank.
+2 CPU minutes.
 """
 
 import argparse

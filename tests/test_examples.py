@@ -67,7 +67,7 @@ def test_chorales_stand_beside_papers(folders, capsys):
 
 @pytest.mark.any_backend
 def test_vowels_are_told_apart(folders):
-    assert load("vowels").main(units=16, epochs=6, **folders) > 0.5
+    assert load("vowels").main(units=16, epochs=4, **folders) > 0.5
 
 
 @pytest.mark.any_backend

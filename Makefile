@@ -131,7 +131,8 @@ test-raw: $(VENV)/test.stamp
 	@status=0; for backend in $(BACKENDS); do \
 	    echo "== raw files on $$backend"; \
 	    KERAS_RNNX_RAW="$(abspath $(RAW))" KERAS_BACKEND=$$backend \
-	        $(PYTEST) -m raw_data tests/test_builders_raw.py $(ARGS) || status=1; \
+	        $(PYTEST) -m raw_data \
+	        tests/test_builders_raw.py tests/test_task_facts.py $(ARGS) || status=1; \
 	done; exit $$status
 
 # Once is enough: the environments that it makes have their own backends.

@@ -8,8 +8,9 @@ import pathlib
 from typing import Any
 
 DIGITS = 5
-# What is timed: of a layer alone, and of a model in the calls that a user makes.
-PASSES = ("forward", "training", "predict", "fit")
+# What is timed: of a layer alone, and of a model in the calls that a user makes; of a
+# data set an epoch.
+PASSES = ("forward", "training", "predict", "fit", "epoch")
 
 
 def write(path: pathlib.Path, head: dict, name: str, entries: list[dict]) -> None:

@@ -80,7 +80,7 @@ def measure(name: str, size: tuple[int, ...], seconds: float) -> dict:
         "batches": lambda: _read(batches),
         "LSTM": lambda: _train(model, there),
     }
-    return timing.row(name, size, {"training": functions}, seconds)
+    return timing.row(name, size, {"epoch": functions}, seconds)
 
 
 def _read(batches: keras.utils.PyDataset) -> list:

@@ -126,7 +126,9 @@ def _plain_ticks(axes):
     # Where all is close to 1, no such tick might lie on the axis.
     low, high = axes.get_xlim()
     axes.set_xlim(min(low, 0.45), max(high, 2.2))
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    # Where there are many decades, each has room for one label.
+    subs = (1, 2, 5) if high < 1000 * max(low, 0.45) else (1,)
+    axes.xaxis.set_major_locator(LogLocator(subs=subs))
     formatter = ScalarFormatter()
     formatter.set_scientific(False)
     axes.xaxis.set_major_formatter(formatter)

@@ -26,13 +26,15 @@ PEERS = {
     "workflow": {"keras": "Keras'"},
     "streaming": {"keras": "Keras'"},
     "stacks": {"layer by layer": "layer by layer"},
+    "pipelines": {"LSTM": "an epoch of training"},
 }
-OURS = {"stacks": "one call"}
+OURS = {"stacks": "one call", "pipelines": "batches"}
 PASSES = {
     "training": "training step",
     "forward": "inference",
     "fit": "`fit`",
     "predict": "`predict`",
+    "epoch": "reading an epoch",
 }
 MEMORY = {
     "keras": "Keras'",

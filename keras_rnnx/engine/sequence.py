@@ -116,7 +116,9 @@ class SequenceEngine:
         if moments:
             steps = None
             if mask is not None:
-                steps = ops.any(masks.column(tensors["mask"]), axis=(0, 2))
+                valid = ops.any(masks.column(tensors["mask"]), axis=2)
+                # Keras 3.12 on torch takes one axis at a time.
+                steps = ops.any(valid, axis=0)
                 steps = ops.flip(steps, axis=0) if self.go_backwards else steps
             cell.normalization.update(moments, steps)
         return results

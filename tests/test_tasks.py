@@ -295,6 +295,9 @@ def test_series_that_cannot_be_forecast_are_refused():
 
 
 def test_parts_and_kinds_have_names():
+    for options in ({"lenght": 3}, {"kind": "language_model", "seed": 1}):
+        with pytest.raises(ValueError, match="option of `Task.from_tfds`"):
+            Task.from_tfds("rnnx_parity", **options)
     task = Task.from_arrays(X, Y)
     with pytest.raises(ValueError, match="part of a task.*'tset'.*'test'"):
         task.batches("tset")

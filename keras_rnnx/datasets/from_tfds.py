@@ -12,6 +12,27 @@ from keras_rnnx.datasets.kinds import kind_of
 from keras_rnnx.datasets.prepared import prepare, read
 
 PARTS = ("train", "validation", "test")
+# Of other tasks, as `Task.from_arrays` has them.
+DEFAULTS = {
+    "validation": 0.1,
+    "test": 0.1,
+    "split": None,
+    "groups": None,
+    "seed": 0,
+    "level": "word",
+    "tokenize": None,
+    "vocabulary_size": None,
+    "least": 1,
+    "target_level": None,
+    "classes": None,
+}
+# Of a language model, as `Task.from_text` has them.
+TEXT = {
+    "level": "character",
+    "validation": 0.05,
+    "test": 0.05,
+    "vocabulary_size": None,
+}
 
 
 def fields(
@@ -29,6 +50,10 @@ def fields(
     """The attributes of a task that a data set determines; see `Task.from_tfds`."""
     if kind is not None:
         kind_of(kind)
+    valid = TEXT if kind == "language_model" else DEFAULTS
+    for option in options:
+        if option not in valid:
+            raise unknown("option of `Task.from_tfds`", option, valid)
     builder = prepare(
         name, data_dir=data_dir, manual_dir=manual_dir, **dict(config or {})
     )
@@ -55,21 +80,6 @@ def fields(
     return arrays.fields(
         train_x, train_y, **{**DEFAULTS, **options, **given, "kind": kind}
     )
-
-
-DEFAULTS = {
-    "validation": 0.1,
-    "test": 0.1,
-    "split": None,
-    "groups": None,
-    "seed": 0,
-    "level": "word",
-    "tokenize": None,
-    "vocabulary_size": None,
-    "least": 1,
-    "target_level": None,
-    "classes": None,
-}
 
 
 def read_parts(builder: Any, splits: Mapping[str, str] | None) -> dict[str, Any]:
@@ -117,7 +127,7 @@ def _key(builder, argument, name):
 
 
 def _language_model(whole, x, options):
-    options = {"level": "character", "vocabulary_size": None, **options}
+    options = {**TEXT, **options}
     level = options["level"]
     if level not in texts.LEVELS:
         raise unknown("level", level, texts.LEVELS)
@@ -129,6 +139,4 @@ def _language_model(whole, x, options):
         return tokens
 
     parts = {part: joined(values[x]) for part, values in whole.items()}
-    return texts.fields(
-        parts.pop("train"), **{"validation": 0.05, "test": 0.05, **options, **parts}
-    )
+    return texts.fields(parts.pop("train"), **{**options, **parts})

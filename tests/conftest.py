@@ -40,6 +40,12 @@ def pytest_runtest_setup(item):
     seeds.seed(item.nodeid)
 
 
+@pytest.fixture
+def seeds_as_stated(monkeypatch):
+    """For a test of what one seed gives, or beside a process of its own."""
+    seeds.as_stated(monkeypatch)
+
+
 def pytest_addoption(parser):
     parser.addoption(
         "--seed-offset",

@@ -79,6 +79,7 @@ def arrays(made):
 
 
 @pytest.mark.parametrize(("place", "saved"), [((1, 3), (1, 2)), ((2, 0), (2, 0))])
+@pytest.mark.usefixtures("seeds_as_stated")  # They give the batches of an epoch.
 def test_interrupted_training_ends_where_the_other_does(place, saved, tmp_path):
     start = model(1).get_weights()
     whole, data = model(1), setting()

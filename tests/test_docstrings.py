@@ -58,7 +58,7 @@ EXAMPLES = list(examples())
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
-def test_the_example_shows_what_it_says(example, monkeypatch):
+def test_the_example_shows_what_it_says(example, monkeypatch, seeds_as_stated):
     # What an example registers is not there after it.
     monkeypatch.setattr(registry, "_CELLS", dict(registry._CELLS))
     monkeypatch.setattr(tasks, "_TASKS", dict(tasks._TASKS))

@@ -323,6 +323,7 @@ def test_a_resumed_search_is_as_one_never_stopped(task, tmp_path, tuner, trials)
 
 
 @pytest.mark.any_backend
+@pytest.mark.usefixtures("seeds_as_stated")  # The killed process has them.
 def test_a_killed_search_goes_on(task, tmp_path):
     program = (
         "import keras_rnnx\n"

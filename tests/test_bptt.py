@@ -260,7 +260,7 @@ def test_random_steps_scale_the_learning_rate():
     batches.seek(0)
     fit(made, batches, callback, watch, epochs=2)
     close(watch.rates, expected)
-    assert len(set(expected)) > 2
+    assert len(set(expected)) > 1
     close(float(made.optimizer.learning_rate), 0.5)
     watch = Watch()
     fit(made, batches, TruncatedBPTT(batches, scale_learning_rate=False), watch)

@@ -97,8 +97,9 @@ def test_a_vocabulary_is_of_the_training_part_alone():
     task = Task.from_arrays(texts, np.arange(10.0), split="time", validation=1, test=1)
     assert task.vocabulary.tokens == ("<pad>", "<unk>", "a", "b")
     assert task.test.x[0].tolist() == [2, 1] and task.tokens == 4
-    characters = Task.from_arrays(texts, np.arange(10.0), level="character")
-    assert set(characters.vocabulary.tokens[2:]) == {"a", " ", "b", "c"}
+    parts = {"split": "time", "validation": 1, "test": 1}
+    letters = Task.from_arrays(texts, np.arange(10.0), level="character", **parts)
+    assert set(letters.vocabulary.tokens[2:]) == {"a", " ", "b"}
     small = Task.from_arrays(texts, np.arange(10.0), vocabulary_size=3)
     assert small.vocabulary.tokens == ("<pad>", "<unk>", "a")
 

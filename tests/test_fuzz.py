@@ -24,7 +24,9 @@ def defect(monkeypatch):
     monkeypatch.setattr(SequenceEngine, "__call__", wrong)
 
 
-def test_a_defect_is_found_shrunk_and_shown(defect, monkeypatch, capsys):
+def test_a_defect_is_found_shrunk_and_shown(
+    seeds_as_stated, defect, monkeypatch, capsys
+):
     status = fuzz.main(["--seed", "3", "--fills", "0"])
     said = capsys.readouterr().out
     assert status == 1

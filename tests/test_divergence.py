@@ -92,8 +92,10 @@ def test_the_place_in_the_data_is_known_where_fit_shuffles():
         report = diverge(made, data, guard)
         assert report.index == 8
         batches.add(report.batch)
-    # Keras 3.16 shuffles alike whatever the seed.
-    assert batches != {8}
+    if tuple(map(int, keras.__version__.split(".")[:2])) < (3, 16):
+        assert len(batches) > 1
+    else:  # It shuffles alike whatever the seed.
+        assert batches != {8}
 
 
 def test_the_loss_is_that_of_the_batch_and_gradients_those_of_numpy():

@@ -102,9 +102,7 @@ def test_steps_give_what_the_sequence_gives(name):
         y, states = stream.step(x[:, t], states)
         shown.append(numpy(y))
     whole = numpy(model(x))
-    # Normalization divides by deviations of few units, which makes errors of rounding
-    # several times as large.
-    close = {"rtol": 1e-5, "atol": 5e-6 if name == "normalized" else 1e-6}
+    close = {"rtol": 1e-5, "atol": 1e-6}
     if whole.ndim == 3:
         np.testing.assert_allclose(np.stack(shown, 1), whole, **close)
         return

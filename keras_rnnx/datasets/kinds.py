@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import keras
@@ -32,15 +32,20 @@ class Kind:
         name: as `Task.kind` has it.
         description: what a model of it does, on one line.
         loss: a Keras loss, or its name.
-        metrics: Keras metrics, or their names.
+        make_metrics: what makes Keras metrics, or gives their names.
         objective: what a search looks for.
     """
 
     name: str
     description: str
     loss: str | keras.losses.Loss
-    metrics: tuple[str | keras.metrics.Metric, ...]
+    make_metrics: Callable[[], tuple[str | keras.metrics.Metric, ...]]
     objective: Objective
+
+    @property
+    def metrics(self) -> tuple[str | keras.metrics.Metric, ...]:
+        """New Keras metrics, or their names. They have variables: none at import."""
+        return self.make_metrics()
 
 
 def _kinds():
@@ -50,56 +55,56 @@ def _kinds():
             "classification",
             "a class for each sequence",
             "sparse_categorical_crossentropy",
-            ("accuracy",),
+            lambda: ("accuracy",),
             Objective("val_accuracy", "max"),
         ),
         Kind(
             "regression",
             "values for each sequence",
             "mean_squared_error",
-            ("mean_absolute_error",),
+            lambda: ("mean_absolute_error",),
             Objective("val_loss", "min"),
         ),
         Kind(
             "forecasting",
             "the next steps of a series, from a window of it",
             "mean_squared_error",
-            ("mean_absolute_error",),
+            lambda: ("mean_absolute_error",),
             Objective("val_loss", "min"),
         ),
         Kind(
             "tagging",
             "a class for each step",
             "sparse_categorical_crossentropy",
-            (metrics.TokenAccuracy(),),
+            lambda: (metrics.TokenAccuracy(),),
             Objective("val_token_accuracy", "max"),
         ),
         Kind(
             "next_step",
             "which labels the next step has, after each step",
             "binary_crossentropy",
-            (metrics.FrameNLL(), metrics.FrameAccuracy()),
+            lambda: (metrics.FrameNLL(), metrics.FrameAccuracy()),
             Objective("val_frame_nll", "min"),
         ),
         Kind(
             "language_model",
             "the next token, after each token of a long text",
             from_logits,
-            (metrics.Perplexity(from_logits=True),),
+            lambda: (metrics.Perplexity(from_logits=True),),
             Objective("val_perplexity", "min"),
         ),
         Kind(
             "sequence_to_sequence",
             "another sequence for each sequence",
             from_logits,
-            (metrics.Perplexity(from_logits=True), metrics.TokenAccuracy()),
+            lambda: (metrics.Perplexity(from_logits=True), metrics.TokenAccuracy()),
             Objective("val_perplexity", "min"),
         ),
         Kind(
             "ctc",
             "the labels of each sequence, wherever they stand in it",
             keras.losses.CTC(),
-            (),
+            tuple,
             Objective("val_loss", "min"),
         ),
     ]

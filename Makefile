@@ -74,7 +74,7 @@ $(VENV)/venv.stamp:
 
 $(VENV)/demo.stamp: setup.cfg pyproject.toml | $(VENV)/venv.stamp
 	@echo "== installing what the demo needs"
-	@$(PIP) $(TENSORFLOW) --editable '.[tuner,datasets]'
+	@$(PIP) $(TENSORFLOW) --editable '.[tuner,datasets,report]'
 	@touch $@
 
 $(VENV)/test.stamp: setup.cfg pyproject.toml | $(VENV)/venv.stamp
@@ -90,7 +90,7 @@ $(VENV)/lint.stamp: setup.cfg pyproject.toml | $(VENV)/venv.stamp
 
 demo: $(VENV)/demo.stamp
 	@KERAS_BACKEND=tensorflow $(VENV)/bin/keras-rnnx tune digits --cells lstm,gru,leaky_rnn \
-	    --trials $(TRIALS) --max-epochs $(EPOCHS) --dir demo
+	    --trials $(TRIALS) --max-epochs $(EPOCHS) --workers 2 --dir demo --report
 
 # In under two minutes: on torch, which compiles nothing, what a change concerns, as far
 # as the time goes; on TensorFlow whether anything works at all.

@@ -1,7 +1,7 @@
 """A search over recurrent models for handwritten digits, read pixel by pixel.
 
-The same as `keras-rnnx tune digits --dir digits`, from Python. Stopped, it goes on when
-run again.
+The same as `keras-rnnx tune digits --workers 2 --dir digits --report`, from Python. Two
+processes run trials; stopped, it goes on when run again.
 """
 
 import keras_rnnx
@@ -9,9 +9,10 @@ import keras_rnnx
 
 def show(progress: keras_rnnx.tuner.Progress) -> None:
     """Prints a line for each trial that has ended."""
-    if progress.row:
-        row = progress.row
-        print(f"trial {row['trial']}: {row['cell']} {row['units']}, {row['score']}")
+    row = progress.row
+    if row and progress.again is None:
+        why = row["reason"] or "all epochs"
+        print(f"trial {row['trial']}: {row['cell']} {row['units']}, {row['score']} ({why})")
 
 
 def main() -> None:
@@ -21,13 +22,17 @@ def main() -> None:
         cells=["lstm", "gru", "leaky_rnn"],
         trials=8,
         max_epochs=40,
+        workers=2,
         directory="digits",
         progress=show,
     )
     print(result.table())
     print(f"test accuracy {result.test['accuracy']:.3f}")
+    print("the smallest models that are good:", [r["trial"] for r in result.pareto()])
     print(keras_rnnx.explain(result.model))
+    print("report:", result.report())
 
 
+# Workers import this file: what must run once stands behind this line.
 if __name__ == "__main__":
     main()

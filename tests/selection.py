@@ -47,7 +47,7 @@ ABOUT = {
     "test_catalogue_benchmark.py": ["torch"],
     "test_affected.py": ["torch"],
     # So is what a search keeps; test_cli.py has one from start to use.
-    "test_tuner.py": ["tensorflow", "torch"],
+    "test_search.py": ["tensorflow", "torch"],
     # JAX has no kernel for the CPU and no emulator: see test_gpu.py.
     "test_lowering.py": ["tensorflow", "torch"],
 }

@@ -1,13 +1,16 @@
 """The command line: what it prints, where, and how it exits."""
 
+import html
 import importlib
 import json
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import keras
+import numpy as np
 import pytest
 
 import keras_rnnx
@@ -126,25 +129,26 @@ def test_cells_shows_a_cell_of_ones_own(capsys, own):
 
 
 @pytest.mark.any_backend
-def test_a_search_from_start_to_use(own, tmp_path, capsys):
+def test_a_search_from_start_to_use(own, tmp_path, capsys, monkeypatch):
     """A cell and a task of one's own, stopped, resumed, reported, used elsewhere."""
+    monkeypatch.setenv("COLUMNS", "200")
     directory = tmp_path / "found"
     command = ["tune", "own_cli_test", "--import", str(own), "--length", "4"]
     command += ["--cells", "own_cli_test,simple_rnn", "--max-epochs", "1"]
+    command += ["--preset", "quick", "--space", "units=(2, 5)", "--finalists", "0"]
     command += ["--dir", str(directory)]
     with pytest.MonkeyPatch.context() as patch:
-        # The package has a function of the same name.
-        module = importlib.import_module("keras_rnnx.tuner.search")
-        patch.setattr(module, "_notifier", interrupt_in_trial(2))
+        module = importlib.import_module("keras_rnnx._live")
+        patch.setattr(module.LiveSearch, "__call__", interrupt_in_trial(2))
         assert cli.main([*command, "--trials", "2"]) == 130
     error = capsys.readouterr().err
     assert error.startswith("Stopped.") and error.count("\n") == 1
-    assert f"keras-rnnx {' '.join(command)} --trials 2" in error
+    assert f"keras-rnnx {shlex.join(command)} --trials 2" in error
 
     assert cli.main([*command, "--trials", "2"]) == 0
     out, error = capsys.readouterr()
     assert not error
-    assert "trial 1/2" not in out and "trial 2/2: simple_rnn [80], val_loss" in out
+    assert "trial 1/2" not in out and "trial 2/2: simple_rnn [3], val_loss" in out
     board = json.loads((directory / "leaderboard.json").read_text())
     assert {row["cell"] for row in board["trials"]} == {"own_cli_test", "simple_rnn"}
     assert f"loss {board['test']['loss']:.4f}" in out
@@ -171,18 +175,55 @@ def test_a_search_from_start_to_use(own, tmp_path, capsys):
     assert cli.main([*command, "--trials", "2", "--seed", "1"]) == 2
     assert "differs in seed (0 there, 1 now)" in capsys.readouterr().err
 
+    assert cli.main(["report", str(directory)]) == 0
+    assert f"Report: {directory / 'report.html'}" in capsys.readouterr().out
+    assert shlex.join(command) in html.unescape(
+        (directory / "report.html").read_text(encoding="utf-8")
+    )
+
 
 def interrupt_in_trial(number):
-    """In place of `search._notifier`: stops like Ctrl-C."""
+    """In place of what shows a search: stops like Ctrl-C."""
 
-    def notifier(tuner, trials, max_epochs, progress):
-        def notify(trial, history, ended):
-            if int(trial.trial_id) + 1 == number:
-                raise KeyboardInterrupt
+    def show(self, event):
+        if event.trial == number:
+            raise KeyboardInterrupt
 
-        return notify
+    return show
 
-    return notifier
+
+@pytest.mark.any_backend
+def test_data_in_files(tmp_path, capsys, monkeypatch):
+    """Arrays, a series, sequences of a table, and a function that gives a task."""
+    monkeypatch.setenv("COLUMNS", "200")
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "data.npz", x=rng.normal(size=(40, 4, 2)), y=np.arange(40) % 2)
+    rows = ["time,a,b", *(f"day {n},{n % 7},{n % 3}" for n in range(120))]
+    (tmp_path / "series.csv").write_text("\n".join(rows))
+    rows = ["who,value,label"]
+    rows += [f"p{n // 4},{rng.normal():.3f},{'xy'[n // 4 % 2]}" for n in range(160)]
+    (tmp_path / "people.csv").write_text("\n".join(rows))
+    (tmp_path / "own_data.py").write_text(
+        "from keras_rnnx.datasets import load_task\n"
+        "def few(length=4):\n"
+        "    return load_task('adding', length=length, train=32, test=16)\n"
+    )
+    series = ["--option", "window=6", "--option", "horizon=2", "--option", "target=b"]
+    people = ["--option", "sequence=who", "--option", "target=label"]
+    for source, options, said in (
+        ("data.npz", [], "accuracy"),
+        ("series.csv", series, "Columns without numbers are left out: time."),
+        ("people.csv", people, "accuracy"),
+        ("own_data.py:few", ["--length", "5"], "Add the two marked values among 5."),
+    ):
+        command = ["tune", str(tmp_path / source), *options, "--cells", "simple_rnn"]
+        command += ["--space", "units=2", "--preset", "quick", "--trials", "1"]
+        command += ["--max-epochs", "1", "--finalists", "0"]
+        place = tmp_path / source.replace(":", "-").replace(".", "-")
+        assert cli.main([*command, "--dir", str(place)]) == 0
+        assert said in capsys.readouterr().out
+    board = json.loads((tmp_path / "series-csv" / "leaderboard.json").read_text())
+    assert board["task"] == "series"
 
 
 @pytest.mark.parametrize(
@@ -200,6 +241,13 @@ def interrupt_in_trial(number):
         (["tune", "adding", "--max-epochs", "-1", "--dir", "{}"], "--max-epochs"),
         (["tune", "adding", "--seed", "1.5", "--dir", "{}"], "--seed.*'1.5'"),
         (["tune", "adding", "--tuner", "best", "--dir", "{}"], "--tuner.*bayesian"),
+        (["tune", "adding", "--budget", "3 h", "--dir", "{}"], "90s, 30m.*'3 h'"),
+        (["tune", "adding", "--max-step-ms", "0", "--dir", "{}"], "positive.*'0'"),
+        (["tune", "adding", "--space", "units", "--dir", "{}"], "--space.*NAME=VALUE"),
+        (["tune", "adding", "--space", "x=(2,1)", "--dir", "{}"], "'x' with .2, 1"),
+        (["tune", "no.csv", "--dir", "{}"], "no.csv: no such file"),
+        (["tune", "no.py:task", "--dir", "{}"], "TASK: no.py: no such file"),
+        (["report", "{}"], "holds no search that has ended"),
         (["tune", "adding"], "--dir"),
         (["tune", "adding", "--import", "no_such", "--dir", "{}"], "no_such"),
         (["tune", "adding", "--import", "no/such.py", "--dir", "{}"], "no/such.py"),

@@ -196,12 +196,12 @@ def another_value(parameter, values):
 def test_search(name):
     """The model of a choice has the layers of that choice."""
     other = "ugrnn" if name == "lstm" else "lstm"
-    hypermodel = HyperRNN((STEPS, FEATURES), cells=[other, name], max_layers=2)
+    hypermodel = HyperRNN((STEPS, FEATURES), cells=[other, name])
     space = keras_tuner.HyperParameters()
     space.values["cell"] = name
     hypermodel.build(space)
     hp = keras_tuner.HyperParameters()
-    hp.values = {"cell": name, "layers": 2, "units_0": 40, "units_1": 36}
+    hp.values = {"cell": name, "layers": 2, "units": 40}
     declared, chosen = lookup(name).search, {}
     for parameter in space.space:
         scope, _, option = parameter.name.partition("/")
@@ -210,8 +210,8 @@ def test_search(name):
             hp.values[parameter.name] = value
     assert set(chosen) == set(declared)
     model = hypermodel.build(hp)
-    found = [layer for layer in model.layers if isinstance(layer, layers.RNN)]
-    assert [layer.cell.units for layer in found] == [40, 36]
+    found = model.get_layer("stack").layers
+    assert [layer.cell.units for layer in found] == [40, 40]
     for layer in found:
         assert type(layer.cell) is lookup(name)
         for option, value in chosen.items():

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "keras_rnnx"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 BACKENDS = {"tensorflow", "jax", "torch"}
-OPTIONAL = {"keras_tuner", "tensorflow_datasets", "matplotlib", "sklearn"}
+OPTIONAL = {"keras_tuner", "tensorflow_datasets", "matplotlib", "sklearn", "optuna"}
 PRIVATE_KERAS = ".".join(("keras", "src"))
 
 
@@ -179,10 +179,13 @@ def test_distributions_hold_the_package_alone(distributions):
         assert not [name for name in names if re.match(r"(tests|data|demo)/", name)]
     code = [name for name in shipped if ".dist-info/" not in name]
     assert {name.partition("/")[0] for name in code} == {"keras_rnnx"}
-    # What is not source is small and has a reason: digests of downloads, and the mark
-    # that tells type checkers to read annotations.
-    assert {Path(name).suffix for name in code} <= {".py", ".tsv", ".typed"}
+    # What is not source is small and has a reason: digests of downloads, the page of a
+    # report, and the mark that tells type checkers to read annotations.
+    assert {Path(name).suffix for name in code} <= {
+        *(".py", ".tsv", ".typed", ".html", ".css")
+    }
     data = {"py.typed", "datasets/builders/checksums.tsv"}
+    data |= {f"tuner/reporting/page.{kind}" for kind in ("html", "css")}
     assert {f"keras_rnnx/{name}" for name in data} <= set(shipped) & set(unpacked)
 
 

@@ -122,10 +122,10 @@ def test_each_kind_of_range():
 
 def test_it_reaches_the_hypermodel():
     hp = keras_tuner.HyperParameters()
-    hp.values = {"cell": "clockwork_rnn", "layers": 1, "units_0": 33}
+    hp.values = {"cell": "clockwork_rnn", "layers": 1, "units": 33}
     hp.values |= {"clockwork_rnn/periods": "1-32"}
     model = HyperRNN((4, 2), cells=["gru", "clockwork_rnn"]).build(hp)
-    cell = next(layer.cell for layer in model.layers if hasattr(layer, "cell"))
+    cell = model.get_layer("stack").layers[0].cell
     assert (cell.units, cell.periods) == (33, (1, 2, 4, 8, 16, 32))
 
 

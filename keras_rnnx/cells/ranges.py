@@ -27,7 +27,7 @@ class Uniform:
 
     def __post_init__(self):
         kinds = int if isinstance(self, Int) else (int, float)
-        least = 0 if isinstance(self, Log) else None
+        least = 0 if isinstance(self, (Log, LogInt)) else None
         ends = (self.low, self.high)
         real = all(isinstance(v, kinds) and not isinstance(v, bool) for v in ends)
         if not real or not self.low < self.high:
@@ -36,7 +36,9 @@ class Uniform:
                 f"{', both whole' if kinds is int else ''}; received {ends}."
             )
         if least is not None and self.low <= least:
-            raise ValueError(f"Log needs bounds above 0, received {ends}.")
+            raise ValueError(
+                f"{type(self).__name__} needs bounds above 0, received {ends}."
+            )
 
     def holds(self, value: Any) -> bool:
         """Whether this is one of the values."""
@@ -66,6 +68,16 @@ class Int(Uniform):
 
     def draw(self, hp, name, default):
         return hp.Int(name, self.low, self.high, default=default)
+
+
+class LogInt(Int):
+    """Positive whole numbers from `low` to `high`, as many in each order of magnitude.
+
+    Both ends are included.
+    """
+
+    def draw(self, hp, name, default):
+        return hp.Int(name, self.low, self.high, sampling="log", default=default)
 
 
 class Boolean:
@@ -116,7 +128,9 @@ class Choice:
     def draw(self, hp: Any, name: str, default: Any) -> Any:
         """Draws a value from a `keras_tuner.HyperParameters`."""
         first = next(key for key, value in self.values.items() if value == default)
-        return self.values[hp.Choice(name, list(self.values), default=first)]
+        found = hp.Choice(name, list(self.values), default=first)
+        # None where another hyperparameter makes it inactive.
+        return None if found is None else self.values[found]
 
 
 KINDS = (Uniform, Boolean, Choice)

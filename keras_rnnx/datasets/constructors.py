@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from keras_rnnx._numbers import integer
-from keras_rnnx.datasets import arrays, series, texts
+from keras_rnnx.datasets import arrays, files, series, texts
 
 if TYPE_CHECKING:
     from keras_rnnx.datasets.task import Task
@@ -107,6 +107,36 @@ class Constructors:
             classes,
         )
         return cls(name=name, description=description, **found)
+
+    @classmethod
+    def from_file(cls, path: str | os.PathLike, **options: Any) -> Task:
+        """A task of a file of your own.
+
+        Args:
+            path: a file of NumPy, `.npz`, with the arrays `x` and `y`, and perhaps
+                `x_validation`, `y_validation`, `x_test`, `y_test` and `groups`; or a
+                table, `.csv`, with names in its first line.
+            **options: of `from_arrays` for an `.npz` file. A table is a series, with
+                those of `from_series`: `window`, `horizon`, ..., and `target`, the
+                column to forecast (default: all). Or it holds sequences, with those of
+                `from_arrays`, and `sequence` and `target`: the columns that say which
+                sequence a row is of, and what is to be learned. `columns` are those
+                that are read; default: all with numbers.
+
+        Raises:
+            ValueError: for another kind of file, columns and arrays that are not there,
+                and as `from_arrays` and `from_series`.
+            OSError: if the file can't be read.
+
+        Example:
+
+        >>> path = os.path.join(tempfile.mkdtemp(), "data.npz")
+        >>> np.savez(path, x=np.ones((40, 9, 3)), y=np.arange(40) % 2)
+        >>> task = keras_rnnx.datasets.Task.from_file(path)
+        >>> task.name, task.kind, task.input_shape
+        ('data', 'classification', (9, 3))
+        """
+        return files.read(cls, path, **options)
 
     @classmethod
     def from_series(

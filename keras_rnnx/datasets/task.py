@@ -139,6 +139,18 @@ class Task(Constructors):
             return self.tokens
         return int(np.shape(self.train.y[0])[-1])
 
+    @property
+    def horizon(self) -> int | None:
+        """Number of steps to forecast, or None for tasks of other kinds."""
+        return self.train.y.shape[1] if self.kind == "forecasting" else None
+
+    @functools.cached_property
+    def longest(self) -> int | None:
+        """Number of steps of the longest sequence for training; None for one text."""
+        if self.kind == "language_model":
+            return None
+        return max(map(len, self.train.x))
+
     @functools.cached_property
     def baseline(self) -> Figure | None:
         """What a trivial answer achieves on the test part, or None.

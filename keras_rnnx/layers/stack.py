@@ -67,7 +67,8 @@ class Stack(RegularizedOutputs, keras.layers.Layer):
             Default None: random.
         **kwargs: further arguments of the cell, the same for all layers (`activation`,
             `recurrent_dropout`, ...; with `monte_carlo=True` all dropout of the stack
-            is on in inference too), and of `keras.layers.Layer` (`name`, `dtype`,
+            is on in inference too), `recipe` (a published combination of these, as for
+            `keras_rnnx.layers.LSTM`), and of `keras.layers.Layer` (`name`, `dtype`,
             `trainable`, `activity_regularizer`).
 
     Call arguments:

@@ -8,6 +8,7 @@ from typing import Any
 
 from keras_rnnx.cells import Cell, arguments, registry
 from keras_rnnx.cells.noise import stream_seed
+from keras_rnnx.layers import recipes
 from keras_rnnx.layers.cell_layer import LAYER
 
 CHOICES = {
@@ -42,7 +43,11 @@ class Template:
         own = [n for n in names if n not in OWN]
         layer = [*LAYER, *arguments.LAYER]
         compatible = arguments.COMPATIBILITY
-        arguments.check_names("Stack", given, [*stack, *own, *layer, *compatible])
+        valid = [*stack, "recipe", *own, *layer, *compatible]
+        arguments.check_names("Stack", given, valid)
+        recipe = given.get("recipe")
+        if recipe is not None:
+            given = given | recipes.arguments(recipe, self.cls, given)
         self.layer = {k: v for k, v in given.items() if k in layer}
         chosen = {k: v for k, v in given.items() if k in own}
         if isinstance(cell, Cell):

@@ -144,11 +144,39 @@ def outputs(
         embedding = embedding_size(embedding, cell, units)
     elif vocabulary is None:
         no_embedding(owner, embedding)
+    front = kwargs.get("front")
+    kwargs = {name: value for name, value in kwargs.items() if name != "front"}
     layer = stack(owner, cell, units, depth, kwargs, **own)
     inputs, vectors = sequences(
         owner, features, vocabulary, embedding, steps, masked, batch_size
     )
-    return inputs, layer(vectors)
+    return inputs, layer(behind(front, vectors))
+
+
+def behind(front: Any, vectors: Any) -> Any:
+    """Vectors of steps behind what stands before a stack.
+
+    Args:
+        front: a layer, or a function of Keras tensors; or None: nothing.
+        vectors: `(batch, steps, features)`.
+
+    Raises:
+        ValueError: for what can't be called, and for outputs of another rank.
+    """
+    if front is None:
+        return vectors
+    if not callable(front):
+        raise ValueError(
+            f"`front` must be a layer, or a function from sequences to sequences, "
+            f"received {front!r}."
+        )
+    found = front(vectors)
+    if len(getattr(found, "shape", ())) != 3:
+        raise ValueError(
+            f"`front` must give sequences `(batch, steps, features)`, and gave "
+            f"{getattr(found, 'shape', found)!r}."
+        )
+    return found
 
 
 POOLING = ("last", "mean", "max")

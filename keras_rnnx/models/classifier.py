@@ -50,7 +50,9 @@ def classifier(
             token 0 is a token as others are. Default True.
         name: of the model. Default "classifier".
         **kwargs: further arguments of the stack and its cells: `bidirectional`,
-            `dropout`, `connection`, `layer_norm`, ...
+            `dropout`, `connection`, `layer_norm`, ... And `front`: what stands before
+            the stack, such as a convolution: a layer, or a function of Keras tensors,
+            from `(batch, steps, features)` to the same with other features.
 
     Returns:
         A model, built and not compiled, from `(batch, steps, features)` or integers

@@ -89,6 +89,8 @@ def encoder_decoder(
     owner = "encoder_decoder"
     words = integer("target_vocabulary", target_vocabulary, 4)
     arguments.choice("attention", attention, ATTENTION)
+    front = kwargs.get("front")
+    kwargs = {key: value for key, value in kwargs.items() if key != "front"}
     size = _front.embedding_size(embedding, cell, units)
     seed = kwargs.get("seed")
     own = {"return_sequences": True, "return_state": True}
@@ -122,7 +124,7 @@ def encoder_decoder(
     )
     inputs = keras.Input((None,), dtype="int32", name="decoder_inputs")
     vectors = Embedding(words, size, mask_zero=True, name="target_embedding")(inputs)
-    memory, *states = encoder(sequences)
+    memory, *states = encoder(_front.behind(front, sequences))
     states = _first_states(states, encoder, decoder, size)
     found, *_ = decoder(vectors, initial_state=states)
     if attention is not None:

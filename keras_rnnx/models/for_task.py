@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import keras
 
@@ -52,10 +52,7 @@ def for_task(task: Task, **kwargs: Any) -> keras.Model:
     >>> task.compile(model)
     >>> history = model.fit(task.batches("train"), verbose=0)
     """
-    if task.kind not in _MODELS:
-        raise unknown("kind of task", task.kind, _MODELS)
-    make, determined = _MODELS[task.kind]
-    own = determined(task)
+    make, own = determined(task)
     taken = [name for name in kwargs if name in own]
     if taken:
         raise ValueError(
@@ -66,7 +63,30 @@ def for_task(task: Task, **kwargs: Any) -> keras.Model:
     return make(**own, **kwargs)
 
 
-def _inputs(task: Task) -> dict[str, Any]:
+class Facts(Protocol):
+    """What determines the model of a task: of a `Task`, or said without one."""
+
+    kind: str
+    features: int | None
+    tokens: int | None
+    steps: int | None
+    outputs: int
+    horizon: int | None
+
+
+def determined(task: Facts) -> tuple[Callable[..., keras.Model], dict[str, Any]]:
+    """The function that makes the model of a task, and the arguments that are settled.
+
+    Raises:
+        ValueError: for a kind of task without a model.
+    """
+    if task.kind not in _MODELS:
+        raise unknown("kind of task", task.kind, _MODELS)
+    make, settled = _MODELS[task.kind]
+    return make, settled(task)
+
+
+def _inputs(task: Facts) -> dict[str, Any]:
     read = {"vocabulary": task.tokens, "features": task.features}
     own = {name: value for name, value in read.items() if value is not None}
     # Without padding there is nothing to mask, and kernels know all steps.
@@ -82,8 +102,7 @@ def _regressor(task):
 
 
 def _forecaster(task):
-    horizon, outputs = task.train.y.shape[1:]
-    return {"horizon": horizon, "outputs": outputs, **_inputs(task)}
+    return {"horizon": task.horizon, "outputs": task.outputs, **_inputs(task)}
 
 
 def _next_step(task):
@@ -102,7 +121,7 @@ def _encoder_decoder(task):
     return {"target_vocabulary": task.outputs, **own}
 
 
-_MODELS: dict[str, tuple[Callable, Callable[[Task], dict[str, Any]]]] = {
+_MODELS: dict[str, tuple[Callable, Callable[[Facts], dict[str, Any]]]] = {
     "classification": (classifier, _classifier),
     "regression": (regressor, _regressor),
     "forecasting": (forecaster, _forecaster),

@@ -73,6 +73,9 @@ def forecaster(
             f"features of a step: received outputs={outputs} and features={features}. "
             f"Leave `outputs` out, or pass mode='direct'."
         )
+    front = kwargs.get("front") if direct else None
+    if direct:
+        kwargs = {key: value for key, value in kwargs.items() if key != "front"}
     own = {"return_sequences": False, "return_state": not direct}
     stack = _front.stack("forecaster", cell, units, depth, kwargs, **own)
     refused = None if direct else refusal(stack)
@@ -89,7 +92,8 @@ def forecaster(
         shaped = keras.layers.Reshape(
             (horizon, outputs), dtype="float32", name="forecasts"
         )
-        return keras.Model(window, shaped(values(stack(sequences))), name=name)
+        found = stack(_front.behind(front, sequences))
+        return keras.Model(window, shaped(values(found)), name=name)
     values = keras.layers.Dense(features, dtype="float32", name="values")
     as_step = keras.layers.Reshape((1, features), dtype="float32", name="step")
     found, *states = stack(sequences)

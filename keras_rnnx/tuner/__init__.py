@@ -11,9 +11,19 @@ except ModuleNotFoundError as error:
         f"keras_rnnx.tuner needs {error.name}: pip install 'keras-rnnx[tuner]'."
     ) from error
 
+from keras_rnnx.tuner._session import Progress
+from keras_rnnx.tuner.block import recurrent_block
+from keras_rnnx.tuner.errors import SearchError, SearchPaused
 from keras_rnnx.tuner.hypermodel import HyperRNN
-from keras_rnnx.tuner.journal import SearchError
-from keras_rnnx.tuner.report import SearchResult
-from keras_rnnx.tuner.search import Progress, search
+from keras_rnnx.tuner.result import SearchResult
+from keras_rnnx.tuner.search import search
 
-__all__ = ["HyperRNN", "Progress", "SearchError", "SearchResult", "search"]
+__all__ = [
+    "HyperRNN",
+    "Progress",
+    "SearchError",
+    "SearchPaused",
+    "SearchResult",
+    "recurrent_block",
+    "search",
+]

@@ -10,15 +10,20 @@ from typing import Any
 import keras
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Writes JSON in one step: a reader sees the old file or the new one."""
+def write_bytes(path: Path, data: bytes) -> None:
+    """Writes a file in one step: a reader sees the old one or the new one."""
     new = path.with_name(f"{path.name}.new")
-    with open(new, "w", encoding="utf-8") as file:
-        json.dump(value, file, indent=1)
+    with open(new, "wb") as file:
+        file.write(data)
         file.flush()
         # A power cut after the rename must not leave an empty file under the name.
         os.fsync(file.fileno())
     os.replace(new, path)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes JSON in one step."""
+    write_bytes(path, json.dumps(value, indent=1).encode())
 
 
 def write_model(path: Path, model: keras.Model) -> None:

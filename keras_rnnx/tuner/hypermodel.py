@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import collections
-from collections.abc import Iterable, Sequence
+import inspect
+import types
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -11,61 +13,107 @@ import keras_tuner
 import numpy as np
 from keras_tuner.engine.metrics_tracking import infer_metric_direction
 
-from keras_rnnx import layers
 from keras_rnnx._numbers import integer
-from keras_rnnx.cells.registry import catalog_name, lookup
-from keras_rnnx.datasets import Task
+from keras_rnnx.callbacks import TruncatedBPTT
+from keras_rnnx.cells.registry import catalog_name
+from keras_rnnx.datasets import ContiguousBatches, Task
 from keras_rnnx.datasets.kinds import kind_of, new_metrics
-from keras_rnnx.tuner import training
+from keras_rnnx.models.for_task import determined
+from keras_rnnx.tuner import _settings, _training
+from keras_rnnx.tuner._hyperparameters import of_cells, of_model, of_training
+from keras_rnnx.tuner._sizes import units_for
+from keras_rnnx.tuner._space import Space
 from keras_rnnx.tuner.seeds import derive_seed
 
 CELLS = ("lstm", "gru", "leaky_rnn")
-EACH_STEP = ("tagging", "next_step")
-KINDS = ("classification", "regression", "forecasting", *EACH_STEP)
+# What a search notes in the values of a trial begins so, and is no hyperparameter.
+NOTE = "tuner/"
+# Which training of these hyperparameters it is, where there are several.
+RUN = f"{NOTE}run"
+MAX_SIZES = 4096
 
 
 class HyperRNN(keras_tuner.HyperModel):
-    """Recurrent models of a sequence or of each step, for any KerasTuner tuner.
+    """Recurrent models for every kind of task, for any KerasTuner tuner.
 
-    It searches the cell and the cell's own hyperparameters (`Cell.search_space`), the
-    number of layers, the units of each, Gaussian noise on the inputs, dropout between
-    layers and before the output, learning rate and gradient clipping.
+    Models are those of `keras_rnnx.models`: a classifier, a tagger, a language model,
+    ... What is searched depends on `preset`, and `space` changes it:
+
+    | preset | hyperparameter | values |
+    |---|---|---|
+    | "quick" | `cell` | `cells` |
+    | | `units` | 16 to 256, logarithmic |
+    | | `dropout`: between layers, of outputs, of tokens | 0 to 0.6 |
+    | | `learning_rate` | 3e-4 to 2e-2, logarithmic |
+    | "standard" | `CELL/recipe` | "none", and recipes that fit |
+    | | `CELL/OPTION`, without a recipe | `Cell.search_space` |
+    | | `layers` | 1 to 3 |
+    | | `bidirectional`, but for causal models | False, True |
+    | | `regularizer` | "none", "recurrent_dropout", "zoneout" |
+    | | the rate of that, under its name | 0.02 to 0.6 |
+    | | `normalization` | "none", "layer_norm" |
+    | | `pooling`, of one answer for a sequence | "last", "mean", "max" |
+    | | `attention`, sequence to sequence | "none", "additive", "multiplicative" |
+    | | `global_clipnorm` | 0.1 to 10, logarithmic |
+    | | `steps` of truncated backpropagation | 20, 35, 70, 140 |
+    | "thorough" | `regularizer` | also "weight_dropout", "update_dropout" |
+    | | `normalization` | also "batch_norm" |
+    | | `connection`, of an answer at each step | "none", "residual", "highway" |
+    | | `initial_state_trainable` | False, True |
+    | | `embedding`, of tokens | 16 to 256, logarithmic |
+    | | `tied`, of language models | False, True |
+    | | `optimizer` | "adam", "adamw", "rmsprop" |
+    | | `weight_decay`, of "adamw" | 1e-4 to 1e-1, logarithmic |
+    | | `schedule` | "cosine", "warmup", "constant" |
+    | | `batch_size` | 16, 32, 64, 128 |
+
+    A trial has those hyperparameters that it uses and no others. Cells have only what
+    they take: no `zoneout` where there is nothing to keep.
 
     Training lowers the learning rate along a cosine, stops a trial that has not
-    improved for half of its epochs, and ends one that diverges: its score is then
-    1e30, or -1e30 where more is better, so that it neither fails nor wins.
+    improved for half of its epochs, and ends one that diverges. Its score is then that
+    of the epochs before: NaN and infinities win nothing.
 
     Args:
         input_shape: `(time, features)` of one sequence, or `(time,)` of tokens; `time`
             may be None.
         classes: number of classes, with integer targets. None: values.
         outputs: number of values to predict, if `classes` is None; for "forecasting"
-            `(horizon, values)`. Default 1.
+            `(horizon, values)`. For "next_step" the number of labels, for
+            "sequence_to_sequence" that of target tokens. Default 1.
         cells: names of the cells to choose from, the default first. Default "lstm",
             "gru" and "leaky_rnn".
-        min_units: least units of a layer. Default 32.
-        max_units: most units of a layer. Default 128.
-        max_layers: most recurrent layers. Default 2.
-        max_noise: largest standard deviation of the noise, in the units of the inputs.
-            Default 0.2, for values of about one; 0 for none.
-        loss: a Keras loss. Default: cross-entropy, or mean squared error.
-        metrics: names of Keras metrics. Default: accuracy, or mean absolute error.
-        objective: a `keras_tuner.Objective`. Default: validation accuracy, or loss.
+        preset: "quick", "standard" or "thorough". Default "standard".
+        space: changes of it, by name: a list of values, bounds `(low, high)` or
+            `(low, high, "log")`, one of `keras_rnnx.cells.ranges`; a value, to fix it;
+            or None, to leave it at its default. Another name is an argument of the
+            model, its stack or its cells: `{"checkpoint": True}`.
+        params: number of weights: `units` is not searched, and each model has the units
+            that give it about so many weights, so that cells compete at equal size.
+            Default None.
+        front: what stands before the recurrent layers, such as a convolution: a
+            function of a `keras_tuner.HyperParameters` and a Keras tensor
+            `(batch, time, features)`. Default None: nothing.
+        loss: a Keras loss. Default: that of the kind.
+        metrics: Keras metrics, or their names. Default: those of the kind.
+        objective: a `keras_tuner.Objective`. Default: that of the kind.
         seed: integer that, with a trial's hyperparameters, determines its initial
             weights, dropout and shuffling, by way of `keras.utils.set_random_seed`.
             Default None: random.
-        kind: "classification", "regression" or "forecasting": one answer for a
-            sequence; "tagging" or "next_step": one for each step. Default: by
-            `classes`, one of the first two.
+        kind: a name of `keras_rnnx.datasets.KINDS`. Default: "classification" with
+            `classes`, else "regression".
         tokens: number of tokens, 0 of which is padding, where sequences are tokens.
-        masked: whether steps of NaN are padding, as in
-            `keras_rnnx.datasets.PaddedBatches`. Default False.
+        masked: whether padded steps are masked: those of NaN, as in
+            `keras_rnnx.datasets.PaddedBatches`, or of token 0. Default: where `time` is
+            None.
+        longest: number of steps of the longest sequence, where `time` is None. Recipes
+            that need a time scale take it.
         name: passed to `keras_tuner.HyperModel`.
         tunable: passed to `keras_tuner.HyperModel`.
 
     Raises:
-        ValueError: for an unknown cell, with the nearest names, a shape that is not
-            `(time, features)`, or a range that is empty.
+        ValueError: for an unknown cell, preset or kind, with the nearest names, a shape
+            that is not `(time, features)`, or a range that is empty.
 
     Example:
 
@@ -80,68 +128,93 @@ class HyperRNN(keras_tuner.HyperModel):
 
     def __init__(
         self,
-        input_shape: tuple[int | None, int],
+        input_shape: tuple[int | None, ...],
         classes: int | None = None,
         outputs: int | tuple[int, int] = 1,
         cells: Iterable[str] = CELLS,
-        min_units: int = 32,
-        max_units: int = 128,
-        max_layers: int = 2,
-        max_noise: float = 0.2,
-        loss: str | None = None,
-        metrics: Sequence[str] | None = None,
+        preset: str = "standard",
+        space: Mapping[str, Any] | None = None,
+        params: int | None = None,
+        front: Callable[[keras_tuner.HyperParameters, Any], Any] | None = None,
+        loss: Any = None,
+        metrics: Sequence[Any] | None = None,
         objective: keras_tuner.Objective | None = None,
         seed: int | None = None,
         kind: str | None = None,
         tokens: int | None = None,
-        masked: bool = False,
+        masked: bool | None = None,
+        longest: int | None = None,
         name: str | None = None,
         tunable: bool = True,
     ):
         super().__init__(name=name, tunable=tunable)
         self.input_shape = tuple(input_shape)
         self.tokens = None if tokens is None else integer("tokens", tokens, 2)
-        self.masked = bool(masked)
         rank = 2 if tokens is None else 1
         if len(self.input_shape) != rank or None in self.input_shape[1:]:
             expected = "(time, features)" if tokens is None else "(time,)"
             raise ValueError(
                 f"`input_shape` must be {expected}, received {input_shape}."
             )
-        self.kind = kind or ("classification" if classes else "regression")
-        if self.kind not in KINDS:
-            raise ValueError(
-                f"HyperRNN searches models of the kinds {', '.join(KINDS)}, received "
-                f"kind={kind!r}. For others write a build function of your own, with "
-                f"`keras_rnnx.models.for_task`."
-            )
+        usual = kind_of(kind or ("classification" if classes else "regression"))
+        self.kind = usual.name
+        if classes is not None and classes < 2:
+            raise ValueError(f"`classes` must be at least 2, received {classes}.")
+        if np.min(outputs) < 1:
+            raise ValueError(f"`outputs` must be positive, received {outputs}.")
         # A search goes on where it was, however its cells are spelled.
         self.cells = tuple(map(catalog_name, cells))
         if not self.cells or len(set(self.cells)) < len(self.cells):
             raise ValueError(f"`cells` must be distinct names, received {self.cells}.")
-        if classes is not None and classes < 2:
-            raise ValueError(f"`classes` must be at least 2, received {classes}.")
-        if max_noise < 0:
-            raise ValueError(f"`max_noise` must not be negative, received {max_noise}.")
-        if np.min(outputs) < 1 or max_layers < 1 or not 1 <= min_units <= max_units:
-            raise ValueError(
-                f"`outputs`, `max_layers` and `min_units` must be positive and "
-                f"`min_units` at most `max_units`, received outputs={outputs}, "
-                f"max_layers={max_layers}, min_units={min_units}, "
-                f"max_units={max_units}."
-            )
         self.classes = classes
         self.outputs = outputs
-        self.min_units = min_units
-        self.max_units = max_units
-        self.max_layers = max_layers
-        self.max_noise = max_noise
+        self.steps = self.input_shape[0]
+        self.longest = self.steps or longest
+        self.params = None if params is None else integer("params", params, 1)
+        self.front = front
         self.seed = seed
-        usual = kind_of(self.kind)
+        self._determine(masked)
+        changes = dict(space or {}) if isinstance(space or {}, Mapping) else space
+        if self.params is not None:
+            if "units" in changes:
+                raise ValueError(
+                    "`params` determines the units of each model, and `space` names "
+                    "'units' too: leave one of them out."
+                )
+            changes["units"] = None
+        known = [
+            *of_model(self.kind, self.tokens is not None),
+            *of_cells(self.cells, self.longest, preset, self.kind),
+            *of_training(self.kind),
+        ]
+        self.space = Space(known, preset, changes, self.cells)
         self.loss = usual.loss if loss is None else loss
         self.metrics = list(usual.metrics if metrics is None else metrics)
         self.objective = objective or keras_tuner.Objective(*usual.objective)
         self._fits = collections.Counter()
+        self._sizes: dict[Any, int] = {}
+
+    def _determine(self, masked):
+        """The function that makes models, and those of its arguments that are known."""
+        horizon, outputs = None, self.classes or self.outputs
+        if self.kind == "forecasting":
+            horizon, outputs = np.broadcast_to(self.outputs, 2).tolist()
+        elif np.ndim(outputs):
+            raise ValueError(
+                f"`outputs` must be a number but for kind='forecasting', received "
+                f"{outputs!r}."
+            )
+        facts = types.SimpleNamespace(
+            kind=self.kind,
+            features=None if self.tokens else self.input_shape[1],
+            tokens=self.tokens,
+            steps=self.steps,
+            outputs=outputs,
+            horizon=horizon,
+        )
+        self.make, self.arguments = determined(facts)
+        if masked is not None and self.kind != "language_model":
+            self.arguments["masked"] = bool(masked)
 
     @classmethod
     def for_task(cls, task: Task, **kwargs: Any) -> HyperRNN:
@@ -159,104 +232,98 @@ class HyperRNN(keras_tuner.HyperModel):
         """
         outputs = task.outputs
         if task.kind == "forecasting":
-            outputs = task.train.y.shape[1:]
-        return cls(
-            task.input_shape,
-            classes=task.classes,
-            outputs=outputs,
-            kind=task.kind,
-            tokens=task.tokens,
-            masked=task.steps is None,
-            loss=task.loss,
-            metrics=task.metrics,
-            objective=keras_tuner.Objective(*task.objective),
-            **kwargs,
-        )
+            outputs = (task.horizon, outputs)
+        own = {
+            "classes": task.classes,
+            "outputs": outputs,
+            "kind": task.kind,
+            "tokens": task.tokens,
+            "longest": task.longest,
+            "loss": task.loss,
+            "metrics": task.metrics,
+            "objective": keras_tuner.Objective(*task.objective),
+        }
+        return cls(task.input_shape, **{**own, **kwargs})
 
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
         """Makes the compiled model for a choice of hyperparameters."""
-        cell, arguments = self._choose_cell(hp)
-        units = self._choose_units(hp)
-        noise = 0.0
-        if self.max_noise and self.tokens is None:
-            half = self.max_noise / 2
-            noise = hp.Float("noise", 0.0, self.max_noise, default=half)
-        rate = hp.Float("dropout", 0.0, 0.5, step=0.1, default=0.2)
-        learning_rate = hp.Float(
-            "learning_rate", 2e-3, 2e-2, sampling="log", default=1e-2
-        )
-        clipnorm = hp.Float("clipnorm", 0.5, 5.0, sampling="log", default=1.0)
+        settings = self.settings(hp)
         if self.seed is not None:
-            keras.utils.set_random_seed(self._trial_seed(hp))
-
-        inputs, x = self._front(noise, units[0])
-        each_step = self.kind in EACH_STEP
-        for depth, width in enumerate(units):
-            # The first layer sees the data whole: with one feature, dropping it would
-            # drop the sequence.
-            kwargs = {"dropout": rate if depth else 0.0, **arguments}
-            sequences = each_step or depth < len(units) - 1
-            x = layers.RNN(cell(width, **kwargs), return_sequences=sequences)(x)
-        outputs = self._head(keras.layers.Dropout(rate)(x))
-        model = keras.Model(inputs, outputs, name=self.name)
+            keras.utils.set_random_seed(self.trial_seed(hp))
+        model = self.make(**self.model_arguments(settings, hp))
         model.compile(
-            keras.optimizers.Adam(learning_rate, clipnorm=clipnorm),
+            _settings.optimizer(settings),
             loss=self.loss,
             metrics=new_metrics(self.metrics),
         )
         return model
 
-    def _front(self, noise, width):
-        """The inputs of a model, and what its first layer reads."""
-        if self.tokens is not None:
-            inputs = keras.Input(self.input_shape, dtype="int32")
-            return inputs, layers.Embedding(self.tokens, width, mask_zero=True)(inputs)
-        inputs = keras.Input(self.input_shape)
-        x = layers.MaskPadding()(inputs) if self.masked else inputs
-        return inputs, keras.layers.GaussianNoise(noise)(x)
+    def settings(self, hp: keras_tuner.HyperParameters) -> dict[str, Any]:
+        """All values that a choice of hyperparameters stands for, with the defaults.
 
-    def _head(self, x):
-        """The answer of a model."""
-        width = self.classes or int(np.prod(self.outputs))
-        activation = "softmax" if self.classes else None
-        if self.kind == "next_step":
-            activation = "sigmoid"
-        # Activations in half precision, the output in full: softmax needs it.
-        x = keras.layers.Dense(width, activation=activation, dtype="float32")(x)
-        if self.kind != "forecasting":
-            return x
-        return keras.layers.Reshape(self.outputs, dtype="float32")(x)
+        With `params` it makes some small models, to find `units`.
+        """
+        settings = self.space.draw(hp)
+        if self.params is not None:
+            settings["units"] = self._units(settings, hp)
+        return settings
 
-    def _choose_cell(self, hp):
-        name = hp.Choice("cell", list(self.cells))
-        for other in self.cells:
-            with hp.conditional_scope("cell", [other]), hp.name_scope(other):
-                # In a scope that is not active every draw gives None, which a cell
-                # that computes with what it draws cannot take.
-                if other == name:
-                    arguments = lookup(name).search_space(hp)
-        return lookup(name), arguments
+    def declare_hyperparameters(self, hp: keras_tuner.HyperParameters) -> None:
+        """Tells a tuner of the whole space."""
+        self.space.declare(hp)
+        if self.front is not None:
+            self.front(hp, keras.KerasTensor((None, self.steps, self._width)))
 
-    def _choose_units(self, hp):
-        depth = hp.Int("layers", 1, self.max_layers)
-        units = []
-        # All depths are entered, so that a tuner learns of all units from the start.
-        for layer in range(self.max_layers):
-            deep_enough = list(range(layer + 1, self.max_layers + 1))
-            with hp.conditional_scope("layers", deep_enough):
-                draw = hp.Int(
-                    f"units_{layer}",
-                    self.min_units,
-                    self.max_units,
-                    default=(self.min_units + self.max_units) // 2,
-                )
-                units.append(draw)
-        return units[:depth]
+    @property
+    def _width(self):
+        """Number of features that stand before the recurrent layers."""
+        return self.input_shape[-1] if self.tokens is None else 1
 
-    def _trial_seed(self, hp):
-        # The count tells the executions of one trial apart.
-        key = derive_seed(self.seed, hp.values)
-        return derive_seed(key, self._fits[key])
+    def model_arguments(
+        self, settings: Mapping[str, Any], hp: keras_tuner.HyperParameters | None = None
+    ) -> dict[str, Any]:
+        """The arguments of the function of `keras_rnnx.models` that makes the model.
+
+        Args:
+            settings: what `settings` gave.
+            hp: the hyperparameters, which `front` reads.
+        """
+        known = self.steps is not None
+        tokens = self.tokens is not None
+        found = {
+            **self.arguments,
+            **_settings.stack_arguments(settings, self.longest, known, tokens),
+        }
+        if self.kind == "ctc":
+            found["bidirectional"] = settings["bidirectional"]
+        if self.kind == "language_model":
+            # Texts go on from batch to batch.
+            found |= {"stateful": True, "batch_size": settings["batch_size"]}
+        if self.front is not None:
+            found["front"] = lambda x: self.front(hp, x)
+        return found
+
+    def _units(self, settings, hp):
+        """The units that give a model its number of weights."""
+
+        def count(units):
+            one = {**settings, "units": units}
+            return self.make(**self.model_arguments(one, hp)).count_params()
+
+        key = repr(sorted((k, v) for k, v in settings.items() if k != "units"))
+        if key not in self._sizes:
+            if len(self._sizes) >= MAX_SIZES:
+                self._sizes.clear()
+            self._sizes[key] = units_for(count, self.params)
+        return self._sizes[key]
+
+    def trial_seed(self, hp: keras_tuner.HyperParameters) -> int | None:
+        """The seed of a trial, for `keras.utils.set_random_seed`; or None."""
+        if self.seed is None:
+            return None
+        key = derive_seed(self.seed, _values(hp))
+        # It tells the trainings of one trial apart.
+        return derive_seed(key, hp.values.get(RUN, self._fits[key]))
 
     def fit(
         self,
@@ -264,34 +331,56 @@ class HyperRNN(keras_tuner.HyperModel):
         model: keras.Model,
         *args: Any,
         **kwargs: Any,
-    ) -> keras.callbacks.History | dict[str, float]:
+    ) -> dict[str, float]:
         """Trains a model of `build`. Takes the arguments of `keras.Model.fit`.
 
+        Arrays come in batches of the size that was drawn, unless `batch_size` is given.
+        Of `keras_rnnx.datasets.ContiguousBatches` a batch goes on with the states of
+        the one before.
+
         Returns:
-            The history; if training diverged, the penalty under each logged name.
+            What the best epoch logged, by name; if the first one diverged already, the
+            penalty under each name.
         """
+        kwargs = self._bound(model, args, kwargs)
+        settings = self.space.draw(hp)
         validated = kwargs.get("validation_data") is not None
         validated = validated or kwargs.get("validation_split")
         goal = self.objective if validated else keras_tuner.Objective("loss", "min")
-        own = training.callbacks(
-            hp.get("learning_rate"),
-            kwargs.get("epochs", 1),
-            monitor=goal.name,
-            direction=goal.direction,
+        own = _training.callbacks(
+            settings, kwargs.get("epochs", 1), goal.name, goal.direction
         )
-        data = kwargs.get("x", args[0] if args else None)
-        if hasattr(data, "seek"):
+        x = kwargs.get("x")
+        if hasattr(x, "seek"):
             # A trial has the same order of batches, whichever came before it.
-            data.seek(kwargs.get("initial_epoch", 0))
+            x.seek(kwargs.get("initial_epoch", 0))
+        if isinstance(x, ContiguousBatches):
+            kwargs["shuffle"] = False
+            own.append(TruncatedBPTT(x))
+        elif not isinstance(x, keras.utils.PyDataset) and kwargs.get("y") is not None:
+            kwargs.setdefault("batch_size", settings["batch_size"])
         # Ahead of the tuner's own callbacks, which then see the learning rate.
-        kwargs["callbacks"] = [*own, *(kwargs.get("callbacks") or [])]
-        history = model.fit(*args, **kwargs)
-        self._fits[derive_seed(self.seed, hp.values)] += 1
-        if not training.diverged(history.history):
-            return history
-        return {name: self._penalty(name) for name in history.history}
+        given = _training.WhileFinite(list(kwargs.get("callbacks") or []))
+        kwargs["callbacks"] = [*own, given]
+        history = model.fit(**kwargs).history
+        self._fits[derive_seed(self.seed, _values(hp))] += 1
+        best = _training.best_epoch(history, goal.name, goal.direction)
+        if best is None:
+            return {name: self._penalty(name) for name in history}
+        return {name: values[best] for name, values in history.items()}
+
+    @staticmethod
+    def _bound(model, args, kwargs):
+        """All arguments of `fit` by name."""
+        names = list(inspect.signature(model.fit).parameters)
+        return {**dict(zip(names, args)), **kwargs}
 
     def _penalty(self, name):
         if name == self.objective.name:
-            return training.penalty(self.objective.direction)
-        return training.penalty(infer_metric_direction(name))
+            return _training.penalty(self.objective.direction)
+        return _training.penalty(infer_metric_direction(name))
+
+
+def _values(hp):
+    """The hyperparameters of a trial, without a search's own notes."""
+    return {k: v for k, v in hp.values.items() if not k.startswith(NOTE)}

@@ -1,242 +1,328 @@
-"""A whole search: from a task to a saved model."""
+"""A whole search: from data to a saved model."""
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
-import logging
 import os
-import warnings
-import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
-import numpy as np
+import keras_tuner
+from keras_tuner.engine.metrics_tracking import infer_metric_direction
 
-from keras_rnnx._errors import unknown
-from keras_rnnx._numbers import integer
-from keras_rnnx.datasets import Task, load_task
-from keras_rnnx.tuner import report
-from keras_rnnx.tuner.hypermodel import CELLS, HyperRNN
-from keras_rnnx.tuner.journal import (
-    JOURNAL,
-    BayesianTuner,
-    HyperbandTuner,
-    Journaled,
-    RandomTuner,
-)
-from keras_rnnx.tuner.oracles import BayesianOracle
-from keras_rnnx.tuner.seeds import derive_seed
+from keras_rnnx._numbers import integer, number
+from keras_rnnx.tuner import _finals, _places, _session, _stopping, result, seeds
+from keras_rnnx.tuner._journal import Journal, Lock
+from keras_rnnx.tuner._oracle import SearchOracle
+from keras_rnnx.tuner._quiet import quiet
+from keras_rnnx.tuner._samplers import sampler
+from keras_rnnx.tuner._session import Progress
+from keras_rnnx.tuner._sources import data_for
+from keras_rnnx.tuner._workers import Work, role, run_worker
+from keras_rnnx.tuner.errors import SearchError
+from keras_rnnx.tuner.hypermodel import CELLS
 
-TUNERS = ("bayesian", "random", "hyperband")
 TRIALS = 10
 
 
-class Progress(NamedTuple):
-    """What `search` reports after every epoch and every trial.
-
-    Attributes:
-        trial: number of the trial, from 1.
-        trials: number of trials, or None if the tuner decides.
-        epoch: number of the epoch that has ended, from 1.
-        epochs: most epochs of this trial.
-        logs: what the epoch logged.
-        row: the trial's leaderboard row without its rank once it has ended, else None.
-    """
-
-    trial: int
-    trials: int | None
-    epoch: int
-    epochs: int
-    logs: dict[str, float]
-    row: dict[str, Any] | None
-
-
 def search(
-    task: Task | str,
-    cells: Iterable[str] = CELLS,
+    x: Any,
+    y: Any = None,
     *,
+    cells: Iterable[str] = CELLS,
+    preset: str = "standard",
+    space: Mapping[str, Any] | None = None,
+    params: int | None = None,
+    front: Callable[[keras_tuner.HyperParameters, Any], Any] | None = None,
+    hypermodel: keras_tuner.HyperModel | Callable | None = None,
     trials: int | None = None,
     max_epochs: int = 40,
+    budget: float | None = None,
+    tuner: str = "random",
+    stopping: str | None = "median",
+    finalists: int = 3,
+    runs: int = 3,
+    max_params: int | None = None,
+    max_step_ms: float | None = None,
+    max_latency_ms: float | None = None,
+    objective: keras_tuner.Objective | str | None = None,
+    workers: int | None = None,
     directory: str | os.PathLike = "search",
-    tuner: str = "bayesian",
     seed: int = 0,
-    batch_size: int = 32,
+    batch_size: int | None = None,
+    validation_data: Any = None,
+    validation_split: float | None = None,
+    test_data: Any = None,
+    test_split: float | None = None,
+    kind: str | None = None,
+    folds: int = 1,
+    groups: Any = None,
+    class_weight: Any = None,
+    callbacks: Callable[[], list[keras.callbacks.Callback]] | None = None,
     progress: Callable[[Progress], None] | None = None,
-    **space: Any,
-) -> report.SearchResult:
-    """Searches for the recurrent model that does a task best, and saves it.
+    command: str | None = None,
+) -> result.SearchResult | None:
+    """Searches for the recurrent model that fits data best, and saves it.
 
     Stopped at any moment and called again with the same arguments, it goes on and loses
-    the running trial at most. Called again when it was finished, it reports; with more
-    `trials`, it runs those that are missing.
+    the running trials at most. Called again when it was finished, it reports; with more
+    `trials`, `max_epochs` or `budget` it goes on. With another space it begins anew, in
+    a directory beside, and warns of that.
 
     Args:
-        task: a task, or the name of one.
-        cells: names of the cells to choose from.
-        trials: number of models to try. Default 10; "hyperband" by default runs all
-            its brackets.
+        x: a `keras_rnnx.datasets.Task` or its name; sequences, as
+            `keras_rnnx.datasets.Task.from_arrays` takes them; or batches: a
+            `keras.utils.PyDataset`, a `tf.data.Dataset` or a torch `DataLoader` of
+            inputs and targets.
+        y: targets of sequences; with batches, other batches for validation.
+        cells: names of the cells to choose from. Default "lstm", "gru", "leaky_rnn".
+        preset, space, params, front: as for `HyperRNN`: what is searched.
+        hypermodel: in place of these a hypermodel or build function of your own, which
+            may draw `keras_rnnx.tuner.recurrent_block`.
+        trials: number of models to try. Default 10, or with a `budget` as many as it
+            allows.
         max_epochs: most epochs of a trial. Default 40.
+        budget: seconds for the whole search, a quarter of them for `finalists`. What
+            runs when they are over is stopped, and counts with its best epoch.
+        tuner: how hyperparameters are chosen. "random": each cell at its defaults, then
+            at random; "bayesian": behind these KerasTuner's Gaussian process; "tpe":
+            Optuna's tree of Parzen estimators (extra `report`); "grid": all
+            combinations. Default "random".
+        stopping: which trials are stopped as hopeless. "median": those whose best so
+            far is worse than the median of the others after as many epochs; "asha":
+            all but the better half at a fifth of the epochs, and whenever these have
+            doubled; None: none. What was stopped can't win. Default "median".
+        finalists: so many of the best are trained again with other seeds, and the best
+            mean wins. Default 3; 0: none.
+        runs: trainings of each of them, the one of the search among them. Default 3.
+        max_params: most weights of a model. Settings with more are not tried.
+        max_step_ms: most milliseconds of a training step. It is measured before a trial
+            is trained.
+        max_latency_ms: most milliseconds of one step of one sequence, for models that
+            run step by step; measured in the same way.
+        objective: a name in the logs of `fit`, such as "val_accuracy", or a
+            `keras_tuner.Objective` with the direction. Default: that of the task.
+        workers: number of processes that run trials, each with its share of the
+            threads, or a GPU of its own. They are started again when they die or their
+            memory has grown. Default None: this process runs them.
         directory: where the search and its result are saved. Default "search".
-        tuner: "bayesian" (each cell at its defaults, two at random, then Bayesian
-            optimization), "random" or "hyperband". Default "bayesian".
         seed: seed of the search, at least 0. Default 0.
-        batch_size: sequences in a batch. Default 32.
+        batch_size: sequences in a batch. Default: 32, or what `space` says.
+        validation_data: `(x, y)` for validation, where `x` is sequences.
+        validation_split: fraction or number of the sequences for it. Default 0.1.
+        test_data: `(x, y)`, or batches, for the final test.
+        test_split: fraction or number of the sequences for it. Default 0.1.
+        kind: kind of the task. Default: by the targets.
+        folds: trainings of a trial, on other parts of training and validation data
+            each; the mean counts. Classes have their share in each part; `groups` stay
+            together; windows of a series come behind those that they are trained on.
+            Default 1: the split of the task.
+        groups: the group of each sequence.
+        class_weight: as for `keras_rnnx.datasets.Task.batches`.
+        callbacks: a function that makes callbacks for a trial.
         progress: called with a `Progress` after every epoch and trial.
-        **space: `min_units`, `max_units`, `max_layers` and `max_noise` of `HyperRNN`.
+        command: the command that makes the search again, for its report.
 
     Returns:
-        The leaderboard, the best model and its figures, as saved in `directory`.
+        The leaderboard, the best model and its figures, as saved in `directory`. None
+        in a worker that KerasTuner's environment variables make of this process.
 
     Raises:
-        ValueError: for an unknown task, cell or tuner, with the nearest names, or a
-            number out of range.
-        OSError: if `directory` cannot be made.
-        SearchError: if `directory` holds a search that differs in its arguments, if
-            trials fail one after the other, or if none has a score.
+        ValueError: for an unknown task, cell or tuner, with the nearest names, a number
+            out of range, and data that don't fit.
+        SearchError: before the first trial, if `directory` is in use or holds another
+            search, no metric gives the objective, the model can't be trained on the
+            data, or the space has no model within the limits; later, if trials fail one
+            after the other, or none has a score.
+        SearchPaused: for a disk that is full or gone.
 
     Example:
 
     >>> task = keras_rnnx.datasets.load_task("adding", length=4, train=64)
     >>> result = keras_rnnx.tuner.search(
-    ...     task, ["gru"], trials=2, max_epochs=2, directory=tempfile.mkdtemp())
+    ...     task, cells=["gru"], trials=2, max_epochs=2, finalists=0,
+    ...     directory=tempfile.mkdtemp())
     >>> [row["cell"] for row in result.leaderboard], sorted(result.test)
     (['gru', 'gru'], ['loss', 'mean_absolute_error'])
     """
-    if tuner not in TUNERS:
-        raise unknown("tuner", tuner, TUNERS)
+    choose = sampler(tuner)
     _require(tuner)
-    if isinstance(task, str):
-        task = load_task(task)
-    if trials is not None:
-        integer("trials", trials, 1)
-    elif tuner != "hyperband":
-        trials = TRIALS
-    integer("max_epochs", max_epochs, 1)
-    integer("batch_size", batch_size, 1)
-    integer("seed", seed, 0)
-    hypermodel = HyperRNN.for_task(task, cells=cells, seed=seed, **space)
-    directory = Path(directory)
-    directory.mkdir(parents=True, exist_ok=True)
-    with _quiet():
-        made = _make(tuner, hypermodel, trials, max_epochs, seed, directory)
-        signature = {
-            "task": _describe(task),
-            "tuner": tuner,
-            "max_epochs": max_epochs,
-            "batch_size": batch_size,
-            "seed": seed,
-            "space": made.oracle.get_space().get_config()["space"],
-        }
-        made.resume(directory / JOURNAL, signature)
-        if progress:
-            made.notify = _notifier(made, trials, max_epochs, progress)
-        made.search(**_data(task, batch_size), epochs=max_epochs, verbose=0)
-        test = task.batches("test", batch_size)
-        result = report.result(made, test, directory)
-        result.save()
-    return result
-
-
-def _make(tuner, hypermodel, trials, max_epochs, seed, directory) -> Journaled:
-    common = {"directory": str(directory), "project_name": "trials"}
-    choice = {"objective": hypermodel.objective, "seed": derive_seed(seed)}
-    if tuner == "bayesian":
-        return BayesianTuner(
-            BayesianOracle(max_trials=trials, **choice), hypermodel, **common
+    if trials is not None or budget is None:
+        trials = integer("trials", TRIALS if trials is None else trials, 1)
+    if budget is not None and number("budget", budget) <= 0:
+        raise ValueError(f"`budget` must be positive, in seconds, received {budget!r}.")
+    max_epochs = integer("max_epochs", max_epochs, 1)
+    seed = integer("seed", seed, 0)
+    finals = _finals.Finals(
+        integer("finalists", finalists, 0), integer("runs", runs, 1)
+    )
+    if workers is not None:
+        workers = integer("workers", workers, 1)
+    if batch_size is not None:
+        batch_size = integer("batch_size", batch_size, 1)
+    data = data_for(
+        x,
+        y,
+        validation_data=validation_data,
+        validation_split=validation_split,
+        test_data=test_data,
+        test_split=test_split,
+        kind=kind,
+        batch_size=batch_size,
+        folds=folds,
+        groups=groups,
+        class_weight=class_weight,
+    )
+    goal = _objective(objective)
+    if hypermodel is None:
+        changes = {} if batch_size is None else {"batch_size": batch_size}
+        changes |= space or {}
+        made = data.hypermodel(
+            cells=cells,
+            preset=preset,
+            space=changes,
+            params=params,
+            front=front,
+            seed=seed,
+            **({} if goal is None else {"objective": goal}),
         )
-    if tuner == "random":
-        return RandomTuner(hypermodel, max_trials=trials, **choice, **common)
-    made = HyperbandTuner(hypermodel, max_epochs=max_epochs, **choice, **common)
-    made.oracle.max_trials = trials
-    return made
-
-
-def _notifier(tuner, trials, max_epochs, progress):
-    def notify(trial, history, ended):
-        values = trial.hyperparameters.values
-        last = values.get("tuner/epochs", max_epochs)
-        event = Progress(
-            trial=int(trial.trial_id) + 1,
-            trials=trials,
-            epoch=max(map(len, history.values()), default=0),
-            epochs=last - values.get("tuner/initial_epoch", 0),
-            logs={name: values[-1] for name, values in history.items()},
-            row=report.row(tuner, trial) if ended else None,
+        goal = made.objective
+    else:
+        made = _own(hypermodel, space=space, params=params, front=front)
+        if goal is None:
+            task = getattr(data, "task", None)
+            if task is None:
+                raise ValueError(
+                    "With a `hypermodel` over batches pass `objective`, too."
+                )
+            goal = keras_tuner.Objective(*task.objective)
+    limits = {"step_ms": max_step_ms, "latency_ms": max_latency_ms}
+    limits = {k: number(f"max_{k}", v) for k, v in limits.items() if v is not None}
+    work = Work(
+        made,
+        data,
+        max_epochs,
+        Path(directory),
+        goal,
+        callbacks or list,
+        tuple(limits),
+    )
+    if role() == "worker":
+        with quiet():
+            run_worker(work)
+        return None
+    with quiet():
+        signature = _places.signature(
+            work, tuner=tuner, stopping=stopping, seed=seed, batch_size=batch_size
         )
-        progress(event)
+        work.directory = _places.place(work.directory, signature)
+        try:
+            work.directory.mkdir(parents=True, exist_ok=True)
+        except FileExistsError as error:
+            raise SearchError(f"{work.directory} is a file, and no folder.") from error
+        with Lock(work.directory):
+            journal = Journal(work.directory, signature)
+            journal.read()
+            oracle = SearchOracle(
+                goal,
+                choose,
+                _rule(stopping, max_epochs, data.folds),
+                trials,
+                max_epochs if data.folds == 1 else data.folds,
+                seeds.derive_seed(seed),
+                journal,
+                budget,
+                finals,
+                _refusing(made, max_params),
+                limits,
+                means=data.folds > 1,
+            )
+            about = {
+                "task": data.name,
+                "description": data.description,
+                "tuner": tuner,
+                "stopping": stopping,
+                "max_epochs": max_epochs,
+                "workers": workers or 1,
+                "command": command,
+            }
+            return _session.run(oracle, work, workers, progress, about)
 
-    return notify
+
+def _objective(objective):
+    if objective is None or isinstance(objective, keras_tuner.Objective):
+        return objective
+    direction = infer_metric_direction(objective)
+    if direction is None:
+        raise ValueError(
+            f"It is not known whether more of {objective!r} is better: pass "
+            f"objective=keras_tuner.Objective({objective!r}, 'min') or 'max'."
+        )
+    return keras_tuner.Objective(objective, direction)
 
 
-def _data(task, batch_size):
-    """Arguments of `fit`: arrays where sequences are equally long."""
-    if isinstance(task.train.x, np.ndarray) and isinstance(task.train.y, np.ndarray):
-        validation = tuple(task.validation)
-        data = {"x": task.train.x, "y": task.train.y, "batch_size": batch_size}
-        return {**data, "validation_data": validation}
-    validation = task.batches("validation", batch_size)
-    return {"x": task.batches("train", batch_size), "validation_data": validation}
+class _Function(keras_tuner.HyperModel):
+    """A build function as a hypermodel; a class, so that workers can have it."""
+
+    def __init__(self, build):
+        super().__init__()
+        self.function = build
+
+    def build(self, hp):
+        return self.function(hp)
 
 
-def _describe(task):
-    return {
-        "name": task.name,
-        "options": dict(task.options),
-        "objective": list(task.objective),
-        "data": [_checksum(values) for part in task.parts for values in part],
-    }
+def _own(hypermodel, **others):
+    given = [name for name, value in others.items() if value]
+    if given:
+        raise ValueError(
+            f"A `hypermodel` of your own has its own space: leave out "
+            f"{', '.join(f'`{name}`' for name in given)}."
+        )
+    if isinstance(hypermodel, keras_tuner.HyperModel):
+        return hypermodel
+    if not callable(hypermodel):
+        raise ValueError(
+            f"`hypermodel` must be a keras_tuner.HyperModel or a function that makes a "
+            f"compiled model of hyperparameters, received {hypermodel!r}."
+        )
+    return _Function(hypermodel)
 
 
-def _checksum(values):
-    if isinstance(values, np.ndarray):
-        return zlib.crc32(np.ascontiguousarray(values))
-    # The lengths first: the same steps in other sequences are other data.
-    checksum = zlib.crc32(np.array([len(row) for row in values]))
-    for row in values:
-        checksum = zlib.crc32(np.ascontiguousarray(row), checksum)
-    return checksum
+def _rule(stopping, epochs, folds):
+    if folds == 1:
+        return _stopping.rule(stopping, epochs)
+    return _stopping.rule(stopping, folds, _stopping.last)
+
+
+def _refusing(hypermodel, max_params):
+    if max_params is None:
+        return None
+    limit = integer("max_params", max_params, 1)
+
+    def refuse(values):
+        hp = keras_tuner.HyperParameters()
+        hp.values = dict(values)
+        count = hypermodel.build(hp).count_params()
+        keras.utils.clear_session()
+        return f"more than {limit:,} weights" if count > limit else None
+
+    return refuse
 
 
 def _require(tuner):
     # KerasTuner imports these when a trial runs: every trial would fail, one by one.
-    modules = []
+    modules = {"filelock": "tuner", "psutil": "tuner"}
     if tuner == "bayesian":
-        modules += ["sklearn", "scipy"]
+        modules |= {"sklearn": "tuner", "scipy": "tuner"}
+    if tuner == "tpe":
+        modules["optuna"] = "report"
     if keras.backend.backend() == "tensorflow":
-        modules.append("tensorboard")
-    for module in modules:
+        modules["tensorboard"] = "tuner"
+    for module, extra in modules.items():
         if importlib.util.find_spec(module) is None:
             raise ImportError(
-                f"This search needs {module}: pip install 'keras-rnnx[tuner]'."
+                f"This search needs {module}: pip install 'keras-rnnx[{extra}]'."
             )
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the messages that KerasTuner causes and a user can do nothing about."""
-    ignored = [
-        (r"(currentThread|getName)\(\) is deprecated", DeprecationWarning),
-        # A checkpoint holds weights, and its optimizer is not needed any more.
-        ("Skipping variable loading for optimizer", UserWarning),
-        # Of the Gaussian process, about its own hyperparameters.
-        ("The optimal value found for dimension", UserWarning),
-        # Of a metric of which it is not known whether more is better.
-        ("All-NaN axis encountered", RuntimeWarning),
-    ]
-    logger = logging.getLogger("tensorflow")
-    # Each trial has a model of its own, so each is traced.
-    logger.addFilter(_not_retracing)
-    try:
-        with warnings.catch_warnings():
-            for message, category in ignored:
-                warnings.filterwarnings("ignore", message, category)
-            yield
-    finally:
-        logger.removeFilter(_not_retracing)
-
-
-def _not_retracing(record):
-    return "triggered tf.function retracing" not in record.getMessage()

@@ -1,0 +1,167 @@
+"""What the commands of `keras-rnnx` share: arguments, errors, and imports."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import importlib
+import importlib.util
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NoReturn
+
+
+class CommandError(Exception):
+    """What the user can mend; printed on one line, without a traceback."""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are `CommandError`s."""
+
+    def error(self, message: str) -> NoReturn:
+        raise CommandError(f"{message} (see {self.prog} --help)")
+
+
+def command(
+    commands: Any, name: str, run: Callable[[argparse.Namespace], None], text: str
+) -> argparse.ArgumentParser:
+    """Adds a command.
+
+    Args:
+        commands: what `add_subparsers` gave.
+        name: of the command.
+        run: called with its arguments.
+        text: what it does, on one line.
+    """
+    parser = commands.add_parser(name, help=text, description=text.capitalize() + ".")
+    parser.set_defaults(run=run)
+    return parser
+
+
+def add_data(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments that say which data a task has."""
+    data = parser.add_argument_group("the data of the task")
+    data.add_argument(
+        "--manual-dir", metavar="DIR", help="folder with raw files, not downloaded then"
+    )
+    data.add_argument(
+        "--data-dir", metavar="DIR", help="folder of prepared data (that of TFDS)"
+    )
+    data.add_argument(
+        "--option",
+        dest="options",
+        action="append",
+        default=[],
+        type=option,
+        metavar="NAME=VALUE",
+        help="an option of the task, as level=character; may be repeated",
+    )
+
+
+def option(text: str) -> tuple[str, object]:
+    """Name and value of a text NAME=VALUE."""
+    name, equals, value = text.partition("=")
+    if not equals or not name.replace("/", "_").isidentifier():
+        raise argparse.ArgumentTypeError(
+            f"must be NAME=VALUE such as length=50, received {text!r}"
+        )
+    try:
+        return name, ast.literal_eval(value)
+    except (SyntaxError, ValueError):
+        # A word without quotes, as one types it.
+        return name, value
+
+
+def add_import(parser: argparse.ArgumentParser) -> None:
+    """Adds `--import`."""
+    parser.add_argument(
+        "--import",
+        dest="imports",
+        action="append",
+        default=[],
+        metavar="MODULE",
+        help="a module or .py file that registers cells or tasks; may be repeated",
+    )
+
+
+def natural(text: str) -> int:
+    """An integer of at least 0."""
+    return _at_least(0, text)
+
+
+def positive(text: str) -> int:
+    """An integer of at least 1."""
+    return _at_least(1, text)
+
+
+def _at_least(least, text):
+    if not text.isdecimal() or int(text) < least:
+        raise argparse.ArgumentTypeError(
+            f"must be an integer of at least {least}, received {text!r}"
+        )
+    return int(text)
+
+
+def year(text: str) -> int:
+    """A year."""
+    if not re.fullmatch(r"[12]\d{3}", text):
+        raise argparse.ArgumentTypeError(
+            f"must be a year such as 2018, received {text!r}"
+        )
+    return int(text)
+
+
+def names(text: str) -> list[str]:
+    """Names between commas."""
+    return [name.strip() for name in text.split(",")]
+
+
+def import_all(imports: Sequence[str]) -> None:
+    """Imports modules, by name or from `.py` files."""
+    for name in imports:
+        if Path(name).suffix == ".py":
+            load_file(name, f"--import {name}")
+            continue
+        # A command's first path is its own folder, not the user's.
+        if os.getcwd() not in sys.path:
+            sys.path.insert(0, os.getcwd())
+        try:
+            importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            raise CommandError(f"--import {name}: {error}") from error
+
+
+def load_file(name: str, owner: str) -> ModuleType:
+    """The module of a `.py` file, imported once.
+
+    Args:
+        name: path of the file.
+        owner: the argument that names it, for messages.
+    """
+    path = Path(name)
+    if not path.is_file():
+        raise CommandError(f"{owner}: {name}: no such file")
+    held = sys.modules.get(path.stem)
+    if held is not None and getattr(held, "__file__", None) == str(path.resolve()):
+        return held
+    spec = importlib.util.spec_from_file_location(path.stem, path.resolve())
+    module = importlib.util.module_from_spec(spec)
+    # Keras looks the module of a class up by name.
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def task_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The options of a task, by name."""
+    folders = given(manual_dir=arguments.manual_dir, data_dir=arguments.data_dir)
+    return {**folders, **dict(arguments.options)}
+
+
+def given(**options: Any) -> dict[str, Any]:
+    """Those that are not None."""
+    return {name: value for name, value in options.items() if value is not None}

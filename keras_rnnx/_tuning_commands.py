@@ -1,0 +1,305 @@
+"""The commands `keras-rnnx tune` and `keras-rnnx report`."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import rich.console
+
+from keras_rnnx._command_line import (
+    CommandError,
+    add_data,
+    add_import,
+    command,
+    import_all,
+    load_file,
+    names,
+    natural,
+    option,
+    positive,
+    task_options,
+)
+
+UNITS = {"s": 1, "m": 60, "h": 3600}
+
+
+def add(commands: Any) -> None:
+    """Adds the two commands."""
+    tune = command(commands, "tune", _tune, "search for the best model for a task")
+    tune.add_argument(
+        "task",
+        metavar="TASK",
+        help="a task of `keras-rnnx tasks`; FILE.py:FUNCTION that gives one; or data, "
+        "FILE.npz or FILE.csv (see keras_rnnx.datasets.Task.from_file)",
+    )
+    add_data(tune)
+    tune.add_argument(
+        "--length", type=int, metavar="N", help="steps of the adding problem"
+    )
+    tune.add_argument("--dir", required=True, help="where to save, and to go on")
+    tune.add_argument(
+        "--report", action="store_true", help="write a page about it, too"
+    )
+    _add_space(tune)
+    _add_effort(tune)
+    _add_goal(tune)
+    add_import(tune)
+    report = command(
+        commands, "report", _report, "write a page about a search, with figures"
+    )
+    report.add_argument("directory", metavar="DIR", help="where the search was saved")
+
+
+def _add_space(tune):
+    space = tune.add_argument_group("what is searched")
+    space.add_argument(
+        "--cells", type=names, metavar="A,B", help="cells (lstm,gru,leaky_rnn)"
+    )
+    space.add_argument(
+        "--preset",
+        choices=("quick", "standard", "thorough"),
+        help="how many hyperparameters (standard)",
+    )
+    space.add_argument(
+        "--space",
+        dest="changes",
+        action="append",
+        default=[],
+        type=option,
+        metavar="NAME=VALUE",
+        help="a value to fix, a list of values, a range (LOW,HIGH), or None to leave "
+        "it out, as 'units=(16, 64)'; may be repeated",
+    )
+    space.add_argument(
+        "--params", type=positive, metavar="N", help="weights of each model, by units"
+    )
+    space.add_argument("--batch-size", type=positive, metavar="N", help="(32)")
+
+
+def _add_effort(tune):
+    effort = tune.add_argument_group("how long, and how")
+    effort.add_argument(
+        "--trials",
+        type=positive,
+        metavar="N",
+        help="models to try (10; with --budget as many as it allows)",
+    )
+    effort.add_argument(
+        "--max-epochs", type=positive, default=40, metavar="N", help="most epochs (40)"
+    )
+    effort.add_argument(
+        "--budget", type=duration, metavar="TIME", help="time for all, as 90s, 30m, 2h"
+    )
+    effort.add_argument(
+        "--workers",
+        type=positive,
+        metavar="N",
+        help="processes that run trials, each with its share of the cores, or a GPU "
+        "(default: this one)",
+    )
+    effort.add_argument(
+        "--tuner",
+        choices=("random", "bayesian", "tpe", "grid"),
+        default="random",
+        help="how trials are chosen (random)",
+    )
+    effort.add_argument(
+        "--stopping",
+        choices=("median", "asha", "none"),
+        default="median",
+        help="which trials are stopped as hopeless (median)",
+    )
+    effort.add_argument(
+        "--finalists",
+        type=natural,
+        default=3,
+        metavar="N",
+        help="so many of the best are trained again with other seeds (3)",
+    )
+    effort.add_argument(
+        "--runs", type=positive, default=3, metavar="N", help="trainings of each (3)"
+    )
+    effort.add_argument("--folds", type=positive, default=1, metavar="N", help="(1)")
+    effort.add_argument("--seed", type=natural, default=0, metavar="N", help="(0)")
+
+
+def _add_goal(tune):
+    goal = tune.add_argument_group("what is best")
+    goal.add_argument(
+        "--objective", metavar="NAME", help="a name in the logs (that of the task)"
+    )
+    goal.add_argument(
+        "--max-params", type=positive, metavar="N", help="most weights of a model"
+    )
+    goal.add_argument(
+        "--max-step-ms",
+        type=milliseconds,
+        metavar="MS",
+        help="most milliseconds of a training step",
+    )
+    goal.add_argument(
+        "--max-latency-ms",
+        type=milliseconds,
+        metavar="MS",
+        help="most milliseconds of one step of one sequence",
+    )
+
+
+def duration(text: str) -> float:
+    """Seconds of a text such as 90s, 30m or 2h."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text)
+    if not found or not float(found[1]):
+        raise argparse.ArgumentTypeError(
+            f"must be a time such as 90s, 30m or 2h, received {text!r}"
+        )
+    return float(found[1]) * UNITS[found[2] or "s"]
+
+
+def milliseconds(text: str) -> float:
+    """A positive number."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(
+            f"must be a positive number, received {text!r}"
+        )
+    return value
+
+
+def _task(arguments):
+    from keras_rnnx import datasets
+
+    options = task_options(arguments)
+    if arguments.length is not None:
+        options["length"] = arguments.length
+    file, colon, function = arguments.task.rpartition(":")
+    if colon and file.endswith(".py"):
+        return _made(file, function, options)
+    if Path(arguments.task).suffix in (".npz", ".csv"):
+        return datasets.Task.from_file(arguments.task, **options)
+    return datasets.load_task(arguments.task, **options)
+
+
+def _made(file, function, options):
+    """The task that a function in a file gives."""
+    from keras_rnnx import datasets
+
+    found = getattr(load_file(file, "TASK"), function, None)
+    if not isinstance(found, Callable):
+        raise CommandError(f"{file} has no function {function!r}")
+    task = found(**options)
+    if not isinstance(task, datasets.Task):
+        raise CommandError(
+            f"{file}:{function} must give a keras_rnnx.datasets.Task, and gave "
+            f"{type(task).__name__}"
+        )
+    return task
+
+
+def _tune(arguments):
+    import_all(arguments.imports)
+    from keras_rnnx._live import LiveSearch
+
+    console = rich.console.Console(highlight=False)
+    try:
+        from keras_rnnx import tuner
+
+        task = _task(arguments)
+        space = dict(arguments.changes)
+        chosen = _given(arguments, "cells", "preset", "params")
+        # What is wrong with these is said before anything else.
+        tuner.HyperRNN.for_task(task, space=space, **chosen)
+        console.print(task.description or f"The task {task.name}.")
+        goal = task.objective
+        name = arguments.objective or goal.name
+        live = LiveSearch(
+            console,
+            name,
+            goal.direction,
+            arguments.trials or (None if arguments.budget else 10),
+            arguments.budget,
+            arguments.workers or 1,
+        )
+        with live, warnings.catch_warnings():
+            warnings.showwarning = lambda message, *others: console.print(str(message))
+            result = tuner.search(
+                task,
+                tuner=arguments.tuner,
+                stopping=None if arguments.stopping == "none" else arguments.stopping,
+                max_epochs=arguments.max_epochs,
+                finalists=arguments.finalists,
+                runs=arguments.runs,
+                folds=arguments.folds,
+                seed=arguments.seed,
+                space=space,
+                directory=arguments.dir,
+                progress=live,
+                command=arguments.command,
+                **chosen,
+                **_given(
+                    arguments,
+                    *("batch_size", "trials", "budget", "workers", "objective"),
+                    *("max_params", "max_step_ms", "max_latency_ms"),
+                ),
+            )
+    except (ImportError, OSError, ValueError, RuntimeError) as error:
+        if not isinstance(error, (ImportError, OSError, ValueError)):
+            from keras_rnnx.tuner import SearchError
+
+            if not isinstance(error, SearchError):
+                raise
+        raise CommandError(error) from error
+    if result is None:
+        return
+    _say(console, arguments, result)
+
+
+def _given(arguments, *names_):
+    found = {name: getattr(arguments, name) for name in names_}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _say(console, arguments, result):
+    console.print(result.table())
+    best = result.leaderboard[0]
+    model = f"{best['cell']} with {result.describe()}" if best["cell"] else "a model"
+    console.print(f"Best: trial {best['trial']}, {model}.", markup=False)
+    if result.test is not None:
+        figures = ", ".join(f"{k} {v:.4f}" for k, v in result.test.items())
+        console.print(f"On test data: {figures}.")
+    modules = ["keras", "keras_rnnx", *(Path(n).stem for n in arguments.imports)]
+    path = result.directory / "best_model.keras"
+    console.print(
+        f"To use it: import {', '.join(modules)}; "
+        f"keras.models.load_model({str(path)!r})",
+        soft_wrap=True,
+    )
+    if arguments.report:
+        try:
+            page = result.report()
+        except ImportError as error:
+            raise CommandError(error) from error
+        console.print(f"Report: {page}", soft_wrap=True)
+
+
+def _report(arguments):
+    directory = Path(arguments.directory)
+    if not (directory / "leaderboard.json").is_file():
+        raise CommandError(
+            f"{directory} holds no search that has ended: run keras-rnnx tune with "
+            f"--dir {directory} first"
+        )
+    try:
+        from keras_rnnx.tuner import reporting
+
+        page = reporting.write(directory)
+    except (ImportError, OSError, ValueError) as error:
+        raise CommandError(error) from error
+    rich.console.Console(highlight=False).print(f"Report: {page}", soft_wrap=True)

@@ -1,0 +1,177 @@
+"""The Python code of the best model, to paste."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+
+from keras_rnnx.datasets import list_tasks
+from keras_rnnx.tuner import _settings
+from keras_rnnx.tuner._data import STEPS, SearchData, TaskData
+from keras_rnnx.tuner.hypermodel import HyperRNN
+
+WIDTH = 88
+
+
+def code(
+    hypermodel: HyperRNN,
+    data: SearchData,
+    hp: Any,
+    epochs: int,
+    best_epoch: int,
+) -> str:
+    """The code that makes and trains a model of a search.
+
+    Args:
+        hypermodel: the hypermodel.
+        data: what it was trained on.
+        hp: the hyperparameters of the trial.
+        epochs: most epochs of a trial, which the learning rate depends on.
+        best_epoch: the epoch with the best score, from 1: so long it is trained.
+    """
+    settings = hypermodel.settings(hp)
+    arguments = hypermodel.model_arguments(settings, hp)
+    made = {k: v for k, v in arguments.items() if k != "front"}
+    name = f"keras_rnnx.models.{hypermodel.make.__name__}"
+    lines = ["import math", "", "import keras", "import keras_rnnx", "", *_data(data)]
+    seed = hypermodel.trial_seed(hp)
+    if seed is not None:
+        lines.append(f"keras.utils.set_random_seed({seed})")
+    if "front" in arguments:
+        lines.append("# `front` is the function that the search was given.")
+        made["front"] = _Written("lambda x: front(hp, x)")
+    lines.append(f"model = {_call(name, made)}")
+    optimizer = type(_settings.optimizer(settings)).__name__
+    given = _settings.optimizer_arguments(settings)
+    lines += [
+        f"optimizer = {_call(f'keras.optimizers.{optimizer}', given)}",
+        "task.compile(model, optimizer)",
+        "",
+        "",
+        *_rate(settings, epochs),
+        "",
+        "",
+        *_fit(hypermodel, data, settings, best_epoch),
+    ]
+    goal = hypermodel.objective
+    lines.append(f'print({goal.direction}(history.history["{goal.name}"]))')
+    return "\n".join(lines) + "\n"
+
+
+class _Written(str):
+    """Code as it stands."""
+
+
+def _data(data):
+    if not isinstance(data, TaskData):
+        return [
+            "# `train` and `validation` are the batches of the search, and `task` has",
+            "# the loss and the metrics of a model.",
+        ]
+    task = data.task
+    if task.name in list_tasks():
+        options = {k: v for k, v in task.options.items() if v is not None}
+        written = _call("keras_rnnx.datasets.load_task", options, repr(task.name))
+        return [f"task = {written.replace(chr(39), chr(34))}"]
+    return ["# `task` is the keras_rnnx.datasets.Task of the search."]
+
+
+def _rate(settings, epochs):
+    rate = settings["learning_rate"]
+    lines = ["def learning_rate(epoch, _):"]
+    if settings["schedule"] == "constant":
+        return [*lines, f"    return {rate!r}"]
+    begin = 0
+    if settings["schedule"] == "warmup":
+        begin = next(
+            n for n in range(epochs) if _settings.rate_of("warmup", n, epochs) == 1.0
+        )
+        lines += [
+            f"    if epoch < {begin}:",
+            f"        return {rate!r} * (epoch + 1) / {begin + 1}",
+        ]
+    done = f"(epoch - {begin}) / {epochs - begin}" if begin else f"epoch / {epochs}"
+    return [*lines, f"    return {rate!r} * 0.5 * (1 + math.cos(math.pi * {done}))"]
+
+
+def _fit(hypermodel, data, settings, epochs):
+    callbacks = ["keras.callbacks.LearningRateScheduler(learning_rate)"]
+    if not isinstance(data, TaskData):
+        return [
+            "history = model.fit(",
+            "    train,",
+            "    validation_data=validation,",
+            f"    epochs={epochs},",
+            f"    callbacks=[{callbacks[0]}],",
+            ")",
+        ]
+    arguments = data.fit_arguments(settings, 0)
+    size = settings["batch_size"]
+    if "y" in arguments:
+        lines = [
+            "history = model.fit(",
+            "    task.train.x,",
+            "    task.train.y,",
+            f"    batch_size={size},",
+            "    validation_data=tuple(task.validation),",
+        ]
+        before = []
+    else:
+        options = f"batch_size={size}"
+        if hypermodel.kind == "language_model":
+            options += f", steps={settings.get('steps', STEPS)}, drop_remainder=True"
+            callbacks.append("keras_rnnx.callbacks.TruncatedBPTT(train)")
+        weights = ""
+        if data.class_weight is not None:
+            weights = f", class_weight={data.class_weight!r}"
+        before = [
+            f'train = task.batches("train", {options}{weights})',
+            f'validation = task.batches("validation", {options})',
+        ]
+        lines = ["history = model.fit(", "    train,"]
+        lines.append("    validation_data=validation,")
+        if hypermodel.kind == "language_model":
+            lines.append("    shuffle=False,")
+    inside = [f"        {one}," for one in callbacks]
+    return [
+        *before,
+        *lines,
+        f"    epochs={epochs},",
+        "    callbacks=[",
+        *inside,
+        "    ],",
+        ")",
+    ]
+
+
+def _call(name, arguments: Mapping[str, Any], first: str | None = None) -> str:
+    """A call, on one line or with a line for each argument."""
+    written = [f"{key}={_value(value)}" for key, value in arguments.items()]
+    written = ([first] if first else []) + written
+    one = f"{name}({', '.join(written)})"
+    if len(one) <= WIDTH - len("optimizer = "):
+        return one
+    inside = textwrap.indent(",\n".join(written), "    ")
+    return f"{name}(\n{inside},\n)"
+
+
+def _value(value):
+    """A value as code."""
+    if isinstance(value, _Written):
+        return str(value)
+    if isinstance(value, str):
+        return f'"{value}"'
+    config = getattr(value, "get_config", None)
+    if config is None:
+        return repr(value)
+    module = type(value).__module__.partition(".")
+    place = (
+        "initializers"
+        if isinstance(value, keras.initializers.Initializer)
+        else ("regularizers")
+    )
+    given = {k: v for k, v in config().items() if v is not None}
+    return _call(f"{module[0]}.{place}.{type(value).__name__}", given)

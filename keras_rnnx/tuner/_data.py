@@ -1,0 +1,203 @@
+"""What the trials of a search are trained on."""
+
+from __future__ import annotations
+
+import dataclasses
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from keras_rnnx._numbers import integer
+from keras_rnnx.datasets import Split, Task
+from keras_rnnx.tuner.hypermodel import HyperRNN
+
+BATCH_SIZE = 32
+STEPS = 35
+
+
+class SearchData:
+    """Base of what trials are trained on.
+
+    Attributes:
+        folds: number of trainings of a trial, on other parts of the data each.
+        name: what it is called.
+        description: what is to be learned, on one line.
+    """
+
+    folds = 1
+    name = "data"
+    description = ""
+
+    def hypermodel(self, **kwargs: Any) -> HyperRNN:
+        """The hypermodel that fits the data."""
+        raise NotImplementedError
+
+    def settings(self, hypermodel: Any, hp: Any) -> Mapping[str, Any]:
+        """What a trial drew about its batches."""
+        if isinstance(hypermodel, HyperRNN):
+            return hypermodel.space.draw(hp)
+        values = hp.values
+        return {
+            name: values[name] for name in ("batch_size", "steps") if name in values
+        }
+
+    def fit_arguments(self, settings: Mapping[str, Any], fold: int) -> dict[str, Any]:
+        """The data, as arguments of `fit`."""
+        raise NotImplementedError
+
+    def batch(self, settings: Mapping[str, Any]) -> tuple[Any, ...]:
+        """A batch of it: inputs, targets, and perhaps weights, as arrays."""
+        raise NotImplementedError
+
+    def test(self, settings: Mapping[str, Any]) -> Any:
+        """The test part, for `evaluate`, or None."""
+        raise NotImplementedError
+
+    def signature(self) -> dict[str, Any]:
+        """What tells it from other data."""
+        raise NotImplementedError
+
+
+class TaskData(SearchData):
+    """The data of a task.
+
+    Args:
+        task: the task.
+        batch_size: sequences in a batch, where that is not searched.
+        folds: number of folds; 1 for the task's own split.
+        groups: the group of each sequence of training and validation, for folds.
+        class_weight: as for `Task.batches`.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        batch_size: int | None = None,
+        folds: int = 1,
+        groups: Any = None,
+        class_weight: Any = None,
+    ):
+        self.task = task
+        self.name, self.description = task.name, task.description
+        self.batch_size = batch_size
+        self.folds = integer("folds", folds, 1)
+        self.class_weight = class_weight
+        if class_weight is not None:
+            task.batches("train", class_weight=class_weight)
+        if groups is not None and folds == 1:
+            raise ValueError("`groups` are those of `folds`: pass their number, too.")
+        self._tasks = [task] if folds == 1 else _folds(task, folds, groups)
+
+    def hypermodel(self, **kwargs: Any) -> HyperRNN:
+        """The hypermodel that fits the task."""
+        return HyperRNN.for_task(self.task, **kwargs)
+
+    def fit_arguments(self, settings: Mapping[str, Any], fold: int) -> dict[str, Any]:
+        """The data, as arguments of `fit`: arrays where sequences are equally long."""
+        task, size = self._tasks[fold], self._size(settings)
+        train, validation = task.train, task.validation
+        rectangular = all(isinstance(values, np.ndarray) for values in train)
+        if rectangular and task.kind != "language_model" and self.class_weight is None:
+            data = {"x": train.x, "y": train.y, "batch_size": size}
+            return {**data, "validation_data": tuple(validation)}
+        return {
+            "x": self._batches(task, "train", settings),
+            "validation_data": self._batches(task, "validation", settings),
+        }
+
+    def _size(self, settings):
+        return settings.get("batch_size") or self.batch_size or BATCH_SIZE
+
+    def _batches(self, task, part, settings):
+        options = {}
+        if task.kind == "language_model":
+            options = {"steps": settings.get("steps", STEPS), "drop_remainder": True}
+        if part == "train" and self.class_weight is not None:
+            options["class_weight"] = self.class_weight
+        return task.batches(part, self._size(settings), **options)
+
+    def batch(self, settings: Mapping[str, Any]) -> tuple[Any, ...]:
+        """The first batch of the training part."""
+        return self._batches(self._tasks[0], "train", settings)[0]
+
+    def test(self, settings: Mapping[str, Any]) -> Any:
+        """The test part in batches."""
+        return self._batches(self.task, "test", settings)
+
+    def signature(self) -> dict[str, Any]:
+        """Name, options, and sums of all parts."""
+        found = {
+            "task": self.name,
+            "options": {k: repr(v) for k, v in self.task.options.items()},
+            "data": [_checksum(values) for part in self.task.parts for values in part],
+        }
+        if self.folds > 1:
+            found["folds"] = self.folds
+        if self.class_weight is not None:
+            found["class_weight"] = repr(self.class_weight)
+        return found
+
+
+def _checksum(values):
+    if isinstance(values, np.ndarray):
+        return zlib.crc32(np.ascontiguousarray(values))
+    if values is None:
+        return 0
+    # The lengths first: the same steps in other sequences are other data.
+    checksum = zlib.crc32(np.array([len(row) for row in values]))
+    for row in values:
+        checksum = zlib.crc32(np.ascontiguousarray(row), checksum)
+    return checksum
+
+
+def _folds(task, folds, groups):
+    """A task for each fold: training and validation part together, cut anew."""
+    if task.kind == "language_model":
+        raise ValueError(
+            "`folds` cut sequences, and a language model has one text: leave it out."
+        )
+    x = _joined(task.train.x, task.validation.x)
+    y = None if task.train.y is None else _joined(task.train.y, task.validation.y)
+    splitter = _splitter(task, folds, groups)
+    if groups is not None and len(groups) != len(x):
+        raise ValueError(
+            f"`groups` must have one for each of {len(x)} sequences of training and "
+            f"validation, received {len(groups)}."
+        )
+    labels = y if task.kind == "classification" else None
+    found = []
+    for train, validation in splitter.split(np.zeros(len(x)), labels, groups):
+        parts = [Split(_rows(x, i), _rows(y, i)) for i in (train, validation)]
+        found.append(dataclasses.replace(task, train=parts[0], validation=parts[1]))
+    return found
+
+
+def _splitter(task, folds, groups):
+    try:
+        from sklearn import model_selection
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            "`folds` need scikit-learn: pip install 'keras-rnnx[tuner]'."
+        ) from error
+    if task.kind == "forecasting":
+        # The future is not for training.
+        return model_selection.TimeSeriesSplit(folds)
+    if groups is not None:
+        return model_selection.GroupKFold(folds)
+    if task.kind == "classification":
+        return model_selection.StratifiedKFold(folds, shuffle=True, random_state=0)
+    return model_selection.KFold(folds, shuffle=True, random_state=0)
+
+
+def _joined(first, second):
+    if isinstance(first, np.ndarray) and isinstance(second, np.ndarray):
+        return np.concatenate([first, second])
+    return [*first, *second]
+
+
+def _rows(values, indices):
+    if values is None or isinstance(values, np.ndarray):
+        return None if values is None else values[indices]
+    return [values[i] for i in indices]

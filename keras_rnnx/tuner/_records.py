@@ -1,0 +1,81 @@
+"""What is known of a trial, beside what KerasTuner keeps of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+# How a trial ended. Of these COMPLETED alone can win.
+COMPLETED = "completed"
+STOPPED = "stopped"
+DIVERGED = "diverged"
+FAILED = "failed"
+RUNNING = "running"
+
+
+@dataclasses.dataclass
+class Record:
+    """What is known of a trial.
+
+    Attributes:
+        values: its hyperparameters.
+        attempt: how often it was begun. Reports of earlier attempts do not count.
+        status: "running", "completed", "stopped" (as hopeless), "diverged" or "failed".
+        reason: why it ended before its last epoch, or None.
+        score: the objective of its best epoch before any divergence, or None.
+        best_epoch: number of that epoch, from 1, or None.
+        worker: which one has or had it.
+        began: seconds since the search began.
+        seconds: how long it ran.
+        facts: what was measured of the model: "parameters", "step_ms", "latency_ms".
+        of: number of the trial that it trains again, or None.
+        run: which training of these hyperparameters it is.
+        message: the error that it failed with, or None.
+        history: what epochs logged, a list for each name.
+    """
+
+    values: dict[str, Any]
+    attempt: int = 1
+    status: str = RUNNING
+    reason: str | None = None
+    score: float | None = None
+    best_epoch: int | None = None
+    worker: str = ""
+    began: float = 0.0
+    seconds: float | None = None
+    facts: dict[str, float] = dataclasses.field(default_factory=dict)
+    of: str | None = None
+    run: int = 0
+    message: str | None = None
+    history: dict[str, list[float]] = dataclasses.field(default_factory=dict)
+
+    def state(self) -> dict[str, Any]:
+        """What a snapshot holds of it: the history is in the log."""
+        held = dataclasses.asdict(self)
+        del held["history"]
+        return held
+
+    def add(self, epoch: int, logs: dict[str, float]) -> None:
+        """Adds what an epoch logged, numbered from 0; the same epoch again replaces."""
+        for name in self.history.keys() | logs.keys():
+            values = self.history.setdefault(name, [])
+            values += [math.nan] * (epoch - len(values))
+            values[epoch:] = [logs.get(name, math.nan)]
+
+    def forget(self) -> None:
+        """Begins it anew, as another attempt."""
+        self.attempt += 1
+        self.status, self.reason, self.score, self.best_epoch = (
+            RUNNING,
+            None,
+            None,
+            None,
+        )
+        self.seconds, self.message = None, None
+        self.facts, self.history = {}, {}
+
+    @property
+    def epochs(self) -> int:
+        """Number of epochs that it has run."""
+        return max(map(len, self.history.values()), default=0)

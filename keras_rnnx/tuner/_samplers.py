@@ -1,0 +1,257 @@
+"""How the next trial is chosen: functions of what was tried, without a state."""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import keras_tuner
+from keras_tuner.engine.trial import Trial, TrialStatus
+
+from keras_rnnx._errors import unknown
+from keras_rnnx.tuner._records import COMPLETED, DIVERGED, FAILED, RUNNING, STOPPED
+from keras_rnnx.tuner.seeds import derive_seed
+
+SAMPLERS = ("random", "bayesian", "tpe", "grid")
+# So many trials at random come before what a model of them suggests.
+RANDOM_TRIALS = 8
+
+
+class Tried(NamedTuple):
+    """A trial as a sampler sees it.
+
+    Attributes:
+        values: its hyperparameters.
+        status: "running", "completed", "stopped", "diverged" or "failed".
+        score: its best so far, or None.
+        epochs: number of epochs that it has run.
+    """
+
+    values: dict[str, Any]
+    status: str
+    score: float | None
+    epochs: int
+
+
+# From the space, what was tried, the number of the draw, the seed and the objective to
+# values by name, or None if there are no others.
+Sampler = Callable[
+    [
+        keras_tuner.HyperParameters,
+        Sequence[Tried],
+        int,
+        int,
+        keras_tuner.Objective,
+    ],
+    "dict[str, Any] | None",
+]
+
+
+def sampler(name: str) -> Sampler:
+    """The sampler of a name.
+
+    Raises:
+        ValueError: for another name.
+    """
+    found = {"random": random, "bayesian": bayesian, "tpe": tpe, "grid": grid}
+    if name not in found:
+        raise unknown("tuner", name, SAMPLERS)
+    return found[name]
+
+
+def random(space, tried, draw, seed, objective):
+    """Each cell at its defaults, then values at random."""
+    cells = _cells(space)
+    if draw < len(cells):
+        return defaults(space, cells[draw])
+    return _at_random(space, derive_seed(seed, "random", draw))
+
+
+def _cells(space):
+    """The cells that there are to choose from, or one stand-in for a space without."""
+    found = [hp for hp in space.space if hp.name == "cell"]
+    return list(found[0].values) if found else [None]
+
+
+def defaults(
+    space: keras_tuner.HyperParameters, cell: str | None = None
+) -> dict[str, Any]:
+    """The default values of what is active, with a cell."""
+    hps = keras_tuner.HyperParameters()
+    for hp in space.space:
+        hps.merge([hp])
+        if hps.is_active(hp):
+            hps.values[hp.name] = hp.default
+        if hp.name == "cell" and cell is not None:
+            hps.values["cell"] = cell
+    return hps.values
+
+
+def _at_random(space, seed):
+    hps = keras_tuner.HyperParameters()
+    for number, hp in enumerate(space.space):
+        hps.merge([hp])
+        if hps.is_active(hp):
+            hps.values[hp.name] = hp.random_sample(derive_seed(seed, number))
+    return hps.values
+
+
+def grid(space, tried, draw, seed, objective):
+    """All combinations, one after the other; of a range KerasTuner's ten values."""
+    return next(
+        itertools.islice(_combinations(list(space.space), {}), draw, None), None
+    )
+
+
+def _combinations(left, values) -> Iterator[dict[str, Any]]:
+    if not left:
+        yield dict(values)
+        return
+    hp, *others = left
+    hps = keras_tuner.HyperParameters()
+    hps.values = values
+    if not hps.is_active(hp):
+        yield from _combinations(others, values)
+        return
+    for value in hp.values:
+        yield from _combinations(others, {**values, hp.name: value})
+
+
+def bayesian(space, tried, draw, seed, objective):
+    """KerasTuner's Bayesian optimization, behind the first ones at random.
+
+    A trial that runs counts as the worst so far, so that several workers get several
+    points. One that diverged or failed does, too.
+    """
+    import threadpoolctl  # comes with scikit-learn, which the oracle needs
+
+    scored = [one.score for one in tried if one.score is not None]
+    if len(tried) < len(_cells(space)) + RANDOM_TRIALS or len(scored) < 2:
+        return random(space, tried, draw, seed, objective)
+    guide = keras_tuner.oracles.BayesianOptimizationOracle(
+        objective=objective, num_initial_points=1, seed=derive_seed(seed, "gp", draw)
+    )
+    guide.hyperparameters = space
+    worst = (max if objective.direction == "min" else min)(scored)
+    for number, one in enumerate(tried):
+        hps = space.copy()
+        hps.values = dict(one.values)
+        trial = Trial(hps, f"{number:04d}", TrialStatus.COMPLETED)
+        known = one.score is not None and one.status in (COMPLETED, STOPPED)
+        trial.score = one.score if known else worst
+        guide.trials[trial.trial_id] = trial
+    with warnings.catch_warnings():
+        # Of the Gaussian process, about its own hyperparameters.
+        warnings.filterwarnings("ignore", "The optimal value found for dimension")
+        # Small products on several threads wait for each other, 3 times as long.
+        with threadpoolctl.threadpool_limits(1):
+            suggestion = guide.populate_space("next")
+    return suggestion.get("values")
+
+
+def tpe(space, tried, draw, seed, objective):
+    """Optuna's tree of Parzen estimators, which knows conditions and running trials.
+
+    Bergstra et al. 2011, "Algorithms for Hyper-Parameter Optimization"; with groups of
+    hyperparameters that occur together and the constant liar for running trials.
+    """
+    import optuna
+
+    if len(tried) < len(_cells(space)) + RANDOM_TRIALS:
+        return random(space, tried, draw, seed, objective)
+    level = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            study = optuna.create_study(
+                direction="minimize" if objective.direction == "min" else "maximize",
+                sampler=optuna.samplers.TPESampler(
+                    n_startup_trials=1,
+                    multivariate=True,
+                    group=True,
+                    constant_liar=True,
+                    seed=derive_seed(seed, "tpe", draw),
+                ),
+            )
+            for one in tried:
+                study.add_trial(_as_optuna(space, one))
+            return _suggested(space, study.ask())
+    finally:
+        optuna.logging.set_verbosity(level)
+
+
+def _as_optuna(space, one):
+    import optuna
+
+    states = {
+        RUNNING: optuna.trial.TrialState.RUNNING,
+        COMPLETED: optuna.trial.TrialState.COMPLETE,
+        STOPPED: optuna.trial.TrialState.PRUNED,
+        DIVERGED: optuna.trial.TrialState.FAIL,
+        FAILED: optuna.trial.TrialState.FAIL,
+    }
+    state = states[one.status]
+    pruned = one.status == STOPPED and one.score is not None
+    params, distributions = {}, {}
+    hps = keras_tuner.HyperParameters()
+    hps.values = one.values
+    for hp in space.space:
+        if hps.is_active(hp) and hp.name in one.values:
+            key = _key(hp)
+            params[key] = one.values[hp.name]
+            distributions[key] = _distribution(hp)
+    return optuna.create_trial(
+        state=state,
+        value=one.score if one.status == COMPLETED else None,
+        params=params,
+        distributions=distributions,
+        intermediate_values={one.epochs: one.score} if pruned else {},
+    )
+
+
+def _key(hp):
+    """A name for each range: cells have other values under the same name."""
+    if isinstance(hp, keras_tuner.engine.hyperparameters.Choice):
+        return f"{hp.name} of {', '.join(map(str, hp.values))}"
+    return hp.name
+
+
+def _distribution(hp):
+    import optuna
+
+    kinds = keras_tuner.engine.hyperparameters
+    if isinstance(hp, (kinds.Float, kinds.Int)):
+        whole = isinstance(hp, kinds.Int)
+        make = optuna.distributions.FloatDistribution
+        if whole:
+            make = optuna.distributions.IntDistribution
+        log = hp.sampling == "log"
+        step = None if log else hp.step
+        if whole:
+            step = step or 1
+        return make(hp.min_value, hp.max_value, log=log, step=step)
+    return optuna.distributions.CategoricalDistribution(list(hp.values))
+
+
+def _suggested(space, trial):
+    hps = keras_tuner.HyperParameters()
+    for hp in space.space:
+        hps.merge([hp])
+        if not hps.is_active(hp):
+            continue
+        one, key = _distribution(hp), _key(hp)
+        if hasattr(one, "choices"):
+            value = trial.suggest_categorical(key, one.choices)
+        elif isinstance(hp, keras_tuner.engine.hyperparameters.Int):
+            value = trial.suggest_int(
+                key, one.low, one.high, step=one.step, log=one.log
+            )
+        else:
+            value = trial.suggest_float(
+                key, one.low, one.high, step=one.step, log=one.log
+            )
+        hps.values[hp.name] = value
+    return hps.values

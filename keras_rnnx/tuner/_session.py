@@ -1,0 +1,208 @@
+"""One session of a search: it runs trials, and gives what was found."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import keras
+import keras_tuner
+import numpy as np
+
+from keras_rnnx import explanation
+from keras_rnnx.tuner import _code, _finals, result
+from keras_rnnx.tuner._checks import check_before
+from keras_rnnx.tuner._oracle import ATTEMPT, SearchOracle
+from keras_rnnx.tuner._records import COMPLETED
+from keras_rnnx.tuner._tuner import SearchTuner
+from keras_rnnx.tuner._workers import IP, PORT, Launcher, Work, check_port, role
+from keras_rnnx.tuner.errors import SearchError, paused_by
+from keras_rnnx.tuner.hypermodel import RUN, HyperRNN
+
+
+class Progress(NamedTuple):
+    """What `search` reports after every epoch and every trial.
+
+    Attributes:
+        trial: number of the trial, from 1.
+        trials: number of trials of the search, or None: as many as the time allows.
+        epoch: number of the epoch that has ended, from 1.
+        epochs: most epochs of this trial.
+        logs: what the epoch logged.
+        row: the trial's leaderboard row without its rank once it has ended, else None.
+        worker: which one runs it.
+        again: the number of the trial that it trains again with another seed, or None.
+        seconds: how long the search has run.
+    """
+
+    trial: int
+    trials: int | None
+    epoch: int
+    epochs: int
+    logs: dict[str, float]
+    row: dict[str, Any] | None
+    worker: str
+    again: int | None
+    seconds: float
+
+
+def run(
+    oracle: SearchOracle,
+    work: Work,
+    workers: int | None,
+    progress: Callable[[Progress], None] | None,
+    about: dict[str, Any],
+) -> result.SearchResult:
+    """Runs what is left of a search, and saves what was found.
+
+    Args:
+        oracle: the oracle.
+        work: what its trials need.
+        workers: number of processes that run them; None: this one.
+        progress: called after every epoch and trial.
+        about: what a report says of the search as a whole.
+    """
+    tuner = work.tuner(oracle)
+    oracle.reload()
+    if role() is None:
+        oracle.abandon_workers()
+    if not oracle.end_order:
+        check_before(tuner, work)
+    watch = _watching(oracle, work, progress)
+    tuner.watch = watch
+    try:
+        oracle.save()
+    except OSError as error:
+        raise paused_by(error) from error
+    if role() == "chief":
+        oracle.patient = False
+        check_port(os.environ[IP], int(os.environ[PORT]))
+        tuner.search()
+    elif workers is None:
+        tuner.search()
+    else:
+        Launcher(oracle, work, workers).run(watch)
+    watch()
+    if isinstance(oracle.problem, Exception):
+        raise oracle.problem
+    if oracle.problem is not None:
+        raise SearchError(oracle.problem)
+    oracle.save()
+    found = _result(oracle, tuner, work)
+    found.save(*_about(oracle, work, found, about))
+    return found
+
+
+def _watching(oracle, work, progress):
+    """What tells `progress` of all that has happened."""
+
+    def watch():
+        while oracle.events:
+            key, ended = oracle.events.popleft()
+            if progress is None:
+                continue
+            record = oracle.records[key]
+            event = Progress(
+                trial=int(key) + 1,
+                trials=oracle.max_trials,
+                epoch=record.epochs,
+                epochs=oracle.epochs,
+                logs={name: values[-1] for name, values in record.history.items()},
+                row=result.row_of(oracle, key, _units(work, record)) if ended else None,
+                worker=record.worker,
+                again=None if record.of is None else int(record.of) + 1,
+                seconds=oracle.elapsed,
+            )
+            progress(event)
+
+    return watch
+
+
+def _units(work, record):
+    """The units of a trial, where `params` determines them."""
+    if getattr(work.hypermodel, "params", None) is None:
+        return None
+    hp = keras_tuner.HyperParameters()
+    hp.values = dict(record.values)
+    return work.hypermodel.settings(hp)["units"]
+
+
+def _result(oracle, tuner: SearchTuner, work) -> result.SearchResult:
+    """Restores and tests the best model of a finished search."""
+    cells = getattr(work.hypermodel, "cells", ())
+    rows = result.leaderboard(
+        oracle,
+        functools.partial(_units, work),
+        cells[0] if len(cells) == 1 else None,
+    )
+    direction = oracle.objective.direction
+    best = _finals.winner(oracle.records, oracle.finals, direction)
+    if best is None:
+        _raise_for_none(rows)
+    keys = [best, *(k for k, one in oracle.records.items() if one.of == best)]
+    keys = [key for key in keys if oracle.records[key].status == COMPLETED]
+    sign = 1 if direction == "min" else -1
+    # The weights are those of its best training.
+    top = min(keys, key=lambda key: sign * oracle.records[key].score)
+    model, tests = None, []
+    for key in sorted(keys, key=lambda key: key == top):
+        trial = _as_given(oracle, key)
+        model = tuner.load(trial, oracle.records[key].attempt)
+        settings = work.data.settings(work.hypermodel, trial.hyperparameters)
+        test = work.data.test(settings)
+        if test is not None:
+            logs = model.evaluate(test, verbose=0, return_dict=True)
+            tests.append({name: float(value) for name, value in logs.items()})
+    code = None
+    if isinstance(work.hypermodel, HyperRNN):
+        hp = _as_given(oracle, top).hyperparameters
+        epochs, until = work.epochs, oracle.records[top].best_epoch
+        if work.data.folds == 1:
+            code = _code.code(work.hypermodel, work.data, hp, epochs, until)
+    return result.SearchResult(
+        leaderboard=rows,
+        model=model,
+        hyperparameters=oracle.records[best].values,
+        history=oracle.records[top].history,
+        test=tests[-1] if tests else None,
+        tests=tests,
+        objective=oracle.objective.name,
+        direction=direction,
+        code=code,
+        directory=work.directory,
+    )
+
+
+def _as_given(oracle, key):
+    """A trial with the values that its worker had."""
+    record = oracle.records[key]
+    hp = keras_tuner.HyperParameters()
+    hp.values = {**record.values, ATTEMPT: record.attempt, RUN: record.run}
+    return keras_tuner.engine.trial.Trial(hp, key, "COMPLETED")
+
+
+def _raise_for_none(rows):
+    if not rows:
+        raise SearchError("No trial has begun: the budget of time is too small.")
+    first = rows[0]
+    why = first["message"] or first["reason"]
+    raise SearchError(
+        f"None of {len(rows)} trials can win: the first one {first['status']}"
+        + (f" with: {why}" if why else ".")
+    )
+
+
+def _about(oracle, work, found, about):
+    """What a report says of the search as a whole, and the history of each trial."""
+    more = {
+        **about,
+        "seconds": round(oracle.elapsed, 1),
+        "refused": oracle.refused,
+        "backend": keras.backend.backend(),
+        "versions": {"keras": keras.__version__, "numpy": np.__version__},
+        "explain": str(explanation.explain(found.model)),
+    }
+    histories = {int(key) + 1: one.history for key, one in oracle.records.items()}
+    return more, histories

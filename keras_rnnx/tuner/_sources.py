@@ -1,0 +1,70 @@
+"""What a search is about, from what a user has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras_rnnx.datasets import Task, load_task
+from keras_rnnx.tuner._data import SearchData, TaskData
+from keras_rnnx.tuner._loaders import LoaderData, is_loader
+
+
+def data_for(
+    x: Any,
+    y: Any = None,
+    *,
+    validation_data: Any = None,
+    validation_split: float | None = None,
+    test_data: Any = None,
+    test_split: float | None = None,
+    kind: str | None = None,
+    batch_size: int | None = None,
+    folds: int = 1,
+    groups: Any = None,
+    class_weight: Any = None,
+) -> SearchData:
+    """What a search is about, from what a user has.
+
+    Args:
+        x: a task or its name; sequences, as for `Task.from_arrays`; or batches.
+        y: targets, or with batches those for validation.
+        validation_data, validation_split, test_data, test_split, kind, batch_size,
+            folds, groups, class_weight: as for `search`.
+
+    Raises:
+        ValueError: for arguments that don't fit what `x` is.
+    """
+    split = {
+        "validation_data": validation_data,
+        "validation_split": validation_split,
+        "test_data": test_data,
+        "test_split": test_split,
+        "kind": kind,
+    }
+    if isinstance(x, str):
+        x = load_task(x)
+    if isinstance(x, Task):
+        given = [name for name, value in {"y": y, **split}.items() if value is not None]
+        if given:
+            raise ValueError(
+                f"A task has its parts and its kind: leave out "
+                f"{', '.join(f'`{name}`' for name in given)}."
+            )
+        return TaskData(x, batch_size, folds, groups, class_weight)
+    if is_loader(x):
+        others = {"folds": folds if folds != 1 else None, "groups": groups}
+        others |= {"class_weight": class_weight, "batch_size": batch_size}
+        others |= {k: split[k] for k in ("validation_split", "test_split")}
+        given = [name for name, value in others.items() if value is not None]
+        if given:
+            raise ValueError(
+                f"Batches are made: leave out {', '.join(f'`{n}`' for n in given)}."
+            )
+        return LoaderData(x, validation_data if y is None else y, test_data, kind)
+    parts = {"kind": kind}
+    if validation_data is not None or validation_split is not None:
+        parts["validation"] = validation_data or validation_split
+    if test_data is not None or test_split is not None:
+        parts["test"] = test_data or test_split
+    task = Task.from_arrays(x, y, **parts)
+    return TaskData(task, batch_size, folds, groups, class_weight)

@@ -1,0 +1,348 @@
+"""Runs the trials that an oracle gives, in this process."""
+
+from __future__ import annotations
+
+import gc
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import keras_tuner
+import numpy as np
+
+from keras_rnnx.tuner import _measures
+from keras_rnnx.tuner._data import SearchData
+from keras_rnnx.tuner._oracle import ATTEMPT, EPOCH, FACTS, failure_path
+from keras_rnnx.tuner.errors import SearchError, described, is_of_the_disk, paused_by
+from keras_rnnx.tuner.hypermodel import HyperRNN
+
+WAIT = 0.2
+"""Seconds between questions for a trial while there is none."""
+
+
+class SearchTuner(keras_tuner.Tuner):
+    """A KerasTuner tuner that tells a `SearchOracle` of every epoch, and obeys it.
+
+    It keeps the weights of the best epoch of each trial, and nothing else.
+
+    Args:
+        oracle: the oracle.
+        hypermodel: a `HyperRNN`, or another hypermodel.
+        data: what trials are trained on.
+        epochs: most epochs of a trial.
+        directory: that of the search.
+        callbacks: makes callbacks of the user for a trial.
+        measures: names of what is measured of a model before it is trained.
+        leave: asked before each trial whether this process is to leave.
+
+    Attributes:
+        watch: called after every epoch and every trial. Default: nothing is.
+    """
+
+    def __init__(
+        self,
+        oracle: keras_tuner.Oracle,
+        hypermodel: keras_tuner.HyperModel,
+        data: SearchData,
+        epochs: int,
+        directory: Path,
+        callbacks: Callable[[], list[keras.callbacks.Callback]] = list,
+        measures: tuple[str, ...] = (),
+        leave: Callable[[], None] = lambda: None,
+    ):
+        declared = hypermodel
+        if isinstance(hypermodel, HyperRNN):
+            declared = _Declared(hypermodel)
+        super().__init__(
+            oracle, declared, directory=str(directory), project_name="trials"
+        )
+        self.hypermodel = hypermodel
+        self.data = data
+        self.epochs = epochs
+        self.callbacks = callbacks
+        self.measures = measures
+        self.leave = leave
+        self.watch: Callable[[], None] = lambda: None
+        self._idle = False
+        if self._is_worker():
+            self.oracle = Patient(self.oracle)
+
+    # KerasTuner's files: the oracle has its own.
+    def save(self) -> None:
+        """Does nothing: the oracle writes what there is to keep."""
+
+    def reload(self) -> None:
+        """Does nothing: the oracle reads what there was."""
+
+    def pre_create_trial(self) -> None:
+        """Waits where there was nothing to do, and leaves if it is to."""
+        if self._idle:
+            time.sleep(WAIT)
+        self._idle = True
+        self.leave()
+
+    def run_trial(self, trial: Any) -> dict[str, float]:
+        """Trains the model of a trial, and gives what its best epoch logged."""
+        self._idle = False
+        try:
+            result = self._run(trial)
+        except Exception as error:
+            if is_of_the_disk(error):
+                raise paused_by(error) from error
+            self._keep_failure(trial, error)
+            raise
+        attempt = trial.hyperparameters.values[ATTEMPT]
+        return {**result, ATTEMPT: attempt}
+
+    def _run(self, trial):
+        reporter = Reporter(self.oracle, trial, lambda: self.watch())
+        path = self._weights(trial)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        keeper = KeepBest(path, self.oracle.objective)
+        if self.data.folds == 1:
+            return self._train(trial, 0, [keeper, Report(reporter)], reporter)
+        results = []
+        for fold in range(self.data.folds):
+            results.append(self._train(trial, fold, [keeper], reporter))
+            means = {k: float(np.mean([r[k] for r in results])) for k in results[0]}
+            # The objective of all folds so far stands for that of an epoch.
+            if not reporter.epoch(means, fold):
+                break
+        return means
+
+    def _train(self, trial, fold, callbacks, reporter):
+        hp = trial.hyperparameters
+        model = self.build(hp)
+        settings = self.data.settings(self.hypermodel, hp)
+        if fold == 0:
+            if not reporter.facts(self._facts(model, settings)):
+                return {self.oracle.objective.name: self._worst}
+            if self.measures:
+                # A trial is what it would be without: its steps took random numbers.
+                model = self.build(hp)
+        found = self.hypermodel.fit(
+            hp,
+            model,
+            **self.data.fit_arguments(settings, fold),
+            epochs=self.epochs,
+            callbacks=[*self.callbacks(), *callbacks],
+            verbose=0,
+        )
+        return _as_metrics(found, self.oracle.objective)
+
+    def build(self, hp: Any) -> keras.Model:
+        """The model of a trial, with the memory of those before it given back."""
+        keras.utils.clear_session()
+        gc.collect()
+        if keras.backend.backend() == "jax":
+            import jax
+
+            # Programs of models that are gone: 45 MB of each.
+            jax.clear_caches()
+        model = self.hypermodel.build(hp)
+        if not isinstance(model, keras.Model):
+            raise SearchError(
+                f"The build function must give a compiled keras.Model, and gave "
+                f"{model!r}."
+            )
+        return model
+
+    def _facts(self, model, settings):
+        found = {"parameters": float(model.count_params())}
+        batch = None
+        if "step_ms" in self.measures:
+            batch = self.data.batch(settings)
+            found["step_ms"] = _measures.step_ms(model, batch)
+        if "latency_ms" in self.measures:
+            batch = batch or self.data.batch(settings)
+            found["latency_ms"] = _measures.latency_ms(model, batch)
+        return found
+
+    @property
+    def _worst(self):
+        return np.inf if self.oracle.objective.direction == "min" else -np.inf
+
+    def _weights(self, trial):
+        attempt = int(trial.hyperparameters.values[ATTEMPT])
+        return weights_path(Path(self.get_trial_dir(trial.trial_id)), attempt)
+
+    def _keep_failure(self, trial, error):
+        directory = Path(self.get_trial_dir(trial.trial_id))
+        attempt = int(trial.hyperparameters.values[ATTEMPT])
+        text = described(error)
+        trial.message = text
+        failure_path(directory, attempt).write_text(text, encoding="utf-8")
+
+    def on_trial_end(self, trial: Any) -> None:
+        """Tells the oracle of the end."""
+        if trial.message:
+            # KerasTuner puts the traceback there.
+            attempt = int(trial.hyperparameters.values[ATTEMPT])
+            directory = Path(self.get_trial_dir(trial.trial_id))
+            trial.message = failure_path(directory, attempt).read_text("utf-8")
+        if isinstance(self.hypermodel, HyperRNN):
+            # The oracle knows the space.
+            values = trial.hyperparameters.values
+            trial.hyperparameters = keras_tuner.HyperParameters()
+            trial.hyperparameters.values = values
+        self.oracle.end_trial(trial)
+        self.watch()
+
+    def load(self, trial: Any, attempt: int) -> keras.Model:
+        """The model of a trial with the weights of its best epoch.
+
+        Args:
+            trial: the trial, as an oracle gives it.
+            attempt: which one it ended with.
+        """
+        model = self.build(trial.hyperparameters)
+        directory = Path(self.get_trial_dir(trial.trial_id))
+        model.load_weights(weights_path(directory, attempt))
+        return model
+
+
+def weights_path(directory: Path, attempt: int) -> Path:
+    """Where the weights of a trial are: another attempt writes others."""
+    return directory / f"best-{attempt}.weights.h5"
+
+
+def _as_metrics(found, objective):
+    """What `HyperModel.fit` gave, as metrics of the best epoch."""
+    if isinstance(found, keras.callbacks.History):
+        values = found.history[objective.name]
+        best = int(
+            (np.nanargmin if objective.direction == "min" else np.nanargmax)(values)
+        )
+        return {name: float(row[best]) for name, row in found.history.items()}
+    if isinstance(found, dict):
+        return {name: float(value) for name, value in found.items()}
+    if found is None:
+        raise SearchError(
+            "`fit` of the hypermodel gave None: return what `model.fit` gives, or the "
+            "objective."
+        )
+    return {objective.name: float(found)}
+
+
+class _Declared(keras_tuner.HyperModel):
+    """A hypermodel that tells of its hyperparameters, and makes no model for that."""
+
+    def __init__(self, hypermodel):
+        super().__init__(name=hypermodel.name, tunable=hypermodel.tunable)
+        self._hypermodel = hypermodel
+
+    def build(self, hp):
+        self._hypermodel.declare_hyperparameters(hp)
+
+
+class Reporter:
+    """Tells an oracle of a trial.
+
+    Args:
+        oracle: the oracle, or its client.
+        trial: the trial.
+        watch: called after every epoch.
+    """
+
+    def __init__(
+        self,
+        oracle: keras_tuner.Oracle,
+        trial: Any,
+        watch: Callable[[], None] = lambda: None,
+    ):
+        self._oracle, self._watch = oracle, watch
+        self._id = trial.trial_id
+        self._note = {ATTEMPT: trial.hyperparameters.values[ATTEMPT]}
+
+    def facts(self, facts: dict[str, float]) -> bool:
+        """Reports what was measured of the model; gives whether to go on."""
+        return self._sent({**facts, FACTS: 1.0}, 0)
+
+    def epoch(self, logs: dict[str, float], epoch: int) -> bool:
+        """Reports an epoch, numbered from 0; gives whether to go on."""
+        go_on = self._sent({**logs, EPOCH: 1.0}, epoch)
+        self._watch()
+        return go_on
+
+    def _sent(self, metrics, step):
+        metrics = {name: float(value) for name, value in metrics.items()}
+        told = self._oracle.update_trial(self._id, {**metrics, **self._note}, step=step)
+        return told.status == "RUNNING"
+
+
+class Report(keras.callbacks.Callback):
+    """Reports each epoch, and ends the training where it is hopeless."""
+
+    def __init__(self, reporter: Reporter):
+        super().__init__()
+        self._reporter = reporter
+
+    def on_epoch_end(self, epoch, logs=None):
+        if not self._reporter.epoch(logs or {}, epoch):
+            self.model.stop_training = True
+
+
+class KeepBest(keras.callbacks.Callback):
+    """Keeps the weights of the best epoch, in a file that is there whole or not at all.
+
+    Of several trainings with it, as of folds, it keeps those of the best epoch of all.
+
+    Args:
+        path: of the file.
+        objective: by which epochs are compared.
+    """
+
+    def __init__(self, path: Path, objective: keras_tuner.Objective):
+        super().__init__()
+        self._path, self._objective = path, objective
+        self._best = None
+
+    def on_epoch_end(self, epoch, logs=None):
+        if not self._objective.has_value(logs or {}):
+            self._save()
+            return
+        value = self._objective.get_value(logs)
+        if not np.isfinite(value):
+            return
+        if self._best is None or self._objective.better_than(value, self._best):
+            self._best = value
+            self._save()
+
+    def _save(self):
+        new = self._path.with_name(f"new-{self._path.name}")
+        self.model.save_weights(new, overwrite=True)
+        os.replace(new, self._path)
+
+
+class Patient:
+    """A client of the chief that asks again where a chief went away in the middle.
+
+    Every call may be made twice: the oracle takes the second one for the first.
+
+    Args:
+        client: KerasTuner's client.
+    """
+
+    def __init__(self, client: Any):
+        self._client = client
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._client, name)
+        if not callable(found):
+            return found
+
+        def call(*args, **kwargs):
+            import grpc
+
+            while True:
+                try:
+                    return found(*args, **kwargs)
+                except grpc.RpcError as error:
+                    if error.code() != grpc.StatusCode.UNAVAILABLE:
+                        raise
+                    time.sleep(1.0)
+
+        return call

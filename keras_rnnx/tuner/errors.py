@@ -1,0 +1,54 @@
+"""Errors of searches."""
+
+from __future__ import annotations
+
+import errno
+import re
+import traceback
+
+import keras_tuner
+
+
+class SearchError(RuntimeError):
+    """A search that cannot go on; the message says why and what to do."""
+
+
+class SearchPaused(SearchError, keras_tuner.errors.FatalError):
+    """A search that stopped for a cause outside of it, such as a full disk.
+
+    What has ended is kept. The same call goes on.
+    """
+
+
+# Where a file can't be written for causes that no setting of a model has.
+_OF_THE_DISK = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENOENT),
+    *(errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ESTALE),
+)
+
+
+def paused_by(error: OSError) -> SearchPaused:
+    """What to raise where a file of a search can't be read or written."""
+    what = error.strerror or str(error)
+    where = f" ({error.filename})" if error.filename else ""
+    return SearchPaused(
+        f"The search is paused: its directory can't be written: {what}{where}. Trials "
+        f"that have ended are kept. Make room, and run the same again to go on."
+    )
+
+
+def is_of_the_disk(error: BaseException) -> bool:
+    """Whether an error is about a disk, and not about a model."""
+    return isinstance(error, OSError) and error.errno in _OF_THE_DISK
+
+
+def described(error: BaseException) -> str:
+    """An error on one line: its class and its message, without a traceback."""
+    if isinstance(error, KeyError):
+        # Whose text is the key alone.
+        text = "".join(traceback.format_exception_only(error))
+    else:
+        text = f"{type(error).__name__}: {error}"
+    text = re.sub(r"\x1b\[[0-9;]*m", "", text)
+    text = " ".join(text.split())
+    return text if len(text) <= 500 else f"{text[:497]}..."

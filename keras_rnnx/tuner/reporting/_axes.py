@@ -1,0 +1,84 @@
+"""Axes with plain numbers, and labels that do not cover each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.text import Text
+from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
+from matplotlib.transforms import Bbox
+
+from keras_rnnx.tuner.reporting._numbers import ticks
+
+# Where a label may stand around its point, in points, the first that is free.
+PLACES = [(-6, 8), (0, 12), (6, 9), (7, 0), (-8, 0), (7, -8), (-7, -8), (0, -12)]
+
+
+def plain(value: float) -> str:
+    """A tick's number, without an exponent where it is short."""
+    if abs(value) >= 1e9 or 0 < abs(value) < 1e-4:
+        return f"{value:.3g}"
+    if abs(value) >= 1e6:
+        return f"{value / 1e6:,.4g} M"
+    return f"{value:,.0f}" if abs(value) >= 1e3 else f"{value:.6g}"
+
+
+def quantity(axis: Axis, label: str, limits: tuple[float, float], log: bool) -> None:
+    """Sets an axis up for numbers between two limits."""
+    name = axis.axis_name
+    axis.axes.set(**{f"{name}scale": "log" if log else "linear", f"{name}lim": limits})
+    axis.set_ticks(ticks(*limits, log))
+    axis.set_minor_locator(NullLocator())
+    axis.set_minor_formatter(NullFormatter())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: plain(value)))
+    axis.set_label_text(label, parse_math=False)
+
+
+def labelled(
+    axes: Axes, points: Sequence[tuple[float, float, str]], size: float, above: bool
+) -> int:
+    """Writes labels beside points, as many as have room.
+
+    Args:
+        axes: whose layout is settled: limits and scales do not change any more.
+        points: `(x, y, text)`, the most important first.
+        size: of the font.
+        above: whether above a point is better than below it.
+
+    Returns:
+        How many points have a label.
+    """
+    renderer = axes.figure.canvas.get_renderer()
+    axes.figure.draw_without_rendering()
+    inside = axes.get_window_extent(renderer)
+    # A label may not cover the mark of another point.
+    marks = axes.transData.transform([(x, y) for x, y, _ in points])
+    size_of_mark = 5 * axes.figure.dpi / 72
+    taken = [Bbox.from_bounds(*mark, 0, 0).padded(size_of_mark) for mark in marks]
+    for x, y, text in points:
+        for dx, dy in PLACES:
+            dy = dy if above else -dy
+            label = _annotation(axes, (x, y), text, dx, dy, size)
+            box = label.get_window_extent(renderer)
+            within = inside.x0 <= box.x0 and box.x1 <= inside.x1
+            if within and not any(box.overlaps(other) for other in taken):
+                taken.append(box)
+                break
+            label.remove()
+    return len(taken) - len(points)
+
+
+def _annotation(axes: Axes, point, text, dx, dy, size) -> Text:
+    return axes.annotate(
+        text,
+        point,
+        (dx, dy),
+        textcoords="offset points",
+        ha="left" if dx > 0 else "right" if dx < 0 else "center",
+        va="center",
+        fontsize=size,
+        parse_math=False,
+        zorder=6,
+    )

@@ -1,0 +1,179 @@
+"""What a search left behind, as typed data: `leaderboard.json` read."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import functools
+import json
+import math
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+# In the order in which the report names them.
+STATUSES = ("completed", "stopped", "diverged", "failed", "refused", "running")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Trial:
+    """One trial, with the fields of a row of `leaderboard.json`.
+
+    Attributes:
+        score: the best value of the objective; None if there is none, or if it is not
+            finite.
+        values: the hyperparameters that the trial uses, the cell among them.
+    """
+
+    trial: int
+    status: str
+    rank: int | None = None
+    reason: str | None = None
+    score: float | None = None
+    best_epoch: int | None = None
+    cell: str | None = None
+    hyperparameters: dict[str, Any] = dataclasses.field(default_factory=dict)
+    epochs: int = 0
+    parameters: int | None = None
+    seconds: float | None = None
+    began: float | None = None
+    worker: str | None = None
+    step_ms: float | None = None
+    latency_ms: float | None = None
+    seeds: list[float] = dataclasses.field(default_factory=list)
+    mean: float | None = None
+    spread: float | None = None
+    history: dict[str, list[float]] = dataclasses.field(default_factory=dict)
+    message: str | None = None
+
+    @functools.cached_property
+    def values(self) -> dict[str, Any]:
+        # Hyperband keeps its own affairs under "tuner/".
+        values = {
+            str(name): value
+            for name, value in self.hyperparameters.items()
+            if not str(name).startswith("tuner/")
+        }
+        return values if self.cell is None else {"cell": self.cell} | values
+
+    @property
+    def kind(self) -> str:
+        """Why it ended: the same words for trials that differ in numbers alone."""
+        if self.status == "failed" and self.message:
+            error = self.message.strip().splitlines()[-1]
+            return re.match(r"[\w.]*", error)[0] or "an error"
+        return re.sub(r"\d[\d.,e+-]*", "N", self.reason or "no reason given")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Search:
+    """A whole search, with the fields of `leaderboard.json`, trials best first."""
+
+    trials: list[Trial]
+    objective: str = "score"
+    direction: str = "min"
+    task: str | None = None
+    description: str | None = None
+    tuner: str | None = None
+    stopping: str | None = None
+    max_epochs: int | None = None
+    workers: int | None = None
+    seconds: float | None = None
+    backend: str | None = None
+    versions: dict[str, str] = dataclasses.field(default_factory=dict)
+    command: str | None = None
+    test: dict[str, float] | None = None
+    test_runs: list[dict[str, float]] = dataclasses.field(default_factory=list)
+    code: str | None = None
+    explain: str | None = None
+
+    @property
+    def higher(self) -> bool:
+        """Whether a higher score is better."""
+        return self.direction == "max"
+
+    @functools.cached_property
+    def completed(self) -> list[Trial]:
+        """The trials that can win."""
+        return [
+            t for t in self.trials if t.status == "completed" and t.score is not None
+        ]
+
+    @property
+    def best(self) -> Trial | None:
+        return self.completed[0] if self.completed else None
+
+    @functools.cached_property
+    def counts(self) -> dict[str, int]:
+        """How many trials have each status, for those that some have."""
+        found = collections.Counter(trial.status for trial in self.trials)
+        others = sorted(set(found) - set(STATUSES))
+        return {name: found[name] for name in (*STATUSES, *others) if found[name]}
+
+    @functools.cached_property
+    def varying(self) -> list[str]:
+        """Names of hyperparameters that differ between trials, or that some lack."""
+        return [n for n in self.names if not self._shared(n)]
+
+    @functools.cached_property
+    def shared(self) -> dict[str, Any]:
+        """Hyperparameters that all trials have with one value."""
+        first = self.trials[0].values if self.trials else {}
+        return {name: first[name] for name in self.names if self._shared(name)}
+
+    @functools.cached_property
+    def common(self) -> list[str]:
+        """Names of varying hyperparameters that all trials have."""
+        return [n for n in self.varying if all(n in t.values for t in self.trials)]
+
+    @functools.cached_property
+    def names(self) -> list[str]:
+        """Names of all hyperparameters, in the order in which trials bring them."""
+        return list(dict.fromkeys(name for t in self.trials for name in t.values))
+
+    @functools.cached_property
+    def cells(self) -> list[str]:
+        """Names of the cells, the one with the best score first."""
+        return list(dict.fromkeys(t.cell for t in self.trials if t.cell is not None))
+
+    def _shared(self, name):
+        values = {repr(trial.values.get(name, Ellipsis)) for trial in self.trials}
+        return len(values) == 1
+
+
+def read(path: Path) -> Search:
+    """Reads a `leaderboard.json`; fields that this version does not know are left out.
+
+    Raises:
+        FileNotFoundError: if there is none.
+    """
+    data = json.loads(Path(path).read_text(encoding="utf-8"))
+    trials = [_trial(row) for row in data["trials"]]
+    trials.sort(key=lambda trial: math.inf if trial.rank is None else trial.rank)
+    return Search(**_known(Search, data) | {"trials": trials})
+
+
+def _trial(row):
+    row = _known(Trial, row)
+    for name in ("score", "mean", "spread", "seconds", "began", "step_ms"):
+        row[name] = finite(row.get(name))
+    return Trial(**row)
+
+
+def _known(cls, row):
+    names = {field.name for field in dataclasses.fields(cls)}
+    # A null stands for the default: an empty list for a list.
+    return {n: value for n, value in row.items() if n in names and value is not None}
+
+
+def finite(value: Any) -> float | None:
+    """The number, or None if it is none or not finite."""
+    if isinstance(value, (int, float)) and math.isfinite(value):
+        return value
+    return None
+
+
+def measured(trials: list[Trial], cost: Callable[[Trial], float | None]) -> list[Trial]:
+    """The trials that have a cost above 0."""
+    return [trial for trial in trials if (cost(trial) or 0) > 0]

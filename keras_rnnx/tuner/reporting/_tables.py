@@ -1,0 +1,193 @@
+"""Tables of the page: the leaderboard, what ended early, the best model."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Iterable, Sequence
+from html import escape
+from typing import NamedTuple
+
+from keras_rnnx.tuner.reporting._findings import saved_epochs
+from keras_rnnx.tuner.reporting._numbers import (
+    count,
+    score,
+    shortened,
+    text,
+    with_spread,
+)
+from keras_rnnx.tuner.reporting._search import Search, Trial
+
+VISIBLE, MAIN, LISTED, REASON = 20, 4, 10, 140
+
+
+class Cell(NamedTuple):
+    """HTML of a cell of a table, and the classes it has."""
+
+    html: str
+    classes: str = ""
+
+
+def leaderboard(search: Search, order: list[str]) -> str:
+    """All trials, the first ones visible.
+
+    Args:
+        search: the search.
+        order: names of hyperparameters, the most important first, or none.
+    """
+    rank = {name: place for place, name in enumerate(order)}
+    common = [name for name in search.common if name != "cell"]
+    main = sorted(common, key=lambda name: rank.get(name, len(rank)))[:MAIN]
+    main = [name for name in search.names if name in main]
+    rows = [_row(search, trial, main) for trial in search.trials]
+    # A column that no trial has anything for is left out.
+    kept = [i for i, name in enumerate(rows[0]) if any(row[name].html for row in rows)]
+    head = [list(rows[0])[i] for i in kept]
+    rows = [[list(row.values())[i] for i in kept] for row in rows]
+    best = None if search.best is None else search.trials.index(search.best)
+    tables = table(head, rows[:VISIBLE], best)
+    if len(rows) > VISIBLE:
+        rest = f"The other {count(len(rows) - VISIBLE, 'trial')}"
+        tables += folded(rest, table(head, rows[VISIBLE:], None))
+    return tables
+
+
+def _row(search: Search, trial: Trial, main: list[str]) -> dict[str, Cell]:
+    def number(value, form=text):
+        return Cell("" if value is None else escape(form(value)), "number")
+
+    values = trial.values
+    others = [n for n in search.varying if n in values and n not in (*main, "cell")]
+    scored = "" if trial.score is None else score(trial.score)
+    return {
+        "Rank": number(trial.rank),
+        "Trial": number(trial.trial),
+        "Status": Cell(status(trial.status)),
+        "Cell": Cell(escape(text(trial.cell or "")), "name"),
+        **{name: _value(values.get(name)) for name in main},
+        search.objective: Cell(scored, "number strong"),
+        "Mean ± spread": Cell(with_spread(trial.mean, trial.spread), "number"),
+        "Best epoch": number(trial.best_epoch),
+        "Epochs": number(trial.epochs),
+        "Parameters": number(trial.parameters),
+        "Seconds": number(trial.seconds, lambda value: f"{value:,.1f}"),
+        "Step (ms)": number(trial.step_ms, lambda value: f"{value:.3g}"),
+        "Latency (ms)": number(trial.latency_ms, lambda value: f"{value:.3g}"),
+        "Other hyperparameters": Cell(_pairs(others, values), "wide"),
+        "Reason": Cell(escape(_reason(trial)), "wide"),
+    }
+
+
+def _value(value):
+    if value is None:
+        return Cell("")
+    shown = shortened(text(value), 40)
+    numeric = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return Cell(escape(shown), "number" if numeric else "name")
+
+
+def _pairs(names, values):
+    return ", ".join(
+        f"{escape(name)}&nbsp;<b>{escape(shortened(text(values[name]), 40))}</b>"
+        for name in names
+    )
+
+
+def _reason(trial):
+    last = trial.message.strip().splitlines()[-1:] if trial.message else []
+    parts = filter(None, [trial.reason, *last])
+    return shortened(text(": ".join(parts)), REASON)
+
+
+def status(name: str) -> str:
+    """The status of a trial, with its colour."""
+    return f'<span class="status {escape(name)}">{escape(name)}</span>'
+
+
+def shared(search: Search) -> str:
+    """A sentence about the hyperparameters that are the same in all trials."""
+    if not search.shared or len(search.trials) < 2:
+        return ""
+    pairs = _pairs(search.shared, search.shared)
+    return f'<p class="note">The same in all trials: {pairs}.</p>'
+
+
+def endings(search: Search) -> str:
+    """Trials that did not complete: counted by kind of reason, then one by one."""
+    ended = [t for t in search.trials if t.status not in ("completed", "running")]
+    if not ended:
+        return "<p>Every trial ran to its end.</p>"
+    kinds = collections.defaultdict(list)
+    for trial in ended:
+        kinds[trial.status, trial.kind].append(trial)
+    order = sorted(kinds.items(), key=lambda item: (-len(item[1]), item[0]))
+    rows = [
+        [
+            Cell(status(name)),
+            Cell(escape(shortened(text(kind), REASON)), "wide"),
+            Cell(f"{len(trials):,}", "number"),
+            Cell(f"{sum(t.epochs for t in trials):,}", "number"),
+            Cell(
+                f"{sum(saved_epochs(search, t) for t in trials):,}"
+                if name in ("stopped", "diverged")
+                else "",
+                "number",
+            ),
+        ]
+        for (name, kind), trials in order
+    ]
+    head = ["Status", "Why", "Trials", "Epochs run", "Epochs not run"]
+    listed = "".join(_ending(trial) for trial in ended)
+    opened = len(ended) <= LISTED
+    each = folded(
+        f"Each of the {count(len(ended), 'trial')}", f"<ul>{listed}</ul>", opened
+    )
+    return table(head, rows, None) + each
+
+
+def _ending(trial):
+    epochs = f" after {count(trial.epochs, 'epoch')}" if trial.epochs else ""
+    reason = f": {escape(text(trial.reason))}" if trial.reason else ""
+    message = (
+        f'<pre tabindex="0">{escape(trial.message.strip())}</pre>'
+        if trial.message
+        else ""
+    )
+    name = status(trial.status)
+    return f"<li>Trial {trial.trial} {name}{epochs}{reason}{message}</li>"
+
+
+def pairs(values: Iterable[tuple[str, object]]) -> str:
+    """Names and their values."""
+    rows = "".join(
+        f"<div><dt>{escape(str(name))}</dt><dd>{escape(text(value))}</dd></div>"
+        for name, value in values
+    )
+    return f'<dl class="pairs">{rows}</dl>'
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[Cell]], best: int | None) -> str:
+    """A table that scrolls by itself where it is wider than the page."""
+    rows = list(rows)
+    classes = [cell.classes for cell in rows[0]]
+    columns = "".join(
+        f'<th scope="col" class="{c}">{escape(shortened(text(name), 40))}</th>'
+        for name, c in zip(head, classes)
+    )
+    body = "".join(
+        f"<tr{' class=best' if number == best else ''}>"
+        + "".join(f'<td class="{c.classes}">{c.html}</td>' for c in row)
+        + "</tr>"
+        for number, row in enumerate(rows)
+    )
+    return (
+        f'<div class="scroll" tabindex="0"><table><thead><tr>{columns}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+def folded(summary: str, content: str, opened: bool = False) -> str:
+    """Content that a click on its summary shows."""
+    attribute = " open" if opened else ""
+    return (
+        f"<details{attribute}><summary>{escape(summary)}</summary>{content}</details>"
+    )

@@ -1,0 +1,80 @@
+"""The figure of workers: which trial ran where, and when."""
+
+from __future__ import annotations
+
+import re
+
+from matplotlib.figure import Figure
+
+from keras_rnnx.tuner.reporting import _style
+from keras_rnnx.tuner.reporting._axes import quantity
+from keras_rnnx.tuner.reporting._numbers import shortened
+from keras_rnnx.tuner.reporting._search import Search
+from keras_rnnx.tuner.reporting._style import COLOUR
+
+# A bar has its trial's number in it from this share of the whole time on.
+LABELLED = 0.022
+
+
+def workers(search: Search) -> Figure | str | None:
+    """A bar for each trial from its begin to its end, in its worker's row."""
+    names = sorted({t.worker for t in search.trials if t.worker}, key=_natural)
+    if len(names) < 2:
+        return None
+    trials = [t for t in search.trials if t.worker]
+    trials = [t for t in trials if None not in (t.began, t.seconds)]
+    if not trials:
+        return "No trial has a known time."
+    end = max(trial.began + trial.seconds for trial in trials)
+    divisor, unit = 1, "s"
+    if end >= 300:
+        divisor, unit = (60, "min") if end < 3 * 3600 else (3600, "h")
+
+    figure, (axes,) = _style.figure(9, 1.3 + 0.42 * len(names))
+    # The search may have ended after its last trial.
+    length = max(end, search.seconds or 0, 1e-3) / divisor
+    quantity(axes.xaxis, f"time since the search began ({unit})", (0, length), False)
+    axes.set(ylim=(len(names) - 0.5, -0.5))
+    axes.set_yticks(
+        range(len(names)),
+        [shortened(name, 22) for name in names],
+        parse_math=False,
+        color=COLOUR["ink"],
+    )
+    axes.tick_params(left=False)
+    axes.grid(axis="y", visible=False)
+    for trial in trials:
+        row = names.index(trial.worker)
+        begin, width = trial.began / divisor, trial.seconds / divisor
+        best = trial is search.best
+        colour = COLOUR.get(trial.status, COLOUR["others"])
+        axes.barh(row, width, 0.66, begin, color=colour, alpha=0.42, linewidth=0)
+        axes.barh(
+            row,
+            width,
+            0.66,
+            begin,
+            facecolor="none",
+            edgecolor=COLOUR["ink"] if best else colour,
+            linewidth=1.8 if best else 0.6,
+            zorder=4 if best else 3,
+        )
+        if width >= LABELLED * length or best:
+            axes.text(
+                begin + width / 2,
+                row,
+                trial.trial,
+                ha="center",
+                va="center",
+                fontsize=7.5,
+                fontweight="bold" if best else "normal",
+                zorder=5,
+            )
+    there = [s for s in search.counts if any(t.status == s for t in trials)]
+    entries = [(s, COLOUR.get(s, COLOUR["others"]), "s", "") for s in there]
+    _style.key(axes, entries)
+    return figure
+
+
+def _natural(name):
+    return [int(n) if n.isdigit() else n for n in re.split(r"(\d+)", name)]

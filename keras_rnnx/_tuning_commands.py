@@ -97,10 +97,11 @@ def _add_effort(tune):
     )
     effort.add_argument(
         "--workers",
-        type=positive,
+        type=natural,
+        default=1,
         metavar="N",
         help="processes that run trials, each with its share of the cores, or a GPU "
-        "(default: this one)",
+        "(1); 0: the process of the command",
     )
     effort.add_argument(
         "--tuner",

@@ -140,10 +140,10 @@ def test_a_search_from_start_to_use(own, tmp_path, capsys, monkeypatch):
     with pytest.MonkeyPatch.context() as patch:
         module = importlib.import_module("keras_rnnx._live")
         patch.setattr(module.LiveSearch, "__call__", interrupt_in_trial(2))
-        assert cli.main([*command, "--trials", "2"]) == 130
+        assert cli.main([*command, "--trials", "2", "--workers", "0"]) == 130
     error = capsys.readouterr().err
     assert error.startswith("Stopped.") and error.count("\n") == 1
-    assert f"keras-rnnx {shlex.join(command)} --trials 2" in error
+    assert f"keras-rnnx {shlex.join(command)} --trials 2 --workers 0" in error
 
     assert cli.main([*command, "--trials", "2"]) == 0
     out, error = capsys.readouterr()
@@ -218,7 +218,7 @@ def test_data_in_files(tmp_path, capsys, monkeypatch):
     ):
         command = ["tune", str(tmp_path / source), *options, "--cells", "simple_rnn"]
         command += ["--space", "units=2", "--preset", "quick", "--trials", "1"]
-        command += ["--max-epochs", "1", "--finalists", "0"]
+        command += ["--max-epochs", "1", "--finalists", "0", "--workers", "0"]
         place = tmp_path / source.replace(":", "-").replace(".", "-")
         assert cli.main([*command, "--dir", str(place)]) == 0
         assert said in capsys.readouterr().out

@@ -328,7 +328,7 @@ def test_a_full_disk_pauses(task, tmp_path, monkeypatch):
         ({"seed": -1}, ValueError, "`seed` .* received -1"),
         ({"batch_size": True}, ValueError, "`batch_size` .* received True"),
         ({"budget": 0}, ValueError, "`budget` must be positive.*received 0"),
-        ({"workers": 0}, ValueError, "`workers` .* received 0"),
+        ({"workers": -1}, ValueError, "`workers` .* received -1"),
         ({"max_step_ms": "x"}, ValueError, "max_step_ms"),
         ({"y": np.ones(3)}, ValueError, "A task has its parts.*leave out `y`"),
         ({"groups": [1]}, ValueError, "`groups` are those of `folds`"),

@@ -104,7 +104,9 @@ class SearchOracle(keras_tuner.Oracle):
         self.patient = True
         self._before = 0.0
         self._since = time.monotonic()
+        # When was heard of trials, and when workers asked for one.
         self._heard: dict[str, float] = {}
+        self._asked: dict[str, float] = {}
         self._longest_silence = 0.0
 
     # --- time ---
@@ -131,6 +133,7 @@ class SearchOracle(keras_tuner.Oracle):
 
     def _given(self, tuner_id):
         self.tuner_ids.add(tuner_id)
+        self._asked[tuner_id] = time.monotonic()
         if tuner_id in self.ongoing_trials:
             # Its worker was started again.
             trial_id = self.ongoing_trials[tuner_id].trial_id
@@ -148,6 +151,16 @@ class SearchOracle(keras_tuner.Oracle):
         self._heard[trial_id] = time.monotonic()
         self.save()
         return self._for_worker(trial_id)
+
+    @keras_tuner.synchronized
+    def left_alone(self) -> bool:
+        """Whether workers were here, and all have left or been silent for long."""
+        longest = max(SILENCE, 10 * self._longest_silence)
+        now = time.monotonic()
+        running = set(self.ongoing_trials) - set(self._silent())
+        idle = self.tuner_ids - set(self.ongoing_trials)
+        asking = {one for one in idle if now - self._asked.get(one, now) < longest}
+        return bool(self._asked) and not running and not asking
 
     def _waiting(self):
         """A trial that was begun and has no worker any more, as another attempt."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -17,7 +16,7 @@ from keras_rnnx.tuner._checks import check_before
 from keras_rnnx.tuner._oracle import ATTEMPT, SearchOracle
 from keras_rnnx.tuner._records import COMPLETED
 from keras_rnnx.tuner._tuner import SearchTuner
-from keras_rnnx.tuner._workers import IP, PORT, Launcher, Work, check_port, role
+from keras_rnnx.tuner._workers import Launcher, Work, role, run_chief
 from keras_rnnx.tuner.errors import SearchError, paused_by
 from keras_rnnx.tuner.hypermodel import RUN, HyperRNN
 
@@ -78,8 +77,7 @@ def run(
         raise paused_by(error) from error
     if role() == "chief":
         oracle.patient = False
-        check_port(os.environ[IP], int(os.environ[PORT]))
-        tuner.search()
+        run_chief(oracle, work, watch)
     elif workers is None:
         tuner.search()
     else:
@@ -98,6 +96,8 @@ def run(
 def _watching(oracle, work, progress):
     """What tells `progress` of all that has happened."""
 
+    shape = functools.partial(_shape, work)
+
     def watch():
         while oracle.events:
             key, ended = oracle.events.popleft()
@@ -110,7 +110,7 @@ def _watching(oracle, work, progress):
                 epoch=record.epochs,
                 epochs=oracle.epochs,
                 logs={name: values[-1] for name, values in record.history.items()},
-                row=result.row_of(oracle, key, _units(work, record)) if ended else None,
+                row=result.row_of(oracle, key, shape) if ended else None,
                 worker=record.worker,
                 again=None if record.of is None else int(record.of) + 1,
                 seconds=oracle.elapsed,
@@ -120,23 +120,18 @@ def _watching(oracle, work, progress):
     return watch
 
 
-def _units(work, record):
-    """The units of a trial, where `params` determines them."""
-    if getattr(work.hypermodel, "params", None) is None:
-        return None
+def _shape(work, record):
+    """The cell, the layers and the units of a trial's model."""
+    if not isinstance(work.hypermodel, HyperRNN):
+        return {}
     hp = keras_tuner.HyperParameters()
     hp.values = dict(record.values)
-    return work.hypermodel.settings(hp)["units"]
+    return work.hypermodel.settings(hp)
 
 
 def _result(oracle, tuner: SearchTuner, work) -> result.SearchResult:
     """Restores and tests the best model of a finished search."""
-    cells = getattr(work.hypermodel, "cells", ())
-    rows = result.leaderboard(
-        oracle,
-        functools.partial(_units, work),
-        cells[0] if len(cells) == 1 else None,
-    )
+    rows = result.leaderboard(oracle, functools.partial(_shape, work))
     direction = oracle.objective.direction
     best = _finals.winner(oracle.records, oracle.finals, direction)
     if best is None:

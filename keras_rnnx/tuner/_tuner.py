@@ -16,7 +16,13 @@ import numpy as np
 from keras_rnnx.tuner import _measures
 from keras_rnnx.tuner._data import SearchData
 from keras_rnnx.tuner._oracle import ATTEMPT, EPOCH, FACTS, failure_path
-from keras_rnnx.tuner.errors import SearchError, described, is_of_the_disk, paused_by
+from keras_rnnx.tuner.errors import (
+    SearchError,
+    SearchPaused,
+    described,
+    is_of_the_disk,
+    paused_by,
+)
 from keras_rnnx.tuner.hypermodel import HyperRNN
 
 WAIT = 0.2
@@ -36,7 +42,8 @@ class SearchTuner(keras_tuner.Tuner):
         directory: that of the search.
         callbacks: makes callbacks of the user for a trial.
         measures: names of what is measured of a model before it is trained.
-        leave: asked before each trial whether this process is to leave.
+        leave: called before each trial with the number of those that were run; it may
+            end this process.
 
     Attributes:
         watch: called after every epoch and every trial. Default: nothing is.
@@ -51,7 +58,7 @@ class SearchTuner(keras_tuner.Tuner):
         directory: Path,
         callbacks: Callable[[], list[keras.callbacks.Callback]] = list,
         measures: tuple[str, ...] = (),
-        leave: Callable[[], None] = lambda: None,
+        leave: Callable[[int], None] = lambda trials: None,
     ):
         declared = hypermodel
         if isinstance(hypermodel, HyperRNN):
@@ -67,6 +74,7 @@ class SearchTuner(keras_tuner.Tuner):
         self.leave = leave
         self.watch: Callable[[], None] = lambda: None
         self._idle = False
+        self._trials = 0
         if self._is_worker():
             self.oracle = Patient(self.oracle)
 
@@ -82,11 +90,12 @@ class SearchTuner(keras_tuner.Tuner):
         if self._idle:
             time.sleep(WAIT)
         self._idle = True
-        self.leave()
+        self.leave(self._trials)
 
     def run_trial(self, trial: Any) -> dict[str, float]:
         """Trains the model of a trial, and gives what its best epoch logged."""
         self._idle = False
+        self._trials += 1
         try:
             result = self._run(trial)
         except Exception as error:
@@ -341,6 +350,10 @@ class Patient:
                 try:
                     return found(*args, **kwargs)
                 except grpc.RpcError as error:
+                    if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
+                        raise SearchPaused(
+                            "The chief of the search has not answered for an hour."
+                        ) from error
                     if error.code() != grpc.StatusCode.UNAVAILABLE:
                         raise
                     time.sleep(1.0)

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +36,12 @@ RECYCLED, PAUSED, ORPHANED = 75, 74, 70
 # A worker that dies so often in a row, without a report, has a cause.
 DEATHS = 5
 MEGABYTE = 2**20
+# Whether workers are forked from a process that has imported all they need.
+FORKED = sys.platform.startswith("linux")
 # A worker leaves when its memory has grown by so much since its first trial, and is
-# started again: TensorFlow keeps 10 to 20 MB of each model.
-GROWTH = 500 * MEGABYTE
+# started again: TensorFlow keeps 10 to 20 MB of each model. That takes a second where
+# workers are forked, and several where they import for themselves.
+GROWTH = (100 if FORKED else 500) * MEGABYTE
 
 
 @dataclasses.dataclass
@@ -64,7 +67,9 @@ class Work:
     measures: tuple[str, ...] = ()
 
     def tuner(
-        self, oracle: keras_tuner.Oracle, leave: Callable[[], None] = lambda: None
+        self,
+        oracle: keras_tuner.Oracle,
+        leave: Callable[[int], None] = lambda trials: None,
     ) -> SearchTuner:
         """The tuner of an oracle."""
         return SearchTuner(
@@ -139,25 +144,33 @@ class _Leaving:
     def __init__(self, growth):
         self._growth = growth
         self._first = None
-        self._asked = 0
 
-    def __call__(self):
+    def __call__(self, trials):
         import psutil
 
+        if not trials:
+            return
         used = psutil.Process().memory_info().rss
-        self._asked += 1
         # What is loaded for the first trial stays.
-        if self._asked == 2:
+        if self._first is None:
             self._first = used
-        if self._first is not None and used - self._first > self._growth:
+        if used - self._first > self._growth:
             os._exit(RECYCLED)
 
 
 # --- what a worker process runs -----------------------------------------------------
 
 
-def _main(payload: bytes, modules: list[tuple[str, str]], log: str, growth: float):
+def _main(
+    payload: bytes,
+    modules: list[tuple[str, str]],
+    environment: dict[str, str],
+    log: str,
+    growth: float,
+):
     """The main function of a worker process."""
+    # A process that was forked has the variables of the one that it was forked from.
+    os.environ.update(environment)
     parent = multiprocessing.parent_process()
 
     def follow():
@@ -271,7 +284,7 @@ class Launcher:
         self.names = [f"worker{number}" for number in range(workers)]
         self._payload = _packed(work)
         self._modules = _modules(work)
-        self._context = multiprocessing.get_context("spawn")
+        self._context = _context()
         self._logs = work.directory / "workers"
         self._processes: dict[str, Any] = {}
         self._deaths = dict.fromkeys(self.names, 0)
@@ -288,45 +301,25 @@ class Launcher:
             SearchPaused: for a disk that can't be written.
         """
         self._logs.mkdir(parents=True, exist_ok=True)
-        with self._chief() as address:
-            self._address = address
-            try:
-                for name in self.names:
-                    self._start(name)
-                while self._processes:
-                    watch()
-                    time.sleep(0.1)
-                    self._look_after()
+        self._address = LOOPBACK, _free_port()
+        start_chief(self.oracle, self.work.directory, *self._address)
+        try:
+            for name in self.names:
+                self._start(name)
+            while self._processes:
                 watch()
-            finally:
-                self._end()
-
-    @contextlib.contextmanager
-    def _chief(self) -> Iterator[tuple[str, str]]:
-        """KerasTuner's chief, in a thread."""
-        port = _free_port()
-        address = {IP: LOOPBACK, PORT: str(port), ID: "chief"}
-        with _environment(address):
-            tuner = keras_tuner.Tuner(
-                self.oracle,
-                _Nothing(),
-                directory=str(self.work.directory),
-                project_name="trials",
-            )
-            tuner.save = lambda: None
-            thread = threading.Thread(
-                target=tuner.search, kwargs={"verbose": 0}, daemon=True
-            )
-            thread.start()
-            _await_chief(LOOPBACK, port)
-        yield LOOPBACK, str(port)
+                time.sleep(0.1)
+                self._look_after()
+            watch()
+        finally:
+            self._end()
 
     def _start(self, name):
         ip, port = self._address
         gpu = _gpu(self.names.index(name))
         threads = str(max(1, _cores() // len(self.names)))
         environment = {
-            **{IP: ip, PORT: port, ID: name},
+            **{IP: ip, PORT: str(port), ID: name},
             "KERAS_BACKEND": keras.backend.backend(),
             "OMP_NUM_THREADS": threads,
             "TF_NUM_INTRAOP_THREADS": threads,
@@ -340,7 +333,7 @@ class Launcher:
         log = str(self._logs / f"{name}.log")
         process = self._context.Process(
             target=_main,
-            args=(self._payload, self._modules, log, self.growth),
+            args=(self._payload, self._modules, environment, log, self.growth),
             name=name,
         )
         with _environment(environment):
@@ -388,6 +381,53 @@ class Launcher:
             if process.is_alive():
                 process.kill()
                 process.join()
+
+
+def _context():
+    """How processes are started.
+
+    On Linux one process imports what workers need, and workers are forked from it in no
+    time: it has one thread and has computed nothing. Elsewhere each imports for itself.
+    """
+    if not FORKED:
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["keras_rnnx.tuner._workers", "keras_rnnx.models"])
+    return context
+
+
+def start_chief(oracle: SearchOracle, directory: Path, ip: str, port: int) -> None:
+    """Starts KerasTuner's chief of an oracle in a thread of this process."""
+    with _environment({IP: ip, PORT: str(port), ID: "chief"}):
+        tuner = keras_tuner.Tuner(
+            oracle, _Nothing(), directory=str(directory), project_name="trials"
+        )
+        # The oracle writes what there is to keep.
+        tuner.save = lambda: None
+        thread = threading.Thread(
+            target=tuner.search, kwargs={"verbose": 0}, daemon=True
+        )
+        thread.start()
+        _await_chief(ip, port)
+
+
+def run_chief(oracle: SearchOracle, work: Work, watch: Callable[[], None]) -> None:
+    """Runs the chief at the address in the environment, until all workers have left.
+
+    Args:
+        oracle: the oracle.
+        work: what workers need.
+        watch: called several times a second.
+
+    Raises:
+        SearchError: for an address that is in use.
+    """
+    ip, port = os.environ[IP], int(os.environ[PORT])
+    check_port(ip, port)
+    start_chief(oracle, work.directory, ip, port)
+    while not oracle.left_alone():
+        watch()
+        time.sleep(0.2)
 
 
 class _Nothing(keras_tuner.HyperModel):

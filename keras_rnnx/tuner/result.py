@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import statistics
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -183,18 +184,21 @@ def _units(row):
     return f"{count}{row['units'][0]}"
 
 
-def row_of(oracle: SearchOracle, key: str, units: int | None = None) -> dict[str, Any]:
+# From a record to the cell, the layers and the units of its model, by name.
+Shape = Callable[[Record], Mapping[str, Any]]
+
+
+def row_of(oracle: SearchOracle, key: str, shape: Shape) -> dict[str, Any]:
     """The leaderboard's row of a trial, without its rank.
 
     Args:
         oracle: the oracle.
         key: the id of the trial.
-        units: its units, where they are no hyperparameter.
+        shape: tells the cell, the layers and the units of its model.
     """
     record: Record = oracle.records[key]
-    values = record.values
-    layers = values.get("layers", 1 if "cell" in values or units else None)
-    units = values.get("units", units)
+    model = shape(record)
+    layers, units = model.get("layers"), model.get("units")
     again = any(one.of == key for one in oracle.records.values())
     seeds = _finals.scores(oracle.records, key) if again else []
     facts = record.facts
@@ -208,10 +212,10 @@ def row_of(oracle: SearchOracle, key: str, units: int | None = None) -> dict[str
         "seeds": seeds,
         "mean": statistics.mean(seeds) if seeds else None,
         "spread": statistics.stdev(seeds) if len(seeds) > 1 else None,
-        "cell": values.get("cell"),
+        "cell": model.get("cell"),
         "layers": layers,
         "units": None if units is None or layers is None else [units] * layers,
-        "hyperparameters": values,
+        "hyperparameters": record.values,
         "epochs": record.epochs,
         "parameters": None if parameters is None else int(parameters),
         "step_ms": facts.get("step_ms"),
@@ -223,15 +227,12 @@ def row_of(oracle: SearchOracle, key: str, units: int | None = None) -> dict[str
     }
 
 
-def leaderboard(
-    oracle: SearchOracle, units_of: Any = lambda record: None, cell: str | None = None
-) -> list[dict[str, Any]]:
+def leaderboard(oracle: SearchOracle, shape: Shape) -> list[dict[str, Any]]:
     """The rows of all trials, the best first, those without a score last.
 
     Args:
         oracle: the oracle.
-        units_of: gives the units of a record, where they are no hyperparameter.
-        cell: the cell of all trials, where it is no hyperparameter.
+        shape: as for `row_of`.
     """
     sign = -1 if oracle.objective.direction == "max" else 1
     keys = [key for key, one in oracle.records.items() if one.of is None]
@@ -250,9 +251,7 @@ def leaderboard(
             row["trial"],
         )
 
-    rows = [row_of(oracle, key, units_of(oracle.records[key])) for key in keys]
-    for row in rows:
-        row["cell"] = row["cell"] or cell
+    rows = [row_of(oracle, key, shape) for key in keys]
     rows.sort(key=order)
     return [{"rank": rank, **row} for rank, row in enumerate(rows, start=1)]
 

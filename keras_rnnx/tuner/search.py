@@ -106,7 +106,8 @@ def search(
             `keras_tuner.Objective` with the direction. Default: that of the task.
         workers: number of processes that run trials, each with its share of the
             threads, or a GPU of its own. They are started again when they die or their
-            memory has grown. Default None: this process runs them.
+            memory has grown: TensorFlow keeps 10 to 20 MB of each model. Default None,
+            or 0: this process runs them.
         directory: where the search and its result are saved. Default "search".
         seed: seed of the search, at least 0. Default 0.
         batch_size: sequences in a batch. Default: 32, or what `space` says.
@@ -159,7 +160,7 @@ def search(
         integer("finalists", finalists, 0), integer("runs", runs, 1)
     )
     if workers is not None:
-        workers = integer("workers", workers, 1)
+        workers = integer("workers", workers, 0) or None
     if batch_size is not None:
         batch_size = integer("batch_size", batch_size, 1)
     data = data_for(
@@ -209,15 +210,15 @@ def search(
         callbacks or list,
         tuple(limits),
     )
+    signature = _places.signature(
+        work, tuner=tuner, stopping=stopping, seed=seed, batch_size=batch_size
+    )
+    work.directory = _places.place(work.directory, signature)
     if role() == "worker":
         with quiet():
             run_worker(work)
         return None
     with quiet():
-        signature = _places.signature(
-            work, tuner=tuner, stopping=stopping, seed=seed, batch_size=batch_size
-        )
-        work.directory = _places.place(work.directory, signature)
         try:
             work.directory.mkdir(parents=True, exist_ok=True)
         except FileExistsError as error:

@@ -98,6 +98,8 @@ class SearchOracle(keras_tuner.Oracle):
         # Why no more trials are begun: something to mend, or None.
         self.problem: Exception | str | None = None
         self.exhausted = False
+        # Whether a worker was told that there is nothing more to do.
+        self.over = False
         # Trials that have reported or ended, for who shows them: `(id, ended)`.
         self.events: collections.deque[tuple[str, bool]] = collections.deque()
         # Whether workers that are silent may be taken for dead.
@@ -151,6 +153,13 @@ class SearchOracle(keras_tuner.Oracle):
         self._heard[trial_id] = time.monotonic()
         self.save()
         return self._for_worker(trial_id)
+
+    @keras_tuner.synchronized
+    def finished(self) -> bool:
+        """Whether nothing runs, and nothing more will."""
+        if self.ongoing_trials:
+            return False
+        return self.over or self.problem is not None or self.out_of_time()
 
     @keras_tuner.synchronized
     def left_alone(self) -> bool:
@@ -249,6 +258,7 @@ class SearchOracle(keras_tuner.Oracle):
     def _none(self, tuner_id, status):
         if status == TrialStatus.STOPPED:
             self.tuner_ids.discard(tuner_id)
+            self.over = True
         return Trial(keras_tuner.HyperParameters(), "none", status)
 
     @keras_tuner.synchronized

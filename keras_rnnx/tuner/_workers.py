@@ -27,7 +27,8 @@ from keras_rnnx.tuner._data import SearchData
 from keras_rnnx.tuner._oracle import SearchOracle
 from keras_rnnx.tuner._quiet import quiet
 from keras_rnnx.tuner._tuner import SearchTuner
-from keras_rnnx.tuner.errors import SearchError, SearchPaused
+from keras_rnnx.tuner.errors import SearchError, SearchPaused, paused_by
+from keras_rnnx.tuner.files import write_bytes
 
 IP, PORT, ID = (f"KERASTUNER_{n}" for n in ("ORACLE_IP", "ORACLE_PORT", "TUNER_ID"))
 LOOPBACK = "127.0.0.1"
@@ -35,6 +36,7 @@ LOOPBACK = "127.0.0.1"
 RECYCLED, PAUSED, ORPHANED = 75, 74, 70
 # A worker that dies so often in a row, without a report, has a cause.
 DEATHS = 5
+WORK = "work.pickle"
 MEGABYTE = 2**20
 # Whether workers are forked from a process that has imported all they need.
 FORKED = sys.platform.startswith("linux")
@@ -162,7 +164,7 @@ class _Leaving:
 
 
 def _main(
-    payload: bytes,
+    payload: str,
     modules: list[tuple[str, str]],
     environment: dict[str, str],
     log: str,
@@ -190,7 +192,7 @@ def _main(
 
             torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
         with quiet():
-            run_worker(pickle.loads(payload), growth)
+            run_worker(pickle.loads(Path(payload).read_bytes()), growth)
     except SearchPaused as error:
         print(error)
         os._exit(PAUSED)
@@ -300,7 +302,11 @@ class Launcher:
             SearchError: for a worker that dies again and again.
             SearchPaused: for a disk that can't be written.
         """
-        self._logs.mkdir(parents=True, exist_ok=True)
+        try:
+            self._logs.mkdir(parents=True, exist_ok=True)
+            write_bytes(self._logs / WORK, self._payload)
+        except OSError as error:
+            raise paused_by(error) from error
         self._address = LOOPBACK, _free_port()
         start_chief(self.oracle, self.work.directory, *self._address)
         try:
@@ -309,6 +315,9 @@ class Launcher:
             while self._processes:
                 watch()
                 time.sleep(0.1)
+                if self.oracle.finished():
+                    # Whoever has not asked yet need not.
+                    break
                 self._look_after()
             watch()
         finally:
@@ -330,10 +339,12 @@ class Launcher:
         if keras.backend.backend() == "jax" and threads == "1":
             flags = "--xla_cpu_multi_thread_eigen=false"
             environment["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flags}"
+        # Through a pipe a large one would wait until the process reads it.
+        payload = self._logs / WORK
         log = str(self._logs / f"{name}.log")
         process = self._context.Process(
             target=_main,
-            args=(self._payload, self._modules, environment, log, self.growth),
+            args=(str(payload), self._modules, environment, log, self.growth),
             name=name,
         )
         with _environment(environment):
@@ -392,7 +403,7 @@ def _context():
     if not FORKED:
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["keras_rnnx.tuner._workers", "keras_rnnx.models"])
+    context.set_forkserver_preload(["keras_rnnx.tuner._preload"])
     return context
 
 

@@ -12,7 +12,7 @@ def show(progress: keras_rnnx.tuner.Progress) -> None:
     row = progress.row
     if row and progress.again is None:
         why = row["reason"] or "all epochs"
-        print(f"trial {row['trial']}: {row['cell']} {row['units']}, {row['score']} ({why})")
+        print(f"trial {row['trial']}: {row['cell']}, {row['score']} ({why})")
 
 
 def main() -> None:

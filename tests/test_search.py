@@ -19,7 +19,7 @@ import keras_rnnx
 from keras_rnnx.cells import Cell, State
 from keras_rnnx.datasets import PaddedBatches, Task, load_task
 from keras_rnnx.tuner import HyperRNN, SearchError, recurrent_block, search
-from keras_rnnx.tuner._data import TaskData
+from keras_rnnx.tuner._trials.data import TaskData
 
 ROOT = Path(__file__).parents[1]
 TINY = {"length": 4, "train": 32, "validation": 16, "test": 16}
@@ -99,7 +99,8 @@ def stop_in(trial, epoch=1):
     return progress
 
 
-def test_what_a_search_saves_is_what_it_found(task, tmp_path, capsys):
+def test_what_a_search_saves_is_what_it_found(task, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
     with warnings.catch_warnings(record=True) as noise:
         warnings.simplefilter("always")
         result = tiny_search(task, tmp_path, trials=3, finalists=2, runs=2)

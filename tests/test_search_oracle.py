@@ -12,10 +12,18 @@ import numpy as np
 import pytest
 from keras_tuner.engine.trial import Trial
 
-from keras_rnnx.tuner import HyperRNN, SearchError, SearchPaused, _samplers, _stopping
-from keras_rnnx.tuner._finals import Finals, winner
-from keras_rnnx.tuner._journal import REPORTS, SNAPSHOT, Journal, Lock
-from keras_rnnx.tuner._oracle import ATTEMPT, EPOCH, FACTS, SearchOracle, failure_path
+from keras_rnnx.tuner import HyperRNN, SearchError, SearchPaused
+from keras_rnnx.tuner._state import samplers
+from keras_rnnx.tuner._state.finals import Finals, winner
+from keras_rnnx.tuner._state.journal import REPORTS, SNAPSHOT, Journal, Lock
+from keras_rnnx.tuner._state.oracle import (
+    ATTEMPT,
+    EPOCH,
+    FACTS,
+    SearchOracle,
+    failure_path,
+)
+from keras_rnnx.tuner._state.stopping import asha, median, rule
 from keras_rnnx.tuner.errors import described
 
 pytestmark = pytest.mark.any_backend
@@ -30,8 +38,8 @@ def made(directory, epochs=4, trials=6, tuner="random", stopping=None, **kwargs)
     journal.read()
     oracle = SearchOracle(
         kwargs.pop("objective", LOSS),
-        _samplers.sampler(tuner),
-        _stopping.rule(stopping, epochs),
+        samplers.sampler(tuner),
+        rule(stopping, epochs),
         trials,
         epochs,
         3,
@@ -131,7 +139,7 @@ def test_a_silent_workers_trial_goes_to_another(tmp_path, monkeypatch):
     lost.ask()
     lost.report(0, val_loss=1.0)
     assert other.ask().status == "STOPPED"
-    monkeypatch.setattr("keras_rnnx.tuner._oracle.SILENCE", -1.0)
+    monkeypatch.setattr("keras_rnnx.tuner._state.oracle.SILENCE", -1.0)
     oracle._longest_silence = -1.0
     other.ask()
     assert other.trial.trial_id == lost.trial.trial_id and other.attempt == 2
@@ -234,7 +242,7 @@ def test_a_grid_is_all_combinations():
         hp.Int("size", 1, 3)
     hp.Boolean("flag")
     found, draw = [], 0
-    while (values := _samplers.grid(hp, [], draw, 0, LOSS)) is not None:
+    while (values := samplers.grid(hp, [], draw, 0, LOSS)) is not None:
         found.append(values)
         draw += 1
     assert kind == "a" and len(found) == 3 * 2 + 2
@@ -258,18 +266,18 @@ def test_the_median_rule_against_a_count_by_hand(tmp_path):
     assert (bad.status, bad.epochs, bad.score) == ("stopped", 2, 5.6)
     assert bad.reason == "worse than the median of 5 trials after epoch 2"
     # The last epochs are run by whoever came there.
-    assert _stopping.median(4)([9, 9, 9, 9], [[1] * 4] * 9) is None
+    assert median(4)([9, 9, 9, 9], [[1] * 4] * 9) is None
 
 
 def test_successive_halving_keeps_the_better_half():
-    rule = _stopping.asha(20)  # rungs at 4, 8 and 16
+    decide = asha(20)  # rungs at 4, 8 and 16
     others = [[k] * 20 for k in range(6)]
-    assert rule([99] * 3, others) is None
-    assert rule([99] * 5, others) is None
-    assert rule([2.5] * 4, others) is None
-    assert rule([3.5] * 4, others) == "not among the best 4 of 7 trials after epoch 4"
-    assert rule([3.5] * 16, others) is not None
-    assert rule([99] * 4, [[1] * 4]) is None
+    assert decide([99] * 3, others) is None
+    assert decide([99] * 5, others) is None
+    assert decide([2.5] * 4, others) is None
+    assert decide([3.5] * 4, others) == "not among the best 4 of 7 trials after epoch 4"
+    assert decide([3.5] * 16, others) is not None
+    assert decide([99] * 4, [[1] * 4]) is None
 
 
 def test_directions(tmp_path):
@@ -412,6 +420,40 @@ def test_finalists_are_trained_again_and_the_best_mean_wins(tmp_path):
     assert winner(oracle.records, Finals(0, 1), "min") == "0000"
 
 
+def test_a_trial_that_was_told_to_stop_may_come_back(tmp_path):
+    """Its worker died before it could say that it had ended: no final begins."""
+    oracle = made(tmp_path, epochs=9, trials=6, stopping="median", finals=Finals(1, 2))
+    for loss in (3.0, 4.0, 5.0, 6.0, 7.0):
+        Worker(oracle).run([loss] * 9)
+    lost, other = Worker(oracle, "worker0"), Worker(oracle, "worker1")
+    lost.ask()
+    while lost.report(0, val_loss=99.0) and lost.report(1, val_loss=99.0):
+        pass
+    assert other.ask().status == "IDLE" and not oracle.finished()
+    again = Worker(oracle, "worker0").run([1.0] * 9)
+    assert again.status == "completed"
+    assert Worker(oracle, "worker1").run([1.0] * 9).of == "0005"
+
+
+def test_it_says_when_nothing_is_left(tmp_path):
+    """For those who look after workers: one that never asked is not waited for."""
+    oracle = made(tmp_path, trials=1)
+    assert not oracle.finished() and not oracle.left_alone()
+    worker, other = Worker(oracle, "worker0"), Worker(oracle, "worker1")
+    worker.ask()
+    assert other.ask().status == "STOPPED"
+    assert not oracle.finished() and not oracle.left_alone()
+    worker.report(0, val_loss=1.0)
+    worker.end()
+    # A chief elsewhere waits until this worker has asked, too.
+    assert oracle.finished() and not oracle.left_alone()
+    worker.ask()
+    assert oracle.left_alone()
+    late = made(tmp_path / "random", trials=None, budget=9.0)
+    late._before = 9.0
+    assert late.finished()
+
+
 def test_finals_are_not_pruned_and_more_trials_come_after_them(tmp_path):
     oracle = made(tmp_path, epochs=10, trials=5, stopping="median", finals=Finals(1, 2))
     for k in range(5):
@@ -436,7 +478,7 @@ def test_a_full_disk_pauses_and_marks_nothing_as_failed(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device", "search.json.new")
 
     with monkeypatch.context() as patch:
-        patch.setattr("keras_rnnx.tuner._journal.write_json", full)
+        patch.setattr("keras_rnnx.tuner._state.journal.write_json", full)
         worker.report(0, val_loss=0.5)
         worker.end()
         assert isinstance(oracle.problem, SearchPaused)

@@ -7,8 +7,8 @@ import pytest
 
 from keras_rnnx import tuner
 from keras_rnnx.datasets import KINDS, Task
-from keras_rnnx.tuner import _settings
-from keras_rnnx.tuner._sources import data_for
+from keras_rnnx.tuner._space import arguments
+from keras_rnnx.tuner._trials.sources import data_for
 
 RNG = np.random.default_rng(0)
 LENGTHS = RNG.integers(2, 7, 40)
@@ -122,8 +122,8 @@ def test_a_search_over_sequences_of_many_lengths_is_resumed(tmp_path):
 
 @pytest.mark.any_backend
 def test_optimizers_are_those_of_their_names():
-    for name, cls in _settings.OPTIMIZERS.items():
+    for name, cls in arguments.OPTIMIZERS.items():
         settings = {"optimizer": name, "learning_rate": 0.01, "global_clipnorm": 2.0}
-        made = _settings.optimizer(settings)
+        made = arguments.optimizer(settings)
         assert isinstance(made, cls) and isinstance(made, keras.optimizers.Optimizer)
         assert made.global_clipnorm == 2.0

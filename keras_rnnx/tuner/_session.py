@@ -11,12 +11,16 @@ import keras_tuner
 import numpy as np
 
 from keras_rnnx import explanation
-from keras_rnnx.tuner import _code, _finals, result
-from keras_rnnx.tuner._checks import check_before
-from keras_rnnx.tuner._oracle import ATTEMPT, SearchOracle
-from keras_rnnx.tuner._records import COMPLETED
-from keras_rnnx.tuner._tuner import SearchTuner
-from keras_rnnx.tuner._workers import Launcher, Work, role, run_chief
+from keras_rnnx.tuner import result
+from keras_rnnx.tuner._processes.chief import role, run_chief
+from keras_rnnx.tuner._processes.launcher import Launcher
+from keras_rnnx.tuner._processes.work import Work
+from keras_rnnx.tuner._state import finals
+from keras_rnnx.tuner._state.oracle import ATTEMPT, SearchOracle
+from keras_rnnx.tuner._state.records import COMPLETED
+from keras_rnnx.tuner._trials.checks import check_before
+from keras_rnnx.tuner._trials.code import code as code_of
+from keras_rnnx.tuner._trials.tuner import SearchTuner
 from keras_rnnx.tuner.errors import SearchError, paused_by
 from keras_rnnx.tuner.hypermodel import RUN, HyperRNN
 
@@ -77,7 +81,7 @@ def run(
         raise paused_by(error) from error
     if role() == "chief":
         oracle.patient = False
-        run_chief(oracle, work, watch)
+        run_chief(oracle, work.directory, watch)
     elif workers is None:
         tuner.search()
     else:
@@ -133,7 +137,7 @@ def _result(oracle, tuner: SearchTuner, work) -> result.SearchResult:
     """Restores and tests the best model of a finished search."""
     rows = result.leaderboard(oracle, functools.partial(_shape, work))
     direction = oracle.objective.direction
-    best = _finals.winner(oracle.records, oracle.finals, direction)
+    best = finals.winner(oracle.records, oracle.finals, direction)
     if best is None:
         _raise_for_none(rows)
     keys = [best, *(k for k, one in oracle.records.items() if one.of == best)]
@@ -155,7 +159,7 @@ def _result(oracle, tuner: SearchTuner, work) -> result.SearchResult:
         hp = _as_given(oracle, top).hyperparameters
         epochs, until = work.epochs, oracle.records[top].best_epoch
         if work.data.folds == 1:
-            code = _code.code(work.hypermodel, work.data, hp, epochs, until)
+            code = code_of(work.hypermodel, work.data, hp, epochs, until)
     return result.SearchResult(
         leaderboard=rows,
         model=model,

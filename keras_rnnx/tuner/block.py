@@ -10,9 +10,9 @@ import keras_tuner
 
 from keras_rnnx.cells.registry import catalog_name
 from keras_rnnx.layers import Stack
-from keras_rnnx.tuner import _settings
-from keras_rnnx.tuner._hyperparameters import of_cells
-from keras_rnnx.tuner._space import Space
+from keras_rnnx.tuner._space import arguments
+from keras_rnnx.tuner._space.hyperparameters import of_cells
+from keras_rnnx.tuner._space.space import Space
 from keras_rnnx.tuner.hypermodel import CELLS
 
 
@@ -66,6 +66,6 @@ def recurrent_block(
     scope = hp.name_scope(name) if name else contextlib.nullcontext()
     with scope:
         settings = Space(known, preset, space, cells).draw(hp)
-    arguments = _settings.stack_arguments(settings, steps, steps is not None, False)
-    arguments.setdefault("depth", settings["layers"])
-    return Stack(**arguments, return_sequences=return_sequences, name=name)(x)
+    found = arguments.stack_arguments(settings, steps, steps is not None, False)
+    found.setdefault("depth", settings["layers"])
+    return Stack(**found, return_sequences=return_sequences, name=name)(x)

@@ -19,10 +19,11 @@ from keras_rnnx.cells.registry import catalog_name
 from keras_rnnx.datasets import ContiguousBatches, Task
 from keras_rnnx.datasets.kinds import kind_of, new_metrics
 from keras_rnnx.models.for_task import determined
-from keras_rnnx.tuner import _settings, _training
-from keras_rnnx.tuner._hyperparameters import of_cells, of_model, of_training
-from keras_rnnx.tuner._sizes import units_for
-from keras_rnnx.tuner._space import Space
+from keras_rnnx.tuner._space import arguments
+from keras_rnnx.tuner._space.hyperparameters import of_cells, of_model, of_training
+from keras_rnnx.tuner._space.sizes import units_for
+from keras_rnnx.tuner._space.space import Space
+from keras_rnnx.tuner._trials import training
 from keras_rnnx.tuner.seeds import derive_seed
 
 CELLS = ("lstm", "gru", "leaky_rnn")
@@ -252,7 +253,7 @@ class HyperRNN(keras_tuner.HyperModel):
             keras.utils.set_random_seed(self.trial_seed(hp))
         model = self.make(**self.model_arguments(settings, hp))
         model.compile(
-            _settings.optimizer(settings),
+            arguments.optimizer(settings),
             loss=self.loss,
             metrics=new_metrics(self.metrics),
         )
@@ -292,7 +293,7 @@ class HyperRNN(keras_tuner.HyperModel):
         tokens = self.tokens is not None
         found = {
             **self.arguments,
-            **_settings.stack_arguments(settings, self.longest, known, tokens),
+            **arguments.stack_arguments(settings, self.longest, known, tokens),
         }
         if self.kind == "ctc":
             found["bidirectional"] = settings["bidirectional"]
@@ -347,7 +348,7 @@ class HyperRNN(keras_tuner.HyperModel):
         validated = kwargs.get("validation_data") is not None
         validated = validated or kwargs.get("validation_split")
         goal = self.objective if validated else keras_tuner.Objective("loss", "min")
-        own = _training.callbacks(
+        own = training.callbacks(
             settings, kwargs.get("epochs", 1), goal.name, goal.direction
         )
         x = kwargs.get("x")
@@ -360,11 +361,11 @@ class HyperRNN(keras_tuner.HyperModel):
         elif not isinstance(x, keras.utils.PyDataset) and kwargs.get("y") is not None:
             kwargs.setdefault("batch_size", settings["batch_size"])
         # Ahead of the tuner's own callbacks, which then see the learning rate.
-        given = _training.WhileFinite(list(kwargs.get("callbacks") or []))
+        given = training.WhileFinite(list(kwargs.get("callbacks") or []))
         kwargs["callbacks"] = [*own, given]
         history = model.fit(**kwargs).history
         self._fits[derive_seed(self.seed, _values(hp))] += 1
-        best = _training.best_epoch(history, goal.name, goal.direction)
+        best = training.best_epoch(history, goal.name, goal.direction)
         if best is None:
             return {name: self._penalty(name) for name in history}
         return {name: values[best] for name, values in history.items()}
@@ -377,8 +378,8 @@ class HyperRNN(keras_tuner.HyperModel):
 
     def _penalty(self, name):
         if name == self.objective.name:
-            return _training.penalty(self.objective.direction)
-        return _training.penalty(infer_metric_direction(name))
+            return training.penalty(self.objective.direction)
+        return training.penalty(infer_metric_direction(name))
 
 
 def _values(hp):

@@ -13,10 +13,10 @@ import keras
 
 from keras_rnnx._errors import unknown
 from keras_rnnx._table import Table
-from keras_rnnx.tuner import _finals
-from keras_rnnx.tuner._oracle import SearchOracle
-from keras_rnnx.tuner._records import COMPLETED, Record
-from keras_rnnx.tuner.files import write_json, write_model
+from keras_rnnx.tuner._state import finals
+from keras_rnnx.tuner._state.oracle import SearchOracle
+from keras_rnnx.tuner._state.records import COMPLETED, Record
+from keras_rnnx.tuner.files import write_bytes, write_json, write_model
 
 LEADERBOARD = "leaderboard.json"
 # In this order they stand in the leaderboard.
@@ -141,7 +141,7 @@ class SearchResult:
         write_json(self.directory / "best_hyperparameters.json", self.hyperparameters)
         write_json(self.directory / "history.json", self.history)
         if self.code is not None:
-            (self.directory / "best_model.py").write_text(self.code, encoding="utf-8")
+            write_bytes(self.directory / "best_model.py", self.code.encode())
         board = {
             **about,
             "objective": self.objective,
@@ -200,7 +200,7 @@ def row_of(oracle: SearchOracle, key: str, shape: Shape) -> dict[str, Any]:
     model = shape(record)
     layers, units = model.get("layers"), model.get("units")
     again = any(one.of == key for one in oracle.records.values())
-    seeds = _finals.scores(oracle.records, key) if again else []
+    seeds = finals.scores(oracle.records, key) if again else []
     facts = record.facts
     parameters = facts.get("parameters")
     return {
@@ -236,7 +236,7 @@ def leaderboard(oracle: SearchOracle, shape: Shape) -> list[dict[str, Any]]:
     """
     sign = -1 if oracle.objective.direction == "max" else 1
     keys = [key for key, one in oracle.records.items() if one.of is None]
-    best = _finals.winner(oracle.records, oracle.finals, oracle.objective.direction)
+    best = finals.winner(oracle.records, oracle.finals, oracle.objective.direction)
 
     def order(row):
         scored = row["score"] is not None

@@ -13,14 +13,19 @@ import keras_tuner
 from keras_tuner.engine.metrics_tracking import infer_metric_direction
 
 from keras_rnnx._numbers import integer, number
-from keras_rnnx.tuner import _finals, _places, _session, _stopping, result, seeds
-from keras_rnnx.tuner._journal import Journal, Lock
-from keras_rnnx.tuner._oracle import SearchOracle
+from keras_rnnx.tuner import _session, result, seeds
+from keras_rnnx.tuner._processes.chief import role
+from keras_rnnx.tuner._processes.work import Work
+from keras_rnnx.tuner._processes.worker import run_worker
 from keras_rnnx.tuner._quiet import quiet
-from keras_rnnx.tuner._samplers import sampler
 from keras_rnnx.tuner._session import Progress
-from keras_rnnx.tuner._sources import data_for
-from keras_rnnx.tuner._workers import Work, role, run_worker
+from keras_rnnx.tuner._state import places
+from keras_rnnx.tuner._state.finals import Finals
+from keras_rnnx.tuner._state.journal import Journal, Lock
+from keras_rnnx.tuner._state.oracle import SearchOracle
+from keras_rnnx.tuner._state.samplers import sampler
+from keras_rnnx.tuner._state.stopping import last, rule
+from keras_rnnx.tuner._trials.sources import data_for
 from keras_rnnx.tuner.errors import SearchError
 from keras_rnnx.tuner.hypermodel import CELLS
 
@@ -156,9 +161,7 @@ def search(
         raise ValueError(f"`budget` must be positive, in seconds, received {budget!r}.")
     max_epochs = integer("max_epochs", max_epochs, 1)
     seed = integer("seed", seed, 0)
-    finals = _finals.Finals(
-        integer("finalists", finalists, 0), integer("runs", runs, 1)
-    )
+    finals = Finals(integer("finalists", finalists, 0), integer("runs", runs, 1))
     if workers is not None:
         workers = integer("workers", workers, 0) or None
     if batch_size is not None:
@@ -210,10 +213,10 @@ def search(
         callbacks or list,
         tuple(limits),
     )
-    signature = _places.signature(
+    signature = places.signature(
         work, tuner=tuner, stopping=stopping, seed=seed, batch_size=batch_size
     )
-    work.directory = _places.place(work.directory, signature)
+    work.directory = places.place(work.directory, signature)
     if role() == "worker":
         with quiet():
             run_worker(work)
@@ -294,8 +297,8 @@ def _own(hypermodel, **others):
 
 def _rule(stopping, epochs, folds):
     if folds == 1:
-        return _stopping.rule(stopping, epochs)
-    return _stopping.rule(stopping, folds, _stopping.last)
+        return rule(stopping, epochs)
+    return rule(stopping, folds, last)
 
 
 def _refusing(hypermodel, max_params):

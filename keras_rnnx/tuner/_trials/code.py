@@ -9,8 +9,8 @@ from typing import Any
 import keras
 
 from keras_rnnx.datasets import list_tasks
-from keras_rnnx.tuner import _settings
-from keras_rnnx.tuner._data import STEPS, SearchData, TaskData
+from keras_rnnx.tuner._space import arguments
+from keras_rnnx.tuner._trials.data import STEPS, SearchData, TaskData
 from keras_rnnx.tuner.hypermodel import HyperRNN
 
 WIDTH = 88
@@ -33,19 +33,19 @@ def code(
         best_epoch: the epoch with the best score, from 1: so long it is trained.
     """
     settings = hypermodel.settings(hp)
-    arguments = hypermodel.model_arguments(settings, hp)
-    made = {k: v for k, v in arguments.items() if k != "front"}
+    made = hypermodel.model_arguments(settings, hp)
+    front = made.pop("front", None)
     name = f"keras_rnnx.models.{hypermodel.make.__name__}"
     lines = ["import math", "", "import keras", "import keras_rnnx", "", *_data(data)]
     seed = hypermodel.trial_seed(hp)
     if seed is not None:
         lines.append(f"keras.utils.set_random_seed({seed})")
-    if "front" in arguments:
+    if front is not None:
         lines.append("# `front` is the function that the search was given.")
         made["front"] = _Written("lambda x: front(hp, x)")
     lines.append(f"model = {_call(name, made)}")
-    optimizer = type(_settings.optimizer(settings)).__name__
-    given = _settings.optimizer_arguments(settings)
+    optimizer = type(arguments.optimizer(settings)).__name__
+    given = arguments.optimizer_arguments(settings)
     lines += [
         f"optimizer = {_call(f'keras.optimizers.{optimizer}', given)}",
         "task.compile(model, optimizer)",
@@ -87,7 +87,7 @@ def _rate(settings, epochs):
     begin = 0
     if settings["schedule"] == "warmup":
         begin = next(
-            n for n in range(epochs) if _settings.rate_of("warmup", n, epochs) == 1.0
+            n for n in range(epochs) if arguments.rate_of("warmup", n, epochs) == 1.0
         )
         lines += [
             f"    if epoch < {begin}:",
@@ -108,9 +108,9 @@ def _fit(hypermodel, data, settings, epochs):
             f"    callbacks=[{callbacks[0]}],",
             ")",
         ]
-    arguments = data.fit_arguments(settings, 0)
+    held = data.fit_arguments(settings, 0)
     size = settings["batch_size"]
-    if "y" in arguments:
+    if "y" in held:
         lines = [
             "history = model.fit(",
             "    task.train.x,",
@@ -147,9 +147,9 @@ def _fit(hypermodel, data, settings, epochs):
     ]
 
 
-def _call(name, arguments: Mapping[str, Any], first: str | None = None) -> str:
+def _call(name, given: Mapping[str, Any], first: str | None = None) -> str:
     """A call, on one line or with a line for each argument."""
-    written = [f"{key}={_value(value)}" for key, value in arguments.items()]
+    written = [f"{key}={_value(value)}" for key, value in given.items()]
     written = ([first] if first else []) + written
     one = f"{name}({', '.join(written)})"
     if len(one) <= WIDTH - len("optimizer = "):

@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from keras_rnnx.tuner._settings import rate_of
+from keras_rnnx.tuner._space.arguments import rate_of
 
 PENALTY = 1e30
 """What a trial scores where less is better if its first epoch diverged already; its

@@ -6,7 +6,7 @@ import dataclasses
 import statistics
 from collections.abc import Mapping
 
-from keras_rnnx.tuner._records import COMPLETED, RUNNING, Record
+from keras_rnnx.tuner._state.records import COMPLETED, RUNNING, Record
 
 # The rest of a budget of time is for the trainings again.
 SHARE = 0.75

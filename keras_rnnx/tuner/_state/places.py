@@ -10,8 +10,8 @@ from typing import Any
 
 import keras_tuner
 
-from keras_rnnx.tuner._journal import signature_of
-from keras_rnnx.tuner._workers import Work
+from keras_rnnx.tuner._processes.work import Work
+from keras_rnnx.tuner._state.journal import signature_of
 from keras_rnnx.tuner.hypermodel import HyperRNN
 
 

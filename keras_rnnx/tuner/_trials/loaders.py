@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_rnnx.tuner._data import SearchData
+from keras_rnnx.tuner._trials.data import SearchData
 from keras_rnnx.tuner.hypermodel import HyperRNN
 
 

@@ -67,6 +67,11 @@ class Journal:
     def write(self, state: Mapping[str, Any]) -> None:
         """Writes a snapshot, in one step."""
         whole = {"format": FORMAT, "signature": self.signature, **state}
+        log = self.directory / REPORTS
+        if log.exists():
+            # A power cut must not leave a trial that has ended without its epochs.
+            with open(log, "ab") as file:
+                os.fsync(file.fileno())
         write_json(self.directory / SNAPSHOT, whole)
 
     def append(self, report: Mapping[str, Any]) -> None:

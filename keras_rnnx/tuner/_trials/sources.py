@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from keras_rnnx.datasets import Task, load_task
-from keras_rnnx.tuner._data import SearchData, TaskData
-from keras_rnnx.tuner._loaders import LoaderData, is_loader
+from keras_rnnx.tuner._trials.data import SearchData, TaskData
+from keras_rnnx.tuner._trials.loaders import LoaderData, is_loader
 
 
 def data_for(

@@ -8,8 +8,8 @@ import keras
 import keras_tuner
 import numpy as np
 
-from keras_rnnx.tuner._oracle import ATTEMPT
-from keras_rnnx.tuner._samplers import defaults
+from keras_rnnx.tuner._state.oracle import ATTEMPT
+from keras_rnnx.tuner._state.samplers import defaults
 from keras_rnnx.tuner.errors import SearchError, described
 from keras_rnnx.tuner.hypermodel import HyperRNN
 

@@ -11,7 +11,7 @@ from typing import Any
 from keras_rnnx._errors import unknown
 from keras_rnnx.cells import ranges
 from keras_rnnx.cells.registry import lookup
-from keras_rnnx.tuner._hyperparameters import (
+from keras_rnnx.tuner._space.hyperparameters import (
     NONE,
     PRESETS,
     Hyperparameter,

@@ -11,10 +11,10 @@ from typing import Any
 import keras_tuner
 from keras_tuner.engine.trial import Trial, TrialStatus
 
-from keras_rnnx.tuner import _finals
-from keras_rnnx.tuner._journal import Journal
-from keras_rnnx.tuner._judging import judge, losses, over_limit
-from keras_rnnx.tuner._records import (
+from keras_rnnx.tuner._state.finals import Finals
+from keras_rnnx.tuner._state.journal import Journal
+from keras_rnnx.tuner._state.judging import judge, losses, over_limit
+from keras_rnnx.tuner._state.records import (
     COMPLETED,
     DIVERGED,
     FAILED,
@@ -22,9 +22,9 @@ from keras_rnnx.tuner._records import (
     STOPPED,
     Record,
 )
-from keras_rnnx.tuner._samplers import Sampler, Tried
-from keras_rnnx.tuner._stopping import Rule
-from keras_rnnx.tuner._training import finite
+from keras_rnnx.tuner._state.samplers import Sampler, Tried
+from keras_rnnx.tuner._state.stopping import Rule
+from keras_rnnx.tuner._trials.training import finite
 from keras_rnnx.tuner.errors import paused_by
 from keras_rnnx.tuner.hypermodel import NOTE, RUN
 
@@ -75,7 +75,7 @@ class SearchOracle(keras_tuner.Oracle):
         seed: int,
         journal: Journal,
         budget: float | None = None,
-        finals: _finals.Finals | None = None,
+        finals: Finals | None = None,
         refuse: Callable[[dict[str, Any]], str | None] | None = None,
         limits: dict[str, float] | None = None,
         means: bool = False,
@@ -86,7 +86,7 @@ class SearchOracle(keras_tuner.Oracle):
         self.epochs = epochs
         self.journal = journal
         self.budget = budget
-        self.finals = finals or _finals.Finals(0, 0)
+        self.finals = finals or Finals(0, 0)
         self.refuse = refuse or (lambda values: None)
         self.limits = limits or {}
         self.means = means
@@ -205,8 +205,10 @@ class SearchOracle(keras_tuner.Oracle):
                 return TrialStatus.STOPPED
         if not self.finals.wanted:
             return TrialStatus.STOPPED
-        if any(one.status == RUNNING and one.of is None for one in searched):
-            # The best are known when all have ended.
+        ended = set(self.end_order)
+        if any(one.of is None and k not in ended for k, one in self.records.items()):
+            # The best are known when all have ended: one that was told to stop may be
+            # run again.
             return TrialStatus.IDLE
         again = self.finals.next(self.records, self.objective.direction)
         return TrialStatus.STOPPED if again is None else self._begin(again)
@@ -302,6 +304,7 @@ class SearchOracle(keras_tuner.Oracle):
                 record.add(0, metrics)
             return True
         line = {"trial": trial_id, "attempt": record.attempt, "epoch": step}
+        line["elapsed"] = round(self.elapsed, 3)
         self.journal.append({**line, "logs": metrics})
         record.add(step, metrics)
         self.events.append((trial_id, False))
@@ -368,8 +371,7 @@ class SearchOracle(keras_tuner.Oracle):
         self.update_space(trial.hyperparameters)
         self.end_order.append(trial.trial_id)
         self._check_failures()
-        if record.status not in (COMPLETED, RUNNING):
-            self._remove_weights(trial.trial_id)
+        self._remove_weights(trial.trial_id, record)
         self.ongoing_trials.pop(record.worker)
         self.save()
         self.events.append((trial.trial_id, True))
@@ -391,9 +393,13 @@ class SearchOracle(keras_tuner.Oracle):
         """Where the weights of a trial are."""
         return self.journal.directory / "trials" / f"trial_{trial_id}"
 
-    def _remove_weights(self, trial_id):
-        for path in self.trial_directory(trial_id).glob("*.weights.h5"):
-            path.unlink(missing_ok=True)
+    def _remove_weights(self, trial_id, record):
+        """Removes the weights of what can't win, and of earlier attempts."""
+        directory = self.trial_directory(trial_id)
+        kept = weights_path(directory, record.attempt)
+        for path in directory.glob("*.weights.h5"):
+            if record.status != COMPLETED or path != kept:
+                path.unlink(missing_ok=True)
 
     def get_state(self) -> dict[str, Any]:
         """What a snapshot holds."""
@@ -416,6 +422,8 @@ class SearchOracle(keras_tuner.Oracle):
         self.end_order, self.start_order = state["ended"], list(state["trials"])
         self.records = {key: Record(**one) for key, one in state["trials"].items()}
         for report in self.journal.reports():
+            # Time counts whether its trial has ended or not.
+            self._before = max(self._before, report["elapsed"])
             record = self.records.get(report["trial"])
             # An attempt whose beginning was not written is run again.
             if record is not None and record.attempt == report["attempt"]:
@@ -468,6 +476,11 @@ _STATUS = {
     DIVERGED: TrialStatus.COMPLETED,
     FAILED: TrialStatus.FAILED,
 }
+
+
+def weights_path(directory: Path, attempt: int) -> Path:
+    """Where the weights of a trial are: another attempt writes others."""
+    return directory / f"best-{attempt}.weights.h5"
 
 
 def failure_path(directory: Path, attempt: int) -> Path:

@@ -11,7 +11,13 @@ import keras_tuner
 from keras_tuner.engine.trial import Trial, TrialStatus
 
 from keras_rnnx._errors import unknown
-from keras_rnnx.tuner._records import COMPLETED, DIVERGED, FAILED, RUNNING, STOPPED
+from keras_rnnx.tuner._state.records import (
+    COMPLETED,
+    DIVERGED,
+    FAILED,
+    RUNNING,
+    STOPPED,
+)
 from keras_rnnx.tuner.seeds import derive_seed
 
 SAMPLERS = ("random", "bayesian", "tpe", "grid")

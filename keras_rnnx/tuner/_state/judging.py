@@ -7,8 +7,14 @@ from collections.abc import Mapping
 
 import keras_tuner
 
-from keras_rnnx.tuner._records import COMPLETED, DIVERGED, RUNNING, STOPPED, Record
-from keras_rnnx.tuner._training import best_epoch, epochs_before_divergence
+from keras_rnnx.tuner._state.records import (
+    COMPLETED,
+    DIVERGED,
+    RUNNING,
+    STOPPED,
+    Record,
+)
+from keras_rnnx.tuner._trials.training import best_epoch, epochs_before_divergence
 
 
 def judge(

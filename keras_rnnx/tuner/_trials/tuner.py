@@ -13,9 +13,15 @@ import keras
 import keras_tuner
 import numpy as np
 
-from keras_rnnx.tuner import _measures
-from keras_rnnx.tuner._data import SearchData
-from keras_rnnx.tuner._oracle import ATTEMPT, EPOCH, FACTS, failure_path
+from keras_rnnx.tuner._state.oracle import (
+    ATTEMPT,
+    EPOCH,
+    FACTS,
+    failure_path,
+    weights_path,
+)
+from keras_rnnx.tuner._trials import measures
+from keras_rnnx.tuner._trials.data import SearchData
 from keras_rnnx.tuner.errors import (
     SearchError,
     SearchPaused,
@@ -164,10 +170,10 @@ class SearchTuner(keras_tuner.Tuner):
         batch = None
         if "step_ms" in self.measures:
             batch = self.data.batch(settings)
-            found["step_ms"] = _measures.step_ms(model, batch)
+            found["step_ms"] = measures.step_ms(model, batch)
         if "latency_ms" in self.measures:
             batch = batch or self.data.batch(settings)
-            found["latency_ms"] = _measures.latency_ms(model, batch)
+            found["latency_ms"] = measures.latency_ms(model, batch)
         return found
 
     @property
@@ -211,11 +217,6 @@ class SearchTuner(keras_tuner.Tuner):
         directory = Path(self.get_trial_dir(trial.trial_id))
         model.load_weights(weights_path(directory, attempt))
         return model
-
-
-def weights_path(directory: Path, attempt: int) -> Path:
-    """Where the weights of a trial are: another attempt writes others."""
-    return directory / f"best-{attempt}.weights.h5"
 
 
 def _as_metrics(found, objective):

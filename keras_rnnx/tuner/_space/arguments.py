@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 from keras_rnnx import initializers
-from keras_rnnx.tuner._hyperparameters import NONE, REGULARIZERS
+from keras_rnnx.tuner._space.hyperparameters import NONE, REGULARIZERS
 
 # Those that are no arguments of a model under their own name.
 _APART = (

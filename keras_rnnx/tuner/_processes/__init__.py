@@ -1,0 +1,1 @@
+"""Processes that run the trials of one search: a chief, and workers."""

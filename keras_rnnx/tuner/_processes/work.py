@@ -1,0 +1,112 @@
+"""What a worker needs to run trials, and how it gets there."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import pickle
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import keras_tuner
+
+from keras_rnnx.cells.registry import lookup
+from keras_rnnx.tuner._trials.data import SearchData
+from keras_rnnx.tuner._trials.tuner import SearchTuner
+from keras_rnnx.tuner.errors import SearchError
+
+
+@dataclasses.dataclass
+class Work:
+    """What a worker needs to run trials.
+
+    Attributes:
+        hypermodel: the hypermodel.
+        data: what trials are trained on.
+        epochs: most epochs of a trial.
+        directory: that of the search.
+        objective: the objective.
+        callbacks: makes callbacks of the user.
+        measures: what is measured of a model before it is trained.
+    """
+
+    hypermodel: keras_tuner.HyperModel
+    data: SearchData
+    epochs: int
+    directory: Path
+    objective: keras_tuner.Objective
+    callbacks: Callable[[], list[keras.callbacks.Callback]] = list
+    measures: tuple[str, ...] = ()
+
+    def tuner(
+        self,
+        oracle: keras_tuner.Oracle,
+        leave: Callable[[int], None] = lambda trials: None,
+    ) -> SearchTuner:
+        """The tuner of an oracle."""
+        return SearchTuner(
+            oracle,
+            self.hypermodel,
+            self.data,
+            self.epochs,
+            self.directory,
+            self.callbacks,
+            self.measures,
+            leave,
+        )
+
+
+_OF_KERAS = (
+    keras.metrics.Metric,
+    keras.losses.Loss,
+    keras.regularizers.Regularizer,
+    keras.initializers.Initializer,
+    keras.constraints.Constraint,
+)
+
+
+class _Pickler(pickle.Pickler):
+    """Objects of Keras go as their configs: metrics have variables."""
+
+    def reducer_override(self, value):
+        if isinstance(value, _OF_KERAS):
+            config = keras.saving.serialize_keras_object(value)
+            return keras.saving.deserialize_keras_object, (config,)
+        return NotImplemented
+
+
+def packed(work: Work) -> bytes:
+    """What a worker needs, to be sent to another process.
+
+    Raises:
+        SearchError: if a part of it can't be.
+    """
+    file = io.BytesIO()
+    try:
+        _Pickler(file).dump(work)
+    except (AttributeError, TypeError, pickle.PicklingError) as error:
+        raise SearchError(
+            f"Workers need the data and the functions of a search, and these can't be "
+            f"sent to another process: {error}. Define functions with `def` in a "
+            f"module, or leave `workers` out."
+        ) from error
+    return file.getvalue()
+
+
+def modules(work: Work) -> list[tuple[str, str]]:
+    """Modules of the user that a worker is to import: they register cells, say."""
+    owners = [type(work.hypermodel), type(work.data), work.callbacks]
+    owners += [lookup(cell) for cell in getattr(work.hypermodel, "cells", ())]
+    owners.append(getattr(work.hypermodel, "front", None))
+    owners += [type(one) for one in getattr(work.hypermodel, "metrics", ())]
+    owners.append(type(getattr(work.hypermodel, "loss", None)))
+    names = {getattr(owner, "__module__", None) for owner in owners}
+    found = []
+    for name in sorted(filter(None, names)):
+        path = getattr(sys.modules.get(name), "__file__", None)
+        ours = name.partition(".")[0] in ("keras_rnnx", "keras_tuner", "keras")
+        if path and not ours and name not in ("__main__", "builtins"):
+            found.append((name, path))
+    return found

@@ -1,0 +1,119 @@
+"""A process that runs trials which a chief gives."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import multiprocessing
+import os
+import pickle
+import sys
+import threading
+from pathlib import Path
+
+import keras
+import keras_tuner
+
+from keras_rnnx.tuner._processes.chief import IP, PORT, await_chief
+from keras_rnnx.tuner._processes.work import Work
+from keras_rnnx.tuner._quiet import quiet
+from keras_rnnx.tuner.errors import SearchPaused
+
+# Exit codes: to be started again; the disk is full; the launcher is gone.
+RECYCLED, PAUSED, ORPHANED = 75, 74, 70
+MEGABYTE = 2**20
+# Whether workers are forked from a process that has imported all they need.
+FORKED = sys.platform.startswith("linux")
+# A worker leaves when its memory has grown by so much since its first trial, and is
+# started again: TensorFlow keeps 10 to 20 MB of each model. That takes a second where
+# workers are forked, and several where they import for themselves.
+GROWTH = (100 if FORKED else 500) * MEGABYTE
+
+
+def run_worker(work: Work, growth: float = GROWTH) -> None:
+    """Runs trials that the chief at the address in the environment gives.
+
+    Raises:
+        SearchError: if no chief answers there.
+    """
+    await_chief(os.environ[IP], int(os.environ[PORT]))
+    shell = keras_tuner.Oracle(objective=work.objective)
+    work.tuner(shell, _Leaving(growth)).search()
+
+
+class _Leaving:
+    """Ends a worker, to be started again, when its memory has grown."""
+
+    def __init__(self, growth):
+        self._growth = growth
+        self._first = None
+
+    def __call__(self, trials):
+        import psutil
+
+        if not trials:
+            return
+        used = psutil.Process().memory_info().rss
+        # What is loaded for the first trial stays.
+        if self._first is None:
+            self._first = used
+        if used - self._first > self._growth:
+            os._exit(RECYCLED)
+
+
+def main(
+    payload: str,
+    modules: list[tuple[str, str]],
+    environment: dict[str, str],
+    log: str,
+    growth: float,
+) -> None:
+    """The main function of a worker process.
+
+    Args:
+        payload: path of the file with what it needs.
+        modules: names and paths of modules to import before.
+        environment: variables that it has.
+        log: path of the file for what it prints.
+        growth: bytes by which its memory may grow.
+    """
+    # A process that was forked has the variables of the one that it was forked from.
+    os.environ.update(environment)
+    parent = multiprocessing.parent_process()
+
+    def follow():
+        parent.join()
+        os._exit(ORPHANED)
+
+    threading.Thread(target=follow, daemon=True).start()
+    # What frameworks print is in the file.
+    file = open(log, "a", buffering=1)  # noqa: SIM115 - it lives as long as the process
+    os.dup2(file.fileno(), 1)
+    os.dup2(file.fileno(), 2)
+    try:
+        for name, path in modules:
+            _load(name, path)
+        if keras.backend.backend() == "torch":
+            import torch
+
+            torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+        with quiet():
+            run_worker(pickle.loads(Path(payload).read_bytes()), growth)
+    except SearchPaused as error:
+        print(error)
+        os._exit(PAUSED)
+    except KeyboardInterrupt:
+        os._exit(130)
+
+
+def _load(name, path):
+    """Imports a module of the user, by its name or else from its file."""
+    if name in sys.modules:
+        return
+    try:
+        importlib.import_module(name)
+    except ImportError:
+        spec = importlib.util.spec_from_file_location(name, path)
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        spec.loader.exec_module(module)

@@ -1,0 +1,1 @@
+"""The state of a search: what was tried, what is stopped, what is next."""

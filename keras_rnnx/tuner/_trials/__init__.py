@@ -1,0 +1,1 @@
+"""How one trial is run: its data, its training, its measures."""

@@ -221,7 +221,7 @@ def test_what_was_good_is_tried_again_nearby(tmp_path, tuner):
     """Half of what is suggested has the better cell, and a rate in the better half."""
     oracle = made(tmp_path, tuner=tuner, trials=40)
     found = []
-    for _ in range(30):
+    for _ in range(24):
         worker = Worker(oracle)
         values = worker.ask().hyperparameters.values
         away = abs(math.log(values["learning_rate"] / 2e-3))

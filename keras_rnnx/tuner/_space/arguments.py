@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import keras
 
 from keras_rnnx import initializers
+from keras_rnnx.cells.registry import lookup
+from keras_rnnx.layers import Stack
 from keras_rnnx.tuner._space.hyperparameters import NONE, REGULARIZERS
 
 # Those that are no arguments of a model under their own name.
@@ -17,6 +20,7 @@ _APART = (
     *("optimizer", "weight_decay", "learning_rate", "schedule", "global_clipnorm"),
     *("batch_size", "steps", "recipe", *REGULARIZERS),
 )
+_OF_STACKS = frozenset(inspect.signature(Stack.__init__).parameters)
 OPTIMIZERS = {
     "adam": keras.optimizers.Adam,
     "adamw": keras.optimizers.AdamW,
@@ -42,7 +46,12 @@ def stack_arguments(
     found = {"cell": cell, "units": settings["units"]}
     if settings["layers"] > 1:
         found["depth"] = settings["layers"]
-    found |= settings["options"]
+    options = settings["options"]
+    # What a stack has an argument of its own for (`depth`) is the cell's alone.
+    apart = {k: v for k, v in options.items() if k in _OF_STACKS}
+    if apart:
+        found["cell"] = lookup(cell)(settings["units"], **apart)
+    found |= {k: v for k, v in options.items() if k not in apart}
     recipe = settings.get("recipe", NONE)
     if recipe != NONE:
         found |= _recipe(recipe, steps, known)

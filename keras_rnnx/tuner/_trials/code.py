@@ -8,6 +8,8 @@ from typing import Any
 
 import keras
 
+from keras_rnnx.cells import Cell
+from keras_rnnx.cells.registry import cell_name
 from keras_rnnx.datasets import list_tasks
 from keras_rnnx.tuner._space import arguments
 from keras_rnnx.tuner._trials.data import STEPS, SearchData, TaskData
@@ -165,13 +167,15 @@ def _value(value):
     if isinstance(value, str):
         return f'"{value}"'
     config = getattr(value, "get_config", None)
+    if isinstance(value, Cell):
+        options = type(value).options.items()
+        own = {k: getattr(value, k) for k, v in options if getattr(value, k) != v}
+        first = f'"{cell_name(type(value))}", {value.units}'
+        return _call("keras_rnnx.cells.get", own, first)
     if config is None:
         return repr(value)
-    module = type(value).__module__.partition(".")
-    place = (
-        "initializers"
-        if isinstance(value, keras.initializers.Initializer)
-        else ("regularizers")
-    )
+    package = type(value).__module__.partition(".")[0]
+    initializer = isinstance(value, keras.initializers.Initializer)
+    place = "initializers" if initializer else "regularizers"
     given = {k: v for k, v in config().items() if v is not None}
-    return _call(f"{module[0]}.{place}.{type(value).__name__}", given)
+    return _call(f"{package}.{place}.{type(value).__name__}", given)

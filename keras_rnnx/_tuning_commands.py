@@ -53,6 +53,12 @@ def add(commands: Any) -> None:
         commands, "report", _report, "write a page about a search, with figures"
     )
     report.add_argument("directory", metavar="DIR", help="where the search was saved")
+    report.add_argument(
+        "--optuna", metavar="FILE", help="write a journal for optuna-dashboard, too"
+    )
+    report.add_argument(
+        "--tensorboard", metavar="DIR", help="write runs for TensorBoard's HParams, too"
+    )
 
 
 def _add_space(tune):
@@ -300,7 +306,16 @@ def _report(arguments):
     try:
         from keras_rnnx.tuner import reporting
 
-        page = reporting.write(directory)
+        written = {}
+        if arguments.optuna:
+            made = reporting.to_optuna(directory, Path(arguments.optuna))
+            written["To see it: optuna-dashboard"] = made
+        if arguments.tensorboard:
+            made = reporting.to_tensorboard(directory, Path(arguments.tensorboard))
+            written["To see it: tensorboard --logdir"] = made
+        written["Report:"] = reporting.write(directory)
     except (ImportError, OSError, ValueError) as error:
         raise CommandError(error) from error
-    rich.console.Console(highlight=False).print(f"Report: {page}", soft_wrap=True)
+    console = rich.console.Console(highlight=False)
+    for said, path in written.items():
+        console.print(f"{said} {path}", soft_wrap=True)

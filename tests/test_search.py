@@ -384,6 +384,29 @@ def test_data_that_do_not_fit_are_named_before_the_first_trial(tmp_path):
         search(batches, batches, batch_size=3, directory=tmp_path / "size")
 
 
+@pytest.mark.parametrize(
+    ("make", "options"),
+    [
+        (keras_tuner.RandomSearch, {"max_trials": 2}),
+        (keras_tuner.BayesianOptimization, {"max_trials": 3, "num_initial_points": 2}),
+        (keras_tuner.GridSearch, {"max_trials": 2}),
+        (keras_tuner.Hyperband, {"max_epochs": 2, "factor": 2}),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_every_tuner_of_keras_tuner_runs_it(task, tmp_path, make, options):
+    hypermodel = HyperRNN((4, 2), cells=["simple_rnn", "leaky_rnn"])
+    objective = hypermodel.objective
+    tuner = make(hypermodel, objective, directory=tmp_path, seed=1, **options)
+    tuner.search(
+        *task.train, validation_data=tuple(task.validation), epochs=2, verbose=0
+    )
+    trials = tuner.oracle.trials.values()
+    assert {trial.status for trial in trials} == {"COMPLETED"}
+    assert all(math.isfinite(trial.score) for trial in trials)
+    assert tuner.get_best_models()[0].output_shape == (None, 1)
+
+
 # --- kinds of data ----------------------------------------------------------------
 
 
@@ -522,6 +545,9 @@ def test_limits_are_measured_before_training(task, tmp_path):
     row = result.leaderboard[0]
     assert 0 < row["step_ms"] < 1e6 and 0 < row["latency_ms"] < 1e6
     assert row["score"] == free.leaderboard[0]["score"]
+    slow = "None of 2 trials can win: .*stopped with: step_ms .* is more than 1e-06"
+    with pytest.raises(SearchError, match=slow):
+        tiny_search(task, tmp_path / "slow", max_step_ms=1e-6)
     with pytest.raises(SearchError, match="more than 5 weights"):
         tiny_search(task, tmp_path / "small", max_params=5)
 

@@ -348,6 +348,10 @@ def test_settings_over_a_limit_are_not_tried(tmp_path):
         cells.add(worker.ask().hyperparameters.values["cell"])
         if worker.measured(parameters=10.0, step_ms=step_ms):
             worker.report(0, val_loss=1.0)
+        else:
+            # As a tuner says it: the worst there is.
+            note = {ATTEMPT: worker.attempt, "val_loss": math.inf}
+            oracle.update_trial(worker.trial.trial_id, note)
         worker.end()
     assert cells == {"gru"} and set(oracle.refused) == {"an lstm"}
     states = [one.status for one in oracle.records.values()]
@@ -361,6 +365,22 @@ def test_a_space_without_a_valid_model_says_so(tmp_path):
     assert Worker(oracle).ask().status == "STOPPED"
     assert "No setting of the space is within the limits" in oracle.problem
     assert "too large" in oracle.problem
+
+
+def test_a_space_that_is_used_up_ends_the_search(tmp_path):
+    """What was found counts, whether what is left is refused or was tried."""
+    seen = []
+
+    def refuse(values):
+        seen.append(values)
+        return "enough" if len(seen) > 2 else None
+
+    oracle = made(tmp_path, trials=50, refuse=refuse)
+    for _ in range(2):
+        Worker(oracle).run([1.0])
+    assert Worker(oracle).ask().status == "STOPPED"
+    assert oracle.problem is None and oracle.refused == {"enough": 200}
+    assert len(oracle.records) == 2
 
 
 def test_failures_in_a_row_end_it_and_show_the_error(tmp_path):

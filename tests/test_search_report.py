@@ -534,3 +534,37 @@ def test_in_a_browser(tmp_path):
         ]
         assert page in urls
         assert [url for url in urls if not url.startswith(("file://", "data:"))] == []
+
+
+def test_for_other_tools(tmp_path):
+    """What Optuna and TensorBoard read back is what the trials were."""
+    import optuna
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    board = leaderboard(count=20, seed=3)
+    (tmp_path / "leaderboard.json").write_text(json.dumps(board))
+    path = reporting.to_optuna(tmp_path, tmp_path / "study.log")
+    backend = optuna.storages.journal.JournalFileBackend(str(path))
+    storage = optuna.storages.JournalStorage(backend)
+    study = optuna.load_study(study_name="digits", storage=storage)
+    rows = sorted(board["trials"], key=lambda row: row["trial"])
+    states = {"completed": "COMPLETE", "stopped": "PRUNED"}
+    for row, found in zip(rows, study.trials, strict=True):
+        assert found.state.name == states.get(row["status"], "FAIL")
+        assert found.params == {"cell": row["cell"], **row["hyperparameters"]}
+        assert found.user_attrs["reason"] == row["reason"]
+    assert study.best_value == max(
+        r["score"] for r in rows if r["status"] == "completed"
+    )
+    with pytest.raises(FileExistsError, match="study.log is there already"):
+        reporting.to_optuna(tmp_path, path)
+
+    folder = reporting.to_tensorboard(tmp_path, tmp_path / "runs")
+    for row in rows[:3]:
+        read = EventAccumulator(str(folder / f"trial_{row['trial']:04d}"))
+        read.Reload()
+        curve = [event.value for event in read.Scalars("val_accuracy")]
+        assert curve == pytest.approx(row["history"]["val_accuracy"], nan_ok=True)
+        assert "_hparams_/session_start_info" in read.PluginTagToContent("hparams")
+    with pytest.raises(FileExistsError, match="runs is not empty"):
+        reporting.to_tensorboard(tmp_path, folder)

@@ -285,30 +285,6 @@ def test_the_hypermodel_refuses(kwargs, message):
 # --- training ---------------------------------------------------------------------
 
 
-@pytest.mark.usefixtures("eager")
-@pytest.mark.parametrize(
-    ("make", "options"),
-    [
-        (keras_tuner.RandomSearch, {"max_trials": 2}),
-        (keras_tuner.BayesianOptimization, {"max_trials": 3, "num_initial_points": 2}),
-        (keras_tuner.GridSearch, {"max_trials": 2}),
-        (keras_tuner.Hyperband, {"max_epochs": 2, "factor": 2}),
-    ],
-    ids=lambda value: getattr(value, "__name__", ""),
-)
-def test_every_tuner_of_keras_tuner_runs_it(task, tmp_path, make, options):
-    hypermodel = HyperRNN((4, 2), cells=["simple_rnn", "leaky_rnn"])
-    objective = hypermodel.objective
-    tuner = make(hypermodel, objective, directory=tmp_path, seed=1, **options)
-    tuner.search(
-        *task.train, validation_data=tuple(task.validation), epochs=2, verbose=0
-    )
-    trials = tuner.oracle.trials.values()
-    assert {trial.status for trial in trials} == {"COMPLETED"}
-    assert all(math.isfinite(trial.score) for trial in trials)
-    assert tuner.get_best_models()[0].output_shape == (None, 1)
-
-
 @pytest.mark.any_backend
 def test_a_seed_determines_a_trial():
     """Equal hyperparameters and seeds give equal weights, others do not."""

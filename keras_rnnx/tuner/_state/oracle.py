@@ -231,7 +231,8 @@ class SearchOracle(keras_tuner.Oracle):
             self.refused[reason] = self.refused.get(reason, 0) + 1
             last = reason
         else:
-            if self.refused:
+            # What was found before counts all the same.
+            if self.refused and not self.records:
                 self.problem = (
                     f"No setting of the space is within the limits: of {REFUSALS} "
                     f"drawn none is. The last one is refused: {last}."
@@ -299,8 +300,9 @@ class SearchOracle(keras_tuner.Oracle):
             record.reason = over_limit(record, self.limits)
             return record.reason is None
         if metrics.pop(EPOCH, None) is None:
-            # The result, which stands for what no epoch reported.
-            if self.objective.name not in record.history:
+            # The result, which stands for what no epoch reported. What was over a limit
+            # was not trained.
+            if self.objective.name not in record.history and record.reason is None:
                 record.add(0, metrics)
             return True
         line = {"trial": trial_id, "attempt": record.attempt, "epoch": step}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from keras_rnnx.tuner.files import write_bytes
 
-__all__ = ["write"]
+__all__ = ["to_optuna", "to_tensorboard", "write"]
 
 
 def write(directory: Path) -> Path:
@@ -54,11 +54,62 @@ def write(directory: Path) -> Path:
     return page
 
 
-def _require(package):
+def to_optuna(directory: Path, path: Path) -> Path:
+    """Writes the trials of a search as a study, into a journal of Optuna.
+
+    `optuna-dashboard PATH` shows it. Intermediate values are the objective after each
+    epoch; trials that were stopped are pruned ones.
+
+    Args:
+        directory: where `leaderboard.json` is.
+        path: of the journal.
+
+    Returns:
+        `path`.
+
+    Raises:
+        ImportError: without Optuna.
+        FileExistsError: if there is a file: Optuna would add the trials to it.
+    """
+    _require("optuna")
+    from keras_rnnx.tuner.reporting import _exports, _search
+
+    path = Path(path)
+    if path.exists():
+        raise FileExistsError(f"{path} is there already: remove it, or name another.")
+    _exports.to_optuna(_search.read(Path(directory) / "leaderboard.json"), path)
+    return path
+
+
+def to_tensorboard(directory: Path, folder: Path) -> Path:
+    """Writes the trials of a search as runs for TensorBoard, with its HParams.
+
+    Args:
+        directory: where `leaderboard.json` is.
+        folder: gets a folder for each trial. `tensorboard --logdir FOLDER` shows them.
+
+    Returns:
+        `folder`.
+
+    Raises:
+        ImportError: without TensorBoard.
+        FileExistsError: if the folder holds anything.
+    """
+    _require("tensorboard", "tuner")
+    from keras_rnnx.tuner.reporting import _exports, _search
+
+    folder = Path(folder)
+    if folder.exists() and any(folder.iterdir()):
+        raise FileExistsError(f"{folder} is not empty: remove it, or name another.")
+    _exports.to_tensorboard(_search.read(Path(directory) / "leaderboard.json"), folder)
+    return folder
+
+
+def _require(package, extra="report"):
     try:
         importlib.import_module(package)
     except ModuleNotFoundError as error:
         raise ImportError(
             f"The report of a search needs {error.name}: "
-            f"pip install 'keras-rnnx[report]'."
+            f"pip install 'keras-rnnx[{extra}]'."
         ) from error

@@ -23,7 +23,7 @@ JAX ?= jax
 TORCH ?= torch==2.13.0
 
 # The demo's search: more trials and epochs find better models.
-TRIALS ?= 8
+TRIALS ?= 12
 EPOCHS ?= 40
 
 RUN := $(VENV)/bin/python

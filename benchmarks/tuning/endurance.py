@@ -2,7 +2,9 @@
 
     KERAS_BACKEND=jax python -m benchmarks.tuning.endurance --trials 200 --workers 1
 
-Memory is that of the process and all that it started, sampled when a trial ends.
+Memory is that of the process and all that it started, what they share counted once,
+sampled when a trial ends. Workers leave and are started again, so that it goes up and
+down: medians over 20 trials say whether it grows.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import argparse
 import collections
 import math
+import statistics
 import tempfile
 import time
 from pathlib import Path
@@ -24,8 +27,8 @@ from keras_rnnx.cells.ranges import Choice
 from keras_rnnx.datasets import load_task
 
 MEGABYTE = 2**20
-# Memory counts from here on: what is loaded once is there by then.
-FIRST = 20
+# What is loaded once is there by the first of these, and each is a median over as many.
+WINDOW = 20
 
 
 @keras_rnnx.cells.register(name="third_broken")
@@ -47,7 +50,7 @@ def used() -> float:
     total = 0
     for process in (me, *me.children(recursive=True)):
         try:
-            total += process.memory_info().rss
+            total += process.memory_full_info().pss
         except psutil.NoSuchProcess:
             continue
     return total / MEGABYTE
@@ -80,7 +83,6 @@ def main() -> None:
     counts = collections.Counter(row["status"] for row in result.leaderboard)
     reasons = sum(row["reason"] is not None for row in result.leaderboard)
     scores = [row["score"] for row in result.leaderboard if row["score"] is not None]
-    first = memory[min(FIRST, len(memory) - 1)]
     print(f"{keras.backend.backend()}, {arguments.workers} worker(s)")
     print(f"{sum(counts.values())} trials: {dict(counts)}, {reasons} with a reason")
     print(
@@ -88,10 +90,13 @@ def main() -> None:
         f"{all(map(math.isfinite, scores))}"
     )
     print(f"seconds: {time.perf_counter() - start:.0f}")
-    print(
-        f"memory after {FIRST} trials {first:.0f} MB, at the end {memory[-1]:.0f} MB, "
-        f"at most {max(memory[FIRST:], default=first):.0f} MB"
-    )
+    first, last = memory[WINDOW : 2 * WINDOW], memory[-WINDOW:]
+    if first:
+        medians = [statistics.median(part) for part in (first, last)]
+        print(
+            f"memory: {medians[0]:.0f} MB after {WINDOW} trials, {medians[1]:.0f} MB at "
+            f"the end, {max(memory[WINDOW:]):.0f} MB at most"
+        )
 
 
 if __name__ == "__main__":

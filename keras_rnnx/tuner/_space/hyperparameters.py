@@ -133,7 +133,7 @@ def of_training(kind: str) -> list[Hyperparameter]:
             when=(("optimizer", ("adamw",)),),
             **part,
         ),
-        Hyperparameter("learning_rate", Log(3e-4, 2e-2), 5e-3, **part),
+        Hyperparameter("learning_rate", Log(3e-4, 2e-2), 1e-2, **part),
         _choice("schedule", ("cosine", "warmup", "constant"), "thorough", **part),
         Hyperparameter("global_clipnorm", Log(0.1, 10.0), 1.0, "standard", **part),
         Hyperparameter("batch_size", Choice([16, 32, 64, 128]), 32, "thorough", **part),

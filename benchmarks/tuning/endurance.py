@@ -94,8 +94,8 @@ def main() -> None:
     if first:
         medians = [statistics.median(part) for part in (first, last)]
         print(
-            f"memory: {medians[0]:.0f} MB after {WINDOW} trials, {medians[1]:.0f} MB at "
-            f"the end, {max(memory[WINDOW:]):.0f} MB at most"
+            f"memory: {medians[0]:.0f} MB after {WINDOW} trials, {medians[1]:.0f} MB "
+            f"at the end, {max(memory[WINDOW:]):.0f} MB at most"
         )
 
 

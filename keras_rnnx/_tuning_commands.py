@@ -78,8 +78,8 @@ def _add_space(tune):
         default=[],
         type=option,
         metavar="NAME=VALUE",
-        help="a value to fix, a list of values, a range (LOW,HIGH), or None to leave "
-        "it out, as 'units=(16, 64)'; may be repeated",
+        help="a value to fix, a list of values, a range (LOW,HIGH), or None for "
+        "its default, as 'units=(16, 64)'; may be repeated",
     )
     space.add_argument(
         "--params", type=positive, metavar="N", help="weights of each model, by units"

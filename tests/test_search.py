@@ -271,6 +271,63 @@ def test_diverged_trials_neither_abort_nor_win(task, tmp_path):
     assert math.isfinite(result.test["loss"])
 
 
+@pytest.mark.any_backend
+def test_what_diverges_later_cannot_win_with_its_first_epochs(task, tmp_path):
+    """Of the hypermodel here, and of a build function: its score is that of before."""
+
+    class Break(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 2:
+                weights = self.model.get_weights()
+                self.model.set_weights([w * np.inf for w in weights])
+
+    def build(hp):
+        model = keras.Sequential([keras.Input((4, 2)), keras.layers.SimpleRNN(2)])
+        model.add(keras.layers.Dense(1))
+        model.compile("adam", "mse", run_eagerly=True)
+        return model
+
+    for number, own in enumerate(({}, {"hypermodel": build, "preset": "quick"})):
+        place = tmp_path / str(number)
+        with pytest.raises(
+            SearchError, match="1 trials can win: .*diverged with: .*val"
+        ):
+            tiny_search(
+                task,
+                place,
+                trials=1,
+                max_epochs=6,
+                callbacks=lambda: [Break()],
+                **own,
+            )
+        (held,) = json.loads((place / "search.json").read_text())["trials"].values()
+        assert held["status"] == "diverged" and held["best_epoch"] in (1, 2)
+        assert held["reason"].endswith("not finite after epoch 3")
+        assert math.isfinite(held["score"])
+
+
+@pytest.mark.any_backend
+def test_an_objective_that_no_epoch_logs(task, tmp_path):
+    """What `fit` of a hypermodel gives counts, beside the epochs that it ran."""
+
+    class Own(keras_tuner.HyperModel):
+        def build(self, hp):
+            model = keras.Sequential([keras.Input((4, 2)), keras.layers.SimpleRNN(2)])
+            model.add(keras.layers.Dense(1))
+            model.compile("adam", "mse", metrics=["mae"], run_eagerly=True)
+            hp.Int("cost", 3, 9)
+            return model
+
+        def fit(self, hp, model, validation_data, **kwargs):
+            model.fit(**kwargs)
+            return float(hp.get("cost"))
+
+    result = tiny_search(task, tmp_path, hypermodel=Own(), preset="quick", trials=3)
+    for row in result.leaderboard:
+        assert row["status"] == "completed"
+        assert row["score"] == row["hyperparameters"]["cost"]
+
+
 def test_nothing_but_divergence_is_an_error(task, tmp_path):
     space = {"sometimes_broken/broken": True}
     with pytest.raises(SearchError, match="None of 1 trials can win.*diverged with"):

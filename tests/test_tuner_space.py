@@ -174,6 +174,7 @@ def test_the_space_can_be_changed():
             "layers": 2,
             "pooling": None,
             "checkpoint": True,
+            "use_bias": False,
             "output_dropout": ranges.Uniform(0.0, 0.1),
             "leaky_rnn/leak": 0.25,
             "clockwork_rnn/periods": None,
@@ -190,6 +191,7 @@ def test_the_space_can_be_changed():
     assert (stack.depth, stack.units, stack.checkpoint) == (2, [16, 16], True)
     assert stack.layers[0].cell.leak == 0.25
     assert stack.output_dropout == 0.1
+    assert stack.layers[0].cell.bias is None
 
 
 @pytest.mark.any_backend
@@ -274,6 +276,11 @@ def test_blocks_for_a_build_function_of_ones_own():
         ({"space": {"leaky_rnn/leek": 1}}, "'leek'.*Did you mean 'leak'"),
         ({"space": {"leaky_rnn/leak": (0.1, 0.2)}}, "cell's own affair. Pass a value"),
         ({"params": 5, "space": {"units": 3}}, "`params` determines the units"),
+        (
+            {"space": {"schedule": "cosin"}},
+            "schedule in `space`.*Did you mean 'cosine'",
+        ),
+        ({"space": {"optimizer": ["adam", "sdg"]}}, "'sdg'.*Did you mean 'sgd'"),
         ({"params": 0}, "`params` must be an integer of at least 1"),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import re
 import traceback
+from pathlib import Path
 
 import keras_tuner
 
@@ -20,11 +21,8 @@ class SearchPaused(SearchError, keras_tuner.errors.FatalError):
     """
 
 
-# Where a file can't be written for causes that no setting of a model has.
-_OF_THE_DISK = (
-    *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENOENT),
-    *(errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ESTALE),
-)
+# Causes that no setting of a model has.
+_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE)
 
 
 def paused_by(error: OSError) -> SearchPaused:
@@ -37,9 +35,20 @@ def paused_by(error: OSError) -> SearchPaused:
     )
 
 
-def is_of_the_disk(error: BaseException) -> bool:
-    """Whether an error is about a disk, and not about a model."""
-    return isinstance(error, OSError) and error.errno in _OF_THE_DISK
+def is_of_the_disk(error: BaseException, directory: Path) -> bool:
+    """Whether an error is about the files of a search, and not about a model.
+
+    A file that is not there may be one of the user's data.
+
+    Args:
+        error: what was raised.
+        directory: that of the search.
+    """
+    if not isinstance(error, OSError):
+        return False
+    place = Path(str(error.filename or "")).absolute()
+    own = error.filename is not None and place.is_relative_to(directory.absolute())
+    return error.errno in _OF_THE_DISK or own or not directory.exists()
 
 
 def described(error: BaseException) -> str:

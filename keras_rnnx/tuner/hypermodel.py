@@ -189,6 +189,7 @@ class HyperRNN(keras_tuner.HyperModel):
             *of_training(self.kind),
         ]
         self.space = Space(known, preset, changes, self.cells)
+        arguments.check_training(self.space.hyperparameters)
         self.loss = usual.loss if loss is None else loss
         self.metrics = list(usual.metrics if metrics is None else metrics)
         self.objective = objective or keras_tuner.Objective(*usual.objective)
@@ -361,8 +362,10 @@ class HyperRNN(keras_tuner.HyperModel):
         elif not isinstance(x, keras.utils.PyDataset) and kwargs.get("y") is not None:
             kwargs.setdefault("batch_size", settings["batch_size"])
         # Ahead of the tuner's own callbacks, which then see the learning rate.
-        given = training.WhileFinite(list(kwargs.get("callbacks") or []))
-        kwargs["callbacks"] = [*own, given]
+        given = list(kwargs.get("callbacks") or [])
+        beside = [one for one in given if getattr(one, "sees_divergence", False)]
+        others = [one for one in given if one not in beside]
+        kwargs["callbacks"] = [*own, training.WhileFinite(others), *beside]
         history = model.fit(**kwargs).history
         self._fits[derive_seed(self.seed, _values(hp))] += 1
         best = training.best_epoch(history, goal.name, goal.direction)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import statistics
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -254,9 +253,3 @@ def leaderboard(oracle: SearchOracle, shape: Shape) -> list[dict[str, Any]]:
     rows = [row_of(oracle, key, shape) for key in keys]
     rows.sort(key=order)
     return [{"rank": rank, **row} for rank, row in enumerate(rows, start=1)]
-
-
-def read_leaderboard(directory: Path) -> dict[str, Any] | None:
-    """The leaderboard that was saved, or None."""
-    path = directory / LEADERBOARD
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None

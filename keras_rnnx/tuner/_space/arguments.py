@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import keras
 
 from keras_rnnx import initializers
+from keras_rnnx._errors import unknown
 from keras_rnnx.cells.registry import lookup
 from keras_rnnx.layers import Stack
-from keras_rnnx.tuner._space.hyperparameters import NONE, REGULARIZERS
+from keras_rnnx.tuner._space.hyperparameters import (
+    NONE,
+    REGULARIZERS,
+    Hyperparameter,
+)
 
 # Those that are no arguments of a model under their own name.
 _APART = (
@@ -29,6 +34,12 @@ OPTIMIZERS = {
 }
 # The share of the epochs in which "warmup" raises the rate.
 WARMUP = 0.1
+SCHEDULES = ("cosine", "warmup", "constant")
+# What is not passed on: models have it by themselves.
+_DEFAULTS = {
+    **{"pooling": "last", "connection": NONE, "attention": NONE, "tied": False},
+    **{"bidirectional": False, "initial_state_trainable": False},
+}
 
 
 def stack_arguments(
@@ -67,13 +78,18 @@ def stack_arguments(
     normalization = settings.get("normalization", NONE)
     if normalization != NONE:
         found[normalization] = True
-    others = {k: v for k, v in settings.items() if k not in _APART}
-    return found | {k: v for k, v in others.items() if not _usual(v)}
+    # None stands for a default, here as in `space`.
+    others = {k: v for k, v in settings.items() if k not in _APART and v is not None}
+    return found | {k: v for k, v in others.items() if v != _DEFAULTS.get(k)}
 
 
-def _usual(value):
-    """Whether an argument is left at its default."""
-    return value is None or value is False or value == NONE or value == "last"
+def check_training(hyperparameters: Iterable[Hyperparameter]) -> None:
+    """Raises a ValueError for an optimizer or a schedule that there is not."""
+    for one in hyperparameters:
+        valid = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES}.get(one.name, ())
+        for value in one.values.examples() if one.values else [one.default]:
+            if valid and value not in valid:
+                raise unknown(f"{one.name} in `space`", value, valid)
 
 
 def _recipe(name, steps, known):

@@ -303,7 +303,7 @@ class SearchOracle(keras_tuner.Oracle):
             # The result, which stands for what no epoch reported. What was over a limit
             # was not trained.
             if self.objective.name not in record.history and record.reason is None:
-                record.add(0, metrics)
+                record.history = {name: [value] for name, value in metrics.items()}
             return True
         line = {"trial": trial_id, "attempt": record.attempt, "epoch": step}
         line["elapsed"] = round(self.elapsed, 3)
@@ -320,7 +320,9 @@ class SearchOracle(keras_tuner.Oracle):
             record.reason = f"the time was up after epoch {record.epochs}"
             return False
         last = {name: values[-1] for name, values in record.history.items()}
-        if not finite(last) or record.of is not None:
+        if not finite(last):
+            return False
+        if record.of is not None:
             return True
         mine = losses(record, self.objective)
         others = [

@@ -56,7 +56,8 @@ class StopOnDivergence(keras.callbacks.Callback):
 class WhileFinite(keras.callbacks.CallbackList):
     """Callbacks that don't see epochs in which training diverged.
 
-    KerasTuner would keep the weights of an epoch of infinite accuracy.
+    KerasTuner would keep the weights of an epoch of infinite accuracy. A callback with
+    `sees_divergence` stands beside it.
     """
 
     def __init__(self, callbacks: list[keras.callbacks.Callback]):

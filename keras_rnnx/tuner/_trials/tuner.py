@@ -22,6 +22,7 @@ from keras_rnnx.tuner._state.oracle import (
 )
 from keras_rnnx.tuner._trials import measures
 from keras_rnnx.tuner._trials.data import SearchData
+from keras_rnnx.tuner._trials.training import best_epoch, penalty
 from keras_rnnx.tuner.errors import (
     SearchError,
     SearchPaused,
@@ -105,7 +106,7 @@ class SearchTuner(keras_tuner.Tuner):
         try:
             result = self._run(trial)
         except Exception as error:
-            if is_of_the_disk(error):
+            if is_of_the_disk(error, Path(self.directory)):
                 raise paused_by(error) from error
             self._keep_failure(trial, error)
             raise
@@ -222,10 +223,9 @@ class SearchTuner(keras_tuner.Tuner):
 def _as_metrics(found, objective):
     """What `HyperModel.fit` gave, as metrics of the best epoch."""
     if isinstance(found, keras.callbacks.History):
-        values = found.history[objective.name]
-        best = int(
-            (np.nanargmin if objective.direction == "min" else np.nanargmax)(values)
-        )
+        best = best_epoch(found.history, objective.name, objective.direction)
+        if best is None:
+            return {objective.name: penalty(objective.direction)}
         return {name: float(row[best]) for name, row in found.history.items()}
     if isinstance(found, dict):
         return {name: float(value) for name, value in found.items()}
@@ -285,6 +285,8 @@ class Reporter:
 
 class Report(keras.callbacks.Callback):
     """Reports each epoch, and ends the training where it is hopeless."""
+
+    sees_divergence = True
 
     def __init__(self, reporter: Reporter):
         super().__init__()

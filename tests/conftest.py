@@ -103,3 +103,12 @@ def played(request, monkeypatch):
     import graphs
 
     return graphs.counted(request.param, monkeypatch)
+
+
+@pytest.fixture
+def eager_trials():
+    """The models of trials run eagerly, step by step: compiling takes longer."""
+    import small_searches
+
+    with small_searches.eager():
+        yield

@@ -13,47 +13,15 @@ import keras
 import keras_tuner
 import numpy as np
 import pytest
-from keras import ops
+from small_searches import adding
 
-import keras_rnnx
-from keras_rnnx.cells import Cell, State
-from keras_rnnx.datasets import PaddedBatches, Task, load_task
+from keras_rnnx.datasets import PaddedBatches, Task
 from keras_rnnx.tuner import HyperRNN, SearchError, recurrent_block, search
 from keras_rnnx.tuner._trials.data import TaskData
 
 ROOT = Path(__file__).parents[1]
-TINY = {"length": 4, "train": 32, "validation": 16, "test": 16}
 
-
-@keras_rnnx.cells.register(name="sometimes_broken")
-class SometimesBrokenCell(Cell):
-    """A simple RNN that is NaN throughout if so chosen."""
-
-    states = ("h",)
-    gates = ("h",)
-    options = {"broken": False}
-
-    def update(self, state, gate):
-        return State(h=ops.tanh(gate.h) * (math.nan if self.broken else 1.0))
-
-    @classmethod
-    def search_space(cls, hp):
-        return {"broken": hp.Boolean("broken", default=True)}
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    """No compiling: it takes most of the time of trials as small as these."""
-    build = HyperRNN.build
-
-    def eager(self, hp):
-        model = build(self, hp)
-        model.run_eagerly = True
-        return model
-
-    monkeypatch.setattr(HyperRNN, "build", eager)
-    with keras_rnnx.engine.force("step"):
-        yield
+pytestmark = pytest.mark.usefixtures("eager_trials")
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -67,8 +35,7 @@ def little_to_collect():
 
 @pytest.fixture(scope="module")
 def task():
-    """The adding problem, as small as it gets."""
-    return load_task("adding", **TINY)
+    return adding()
 
 
 def tiny_search(task, directory, **kwargs):
@@ -230,7 +197,7 @@ def test_other_spaces_begin_beside_and_other_searches_are_refused(task, tmp_path
             tiny_search(task, place, **change)
     for changed in ({"length": 5}, {"seed": 1}):
         with pytest.raises(SearchError, match="differs in .*data"):
-            tiny_search(load_task("adding", **{**TINY, **changed}), place)
+            tiny_search(adding(**changed), place)
 
 
 @pytest.mark.any_backend

@@ -6,52 +6,18 @@ import keras
 import keras_tuner
 import numpy as np
 import pytest
-from keras import ops
+from small_searches import adding
 
 import keras_rnnx
-from keras_rnnx.cells import Cell, State, ranges
-from keras_rnnx.datasets import load_task
+from keras_rnnx.cells import ranges
 from keras_rnnx.tuner import HyperRNN, recurrent_block
 
-TINY = {"length": 4, "train": 32, "validation": 16, "test": 16}
 QUICK = {"preset": "quick", "space": {"units": (2, 4)}}
-
-
-@keras_rnnx.cells.register(name="fragile_for_tests")
-class FragileCell(Cell):
-    """A simple RNN that is NaN throughout if so chosen."""
-
-    states = ("h",)
-    gates = ("h",)
-    options = {"broken": False}
-
-    def update(self, state, gate):
-        return State(h=ops.tanh(gate.h) * (math.nan if self.broken else 1.0))
-
-    @classmethod
-    def search_space(cls, hp):
-        return {"broken": hp.Boolean("broken", default=True)}
-
-
-@pytest.fixture
-def eager(monkeypatch):
-    """No compiling: it takes most of the time of trials as small as these."""
-    build = HyperRNN.build
-
-    def built(self, hp):
-        model = build(self, hp)
-        model.run_eagerly = True
-        return model
-
-    monkeypatch.setattr(HyperRNN, "build", built)
-    with keras_rnnx.engine.force("step"):
-        yield
 
 
 @pytest.fixture(scope="module")
 def task():
-    """The adding problem, as small as it gets."""
-    return load_task("adding", **TINY)
+    return adding()
 
 
 def declared(hypermodel):
@@ -309,7 +275,7 @@ def test_a_seed_determines_a_trial():
 
 
 @pytest.mark.any_backend
-@pytest.mark.usefixtures("eager")
+@pytest.mark.usefixtures("eager_trials")
 def test_executions_of_one_trial_differ(task, tmp_path):
     hypermodel = HyperRNN((4, 2), cells=["simple_rnn"], seed=0, **QUICK)
     scores = []
@@ -328,7 +294,7 @@ def test_executions_of_one_trial_differ(task, tmp_path):
 
 
 @pytest.mark.any_backend
-@pytest.mark.usefixtures("eager")
+@pytest.mark.usefixtures("eager_trials")
 @pytest.mark.parametrize(
     ("schedule", "factors"),
     [
@@ -351,7 +317,7 @@ def test_the_learning_rate_follows_its_schedule(task, schedule, factors):
 
 
 @pytest.mark.any_backend
-@pytest.mark.usefixtures("eager")
+@pytest.mark.usefixtures("eager_trials")
 def test_a_trial_that_diverges_scores_what_it_had_before(task, monkeypatch):
     """And KerasTuner's callbacks don't see the epoch in which it did."""
     hypermodel = HyperRNN((4, 2), cells=["simple_rnn"], **QUICK)
@@ -382,14 +348,14 @@ def test_a_trial_that_diverges_scores_what_it_had_before(task, monkeypatch):
 
 
 @pytest.mark.any_backend
-@pytest.mark.usefixtures("eager")
+@pytest.mark.usefixtures("eager_trials")
 def test_divergence_from_the_start_is_worst_in_either_direction(task):
     hypermodel = HyperRNN(
         (4, 2),
-        cells=["fragile_for_tests"],
+        cells=["sometimes_broken"],
         metrics=["mean_absolute_error", "accuracy"],
     )
-    hp = choices(**{"fragile_for_tests/broken": True})
+    hp = choices(**{"sometimes_broken/broken": True})
     result = hypermodel.fit(
         hp,
         hypermodel.build(hp),

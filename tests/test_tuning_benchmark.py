@@ -9,9 +9,10 @@ import sys
 import time
 
 import pytest
+from small_searches import adding
 
 from benchmarks.tuning import curves, methods, replay, runs, settings, verdicts
-from keras_rnnx.tuner import HyperRNN, SearchError
+from keras_rnnx.tuner import SearchError
 
 pytestmark = pytest.mark.any_backend
 
@@ -345,32 +346,14 @@ def test_trials_are_read_from_a_leaderboard(tmp_path, capsys):
 # --- one real run of each side --------------------------------------------------------
 
 
-@pytest.fixture
-def quick(monkeypatch):
-    """No compiling: it takes most of the time of trials as small as these."""
-    import keras_rnnx
-
-    build = HyperRNN.build
-
-    def eager(self, hp):
-        model = build(self, hp)
-        model.run_eagerly = True
-        return model
-
-    monkeypatch.setattr(HyperRNN, "build", eager)
-    with keras_rnnx.engine.force("step"):
-        yield
-
-
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("eager_trials")
 # KerasTuner's `load_model` causes it.
 @pytest.mark.filterwarnings("ignore:Skipping variable loading for optimizer")
 @pytest.mark.parametrize("method", ["random+median/1", "kt-random", "kt-hyperband"])
 def test_a_run(method):
     from benchmarks.tuning import one
-    from keras_rnnx.datasets import load_task
 
-    task = load_task("adding", length=4, train=32, validation=16, test=16)
+    task = adding()
     request = {
         "task": "adding",
         "method": method,

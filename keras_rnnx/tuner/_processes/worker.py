@@ -27,7 +27,7 @@ FORKED = sys.platform.startswith("linux")
 # A worker leaves when its memory has grown by so much since its first trial, and is
 # started again: TensorFlow keeps 10 to 20 MB of each model. That takes a second where
 # workers are forked, and several where they import for themselves.
-GROWTH = (100 if FORKED else 500) * MEGABYTE
+GROWTH = (40 if FORKED else 500) * MEGABYTE
 
 
 def run_worker(work: Work, growth: float = GROWTH) -> None:

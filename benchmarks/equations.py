@@ -9,7 +9,7 @@ from keras import ops
 
 import keras_rnnx
 from benchmarks import peers, timing
-from keras_rnnx.cells.variants import linear_with
+from keras_rnnx.cells._lowering.kernel_uses import linear_with
 
 # Times faster in a training step, or the suite says which layers are not.
 ELEMENTWISE_BAR = 1.3

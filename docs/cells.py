@@ -19,15 +19,15 @@ from notation import tex
 
 from keras_rnnx import cells
 from keras_rnnx._docstrings import SPAN, parted
-from keras_rnnx.cells.arguments import STANDARD
-from keras_rnnx.description import (
+from keras_rnnx.cells._base.arguments import STANDARD
+from keras_rnnx.inspection.describe import (
     Description,
     describe,
     search_space,
     searched,
     written,
 )
-from keras_rnnx.expectation import BACKENDS, DEVICES, expected
+from keras_rnnx.inspection.expected_engine import BACKENDS, DEVICES, expected
 
 FOLDER = pathlib.Path(__file__).with_suffix("")
 INDEX = "README.md"

@@ -51,7 +51,7 @@ from keras_rnnx._version import __version__
 
 _LAZY = {
     "convert": "keras_rnnx.conversion",
-    "explain": "keras_rnnx.explanation",
+    "explain": "keras_rnnx.inspection.explain",
     "callbacks": None,
     "datasets": None,
     "models": None,

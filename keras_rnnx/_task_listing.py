@@ -11,8 +11,8 @@ import rich.padding
 import rich.text
 
 from keras_rnnx import datasets
-from keras_rnnx._table import Table
 from keras_rnnx.datasets.facts import FACTS, Figure
+from keras_rnnx.inspection.table import Table
 
 # Of one task: examples, and the steps of each that are shown.
 EXAMPLES, STEPS = 3, 60

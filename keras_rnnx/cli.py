@@ -12,7 +12,7 @@ import keras
 import rich.console
 
 import keras_rnnx
-from keras_rnnx import _listing, _tuning_commands, description
+from keras_rnnx import _tuning_commands
 from keras_rnnx._command_line import (
     CommandError,
     Parser,
@@ -25,6 +25,7 @@ from keras_rnnx._command_line import (
     task_options,
     year,
 )
+from keras_rnnx.inspection import describe, listing
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -124,7 +125,7 @@ def _cells(arguments):
             raise CommandError(
                 f"--{next(iter(sizes))} is about one cell: give its name"
             )
-        rows = _listing.listing(arguments.linear, arguments.cudnn, arguments.since)
+        rows = listing.listing(arguments.linear, arguments.cudnn, arguments.since)
         console.print(rows)
         return
     filters = ("linear", "cudnn", "since")
@@ -135,10 +136,10 @@ def _cells(arguments):
                 f"leave one of them out"
             )
     try:
-        found = description.describe(arguments.name, **sizes)
+        found = describe.describe(arguments.name, **sizes)
     except ValueError as error:
         raise CommandError(error) from error
-    console.print(_listing.about(found))
+    console.print(listing.about(found))
 
 
 def _explain(arguments):

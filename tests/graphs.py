@@ -10,7 +10,7 @@ import torch
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from keras_rnnx import engine, layers
-from keras_rnnx.engine import torch_graphs
+from keras_rnnx.engine.backends.torch import cuda_graphs
 from keras_rnnx.regularizers import GradientFlow
 from keras_rnnx.testing.gradients import gradients
 
@@ -40,17 +40,17 @@ class Emulated:
     were recorded: what a graph is."""
 
     def __init__(self, function, inputs):
-        self.inputs, found = torch_graphs.tensors_of(inputs), []
+        self.inputs, found = cuda_graphs.tensors_of(inputs), []
 
         def flat(*tensors):
             found[:] = function(*put(inputs, tensors))
-            return torch_graphs.tensors_of(found)
+            return cuda_graphs.tensors_of(found)
 
         self.graph = make_fx(flat)(*self.inputs)
         self.results = put(found, self.graph(*self.inputs))
 
     def replay(self):
-        results = torch_graphs.tensors_of(self.results)
+        results = cuda_graphs.tensors_of(self.results)
         for own, new in zip(results, self.graph(*self.inputs)):
             own.copy_(new)
 
@@ -61,20 +61,20 @@ def counted(kind, monkeypatch):
         stream = types.SimpleNamespace(cuda_stream=0)
         monkeypatch.setattr(torch.cuda, "current_stream", lambda: stream)
         monkeypatch.setattr(torch.cuda, "current_device", lambda: -1)
-        monkeypatch.setattr(torch_graphs, "recordable", lambda tensors: True)
-        monkeypatch.setattr(torch_graphs, "memory", lambda: (2**40, 2**40))
-        monkeypatch.setattr(torch_graphs, "Captured", Emulated)
+        monkeypatch.setattr(cuda_graphs, "recordable", lambda tensors: True)
+        monkeypatch.setattr(cuda_graphs, "memory", lambda: (2**40, 2**40))
+        monkeypatch.setattr(cuda_graphs, "Captured", Emulated)
     elif not torch.cuda.is_available():
         pytest.skip("torch finds no GPU")
-    monkeypatch.setattr(torch_graphs, "_recorders", weakref.WeakSet())
+    monkeypatch.setattr(cuda_graphs, "_recorders", weakref.WeakSet())
     calls = []
 
-    class Counted(torch_graphs.Recording):
+    class Counted(cuda_graphs.Recording):
         def play(self, groups):
             calls.append(self)
             return super().play(groups)
 
-    monkeypatch.setattr(torch_graphs, "Recording", Counted)
+    monkeypatch.setattr(cuda_graphs, "Recording", Counted)
     return calls
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from keras_rnnx import testing
-from keras_rnnx.engine import linear
+from keras_rnnx.engine.scan import linear
 
 BACKEND = keras.backend.backend()
 BATCH, UNITS = 3, 4

@@ -9,8 +9,8 @@ import types
 import pytest
 import torch
 
-from keras_rnnx.engine import torch_capture
-from keras_rnnx.engine.torch_capture import Captured, Watch
+from keras_rnnx.engine.backends.torch import cuda_capture
+from keras_rnnx.engine.backends.torch.cuda_capture import Captured, Watch
 
 SIGNATURE = inspect.signature(torch.cuda.CUDAGraph.capture_begin)
 
@@ -63,8 +63,8 @@ def steps(monkeypatch):
     monkeypatch.setattr(torch, "zeros", lambda *size, device=None: real(*size))
     yield done
     gc.collect()
-    torch_capture._unfit.clear()
-    assert not list(torch_capture._places)
+    cuda_capture._unfit.clear()
+    assert not list(cuda_capture._places)
 
 
 def logged(steps):
@@ -93,7 +93,7 @@ def test_recordings_of_a_stream_share_a_pool_as_long_as_there_are_any(steps):
     assert begun == [f"begin in pool {n} on side" for n in (1, 1, 1, 2, 2)]
     del first, second
     gc.collect()
-    assert list(torch_capture._places) == [(0, 7)]
+    assert list(cuda_capture._places) == [(0, 7)]
     del other
 
 

@@ -16,7 +16,7 @@ from graphs import (
     values,
 )
 
-from keras_rnnx.engine import torch_graphs
+from keras_rnnx.engine.backends.torch import cuda_graphs
 
 # Bytes for the recordings of one of the shapes below.
 ROOM = 30_000
@@ -24,8 +24,8 @@ ROOM = 30_000
 
 @pytest.fixture
 def little_room(monkeypatch):
-    room = torch_graphs.SHARE * ROOM
-    monkeypatch.setattr(torch_graphs, "memory", lambda: (room, room))
+    room = cuda_graphs.SHARE * ROOM
+    monkeypatch.setattr(cuda_graphs, "memory", lambda: (room, room))
 
 
 def test_shapes_in_turn_are_recorded_once_each(played):
@@ -54,7 +54,7 @@ def test_recordings_of_all_layers_share_the_room(played, little_room):
 
 
 def test_recordings_out_of_use_give_way(played, little_room, monkeypatch):
-    monkeypatch.setattr(torch_graphs, "IDLE", 30)
+    monkeypatch.setattr(cuda_graphs, "IDLE", 30)
     first, second = pair("peephole_lstm", {}), pair("peephole_lstm", {})
     rounds(*first, shapes=(5,), many=3)
     rounds(*second, shapes=(5,), many=20)
@@ -79,7 +79,7 @@ def test_without_memory_the_loop_runs_as_it_is(played, monkeypatch):
     def full(*args):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(torch_graphs, "Captured", full)
+    monkeypatch.setattr(cuda_graphs, "Captured", full)
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         rounds(*pair("peephole_lstm", {}), shapes=(5,), many=3)

@@ -21,7 +21,8 @@ from graphs import (
 
 import keras_rnnx
 from keras_rnnx import engine, layers
-from keras_rnnx.engine import backends, torch_graphs
+from keras_rnnx.engine import backends
+from keras_rnnx.engine.backends.torch import cuda_graphs
 from keras_rnnx.testing.gradients import gradients
 
 
@@ -55,13 +56,13 @@ def test_what_cannot_be_recorded_says_so_once_and_runs(played, monkeypatch):
     def refusing(*args):
         raise RuntimeError("operation not permitted")
 
-    monkeypatch.setattr(torch_graphs, "Recording", refusing)
+    monkeypatch.setattr(cuda_graphs, "Recording", refusing)
     ours, plain = pair("peephole_lstm", {})
     says_so_once("operation not permitted", ours, plain, before=1)
 
 
 def test_a_loop_of_which_one_way_cannot_be_recorded_keeps_none(played, monkeypatch):
-    made, real = [], torch_graphs.Captured
+    made, real = [], cuda_graphs.Captured
 
     def first_alone(*args):
         if made:
@@ -69,13 +70,12 @@ def test_a_loop_of_which_one_way_cannot_be_recorded_keeps_none(played, monkeypat
         made.append(True)
         return real(*args)
 
-    monkeypatch.setattr(torch_graphs, "Captured", first_alone)
+    monkeypatch.setattr(cuda_graphs, "Captured", first_alone)
     says_so_once("operation not permitted", *pair("peephole_lstm", {}), before=1)
     assert len(played) == 1
     (recording,) = played
     assert not any(
-        recording in recorder.recordings.values()
-        for recorder in torch_graphs._recorders
+        recording in recorder.recordings.values() for recorder in cuda_graphs._recorders
     )
 
 
@@ -131,16 +131,16 @@ def test_where_operations_must_be_called_nothing_is_recorded(name, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: False)
     if name:
         monkeypatch.setattr(f"torch.{name}", lambda *device: True)
-    assert not torch_graphs.recordable([here, here]), "no tensors"
-    monkeypatch.setattr(torch_graphs, "KINDS", (types.SimpleNamespace,))
-    assert torch_graphs.recordable([here, here]) == (name is None)
-    assert not torch_graphs.recordable([here, there])
-    assert not torch_graphs.recordable([here, host])
+    assert not cuda_graphs.recordable([here, here]), "no tensors"
+    monkeypatch.setattr(cuda_graphs, "KINDS", (types.SimpleNamespace,))
+    assert cuda_graphs.recordable([here, here]) == (name is None)
+    assert not cuda_graphs.recordable([here, there])
+    assert not cuda_graphs.recordable([here, host])
     with monkeypatch.context() as patch:
-        patch.setattr(torch_graphs, "LAUNCHES_WAIT", True)
-        assert not torch_graphs.recordable([here, here])
+        patch.setattr(cuda_graphs, "LAUNCHES_WAIT", True)
+        assert not cuda_graphs.recordable([here, here])
     monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: True)
-    assert not torch_graphs.recordable([here, here])
+    assert not cuda_graphs.recordable([here, here])
 
 
 @pytest.mark.parametrize("name", ["lstm", "min_gru"])

@@ -10,9 +10,10 @@ from catalogue import BEST
 from keras import layers
 
 import keras_rnnx
-from keras_rnnx import engine, expectation
+from keras_rnnx import engine
 from keras_rnnx.engine import force
-from keras_rnnx.explanation import Explained, Explanation
+from keras_rnnx.inspection import expected_engine
+from keras_rnnx.inspection.explain import Explained, Explanation
 
 TITLES = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "torch"}
 
@@ -194,7 +195,7 @@ def test_the_expected_engine_is_the_one_that_is_planned(name, training):
     for units in (8, 128):
         cell = keras_rnnx.cells.get(name, units)
         backend = TITLES[keras.backend.backend()]
-        found = expectation.expected(cell, backend, device, training)
+        found = expected_engine.expected(cell, backend, device, training)
         planned = engine.plan(keras_rnnx.layers.RNN(cell), training)
         assert found.engine == planned.engine
         if found.engine != "fused" or kernel_on or cell.linear:

@@ -20,8 +20,9 @@ from recurrences import (
 
 import keras_rnnx
 from keras_rnnx import cells, engine, layers, testing
-from keras_rnnx.engine import backends, linear
-from keras_rnnx.engine.linear_ways import WAYS, block_steps
+from keras_rnnx.engine import backends
+from keras_rnnx.engine.scan import linear
+from keras_rnnx.engine.scan.algorithms import WAYS, block_steps
 
 
 @pytest.mark.parametrize("shape", [(6, 2, 2), (1, 1, 2), (6, 1, 2), (1, 2, 2)])

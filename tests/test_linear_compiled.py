@@ -17,8 +17,8 @@ from recurrences import (
     loop_gradients,
 )
 
-from keras_rnnx.engine import linear
-from keras_rnnx.engine.linear_ways import WAYS
+from keras_rnnx.engine.scan import linear
+from keras_rnnx.engine.scan.algorithms import WAYS
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -12,8 +12,8 @@ from recurrences import (
 )
 
 from keras_rnnx import testing
-from keras_rnnx.engine import linear
-from keras_rnnx.engine.linear_ways import WAYS
+from keras_rnnx.engine.scan import linear
+from keras_rnnx.engine.scan.algorithms import WAYS
 
 
 @pytest.mark.parametrize("dtype, digits", [("float16", 2**-11), ("bfloat16", 2**-8)])

@@ -37,8 +37,11 @@ def module_name(path):
 
 def other_backend(path):
     """Whether the file is the engine of a backend that is not the one in use."""
-    engine = path.parent == PACKAGE / "engine"
-    return engine and path.stem in BACKENDS - {keras.config.backend()}
+    folder = PACKAGE / "engine" / "backends"
+    if folder not in path.parents:
+        return False
+    name = path.relative_to(folder).parts[0].removesuffix(".py")
+    return name in BACKENDS - {keras.config.backend()}
 
 
 def setup_cfg():

@@ -8,9 +8,9 @@ import pytest
 from test_docs import load
 
 import keras_rnnx
-from keras_rnnx import description
 from keras_rnnx._docstrings import cell_text, parted
-from keras_rnnx.cells import variants
+from keras_rnnx.cells._lowering import kernel_uses
+from keras_rnnx.inspection import describe
 
 DOCS = Path(__file__).parents[1] / "docs"
 PACKAGE = [
@@ -119,7 +119,7 @@ def test_every_cell_says_its_equation_its_use_and_its_options(name):
     text = cell_text(cls)
     assert any(re.match(r"\w+' = ", equation) for equation in text.equations)
     assert text.use and cls.paper
-    assert all(row.meaning for row in description.describe(name).options)
+    assert all(row.meaning for row in describe.describe(name).options)
 
 
 def test_the_pages_are_as_the_code_is(generator):
@@ -147,7 +147,7 @@ def test_pages_are_checked_and_written(generator, monkeypatch, tmp_path, capsys)
 
 
 def test_a_page_of_an_equation_that_is_not_known_is_an_error(generator):
-    found = description.describe("simple_rnn")
+    found = describe.describe("simple_rnn")
     with pytest.raises(ValueError, match="squish"):
         generator.prose("`h' = squish(W x)`.", found)
     # Names in Python stay as they are.
@@ -159,7 +159,7 @@ def test_a_page_of_an_equation_that_is_not_known_is_an_error(generator):
 @pytest.mark.parametrize("name", PACKAGE)
 def test_a_kernel_is_had_with_the_arguments_shown(name):
     cls = keras_rnnx.cells.registry.lookup(name)
-    uses = variants.kernels(cls)
+    uses = kernel_uses.kernels(cls)
     for use in uses:
         assert cls(8, **use.arguments).lowering().kernel == use.kernel
         for left_out in use.arguments:
@@ -171,38 +171,38 @@ def test_a_kernel_is_had_with_the_arguments_shown(name):
 
 
 def test_options_matter_where_there_is_a_lowering_alone():
-    assert variants.unjudged(keras_rnnx.cells.AntisymmetricRNNCell) == []
-    assert variants.unjudged(UndescribedCell) == ["strength"]
-    assert list(variants.settings(keras_rnnx.cells.AntisymmetricRNNCell)) == [{}]
+    assert kernel_uses.unjudged(keras_rnnx.cells.AntisymmetricRNNCell) == []
+    assert kernel_uses.unjudged(UndescribedCell) == ["strength"]
+    assert list(kernel_uses.settings(keras_rnnx.cells.AntisymmetricRNNCell)) == [{}]
     # An option of one's own that cannot be judged keeps its default.
-    kinds = [use.kernel for use in variants.kernels(UndescribedCell)]
+    kinds = [use.kernel for use in kernel_uses.kernels(UndescribedCell)]
     assert kinds == ["rnn_tanh", "rnn_relu"]
 
 
 def test_a_description_tells_the_kinds_apart():
-    mgu = description.describe("mgu2", features=3, units=5)
+    mgu = describe.describe("mgu2", features=3, units=5)
     kinds = {row.gate: row.kind for row in mgu.gates}
     assert kinds["f"] == "of the state alone"
     assert "(late)" in kinds["h"]
     shapes = {row.weight: row.shape for row in mgu.weights}
     assert shapes == {"kernel": (3, 5), "recurrent_kernel": (5, 10), "bias": (5,)}
     assert mgu.parameters == 15 + 50 + 5
-    slstm = description.describe("slstm")
+    slstm = describe.describe("slstm")
     assert {row.state: row.kind for row in slstm.states}["n"] == "positive"
-    qrnn = description.describe("qrnn", features=3, units=5)
+    qrnn = describe.describe("qrnn", features=3, units=5)
     assert [row.shape for row in qrnn.states] == ["(5,)", "(5,)", "(3,)"]
     assert qrnn.states[1].kind == "linear"
-    brc = {row.gate: row.kind for row in description.describe("brc").gates}
+    brc = {row.gate: row.kind for row in describe.describe("brc").gates}
     assert "(diagonal)" in brc["z"] and brc["h"] == "of the inputs alone"
-    nbrc = {row.gate: row.kind for row in description.describe("nbrc").gates}
+    nbrc = {row.gate: row.kind for row in describe.describe("nbrc").gates}
     assert "diagonal" not in nbrc["z"]
-    assert description.describe("minimal_rnn").layer == "MinimalRNN"
+    assert describe.describe("minimal_rnn").layer == "MinimalRNN"
 
 
 def test_an_option_means_what_it_does_in_every_cell_unless_it_says_more():
-    (row,) = (r for r in description.describe("scrn").options if r[0] == "use_bias")
+    (row,) = (r for r in describe.describe("scrn").options if r[0] == "use_bias")
     assert row == ("use_bias", "False", "whether the gates have biases.")
-    (row,) = (r for r in description.describe("irnn").options if r[0] == "activation")
+    (row,) = (r for r in describe.describe("irnn").options if r[0] == "activation")
     assert row == ("activation", "'relu'", "of the state.")
 
 
@@ -211,17 +211,17 @@ def test_defaults_are_written_as_in_python():
         "class_name": "keras_rnnx>Chrono",
         "config": {"max_steps": 3, "seed": None},
     }
-    assert description.shown(value) == "Chrono(max_steps=3)"
-    assert description.shown("tanh") == "'tanh'"
-    assert description.shown(keras.ops.tanh) == "tanh"
-    assert description.written({"beta": 0.0, "activation": "relu"}) == (
+    assert describe.shown(value) == "Chrono(max_steps=3)"
+    assert describe.shown("tanh") == "'tanh'"
+    assert describe.shown(keras.ops.tanh) == "tanh"
+    assert describe.written({"beta": 0.0, "activation": "relu"}) == (
         "beta=0.0, activation='relu'"
     )
 
 
 def test_a_search_space_is_said_in_words():
-    space = description.search_space(keras_rnnx.cells.LeakyRNNCell)
-    said = {p.name: description.searched(p) for p in space}
+    space = describe.search_space(keras_rnnx.cells.LeakyRNNCell)
+    said = {p.name: describe.searched(p) for p in space}
     assert said["leak"] == "0.02 to 0.9, on a logarithmic scale"
     assert said["leak_trainable"] == "True or False"
-    assert description.search_space(keras_rnnx.cells.LSTMCell) == []
+    assert describe.search_space(keras_rnnx.cells.LSTMCell) == []

@@ -20,7 +20,7 @@ from keras_rnnx import (
     testing,
 )
 from keras_rnnx.cells import Cell, State
-from keras_rnnx.expectation import expected
+from keras_rnnx.inspection.expected_engine import expected
 
 BACKEND = keras.backend.backend()
 BATCH, STEPS, FEATURES, UNITS, WIDTH = 4, 6, 3, 5, 2

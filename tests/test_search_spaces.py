@@ -7,9 +7,10 @@ import keras_tuner
 import numpy as np
 import pytest
 
-from keras_rnnx import cells, description, layers
+from keras_rnnx import cells, layers
 from keras_rnnx.cells import Cell, State
 from keras_rnnx.cells.ranges import Boolean, Choice, Int, Log, Uniform
+from keras_rnnx.inspection import describe
 from keras_rnnx.tuner import HyperRNN
 
 OURS = {
@@ -86,7 +87,7 @@ def test_the_ends_of_ranges_do_not_diverge():
 
 
 def test_pages_tell_of_it():
-    said = {p.name: description.searched(p) for p in description.search_space(RHN)}
+    said = {p.name: describe.searched(p) for p in describe.search_space(RHN)}
     assert said == {"depth": "1 to 10", "transform_bias": "-4.0 to -1.0"}
 
 

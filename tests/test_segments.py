@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from keras_rnnx import engine, layers, testing
-from keras_rnnx.engine import backends, fused, segments
+from keras_rnnx.engine import backends
+from keras_rnnx.engine.loop import engine as fused
+from keras_rnnx.engine.loop import segments
 from keras_rnnx.engine.sequence import Way
 from keras_rnnx.testing import Case
 from keras_rnnx.testing.conformance import _compare, _run

@@ -9,7 +9,7 @@ import tensorflow as tf
 import keras_rnnx
 from keras_rnnx import cells, engine, layers, regularizers, testing
 from keras_rnnx.engine import backends
-from keras_rnnx.engine.fused import FusedEngine
+from keras_rnnx.engine.loop.engine import FusedEngine
 from keras_rnnx.regularizers import sequences
 
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from keras_rnnx import engine, layers
-from keras_rnnx.engine.differentiable import Differentiable
-from keras_rnnx.engine.linear import linear_recurrence
+from keras_rnnx.engine.loop.differentiable import Differentiable
+from keras_rnnx.engine.scan.linear import linear_recurrence
 from keras_rnnx.regularizers import GradientFlow
 
 UNITS, STEPS, FEATURES = 3, 4, 2

@@ -10,8 +10,8 @@ import numpy as np
 
 from keras_rnnx import _random, _states
 from keras_rnnx._sublayers import children, path, walk
-from keras_rnnx._table import Table
 from keras_rnnx.callbacks.gradients import batch_gradients, forward
+from keras_rnnx.inspection.table import Table
 
 
 class LayerNorms(NamedTuple):

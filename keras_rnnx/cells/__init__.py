@@ -1,5 +1,8 @@
 """Recurrent cells: each a declaration and an equation."""
 
+from keras_rnnx.cells._base.cell import Cell
+from keras_rnnx.cells._base.values import Gates, State
+from keras_rnnx.cells._lowering.spec import GateWeights, Lowering
 from keras_rnnx.cells.additive import (
     ATRCell,
     CFNCell,
@@ -11,7 +14,6 @@ from keras_rnnx.cells.antisymmetric import (
     AntisymmetricRNNCell,
     GatedAntisymmetricRNNCell,
 )
-from keras_rnnx.cells.cell import Cell
 from keras_rnnx.cells.complex import LRUCell
 from keras_rnnx.cells.contextual import ClockworkRNNCell, SCRNCell
 from keras_rnnx.cells.fast import FastGRNNCell, FastRNNCell
@@ -29,7 +31,6 @@ from keras_rnnx.cells.linear import (
     TLSTMCell,
     TRNNCell,
 )
-from keras_rnnx.cells.lowering import GateWeights, Lowering
 from keras_rnnx.cells.lstm import CIFGCell, LSTMCell
 from keras_rnnx.cells.lstm_variants import (
     LSTMPCell,
@@ -46,7 +47,6 @@ from keras_rnnx.cells.simple import (
     NPRNNCell,
     SimpleRNNCell,
 )
-from keras_rnnx.cells.views import Gates, State
 
 __all__ = [
     "LRUCell",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from keras_rnnx.cells import families
-from keras_rnnx.cells.cell import Cell
-from keras_rnnx.cells.initial import constant, per_gate
+from keras_rnnx.cells._base.cell import Cell
+from keras_rnnx.cells._base.default_initializers import constant, per_gate
+from keras_rnnx.cells._base.values import State
+from keras_rnnx.cells._lowering import families
 from keras_rnnx.cells.lstm import LSTMCell
 from keras_rnnx.cells.registry import register
-from keras_rnnx.cells.views import State
 
 
 @register(name="ran")

@@ -7,11 +7,11 @@ import numpy as np
 from keras import ops
 
 from keras_rnnx._numbers import number
-from keras_rnnx.cells.cell import Cell
-from keras_rnnx.cells.initial import per_gate, scaled
+from keras_rnnx.cells._base.cell import Cell
+from keras_rnnx.cells._base.default_initializers import per_gate, scaled
+from keras_rnnx.cells._base.values import State
 from keras_rnnx.cells.ranges import Log, Uniform
 from keras_rnnx.cells.registry import register
-from keras_rnnx.cells.views import State
 
 
 def _normal(scale):

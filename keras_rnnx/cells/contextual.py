@@ -8,10 +8,10 @@ import numpy as np
 from keras import ops
 
 from keras_rnnx._numbers import number
-from keras_rnnx.cells.cell import Cell
+from keras_rnnx.cells._base.cell import Cell
+from keras_rnnx.cells._base.values import State
 from keras_rnnx.cells.ranges import Choice, Uniform
 from keras_rnnx.cells.registry import register
-from keras_rnnx.cells.views import State
 
 # Up to here every whole number is one of the dtype.
 _EXACT = {"bfloat16": 2**8, "float16": 2**11}

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from keras import ops
 
-from keras_rnnx.cells import families
-from keras_rnnx.cells.cell import Cell
-from keras_rnnx.cells.initial import constant, normal
+from keras_rnnx.cells._base.cell import Cell
+from keras_rnnx.cells._base.default_initializers import constant, normal
+from keras_rnnx.cells._base.values import State
+from keras_rnnx.cells._lowering import families
 from keras_rnnx.cells.ranges import Choice
 from keras_rnnx.cells.registry import register
-from keras_rnnx.cells.views import State
 
 
 class _WithNumbers:

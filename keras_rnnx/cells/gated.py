@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from keras_rnnx.cells import families
-from keras_rnnx.cells.arguments import number
-from keras_rnnx.cells.cell import Cell
-from keras_rnnx.cells.lowering import OPEN
+from keras_rnnx.cells._base.arguments import number
+from keras_rnnx.cells._base.cell import Cell
+from keras_rnnx.cells._base.values import State
+from keras_rnnx.cells._lowering import families
+from keras_rnnx.cells._lowering.spec import OPEN
 from keras_rnnx.cells.ranges import Uniform
 from keras_rnnx.cells.registry import register
-from keras_rnnx.cells.views import State
 
 
 @register

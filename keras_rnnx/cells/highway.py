@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from keras_rnnx._numbers import integer
-from keras_rnnx.cells.cell import Cell
-from keras_rnnx.cells.initial import constant
+from keras_rnnx.cells._base.cell import Cell
+from keras_rnnx.cells._base.default_initializers import constant
+from keras_rnnx.cells._base.values import State
 from keras_rnnx.cells.ranges import Int, Uniform
 from keras_rnnx.cells.registry import register
-from keras_rnnx.cells.views import State
 
 
 @register(name="rhn")

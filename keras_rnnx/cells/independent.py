@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from keras import ops
 
-from keras_rnnx.cells.cell import Cell
-from keras_rnnx.cells.initial import scaled, uniform
+from keras_rnnx.cells._base.cell import Cell
+from keras_rnnx.cells._base.default_initializers import scaled, uniform
+from keras_rnnx.cells._base.values import State
 from keras_rnnx.cells.ranges import Choice
 from keras_rnnx.cells.registry import register
-from keras_rnnx.cells.views import State
 
 # Memories of all lengths, of both signs too, or long ones alone: of tens of steps and
 # more, or of thousands.

@@ -6,11 +6,11 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_rnnx.cells import families
-from keras_rnnx.cells.binding import bound
-from keras_rnnx.cells.cell import Cell
+from keras_rnnx.cells._base.binding import bound
+from keras_rnnx.cells._base.cell import Cell
+from keras_rnnx.cells._base.values import State
+from keras_rnnx.cells._lowering import families
 from keras_rnnx.cells.registry import register
-from keras_rnnx.cells.views import State
 from keras_rnnx.initializers.leak_rates import LeakRates
 
 

@@ -8,11 +8,11 @@ import keras
 from keras import ops
 
 from keras_rnnx._numbers import integer
-from keras_rnnx.cells.cell import Cell
-from keras_rnnx.cells.initial import per_gate, scaled, uniform
+from keras_rnnx.cells._base.cell import Cell
+from keras_rnnx.cells._base.default_initializers import per_gate, scaled, uniform
+from keras_rnnx.cells._base.values import State
 from keras_rnnx.cells.ranges import Boolean, Int, Uniform
 from keras_rnnx.cells.registry import register
-from keras_rnnx.cells.views import State
 
 
 @keras.saving.register_keras_serializable("keras_rnnx")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from keras_rnnx.cells import families
-from keras_rnnx.cells.cell import Cell
-from keras_rnnx.cells.lowering import Lowering
+from keras_rnnx.cells._base.cell import Cell
+from keras_rnnx.cells._base.values import State
+from keras_rnnx.cells._lowering import families
+from keras_rnnx.cells._lowering.spec import Lowering
 from keras_rnnx.cells.registry import register
-from keras_rnnx.cells.views import State
 
 
 @register

@@ -5,13 +5,13 @@ from __future__ import annotations
 from keras import ops
 
 from keras_rnnx._numbers import integer, number
-from keras_rnnx.cells import families
-from keras_rnnx.cells.cell import Cell
-from keras_rnnx.cells.lowering import Lowering
+from keras_rnnx.cells._base.cell import Cell
+from keras_rnnx.cells._base.values import State
+from keras_rnnx.cells._lowering import families
+from keras_rnnx.cells._lowering.spec import Lowering
 from keras_rnnx.cells.lstm import LSTMCell
 from keras_rnnx.cells.ranges import Choice
 from keras_rnnx.cells.registry import register
-from keras_rnnx.cells.views import State
 
 
 @register

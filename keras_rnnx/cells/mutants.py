@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from keras import ops
 
-from keras_rnnx.cells.cell import Cell
+from keras_rnnx.cells._base.cell import Cell
+from keras_rnnx.cells._base.values import State
 from keras_rnnx.cells.registry import register
-from keras_rnnx.cells.views import State
 
 
 class _Mutant:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from keras import ops
 
 from keras_rnnx._numbers import number
-from keras_rnnx.cells.cell import Cell
+from keras_rnnx.cells._base.cell import Cell
+from keras_rnnx.cells._base.default_initializers import scaled, uniform
+from keras_rnnx.cells._base.values import State
 from keras_rnnx.cells.independent import IndRNNCell
-from keras_rnnx.cells.initial import scaled, uniform
 from keras_rnnx.cells.ranges import Log
 from keras_rnnx.cells.registry import register
-from keras_rnnx.cells.views import State
 
 
 class _Oscillator:

@@ -8,9 +8,9 @@ import keras
 
 from keras_rnnx import cells, layers
 from keras_rnnx._sublayers import path, walk
-from keras_rnnx._table import Table
 from keras_rnnx.conversion.copying import Copier
 from keras_rnnx.conversion.counterparts import CELLS, cell_refusal, refusal
+from keras_rnnx.inspection.table import Table
 
 
 class Converted(NamedTuple):

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 
 from keras_rnnx.cells import Cell
-from keras_rnnx.cells.lowering import KERNELS
+from keras_rnnx.cells._lowering.spec import KERNELS
 
 # How many times the products of the cell a kernel may take, for steps of at most so
 # many multiplications a product (batch * units**2).
@@ -27,7 +27,7 @@ LIMITS = {
     ("cudnn", "training"): ((4, math.inf), (16, 2**20)),
     ("cudnn", "inference"): ((4, math.inf), (16, 2**20)),
 }
-# Beside a loop that is recorded, see `torch_graphs.py`: on an H200 kernels of three
+# Beside a loop that is recorded, see `cuda_graphs.py`: on an H200 kernels of three
 # times the products and more took 1.2 to 2.6 times its time in training, and those of
 # up to 1.5 times the products 0.6 to 1.1 times, the plain RNN's up to 1.6 times
 # (docs/performance.md). Between the two nothing is measured.

@@ -10,7 +10,7 @@ from keras import ops
 
 from keras_rnnx.cells import Cell
 from keras_rnnx.engine import _precision, backends, masks
-from keras_rnnx.engine.segments import NOISE
+from keras_rnnx.engine.loop.segments import NOISE
 from keras_rnnx.engine.windows import windows
 
 INPUTS = f"{NOISE}inputs"

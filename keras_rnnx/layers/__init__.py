@@ -5,7 +5,6 @@ from keras_rnnx.layers.bidirectional import Bidirectional
 from keras_rnnx.layers.blank_padding import BlankPadding
 from keras_rnnx.layers.crf import CRF
 from keras_rnnx.layers.embedding import Embedding
-from keras_rnnx.layers.gated_feedback import GatedFeedbackCell
 from keras_rnnx.layers.gated_recursive_conv import GatedRecursiveConv
 from keras_rnnx.layers.masking import MaskPadding
 from keras_rnnx.layers.named import (
@@ -59,7 +58,8 @@ from keras_rnnx.layers.named import (
 )
 from keras_rnnx.layers.pooling import PoolSteps
 from keras_rnnx.layers.recurrent import RNN
-from keras_rnnx.layers.stack import Stack
+from keras_rnnx.layers.stack.gated_feedback import GatedFeedbackCell
+from keras_rnnx.layers.stack.stack import Stack
 
 __all__ = [
     "ATR",

@@ -10,14 +10,14 @@ from keras import ops
 
 from keras_rnnx._sublayers import walk
 from keras_rnnx.cells import Cell
-from keras_rnnx.cells.noise import stream_seed
+from keras_rnnx.cells._base.masks import stream_seed
 from keras_rnnx.engine.plan import Plan
 from keras_rnnx.layers import checks
 from keras_rnnx.layers._merging import merged
-from keras_rnnx.layers.at_once import AtOnce
 from keras_rnnx.layers.recurrent import RNN
 from keras_rnnx.layers.regularized_outputs import RegularizedOutputs
-from keras_rnnx.layers.stack import Stack
+from keras_rnnx.layers.stack.one_call import AtOnce
+from keras_rnnx.layers.stack.stack import Stack
 from keras_rnnx.regularizers.sum import on_sequences
 
 # What a layer needs so that two of it can be run in both directions.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-from keras_rnnx.cells import arguments
+from keras_rnnx.cells._base import arguments
 from keras_rnnx.cells.registry import cell_name
 from keras_rnnx.layers import recipes
 from keras_rnnx.layers.recurrent import RNN

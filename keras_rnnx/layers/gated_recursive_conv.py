@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_rnnx.cells import arguments
+from keras_rnnx.cells._base import arguments
 from keras_rnnx.engine import backends
 from keras_rnnx.engine.packing import Packing
 from keras_rnnx.layers import checks

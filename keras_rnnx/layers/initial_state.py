@@ -12,7 +12,7 @@ import keras
 from keras import ops
 
 from keras_rnnx.cells import Cell
-from keras_rnnx.cells.arguments import flag, number
+from keras_rnnx.cells._base.arguments import flag, number
 
 
 class InitialState:

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_rnnx.cells import arguments
+from keras_rnnx.cells._base import arguments
 
 
 @keras.saving.register_keras_serializable("keras_rnnx")

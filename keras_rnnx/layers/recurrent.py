@@ -10,12 +10,12 @@ from keras import ops
 
 from keras_rnnx._changes import CountsChanges
 from keras_rnnx.cells import Cell
-from keras_rnnx.cells.noise import stream_seed
+from keras_rnnx.cells._base.masks import stream_seed
 from keras_rnnx.engine import masks
-from keras_rnnx.engine.fused import FusedEngine
-from keras_rnnx.engine.native import KernelEngine
+from keras_rnnx.engine.kernels.engine import KernelEngine
+from keras_rnnx.engine.loop.engine import FusedEngine
 from keras_rnnx.engine.plan import KeptPlans, may_leave_xla
-from keras_rnnx.engine.scan import ScanEngine
+from keras_rnnx.engine.scan.engine import ScanEngine
 from keras_rnnx.layers import _eager_call, checks
 from keras_rnnx.layers.initial_state import InitialState
 from keras_rnnx.layers.regularized_outputs import RegularizedOutputs

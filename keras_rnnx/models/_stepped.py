@@ -10,8 +10,8 @@ from keras import ops
 
 from keras_rnnx.cells import Cell
 from keras_rnnx.layers import AdaptiveSoftmax, MaskPadding, Stack
-from keras_rnnx.layers.feedback_level import FeedbackLevel
-from keras_rnnx.layers.level import Level
+from keras_rnnx.layers.stack.feedback_level import FeedbackLevel
+from keras_rnnx.layers.stack.level import Level
 
 # Layers that treat each step by itself, whatever their arguments.
 STEPWISE = (

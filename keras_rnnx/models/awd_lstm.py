@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from keras_rnnx.cells import arguments
+from keras_rnnx.cells._base import arguments
 from keras_rnnx.layers import Embedding, Stack
 from keras_rnnx.models.initial import arguments_of_cell, check_free, uniform
 

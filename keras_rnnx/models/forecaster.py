@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from keras_rnnx._numbers import integer
-from keras_rnnx.cells import arguments
+from keras_rnnx.cells._base import arguments
 from keras_rnnx.models import _front
 from keras_rnnx.models._stepped import refusal
 

@@ -10,7 +10,7 @@ import keras
 import keras_tuner
 import numpy as np
 
-from keras_rnnx import explanation
+from keras_rnnx.inspection.explain import explain
 from keras_rnnx.tuner import result
 from keras_rnnx.tuner._processes.chief import role, run_chief
 from keras_rnnx.tuner._processes.launcher import Launcher
@@ -201,7 +201,7 @@ def _about(oracle, work, found, about):
         "refused": oracle.refused,
         "backend": keras.backend.backend(),
         "versions": {"keras": keras.__version__, "numpy": np.__version__},
-        "explain": str(explanation.explain(found.model)),
+        "explain": str(explain(found.model)),
     }
     histories = {int(key) + 1: one.history for key, one in oracle.records.items()}
     return more, histories

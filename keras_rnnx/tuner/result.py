@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import keras
 
 from keras_rnnx._errors import unknown
-from keras_rnnx._table import Table
+from keras_rnnx.inspection.table import Table
 from keras_rnnx.tuner._state import finals
 from keras_rnnx.tuner._state.oracle import SearchOracle
 from keras_rnnx.tuner._state.records import COMPLETED, Record

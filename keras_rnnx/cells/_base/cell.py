@@ -1,0 +1,315 @@
+"""What a recurrent cell is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_rnnx._changes import CountsChanges
+from keras_rnnx.cells._base import arguments, declaration_check
+from keras_rnnx.cells._base.equation import Equation
+from keras_rnnx.cells._base.layout import Blocks
+from keras_rnnx.cells._base.masks import Noise
+from keras_rnnx.cells._base.normalization.batch import BatchNormalization
+from keras_rnnx.cells._base.normalization.layer import LayerNormalization
+from keras_rnnx.cells._base.step import Stepping
+from keras_rnnx.cells._base.weights import Building
+from keras_rnnx.cells._lowering.spec import Lowering
+
+
+class Cell(CountsChanges, Blocks, Building, Equation, Stepping, keras.layers.Layer):
+    """Base class of recurrent cells: a subclass is a declaration and an equation.
+
+    A subclass declares, as class attributes:
+
+    - `states`: names of the states, each of shape `(batch, units)`. The first is the
+      output, and what `recurrent_kernel` multiplies.
+    - `state_units`: the widths of states that are not `units` wide, by name: `{"r":
+      32}`. Where an argument says so, `configure` sets it. `recurrent_kernel` has as
+      many rows as the output is wide.
+    - `gates`: names of the gates, the column blocks of `kernel`
+      `(input_dim, n_gates * units)`, of `recurrent_kernel` `(units, n_gates * units)`
+      and of `bias` `(n_gates * units,)`.
+    - `split`: gates whose two parts the equation reads apart (`gate.x.k`, `gate.u.k`).
+    - `late`: gates whose recurrent product is with a vector the equation makes itself:
+      `gate.u.k(vector)`.
+    - `inputs_only`: gates of the inputs alone, `W_k x + b_k`: they have no block in
+      `recurrent_kernel`. Where no gate has one there is no such weight.
+    - `states_only`: gates of the state alone, `U_k h + b_k`, or late: they have no
+      block in `kernel`.
+    - `projection`: gates, late and of the state alone, whose blocks are in a weight of
+      their own, `projection_kernel` `(units, n_gates * width of the output)`, without
+      bias: `gate.u.k(v)` makes of a vector of `units` one as wide as the output.
+    - `diagonal`: whether `recurrent_kernel`, `(n_gates * units,)`, has one weight for
+      each unit, so that `gate.k` is `W_k x + u_k * h + b_k`.
+    - `biases`: the gates with a block in `bias`. Default: all but those that are both
+      late and of the state alone.
+    - `bias_part`: "inputs", or "recurrent" where the bias of a gate whose parts are
+      apart belongs to `gate.u.k`.
+    - `vectors`: per-unit weights by name with their initializers, `{"peephole":
+      "zeros"}`. They reach `update` as a third argument.
+    - `linear`: names of states in which the update is linear, with gates of the inputs
+      alone: `c' = a c + b`. They are computed by a scan over time. A pair of names
+      stands for the real and the imaginary part of a complex state.
+    - `window`: number of steps whose inputs the gates see, as by a causal convolution.
+      `kernel` is then `(window * input_dim, ...)`, the oldest step first, and what came
+      before is one more state, the last, of shape `(batch, (window - 1) * input_dim)`.
+    - `state_kinds`: states that are not any number: "count" (of steps) or "positive".
+      They start at zero, whatever is learned or drawn for others.
+    - `zoned`: states that `zoneout` keeps. Default: all that are no counts. To be named
+      where one state means something only beside another.
+    - `options`: further constructor arguments with their defaults, kept as attributes.
+      Names that end in `activation`, `initializer`, `regularizer` or `constraint` take
+      what Keras takes there. Naming a standard argument changes its default.
+    - `search`: what options are searched over when the cell is tuned, by name, with
+      what `keras_rnnx.cells.ranges` has: `{"epsilon": Log(1e-3, 1.0), "depth": Int(1,
+      10)}`. The range holds the default, which is tried first.
+    - `memory_gates`: the gates that say how long the state is kept, each with the sign
+      (1 or -1) with which its pre-activation keeps it: `{"f": 1, "i": -1}`. Biases of
+      those with 1 start at 1 where an option `unit_forget_bias` is set.
+    - `gates_compete`: whether what counts of these gates is the share of each, as in
+      `f / (f + i)`: a state is kept for long where the one is open and the other shut.
+    - `recipes`: names of the combinations of arguments, in `keras_rnnx.layers.recipes`,
+      that were published for this cell. Those about `memory_gates` fit by themselves.
+    - `feedback_gate`: what is new in the state: the gate that reads all layers in a
+      stack with gated feedback. Only for cells whose gates all have a matrix for inputs
+      and one for the state, without `late` ones and vectors. It is not inherited.
+    - `recurrent_bias`: whether the two parts have a bias each: `bias` is then
+      `(2, n_gates * units)`, as in Keras' GRU.
+    - `paper`: authors and year of the source.
+
+    and defines `update(self, state, gate)`, the equation, which returns the new
+    `State`. It must work elementwise on tensors of shape `(..., units)` and may read
+    nothing trainable but its arguments. Where it writes something anew to the state it
+    may say `gate.drop(...)`, for `update_dropout`, and where it reads a state for the
+    output `gate.norm(...)`, for `layer_norm` and `batch_norm`.
+
+    Every cell is a Keras layer and a valid Keras RNN cell.
+
+    Args:
+        units: number of units, a positive integer.
+        use_bias: whether the gates have biases. Default True.
+        kernel_initializer: initializer of `kernel`. Default "glorot_uniform".
+        recurrent_initializer: of `recurrent_kernel`. Default "orthogonal".
+        bias_initializer: of `bias`. Default "zeros".
+        kernel_regularizer, recurrent_regularizer, bias_regularizer: Keras
+            regularizers. Default None.
+        kernel_constraint, recurrent_constraint, bias_constraint: Keras constraints.
+            Default None.
+        dropout: rate in [0, 1) at which inputs are dropped in training, with one mask
+            per sample for the whole sequence (Gal & Ghahramani 2016,
+            arXiv:1512.05287). What is left is scaled up, here and below. Default 0.
+        recurrent_dropout: the same for what `recurrent_kernel` multiplies. Default 0.
+        dropout_mask: "sequence", or "step" for masks drawn anew at every step, of
+            `dropout`, `recurrent_dropout` and `update_dropout`. Default "sequence".
+        weight_dropout: rate at which entries of `recurrent_kernel` are dropped, with
+            one mask for a batch (Merity et al. 2017, arXiv:1708.02182). It keeps the
+            fastest kernels. Default 0.
+        input_weight_dropout: the same for `kernel`. Default 0.
+        update_dropout: rate at which is dropped what is written anew to the state, and
+            not what is kept (Semeniuta et al. 2016, arXiv:1603.05118). Default 0.
+        zoneout: probability in [0, 1) that a unit keeps its old state for a step, a
+            number, for all states it makes sense for (no counts of steps), or one for
+            each state; the expected value at inference (Krueger et al. 2016,
+            arXiv:1606.01305). Default 0.
+        monte_carlo: whether all these masks are drawn at inference too, for samples of
+            a prediction (Gal & Ghahramani). Default False.
+        layer_norm: whether both parts of the pre-activations are normalized over the
+            units, and the cell state where the output reads it (Ba et al. 2016,
+            arXiv:1607.06450). Default False. With this or the next argument the cell
+            computes in float32 where its dtype policy says half precision.
+        batch_norm: the same over the batch, with moments of its own for each step
+            (Cooijmans et al. 2017, arXiv:1603.09025). Default False.
+        batch_norm_steps: steps with moving averages of their own; later ones share
+            those of the last. Default: as many as the sequences have with which the
+            layer is built.
+        batch_norm_momentum: of these averages, in [0, 1). Default 0.99.
+        seed: integer seed of the masks. Default None: random.
+        **kwargs: the options of the cell, and `name`, `dtype`, `trainable`.
+
+    Raises:
+        TypeError: when a subclass is made, if its declaration is wrong.
+        ValueError: for an unknown argument or one out of range; when it is built, for
+            an initializer, regularizer or constraint that does not fit its gates.
+
+    Example:
+
+    >>> class MGUCell(Cell):
+    ...     states = ("h",)
+    ...     gates = ("f", "h")
+    ...     split = ("h",)
+    ...     def update(self, state, gate):
+    ...         f = ops.sigmoid(gate.f)
+    ...         candidate = ops.tanh(gate.x.h + f * gate.u.h)
+    ...         return State(h=(1 - f) * state.h + f * candidate)
+    >>> keras_rnnx.layers.RNN(MGUCell(8))(np.ones((2, 5, 3), "float32")).shape
+    (2, 8)
+    """
+
+    states: tuple[str, ...]
+    gates: tuple[str, ...]
+    state_units: dict[str, int] = {}
+    split: tuple[str, ...] = ()
+    late: tuple[str, ...] = ()
+    inputs_only: tuple[str, ...] = ()
+    states_only: tuple[str, ...] = ()
+    projection: tuple[str, ...] = ()
+    diagonal: bool = False
+    biases: tuple[str, ...] | None = None
+    bias_part: str = "inputs"
+    linear: tuple[str | tuple[str, str], ...] = ()
+    window: int = 1
+    state_kinds: dict[str, str] = {}
+    zoned: tuple[str, ...] | None = None
+    vectors: dict[str, Any] = {}
+    options: dict[str, Any] = {}
+    search: dict[str, Any] = {}
+    memory_gates: dict[str, int] = {}
+    gates_compete: bool = False
+    recipes: tuple[str, ...] = ()
+    feedback_gate: str | None = None
+    recurrent_bias: bool = False
+    paper: str = ""
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if cls.projection:
+            # Behind the cell's own, which may have other defaults.
+            cls.options = cls.options | arguments.PROJECTION | cls.options
+        declaration_check.check(cls, Cell)
+        cls.__signature__ = arguments.signature(cls.options)
+
+    def __init__(self, *args, **kwargs):
+        own, layer = arguments.bind(type(self), args, kwargs)
+        super().__init__(**layer)
+        for name, value in own.items():
+            setattr(self, name, arguments.resolve(name, value))
+        self._argument_names = tuple(own)
+        self.seed_generator = keras.random.SeedGenerator(self.seed)
+        self.zoneout_rates = arguments.rates(
+            "zoneout", self.zoneout, self.states, self.zoned_states
+        )
+        self.sequence_length = None
+        self.normalization = self._normalization()
+        self.configure()
+        self._check_widths()
+        self.output_size = self.state_widths[self.states[0]]
+        self.state_size = self.state_size_for(None)
+        if self.use_bias and not self.biased:
+            raise ValueError(
+                f"Received use_bias=True, and {type(self).__name__} has no biases of "
+                f"gates. Leave it out."
+            )
+        self.noise = Noise(self)
+
+    def _check_widths(self):
+        for name, width in self.state_units.items():
+            arguments.positive_int(f"state_units[{name!r}]", width)
+        linear = [k for k in self.linear_states if self.state_widths[k] != self.units]
+        output = self.state_widths[self.states[0]]
+        if linear or (self.diagonal and output != self.units):
+            raise ValueError(
+                f"{type(self).__name__} has states of the widths {self.state_widths}. "
+                f"Those that are linear, and the output of a diagonal cell, must be of "
+                f"width units={self.units}."
+            )
+
+    def configure(self) -> None:
+        """Called when all arguments are set: checks options, or lets them change the
+        declaration of this instance."""
+
+    def _normalization(self):
+        if self.layer_norm and self.batch_norm:
+            raise ValueError(
+                "Received layer_norm=True and batch_norm=True, which normalize the "
+                "same values. Pass one of them."
+            )
+        kinds = {
+            LayerNormalization: self.layer_norm,
+            BatchNormalization: self.batch_norm,
+        }
+        return next((kind(self) for kind, wanted in kinds.items() if wanted), None)
+
+    def gate_bias_initializer(self, gate: str) -> Any:
+        """Initializer of the bias of one gate. Default: `bias_initializer`."""
+        starts_open = getattr(self, "unit_forget_bias", False)
+        keeps = starts_open and self.memory_gates.get(gate) == 1
+        return "ones" if keeps else self.bias_initializer
+
+    def coefficients(self) -> dict[str, Any]:
+        """The vectors that `update` receives, by name, each of shape `(units,)`.
+
+        Called once a sequence, so that a vector that is a function of a weight (a leak
+        rate in (0, 1) from its logit) is computed once. Default: the weights declared
+        in `vectors`.
+        """
+        return {
+            name: ops.convert_to_tensor(getattr(self, name)) for name in self.vectors
+        }
+
+    def recurrent_matrix(self, kernel: Any) -> Any:
+        """What the state is multiplied by, from `recurrent_kernel`. Called once a
+        sequence. Default: `recurrent_kernel` itself."""
+        return kernel
+
+    def lowering(self) -> Lowering | str:
+        """How a vendor's kernel computes this cell exactly, or why none does.
+
+        Called once all arguments are set, before there are weights.
+        """
+        return "no vendor kernel is known to compute its equation"
+
+    @classmethod
+    def search_space(cls, hp: Any) -> dict[str, Any]:
+        """Draws the cell's own hyperparameters: those in `search`.
+
+        To be overridden where one depends on another.
+
+        Args:
+            hp: a `keras_tuner.HyperParameters`.
+
+        Returns:
+            Constructor arguments by name.
+        """
+        return {
+            name: values.draw(hp, name, cls.options[name])
+            for name, values in cls.search.items()
+        }
+
+    def build_vector(self, name: str) -> None:
+        """Makes the weight behind one of `vectors`. Default: an attribute of that name,
+        of shape `(units,)`. Override together with `coefficients`."""
+        weight = self.add_weight(
+            shape=(self.units,), name=name, initializer=self.vectors[name]
+        )
+        setattr(self, name, weight)
+
+    def state_size_for(self, features: int | None) -> int | list[int]:
+        """What `state_size` is once the cell is built.
+
+        Args:
+            features: number of features of the inputs, which a window is made of; None
+                where it is not known.
+        """
+        found = list(self.state_widths.values())
+        if len(self.state_names) == 1:
+            return found[0]
+        if self.window > 1:
+            found.append((self.window - 1) * (features or 0))
+        return found
+
+    def get_initial_state(self, batch_size: Any = None) -> list[Any]:
+        """States of zeros, each of the shape `(batch_size, units)`, but a window and
+        those in `state_units`."""
+        sizes = self.state_size
+        sizes = sizes if isinstance(sizes, list) else [sizes]
+        return [ops.zeros((batch_size, n), dtype=self.compute_dtype) for n in sizes]
+
+    def get_config(self):
+        own = {
+            name: arguments.serialize(name, getattr(self, name))
+            for name in self._argument_names
+        }
+        return {**super().get_config(), **own}

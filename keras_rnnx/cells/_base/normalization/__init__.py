@@ -1,0 +1,1 @@
+"""Normalization inside of a recurrent cell."""

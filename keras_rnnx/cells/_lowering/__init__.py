@@ -1,0 +1,1 @@
+"""How the kernels of vendors compute cells."""

@@ -1,0 +1,257 @@
+"""What the fused engine needs from JAX."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+
+import jax
+from jax.experimental import rnn
+
+# Steps from which on less memory is worth some time: see `Segments`.
+LONG = 1000
+
+KERNELS_TAKE_LENGTHS = True
+EAGER = False
+
+where = jax.numpy.where
+concatenate = jax.numpy.concatenate
+rsqrt = jax.lax.rsqrt
+plus_bias = operator.add
+
+
+def total(x):
+    """The sum over the first two axes, in float32 at least."""
+    return jax.numpy.sum(x, axis=(0, 1), dtype=_wide(x))
+
+
+def _wide(x):
+    return jax.numpy.promote_types(x.dtype, "float32")
+
+
+def over_units(values):
+    """The mean over the last axis, which is kept."""
+    return jax.numpy.mean(values, axis=-1, keepdims=True)
+
+
+def product(matrix, beside, xla):
+    """A function that multiplies by `matrix` from the right."""
+    return lambda vector: vector @ matrix
+
+
+def split(x, n):
+    """`n` equal blocks of the last axis."""
+    return jax.numpy.split(x, n, axis=-1)
+
+
+def outer(left, right):
+    """The sum over the first two axes of the outer products, as one product; in float32
+    at least."""
+    left, right = (x.reshape(-1, x.shape[-1]) for x in (left, right))
+    return jax.numpy.matmul(left.T, right, preferred_element_type=_wide(left))
+
+
+def loop_kernel(in_segments: bool) -> str:
+    """What runs the loop of the fused engine, in words."""
+    return "lax.scan"
+
+
+def scan(step, carry, xs, length, loose, reverse=False, unroll=False, **_):
+    """Runs `step(carry, slices) -> (carry, outs)` over the first axis of `xs`.
+
+    Arguments as in the file for TensorFlow; here loose outputs are stacked too.
+
+    Returns:
+        The last carry, and the outputs of all steps.
+    """
+    if not isinstance(length, int):
+        return _scan_of_any_length(step, list(carry), xs, length, reverse)
+    return jax.lax.scan(
+        step, list(carry), list(xs), length=length, reverse=reverse, unroll=unroll or 1
+    )
+
+
+def _scan_of_any_length(step, carry, xs, length, reverse):
+    """The same where the length is a symbol, as when a model derives its shapes."""
+
+    def at(t):
+        return [jax.lax.dynamic_index_in_dim(x, t, keepdims=False) for x in xs]
+
+    def body(i, state):
+        t = length - 1 - i if reverse else i
+        carry, outs = step(state[0], at(t))
+        stacks = [
+            jax.lax.dynamic_update_index_in_dim(stack, out, t, 0)
+            for stack, out in zip(state[1], outs)
+        ]
+        return list(carry), stacks
+
+    _, outs = jax.eval_shape(lambda carry: step(carry, at(0)), carry)
+    stacks = [jax.numpy.zeros((length, *out.shape), out.dtype) for out in outs]
+    return jax.lax.fori_loop(0, length, body, (carry, stacks))
+
+
+compiled_scan = scan
+
+
+def associative_scan(combine, elements, reverse):
+    """All prefixes of `elements`, combined."""
+    return jax.lax.associative_scan(combine, elements, reverse=reverse)
+
+
+def counter(n):
+    """0, 1, ... `n - 1`, for a scan."""
+    return jax.numpy.arange(n)
+
+
+def steps_of(x, start, count):
+    """`count` steps from `start` on of `x` `(batch, time, features)`."""
+    return jax.lax.dynamic_slice_in_dim(x, start, count, axis=1)
+
+
+def pullback(function, inputs):
+    """Evaluates `function(inputs)`, a list of tensors.
+
+    Returns:
+        Its outputs, and a function from their cotangents (None for zero) and the
+        positions of some inputs to the cotangents of those inputs.
+    """
+    outputs, pull_all = jax.vjp(function, inputs)
+
+    def pull(cotangents, positions):
+        cotangents = [
+            jax.numpy.zeros_like(o) if c is None else c
+            for o, c in zip(outputs, cotangents)
+        ]
+        (gradients,) = pull_all(cotangents)
+        return [gradients[p] for p in positions]
+
+    return outputs, pull
+
+
+def differentiable(forward, backward, spared, plain=None, again=None):
+    """A function of a list of tensors with a backward pass of its own.
+
+    Args:
+        forward: from inputs to `(outputs, residuals)`, lists of tensors.
+        backward: from inputs, residuals and the cotangents of the outputs to those of
+            the inputs.
+        spared: positions of inputs that `backward` does not read; it may get None.
+        plain, again: for torch alone, see `torch/gradients.py`.
+    """
+
+    @jax.custom_vjp
+    def run(inputs):
+        return forward(inputs)[0]
+
+    def forward_rule(inputs):
+        outputs, residuals = forward(inputs)
+        inputs = [None if i in spared else x for i, x in enumerate(inputs)]
+        return outputs, (inputs, residuals)
+
+    def backward_rule(kept, cotangents):
+        inputs, residuals = kept
+        return (backward(inputs, residuals, list(cotangents)),)
+
+    run.defvjp(forward_rule, backward_rule)
+    return run
+
+
+def compiled(function: Callable, xla: bool) -> Callable:
+    """`function` compiled, so that calls outside of a compiled step are fast too."""
+    return jax.jit(function)
+
+
+def compiled_part(function: Callable) -> Callable:
+    """`function` as it is: the whole is compiled."""
+    return function
+
+
+def prefers_xla(
+    batch, length, units: int, gates: int, training: bool, sums: bool = False
+) -> bool:
+    """JAX always compiles."""
+    return True
+
+
+def linear_way(steps, batch, units) -> str:
+    """The fastest of `linear_ways`.
+
+    In training on an H100, blocks took 3 to 10 times and steps 15 to 100 times as long
+    as the parallel way. On the CPU XLA makes a plain loop of the steps: on 2 cores, in
+    training, the other ways took 1.4 to 4 times as long, at sizes of 1 to 64 sequences,
+    50 to 2,048 steps and 32 to 256 units.
+    """
+    known = isinstance(steps, int)
+    return "parallel" if known and kernels()[0] else "sequential"
+
+
+def gather_steps(x, index):
+    """`x[b, index[b, t]]` for every `b` and `t`, of `x` `(batch, time, features)`."""
+    return jax.numpy.take_along_axis(x, index[:, :, None], axis=1)
+
+
+def argsort(keys):
+    """Positions along axis 1 in the order of `keys` `(batch, time)`, all distinct."""
+    return jax.numpy.argsort(keys, axis=1)
+
+
+def kernels() -> tuple[str | None, str]:
+    """Which engine vendors' kernels are here, and whose they are: cuDNN's on a GPU."""
+    return ("cudnn" if jax.default_backend() == "gpu" else None), "cuDNN"
+
+
+def kernel_refusal(kernel: str, dtype: str) -> str | None:
+    """Why the kernels here do not run this one, or None."""
+    if kernel != "lstm":
+        return f"JAX has cuDNN's LSTM alone, and this is its {kernel}"
+    if dtype != "float32":
+        return f"JAX has cuDNN's LSTM in float32 alone, and this is {dtype}"
+    return None
+
+
+def hooked(layer) -> bool:
+    """Whether something else wants to see the calls of a layer: not on this backend."""
+    return False
+
+
+def run_kernel(kernel, x, states, weights, lengths, bidirectional=False):
+    """Runs cuDNN's LSTM. Arguments and results as in the file for torch."""
+    # All matrices of all layers come first.
+    parts = [matrix.T for w, u, *_ in weights for matrix in (w, u)]
+    parts += [bias for _, _, *biases in weights for bias in biases]
+    batch, steps, features = x.shape
+    if lengths is None:
+        lengths = jax.numpy.full((batch,), steps)
+    outputs, *last = rnn.lstm(
+        x,
+        *states,
+        jax.numpy.concatenate([part.ravel() for part in parts]),
+        lengths.astype("int32"),
+        input_size=features,
+        hidden_size=states[0].shape[-1],
+        num_layers=len(weights) // (1 + bidirectional),
+        dropout=0.0,
+        bidirectional=bidirectional,
+    )
+    return outputs, last
+
+
+def stepping(model, flat, specs):
+    """One step of a model, compiled. Arguments as in the file for torch."""
+
+    @jax.jit
+    def step(trainable, others, tensors):
+        def call(given):
+            outputs, _ = model.stateless_call(trainable, others, given, training=False)
+            return outputs
+
+        return flat(call, tensors)
+
+    # To look for them takes longer than a small step.
+    weights = model.trainable_variables, model.non_trainable_variables
+
+    def run(tensors):
+        return step(*([v.value for v in group] for group in weights), tensors)
+
+    return run

@@ -1,0 +1,389 @@
+"""What the fused engine needs from TensorFlow."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+import tensorflow as tf
+
+# Measured with benchmarks.run on 2 cores; see `prefers_xla`.
+SMALL_STEP = 2**20
+USUAL_BATCH = 64
+# Steps from which on less memory is worth some time: see `Segments`.
+LONG = 1000
+# From here on a graph is faster with an even number of products a step.
+WIDE = 512
+
+KERNELS_TAKE_LENGTHS = True
+EAGER = False
+
+where = tf.where
+concatenate = tf.concat
+rsqrt = tf.math.rsqrt
+
+
+def total(x):
+    """The sum over the first two axes, in float32 at least."""
+    x = _wide(x)
+    # More than twice as fast on the CPU as the operation for sums of any kind.
+    return tf.raw_ops.BiasAddGrad(out_backprop=tf.reshape(x, (-1, x.shape[-1])))
+
+
+def plus_bias(rows, bias):
+    """`rows` `(any, width)` with `bias` `(width,)` added to each."""
+    # For its gradient, which is such a sum.
+    return tf.nn.bias_add(rows, bias)
+
+
+def over_units(values):
+    """The mean over the last axis, which is kept."""
+    if tf.config.list_logical_devices("GPU"):
+        # Products there may be less exact.
+        return tf.reduce_mean(values, axis=-1, keepdims=True)
+    # XLA on the CPU takes sums over the last axis one by one, products not.
+    units = values.shape[-1]
+    return values @ tf.fill([units, 1], tf.constant(1 / units, values.dtype))
+
+
+def product(matrix, beside, xla):
+    """A function that multiplies by `matrix` from the right.
+
+    Args:
+        matrix: `(units, units)`.
+        beside: number of products that can run side by side with it, itself included.
+        xla: whether they are compiled by XLA.
+    """
+    units = matrix.shape[1]
+    if xla or beside % 2 == 0 or units < WIDE:
+        return lambda vector: vector @ matrix
+    # Operations run side by side, each on few cores: with an odd number the last one
+    # would leave cores idle.
+    halves = tf.split(matrix, [units // 2, units - units // 2], axis=1)
+    return lambda vector: tf.concat([vector @ half for half in halves], axis=-1)
+
+
+def split(x, n):
+    """`n` equal blocks of the last axis."""
+    return tf.split(x, n, axis=-1)
+
+
+def outer(left, right):
+    """The sum over the first two axes of the outer products, as one product; in float32
+    at least."""
+    left, right = (tf.reshape(_wide(x), (-1, x.shape[-1])) for x in (left, right))
+    return tf.matmul(left, right, transpose_a=True)
+
+
+def _wide(x):
+    return tf.cast(x, tf.float32) if x.dtype in (tf.float16, tf.bfloat16) else x
+
+
+def loop_kernel(in_segments: bool) -> str:
+    """What runs the loop of the fused engine, in words."""
+    return "XLA loop for small steps of fixed shape, else graph loop"
+
+
+def scan(
+    step,
+    carry,
+    xs,
+    length,
+    loose,
+    reverse=False,
+    unroll=False,
+    shapes=None,
+    dtypes=None,
+):
+    """Runs `step(carry, slices) -> (carry, outs)` over time.
+
+    Args:
+        step: the step function, over lists of tensors.
+        carry: the first carry.
+        xs: tensors with time first, or loose outputs of another scan.
+        length: number of steps.
+        loose: for every output whether it will only be given to another scan, so that
+            its steps need not be stacked into one tensor.
+        reverse: whether to run from the last step to the first.
+        unroll: whether to write the loop out.
+        shapes, dtypes: of the outputs of a step, if not those of the first carry.
+
+    Returns:
+        The last carry, and the outputs of all steps.
+    """
+    if unroll or (isinstance(length, int) and length == 1):
+        # A loop of one step, or a program for XLA, costs more than the step.
+        return _unrolled(step, carry, xs, length, loose, reverse)
+    carry = list(carry)
+    shapes = shapes or [_shape(carry[0])] * len(loose)
+    dtypes = dtypes or [carry[0].dtype] * len(loose)
+    readers = [
+        x if isinstance(x, tf.TensorArray) else _array(x.dtype, length).unstack(x)
+        for x in xs
+    ]
+    writers = [
+        _array(dtype, _some(length) if kept else length, element_shape=_static(shape))
+        for shape, dtype, kept in zip(shapes, dtypes, loose)
+    ]
+
+    def body(i, carry, writers):
+        t = length - 1 - i if reverse else i
+        new, outs = step(carry, [reader.read(t) for reader in readers])
+        for n, o in zip(new, carry):
+            n.set_shape(o.shape)
+        return i + 1, list(new), [w.write(t, out) for w, out in zip(writers, outs)]
+
+    _, carry, writers = tf.while_loop(
+        lambda i, *_: i < length,
+        body,
+        (tf.constant(0), carry, writers),
+        maximum_iterations=length,
+    )
+    return carry, [
+        w if kept else _stacked(w, dtype, length, shape)
+        for w, kept, shape, dtype in zip(writers, loose, shapes, dtypes)
+    ]
+
+
+def _shape(x):
+    """Sizes, as tensors where they are not known beforehand."""
+    return [tf.shape(x)[i] if n is None else n for i, n in enumerate(x.shape)]
+
+
+def _static(shape):
+    return [n if isinstance(n, int) else None for n in shape]
+
+
+def _stacked(writer, dtype, length, shape):
+    if isinstance(length, int):
+        return writer.stack()
+    # Of no steps at all only a shape that is given in full makes a tensor.
+    stack = tf.raw_ops.TensorListStack(
+        input_handle=writer.flow, element_shape=tf.stack(shape), element_dtype=dtype
+    )
+    stack.set_shape([None, *_static(shape)])
+    return stack
+
+
+def _some(length):
+    """`length`, or 1 of a list that may be empty: XLA compiles no reading of that."""
+    return length if isinstance(length, int) else tf.maximum(length, 1)
+
+
+def _array(dtype, length, **kwargs):
+    return tf.TensorArray(dtype, length, clear_after_read=False, **kwargs)
+
+
+def _unrolled(step, carry, xs, length, loose, reverse):
+    xs = [x if isinstance(x, list) else tf.unstack(x) for x in xs]
+    outs = [None] * length
+    for t in reversed(range(length)) if reverse else range(length):
+        carry, outs[t] = step(carry, [x[t] for x in xs])
+    sequences = [[out[k] for out in outs] for k in range(len(loose))]
+    return carry, [s if kept else tf.stack(s) for s, kept in zip(sequences, loose)]
+
+
+def counter(n):
+    """0, 1, ... `n - 1`, for a scan."""
+    return tf.range(_some(n))
+
+
+def steps_of(x, start, count):
+    """`count` steps from `start` on of `x` `(batch, time, features)`."""
+    part = tf.slice(x, [0, start, 0], [-1, count, -1])
+    part.set_shape([x.shape[0], count if isinstance(count, int) else None, x.shape[2]])
+    return part
+
+
+def pullback(function, inputs):
+    """Evaluates `function(inputs)`, a list of tensors.
+
+    Returns:
+        Its outputs, and a function from their cotangents (None for zero) and the
+        positions of some inputs to the cotangents of those inputs (None for zero).
+    """
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(inputs)
+        outputs = function(inputs)
+
+    def pull(cotangents, positions):
+        pairs = [(o, c) for o, c in zip(outputs, cotangents) if c is not None]
+        return tape.gradient(
+            [o for o, _ in pairs],
+            [inputs[p] for p in positions],
+            output_gradients=[c for _, c in pairs],
+        )
+
+    return outputs, pull
+
+
+def differentiable(forward, backward, spared, plain=None, again=None):
+    """A function of a list of tensors with a backward pass of its own.
+
+    Args:
+        forward: from inputs to `(outputs, residuals)`, lists of tensors.
+        backward: from inputs, residuals and the cotangents of the outputs to those of
+            the inputs.
+        spared: positions of inputs that `backward` does not read; it may get None.
+        plain, again: for torch alone, see `torch/gradients.py`.
+    """
+
+    @tf.custom_gradient
+    def run(*inputs):
+        outputs, residuals = forward(list(inputs))
+
+        def gradient(*cotangents):
+            return backward(list(inputs), residuals, list(cotangents))
+
+        return outputs, gradient
+
+    return lambda inputs: list(run(*inputs))
+
+
+def compiled(function: Callable, xla: bool) -> Callable:
+    """`function` as one graph, so that the eager loop does not run op by op.
+
+    With `xla` shapes are fixed and a graph is made for each, without it one graph
+    serves all shapes. Inside of a graph `function` becomes a part of that graph.
+    """
+    graph = tf.function(function, autograph=False, reduce_retracing=not xla)
+
+    @functools.wraps(function)
+    def run(*args):
+        # The gradient of a nested function reads shapes from its forward part. XLA
+        # would take them for constants, and compile again for every step.
+        return (function if tf.inside_function() else graph)(*args)
+
+    return run
+
+
+def compiled_scan(step, carry, xs, length, loose, **kwargs):
+    """`scan` with the loop compiled by XLA; the large products around it are not."""
+
+    def run(carry, xs):
+        return scan(step, carry, xs, length, loose, **kwargs)
+
+    return compiled_part(run)(list(carry), list(xs))
+
+
+def compiled_part(function: Callable) -> Callable:
+    """A part of a graph, compiled by XLA for every shape it meets."""
+    return tf.function(function, autograph=False, jit_compile=True)
+
+
+def prefers_xla(
+    batch, length, units: int, gates: int, training: bool, sums: bool = False
+) -> bool:
+    """Whether to compile the loop with XLA.
+
+    XLA removes the overhead of single operations, which is most of the time while
+    `batch * units**2`, the work in a step, is small. Above that a graph is faster for
+    several gates: it runs their products side by side. XLA also compiles for a second
+    or more for every new shape: that pays where shapes are known to stay.
+
+    Args:
+        batch, length: as far as known when the layer is called: an int, or not.
+        units: number of units.
+        gates: number of gates, the candidate included.
+        training: whether the layer is called in training.
+        sums: whether steps have sums over units, which XLA makes along with other
+            operations and a graph one by one.
+    """
+    if not isinstance(length, int) or length == 1:
+        return False
+    if not training and not (isinstance(batch, int) and tf.inside_function()):
+        return False
+    batch = batch if isinstance(batch, int) else USUAL_BATCH
+    return sums or gates == 1 or batch * units**2 < SMALL_STEP
+
+
+def linear_way(steps, batch, units) -> str:
+    """The fastest of `linear_ways`, of sizes as far as known.
+
+    That for a GPU is what was measured with JAX and torch, and not here.
+
+    XLA makes a plain loop of the steps, 2 to 5 times as fast on 2 cores as blocks in a
+    graph, in training. It has to compile for every number of steps; where that is not
+    known a graph runs. There blocks are 2.5 times as fast as steps with 64 numbers
+    each, and about as fast with 1,024 and more.
+    """
+    if not isinstance(steps, int):
+        return "blocked"
+    return "parallel" if kernels()[0] else "sequential"
+
+
+def gather_steps(x, index):
+    """`x[b, index[b, t]]` for every `b` and `t`, of `x` `(batch, time, features)`."""
+    return tf.gather(x, index, batch_dims=1)
+
+
+def argsort(keys):
+    """Positions along axis 1 in the order of `keys` `(batch, time)`, all distinct."""
+    return tf.argsort(keys, axis=1)
+
+
+def kernels() -> tuple[str | None, str]:
+    """Which engine vendors' kernels are here, and whose they are: cuDNN's on a GPU."""
+    return ("cudnn" if tf.config.list_logical_devices("GPU") else None), "cuDNN"
+
+
+def kernel_refusal(kernel: str, dtype: str) -> str | None:
+    """Why the kernels here do not run this one, or None."""
+    if tf.test.is_built_with_rocm():
+        return "this build of TensorFlow is for ROCm, whose kernels are not cuDNN's"
+    if kernel == "lstmp":
+        return "TensorFlow does not say where its cuDNN op takes the projection"
+    return None
+
+
+def hooked(layer) -> bool:
+    """Whether something else wants to see the calls of a layer: not on this backend."""
+    return False
+
+
+def run_kernel(kernel, x, states, weights, lengths, bidirectional=False):
+    """Runs a cuDNN kernel. Arguments and results as in the file for torch."""
+    # Each matrix with its outputs in rows: of every layer those of the inputs, then the
+    # recurrent ones; then the biases likewise.
+    parts = [tf.transpose(matrix) for w, u, *_ in weights for matrix in (w, u)]
+    parts += [bias for _, _, *biases in weights for bias in biases]
+    batch, steps = x.shape[:2]
+    if lengths is None:
+        lengths = tf.fill([tf.shape(x)[0]], tf.shape(x)[1])
+
+    def swap(tensor):
+        return tf.transpose(tensor, (1, 0, 2))
+
+    # With time_major=False the op takes states of shape (batch, layers, units), and
+    # hands their memory on as if layers came first: the same for one layer alone.
+    time_major = len(weights) > 1
+    x, states = (swap(x), states) if time_major else (x, [swap(s) for s in states])
+    outputs, *last, _, _ = tf.raw_ops.CudnnRNNV3(
+        input=x,
+        input_h=states[0],
+        input_c=states[1] if kernel == "lstm" else 0,
+        params=tf.concat([tf.reshape(part, [-1]) for part in parts], 0),
+        sequence_lengths=tf.cast(lengths, tf.int32),
+        rnn_mode=kernel,
+        direction="bidirectional" if bidirectional else "unidirectional",
+        is_training=True,
+        time_major=time_major,
+    )
+    last = last[: len(states)]
+    outputs, last = (
+        (swap(outputs), last) if time_major else (outputs, [swap(s) for s in last])
+    )
+    outputs.set_shape([batch, steps, states[0].shape[-1] * (1 + bidirectional)])
+    return outputs, last
+
+
+def stepping(model, flat, specs):
+    """One step of a model, compiled. Arguments as in the file for torch."""
+    signature = [tf.TensorSpec(shape, dtype) for shape, dtype in specs]
+
+    @tf.function(autograph=False, input_signature=signature)
+    def step(*tensors):
+        return flat(lambda given: model(given, training=False), tensors)
+
+    concrete = step.get_concrete_function()
+    return lambda tensors: list(concrete(*tensors))

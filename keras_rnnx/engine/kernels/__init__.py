@@ -1,0 +1,1 @@
+"""The kernel engine: cuDNN, and torch's kernels on the CPU."""

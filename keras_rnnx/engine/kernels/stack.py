@@ -1,0 +1,155 @@
+"""All layers of a stack in one call of a vendor's kernel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras import ops
+
+from keras_rnnx.cells import Cell
+from keras_rnnx.engine import backends, masks
+from keras_rnnx.engine.kernels import weights as kernel_weights
+from keras_rnnx.engine.packing import Packing
+from keras_rnnx.engine.sequence import weights_of
+
+
+def reads_lengths(kernel: str, directions: int, wants_states: bool) -> bool:
+    """Whether the kernel has to know where the rows of a masked sequence end.
+
+    Forward in time, what follows a row's end reaches nothing but the last states.
+
+    Args:
+        kernel: name of the kernel.
+        directions: 1, or 2 if layers run both ways.
+        wants_states: whether the last states of all layers are wanted.
+    """
+    if backends.current().KERNELS_TAKE_LENGTHS:
+        return True
+    # Rectifiers could grow there without bound.
+    return directions == 2 or wants_states or kernel == "rnn_relu"
+
+
+class StackedKernel:
+    """Runs cells on top of each other over sequences. A stack makes one and keeps it.
+
+    Args:
+        cells: for each layer from below its cell, or two: the first reads forward, the
+            other backward, and the layer above the outputs of both.
+    """
+
+    def __init__(self, cells: list[list[Cell]]):
+        self.rows = cells
+        self.cells = [cell for row in cells for cell in row]
+        self.directions = len(cells[0])
+        self.kernel = self.cells[0].lowering().kernel
+        self.dtype = self.cells[0].compute_dtype
+        self.backend = backends.current()
+        self._compiled = {}
+
+    def __call__(
+        self,
+        sequences: Any,
+        states: list[list[Any]],
+        mask: Any,
+        noise: list[dict[str, Any]],
+        return_sequences: bool,
+        zero_output_for_mask: bool,
+        wants_states: bool,
+    ) -> tuple[list[Any], list[list[Any]]]:
+        """Runs the stack.
+
+        Args:
+            sequences: `(batch, time, features)`.
+            states: for each cell its initial states, `(batch, units)`.
+            mask: None, or boolean `(batch, time)` or `(batch, time, 1)`.
+            noise: for each cell what its `noise.draw` returned, or nothing: masks of
+                weights.
+            return_sequences: whether the output of every step is wanted.
+            zero_output_for_mask: whether masked steps give zeros; those of two
+                directions always do.
+            wants_states: whether the last states are wanted.
+
+        Returns:
+            For each direction its outputs, `(batch, time, units)` or without
+            `return_sequences` `(batch, units)`; and for each cell its last states,
+            which are not right in masked sequences without `wants_states`.
+        """
+        tensors = {
+            "sequences": self._tensor(sequences),
+            "weights": [self._weights(*pair) for pair in zip(self.cells, noise)],
+            "vectors": [self._vectors(cell) for cell in self.cells],
+            "states": [[self._tensor(s) for s in own] for own in states],
+        }
+        if mask is not None:
+            tensors["mask"] = masks.column(mask)
+        key = (return_sequences, zero_output_for_mask, wants_states)
+        if key not in self._compiled:
+            self._compiled[key] = self.backend.compiled(self._function(*key), False)
+        return self._compiled[key](tensors)
+
+    def _tensor(self, value):
+        return ops.cast(ops.convert_to_tensor(value), self.dtype)
+
+    def _weights(self, cell, noise):
+        found = {name: self._tensor(value) for name, value in weights_of(cell).items()}
+        return found | {name: found[name] * mask for name, mask in noise.items()}
+
+    def _vectors(self, cell):
+        found = cell.all_coefficients()
+        return [self._tensor(found[name]) for name in cell.vector_names]
+
+    def _function(self, return_sequences, zero_output_for_mask, wants_states):
+        lengths_read = reads_lengths(self.kernel, self.directions, wants_states)
+
+        def run(tensors):
+            x, states, mask = (tensors.get(k) for k in ("sequences", "states", "mask"))
+            weights = [
+                kernel_weights.lowered(*triple)
+                for triple in zip(self.cells, tensors["weights"], tensors["vectors"])
+            ]
+            packing = lengths = None
+            if mask is not None:
+                packing = Packing(mask[..., 0])
+                x = packing.pack(x)
+                lengths = ops.maximum(packing.lengths, 1) if lengths_read else None
+            outputs, last = self.backend.run_kernel(
+                self.kernel,
+                x,
+                [ops.stack(of_all, axis=0) for of_all in zip(*states)],
+                weights,
+                lengths,
+                self.directions == 2,
+            )
+            # By cell, as the states came.
+            last = [[of_all[k] for of_all in last] for k in range(len(self.cells))]
+            outputs = ops.split(outputs, self.directions, axis=-1)
+            top = states[-self.directions :]
+            if packing is not None:
+                last = [
+                    list(map(packing.keep_where_empty, *pair))
+                    for pair in zip(last, states)
+                ]
+            if not return_sequences:
+                found = self._last_outputs(outputs, last, packing, top)
+                if mask is not None:
+                    found = [
+                        masks.mask_last(output, mask, zero_output_for_mask)
+                        for output in found
+                    ]
+                return found, last
+            if packing is not None:
+                zero = zero_output_for_mask or self.directions == 2
+                outputs = [packing.unpack(o, own[0]) for o, own in zip(outputs, top)]
+                outputs = [masks.mask_outputs(o, mask, zero) for o in outputs]
+            return outputs, last
+
+        return run
+
+    def _last_outputs(self, outputs, last, packing, top):
+        """The output after the last step that each direction of the last layer took."""
+        if self.directions == 2:
+            # Backward in time the first step is the last one.
+            return [own[0] for own in last[-2:]]
+        if packing is None:
+            return [outputs[0][:, -1]]
+        return [packing.last(outputs[0], top[0][0])]

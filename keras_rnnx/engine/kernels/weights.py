@@ -1,0 +1,120 @@
+"""The weights of a cell as a vendor's kernel takes them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras import ops
+
+from keras_rnnx.cells import Cell
+from keras_rnnx.cells._lowering.spec import FIELDS, KERNELS, GateWeights, Weights
+from keras_rnnx.engine import backends
+
+# Gates by the order of vendors, where it is not that of Keras.
+ORDER = KERNELS | {"gru": ("r", "z", "h")}
+
+
+def ready(cell: Cell) -> bool:
+    """Whether the weights are the kernel's, but for the order of their gates."""
+    lowering = cell.lowering()
+    if not lowering.plain:
+        return False
+    order = ORDER[lowering.kernel]
+    return cell.projected == order or (cell.whole and {*cell.projected} == {*order})
+
+
+def own(cell: Cell, tensors: dict[str, Any]) -> list[Any]:
+    """Both kernels and both biases of a cell that is `ready`, in the kernel's order,
+    zeros where it has none, and its projection where it has one.
+
+    Args:
+        cell: the cell.
+        tensors: its weights by name.
+    """
+    order = ORDER[cell.lowering().kernel]
+    if cell.projected != order:
+        backend = backends.current()
+        places = [cell.projected.index(gate) for gate in order]
+
+        def ordered(tensor):
+            parts = backend.split(tensor, len(order))
+            return backend.concatenate([parts[k] for k in places], -1)
+
+        names = {"kernel", "recurrent_kernel", "bias"} & tensors.keys()
+        tensors = tensors | {name: ordered(tensors[name]) for name in names}
+    return [*_whole(cell, tensors), *projection(tensors)]
+
+
+def _whole(cell, tensors):
+    """Both kernels and both biases, in the order of the cell's gates."""
+    kernels = [tensors["kernel"], tensors["recurrent_kernel"]]
+    zeros = ops.zeros_like(tensors["recurrent_kernel"][0])
+    biases = [zeros, zeros]
+    if "bias" in tensors:
+        bias = tensors["bias"]
+        biases = [bias[0], bias[1]] if cell.recurrent_bias else [bias, zeros]
+    return [*kernels, *biases]
+
+
+def projection(tensors: dict[str, Any]) -> list[Any]:
+    """The matrix that projects the outputs, in a list; empty where there is none."""
+    return [tensors["projection_kernel"]] if "projection_kernel" in tensors else []
+
+
+def by_gate(cell: Cell, tensors: dict[str, Any], vectors: list[Any]) -> Weights:
+    """The weights of each gate, as a lowering takes them: zeros where it has no part.
+
+    Args:
+        cell, tensors: as for `own`.
+        vectors: its vectors, in the order of `cell.vectors`.
+    """
+    vectors = dict(zip(cell.vectors, vectors))
+    if cell.whole:
+        n = len(cell.projected)
+        parts = [backends.current().split(part, n) for part in _whole(cell, tensors)]
+        gates = {k: GateWeights(*part) for k, part in zip(cell.projected, zip(*parts))}
+        return Weights(gates, vectors)
+    kernels = cell.blocks(tensors["kernel"], "kernel")
+    recurrent = cell.blocks(tensors["recurrent_kernel"], "recurrent_kernel")
+    of_inputs, of_products = cell.biases_by_gate(tensors.get("bias"))
+    no_kernel, no_product = (
+        ops.zeros_like(next(iter(found.values()))) for found in (kernels, recurrent)
+    )
+    gates = {
+        k: GateWeights(
+            kernels.get(k, no_kernel),
+            recurrent.get(k, no_product),
+            of_inputs.get(k, no_product[0]),
+            of_products.get(k, no_product[0]),
+        )
+        for k in cell.gates
+        if k not in cell.projection
+    }
+    return Weights(gates, vectors)
+
+
+def in_order(kernel: str, gates: dict[str, GateWeights]) -> list[Any]:
+    """Both kernels and both biases, by gate in the vendor's order.
+
+    Args:
+        kernel: name of the kernel.
+        gates: the weights of its gates.
+    """
+    ordered = [gates[k] for k in ORDER[kernel]]
+    if len(ordered) == 1:
+        return [getattr(ordered[0], name) for name in FIELDS]
+    join = backends.current().concatenate
+    return [join([getattr(gate, name) for gate in ordered], -1) for name in FIELDS]
+
+
+def lowered(cell: Cell, tensors: dict[str, Any], vectors: list[Any]) -> list[Any]:
+    """The same for a cell whose lowering maps nothing but weights.
+
+    Args:
+        cell, tensors, vectors: as for `by_gate`.
+    """
+    if ready(cell):
+        return own(cell, tensors)
+    lowering = cell.lowering()
+    gates = lowering.gates(by_gate(cell, tensors, vectors))
+    return in_order(lowering.kernel, gates) + projection(tensors)

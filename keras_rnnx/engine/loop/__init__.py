@@ -1,0 +1,1 @@
+"""The fused engine: a loop over time with a derived backward pass."""

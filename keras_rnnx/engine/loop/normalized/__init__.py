@@ -1,0 +1,1 @@
+"""The loop of cells whose steps are normalized over units."""

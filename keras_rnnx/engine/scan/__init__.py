@@ -1,0 +1,1 @@
+"""The scan engine: cells that are linear in their state."""

@@ -1,0 +1,239 @@
+"""Ways to compute a linear recurrence, all with the same numbers.
+
+Each is a function `way(backend, a, b, carry, reverse, adjoint)` of lists of tensors:
+one for real numbers, the real and the imaginary parts for complex ones.
+
+- a: coefficients, `(time or 1, batch or 1, units)`.
+- b: what is added, `(time, batch, units)`.
+- carry: what stands before the first step, `(batch, units)`.
+- reverse: whether to go from the last step to the first.
+- adjoint: False for `h = a h + b`, of which all `h` are returned; True for the backward
+  pass, `g = b + c; c = conj(a) g` with `c` from step to step, which returns all `g`.
+
+It returns these, `(time, batch, units)`.
+
+A block is affine in what stands before it, with the product of its coefficients as the
+factor. Coefficients are only ever multiplied, never divided by, and no logarithms are
+taken, so that with coefficients of at most 1 nothing overflows that would not step by
+step.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+
+from keras import ops
+
+from keras_rnnx.engine.loop.segments import length
+
+# Fewer steps make no blocks.
+FEW = 4
+
+
+def times(a, h, conjugate=False):
+    """The product of numbers, or with the conjugate of the first."""
+    if len(a) == 1:
+        return [a[0] * h[0]]
+    real, imaginary = a[0] * h[0], a[0] * h[1]
+    if conjugate:
+        return [real + a[1] * h[1], imaginary - a[1] * h[0]]
+    return [real - a[1] * h[1], imaginary + a[1] * h[0]]
+
+
+def plus(a, b):
+    """The sum of numbers."""
+    return [x + y for x, y in zip(a, b)]
+
+
+def sequential(backend, a, b, carry, reverse, adjoint):
+    """Step by step."""
+    if backend.EAGER and backend.may_write():
+        return backend.linear_loop(a, b, carry, reverse, adjoint)
+    slices, of_step = _slices(a)
+
+    def step(carry, slices):
+        a, b = of_step(slices[:-n]), slices[-n:]
+        if adjoint:
+            out = plus(b, carry)
+            return times(a, out, conjugate=True), out
+        new = plus(times(a, carry), b)
+        return new, new
+
+    steps, n = length(b[0], 0), len(b)
+    _, outs = backend.scan(
+        step, carry, [*slices, *b], steps, [False] * n, reverse=reverse
+    )
+    return outs
+
+
+def constant(x, axis=0):
+    """Whether `x` is known to be the same along an axis."""
+    # Sizes that are symbols cannot always be compared.
+    return isinstance(x.shape[axis], int) and x.shape[axis] == 1
+
+
+def _slices(a):
+    """What of `a` a loop goes through, and a function from that of a step to its `a`.
+
+    Coefficients that are the same at all steps stay as they are.
+    """
+    if constant(a[0]):
+        return [], lambda slices: [x[0] for x in a]
+    return a, lambda slices: slices
+
+
+def blocked(backend, a, b, carry, reverse, adjoint):
+    """In blocks of time, one step of all blocks at once.
+
+    A first loop finds what each block does to what stands before it, a second one goes
+    from block to block, and a third gives the steps: about `2 sqrt(3 time)` operations
+    for as many as there are steps, at two readings of all for one.
+    """
+    steps = length(b[0], 0)
+    if isinstance(steps, int) and steps < FEW:
+        return sequential(backend, a, b, carry, reverse, adjoint)
+    inner = block_steps(steps)
+    outer = (steps + inner - 1) // inner
+    # The block that is run last is filled up: of what follows it nothing depends. A
+    # loop over what is left over would be one of no steps at times, which XLA refuses.
+    more = outer * inner - steps
+
+    def block(x):
+        if constant(x):
+            return x
+        if not isinstance(more, int) or more:
+            filling = ops.zeros((more, *_sizes(x)[1:]), x.dtype)
+            x = backend.concatenate(ordered(x, filling, reverse), 0)
+        x = ops.reshape(x, (outer, inner, *_sizes(x)[1:]))
+        return ops.transpose(x, (1, 0, 2, 3))
+
+    def joined(x):
+        x = ops.transpose(x, (1, 0, 2, 3))
+        x = ops.reshape(x, (outer * inner, *_sizes(x)[2:]))
+        return x[more:] if reverse else x[:steps]
+
+    a, b = [block(x) for x in a], [block(x) for x in b]
+    before = _before_blocks(backend, a, b, carry, inner, reverse, adjoint)
+    outs = sequential(backend, a, b, before, reverse, adjoint)
+    return [joined(x) for x in outs]
+
+
+def block_steps(steps):
+    """Steps of a block with which the three loops are shortest, about sqrt(T / 3)."""
+    if not isinstance(steps, int):
+        root = ops.sqrt(ops.cast(steps, "float32") / 3)
+        return ops.maximum(ops.cast(ops.round(root), "int32"), 1)
+    root = math.sqrt(steps / 3)
+    near = range(max(1, int(root * 0.7)), int(root * 1.4) + 2)
+    # Blocks that need no filling are worth two operations.
+    return min(near, key=lambda n: 3 * n - (-steps // n) + 2 * (steps % n > 0))
+
+
+def _before_blocks(backend, a, b, carry, steps, reverse, adjoint):
+    """What stands before each block, `(blocks, batch, units)`."""
+    n = len(b)
+    slices, of_step = _slices(a)
+
+    def step(carry, slices):
+        factor, end = carry[:n], carry[n:]
+        a, b = of_step(slices[:-n]), slices[-n:]
+        factor = times(a, factor, conjugate=adjoint)
+        if adjoint:
+            end = times(a, plus(b, end), conjugate=True)
+        else:
+            end = plus(times(a, end), b)
+        return factor + end, []
+
+    one = ops.ones_like(a[0][0])
+    start = [one, *(ops.zeros_like(one) for _ in a[1:])]
+    start += [ops.zeros_like(x[0]) for x in b]
+    ends, _ = backend.scan(step, start, [*slices, *b], steps, [], reverse=reverse)
+    factor, ends = ends[:n], ends[n:]
+    blocks = length(ends[0], 0)
+    # The same for all blocks where coefficients are the same at all steps.
+    fixed = len(factor[0].shape) == 2
+    slices, of_block = ([], lambda slices: factor) if fixed else (factor, list)
+
+    def between(carry, slices):
+        of_this = of_block(slices[:-n])
+        return plus(times(of_this, carry), slices[-n:]), list(carry)
+
+    _, before = backend.scan(
+        between, carry, [*slices, *ends], blocks, [False] * n, reverse=reverse
+    )
+    return before
+
+
+def parallel(backend, a, b, carry, reverse, adjoint):
+    """In a number of operations on all steps that grows as the logarithm of time.
+
+    Blelloch 1990, "Prefix sums and their applications".
+    """
+    steps, n = length(b[0], 0), len(b)
+    if not isinstance(steps, int):
+        raise ValueError(
+            "way='parallel' needs a known number of steps, and that of `b` is not: "
+            "pass way='blocked', or None."
+        )
+    if adjoint:
+        # What goes from step to step is a recurrence as the other, and one step behind.
+        conjugate, b_next = [a[0], *(-x for x in a[1:])], times(a, b, conjugate=True)
+        through = parallel(backend, conjugate, b_next, carry, reverse, False)
+        return plus(b, states_before(backend, through, carry, reverse))
+    at = slice(-1, None) if reverse else slice(0, 1)
+    first = times([x if constant(x) else x[at] for x in a], carry)
+    first = plus([x[at] for x in b], first)
+    others = [x[:-1] if reverse else x[1:] for x in b]
+    b = [backend.concatenate(ordered(*pair, reverse), 0) for pair in zip(first, others)]
+    # A row for each step: combined, they differ from step to step.
+    a = [backend.concatenate([x] * steps, 0) if constant(x) else x for x in a]
+
+    def combine(left, right):
+        factor, end = right[:n], right[n:]
+        return times(left[:n], factor) + plus(times(factor, left[n:]), end)
+
+    scan = getattr(backend, "associative_scan", partial(_doubling, backend))
+    return list(scan(combine, a + b, reverse)[n:])
+
+
+def _doubling(backend, combine, elements, reverse):
+    """Each step takes in one step, then two, four, ... (Hillis & Steele 1986)."""
+    steps, reach = elements[0].shape[0], 1
+    while reach < steps:
+        here, there = slice(reach, None), slice(None, steps - reach)
+        here, there = (there, here) if reverse else (here, there)
+        done = slice(steps - reach, None) if reverse else slice(None, reach)
+        new = combine([x[there] for x in elements], [x[here] for x in elements])
+        elements = [
+            backend.concatenate(ordered(x[done], y, reverse), 0)
+            for x, y in zip(elements, new)
+        ]
+        reach *= 2
+    return elements
+
+
+def states_before(backend, outs, carry, reverse):
+    """What stood before each step: `outs` of the step before, first `carry`."""
+    pairs = [
+        (ops.expand_dims(c, 0), x[1:] if reverse else x[:-1])
+        for x, c in zip(outs, carry)
+    ]
+    return [backend.concatenate(ordered(*pair, reverse), 0) for pair in pairs]
+
+
+def ordered(earlier, later, reverse):
+    """What is run earlier and what later, as they stand in time."""
+    return [later, earlier] if reverse else [earlier, later]
+
+
+def last_of(outs, reverse):
+    """What stands at the step that is run last, zero if there is none."""
+    return [ops.sum(x[:1] if reverse else x[-1:], axis=0) for x in outs]
+
+
+def _sizes(x):
+    return [ops.shape(x)[i] if n is None else n for i, n in enumerate(x.shape)]
+
+
+WAYS = {"sequential": sequential, "blocked": blocked, "parallel": parallel}

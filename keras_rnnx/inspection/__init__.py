@@ -1,0 +1,1 @@
+"""What is known of cells and layers, and how it is shown."""

@@ -1,0 +1,226 @@
+"""All that is known of a cell of the catalogue, for pages and the terminal."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+from keras_rnnx import layers
+from keras_rnnx._docstrings import CellText, cell_text, without_default
+from keras_rnnx._docstrings import shown as shown
+from keras_rnnx.cells import registry
+from keras_rnnx.cells._base.cell import Cell
+from keras_rnnx.cells._lowering.kernel_uses import KernelUse, kernels, linear_with
+
+ONE_OF_EACH = "of inputs and state"
+
+
+class StateRow(NamedTuple):
+    """A state: its name, its shape without the batch, and what is special about it."""
+
+    state: str
+    shape: str
+    kind: str
+
+
+class GateRow(NamedTuple):
+    """A gate: its name, what it sees, and how its parts come together."""
+
+    gate: str
+    kind: str
+
+
+class WeightRow(NamedTuple):
+    """A weight: its name, shape, size, and whether it is trained."""
+
+    weight: str
+    shape: tuple[int, ...]
+    size: int
+    trained: bool
+
+
+class OptionRow(NamedTuple):
+    """An argument of the cell's own: its name, default and meaning."""
+
+    argument: str
+    default: str
+    meaning: str
+
+
+class Description(NamedTuple):
+    """What is known of a cell.
+
+    Attributes:
+        info: its row in the catalogue.
+        text: what its docstring says.
+        cell: one of it, built, with its defaults.
+        features: number of inputs for which it is built.
+        layer: name of its layer in `keras_rnnx.layers`, or None.
+        states, gates, weights, options: rows of each.
+        linear: the arguments with which it is linear in its state, none where it always
+            is, or None where it never is.
+        kernels: the vendors' kernels that compute it, and with which arguments.
+    """
+
+    info: registry.CellInfo
+    text: CellText
+    cell: Cell
+    features: int
+    layer: str | None
+    states: list[StateRow]
+    gates: list[GateRow]
+    weights: list[WeightRow]
+    options: list[OptionRow]
+    linear: dict[str, Any] | None
+    kernels: list[KernelUse]
+
+    @property
+    def parameters(self) -> int:
+        """Number of parameters that are trained."""
+        return sum(row.size for row in self.weights if row.trained)
+
+
+def describe(name: str, features: int = 64, units: int = 128) -> Description:
+    """Says what is known of a cell of the catalogue.
+
+    Args:
+        name: its name, as `keras_rnnx.cells.get` takes it.
+        features: number of inputs, for the weights. Default 64.
+        units: number of units, for the weights. Default 128.
+
+    Returns:
+        Its description.
+
+    Raises:
+        ValueError: for an unknown name, with the nearest ones, or a number of units
+            that the cell does not take.
+
+    Example:
+
+    >>> describe("gru").parameters
+    74496
+    """
+    name = registry.catalog_name(name)
+    cls = registry.lookup(name)
+    (info,) = (row for row in registry.catalog() if row.name == name)
+    # Weights are looked at, not used: it is the same with any generator.
+    cell = cls(units, seed=0)
+    cell.build((None, features))
+    text = cell_text(cls)
+    return Description(
+        info,
+        text,
+        cell,
+        features,
+        _layer(cls),
+        [_state(cell, state, size) for state, size in _states(cell)],
+        [GateRow(gate, gate_kind(cell, gate)) for gate in cell.gates],
+        [
+            WeightRow(v.name, tuple(v.shape), math.prod(v.shape), v.trainable)
+            for v in cell.weights
+        ],
+        [
+            OptionRow(option, shown(default), _meaning(text, option))
+            for option, default in cls.options.items()
+        ],
+        linear_with(cls),
+        kernels(cls),
+    )
+
+
+def _meaning(text, option):
+    # An option may be a standard argument with another default.
+    standard = cell_text(Cell).arguments
+    said = text.arguments.get(option, standard.get(option, ""))
+    return without_default(said)
+
+
+def _layer(cls):
+    for name, layer in vars(layers).items():
+        if getattr(layer, "cell_class", None) is cls:
+            return name
+    return None
+
+
+def _states(cell):
+    sizes = cell.state_size if isinstance(cell.state_size, list) else [cell.units]
+    return zip(cell.state_names, sizes)
+
+
+def _state(cell, name, size):
+    kinds = []
+    if name == cell.states[0]:
+        kinds.append("the output")
+    if name in cell.linear_states:
+        kinds.append("linear")
+    if name == "window" and cell.window > 1:
+        kinds.append("inputs of the steps before")
+    if name in cell.state_kinds:
+        of = {"count": "a count of steps", "positive": "positive"}
+        kinds.append(of.get(cell.state_kinds[name], cell.state_kinds[name]))
+    return StateRow(name, f"({size},)", ", ".join(kinds))
+
+
+def gate_kind(cell: Cell, gate: str) -> str:
+    """What a gate sees, and how its parts come together, in words."""
+    if gate in cell.inputs_only:
+        return "of the inputs alone"
+    late = "its product is with what the equation makes of the state (late)"
+    if gate in cell.states_only:
+        sees = "of the state alone"
+        if gate in cell.projection:
+            sees += ", in `projection_kernel`, and as wide as the output"
+        return f"{sees}; {late}" if gate in cell.late else sees
+    if gate in cell.late:
+        return f"{ONE_OF_EACH}; {late}"
+    if gate in cell.split:
+        return f"{ONE_OF_EACH}; the equation reads its two parts apart (split)"
+    if cell.diagonal:
+        return f"{ONE_OF_EACH}; of each unit its own state alone (diagonal)"
+    return ONE_OF_EACH
+
+
+def written(arguments: dict[str, Any]) -> str:
+    """Arguments as they stand in a call; "its defaults" where there are none."""
+    return ", ".join(f"{k}={v!r}" for k, v in arguments.items()) or "its defaults"
+
+
+def search_space(cls: type) -> list[Any]:
+    """The cell's own hyperparameters, as `Cell.search_space` draws them.
+
+    Args:
+        cls: the class of the cell.
+
+    Returns:
+        KerasTuner's hyperparameters, in the order in which they are drawn.
+
+    Raises:
+        ImportError: if KerasTuner is not installed and the cell has a search space.
+    """
+    declared = cls.search_space.__func__ is Cell.search_space.__func__
+    if declared and not cls.search:
+        return []
+    try:
+        import keras_tuner
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            "Search spaces need KerasTuner: pip install 'keras-rnnx[tuner]'."
+        ) from error
+    hp = keras_tuner.HyperParameters()
+    cls.search_space(hp)
+    return hp.space
+
+
+def searched(parameter: Any) -> str:
+    """The range of one hyperparameter, in words."""
+    config = parameter.get_config()
+    kind = type(parameter).__name__
+    if kind == "Choice":
+        return "one of " + ", ".join(map(str, config["values"]))
+    if kind == "Boolean":
+        return "True or False"
+    if kind == "Fixed":
+        return f"fixed at {config['value']}"
+    low, high = config["min_value"], config["max_value"]
+    scale = {"log": ", on a logarithmic scale", "reverse_log": ", reversed logarithmic"}
+    return f"{low} to {high}{scale.get(config.get('sampling'), '')}"

@@ -1,0 +1,214 @@
+"""What `keras-rnnx cells` prints: the catalogue, or one cell."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import keras
+import rich.console
+import rich.padding
+import rich.text
+
+from keras_rnnx import layers
+from keras_rnnx._docstrings import parted
+from keras_rnnx.cells import registry
+from keras_rnnx.cells._lowering.kernel_uses import kernels, linear_with
+from keras_rnnx.engine.plan import plan
+from keras_rnnx.inspection import describe
+from keras_rnnx.inspection.table import Table
+
+
+class CatalogRow(NamedTuple):
+    """One row of the catalogue."""
+
+    name: str
+    states: str
+    gates: str
+    paper: str
+    year: str
+
+
+class LinearRow(NamedTuple):
+    """One row of the cells that are linear in their state, or can be."""
+
+    name: str
+    linear_with: str
+    states: str
+    gates: str
+    paper: str
+
+
+class KernelRow(NamedTuple):
+    """One row of the cells that a kernel of cuDNN computes exactly."""
+
+    name: str
+    kernels: str
+    states: str
+    gates: str
+    paper: str
+
+
+class LinearKernelRow(NamedTuple):
+    """One row of the cells that are, or can be, both."""
+
+    name: str
+    linear_with: str
+    kernels: str
+    states: str
+    paper: str
+
+
+class Listing(Table):
+    """Rows of the catalogue."""
+
+    empty = "No cell of the catalogue is all of that."
+
+
+def listing(
+    linear: bool = False, cudnn: bool = False, since: int | None = None
+) -> Listing:
+    """The catalogue, or part of it.
+
+    Args:
+        linear: only cells that are linear in their state, always or with an argument.
+        cudnn: only cells that a kernel of cuDNN computes exactly, with some arguments.
+        since: only cells whose paper is of that year or later; one without a year is
+            left out.
+    """
+    rows = Listing()
+    for info in registry.catalog():
+        linear_by = linear_with(info.cls) if linear else None
+        uses = kernels(info.cls) if cudnn else []
+        old = since is not None and (info.year is None or info.year < since)
+        if old or (linear and linear_by is None) or (cudnn and not uses):
+            continue
+        known = {
+            "name": info.name,
+            "linear_with": describe.written(linear_by or {}),
+            "kernels": "; ".join(map(_kernel, uses)),
+            "states": " ".join(info.states),
+            "gates": " ".join(info.gates),
+            "paper": info.paper,
+            "year": str(info.year or ""),
+        }
+        kind = {
+            (False, False): CatalogRow,
+            (True, False): LinearRow,
+            (False, True): KernelRow,
+            (True, True): LinearKernelRow,
+        }[linear, cudnn]
+        rows.append(kind(*(known[field] for field in kind._fields)))
+    return rows
+
+
+def _kernel(use):
+    return f"{use.kernel} with {describe.written(use.arguments)}"
+
+
+class EngineRow(NamedTuple):
+    """The engine of a cell on the backend in use."""
+
+    when: str
+    engine: str
+    kernel: str
+    reason: str
+
+
+class Weight(NamedTuple):
+    """A weight of a cell."""
+
+    weight: str
+    shape: str
+    parameters: str
+
+
+class Searched(NamedTuple):
+    """A hyperparameter of a cell's own."""
+
+    argument: str
+    searched: str
+
+
+def about(found: describe.Description) -> rich.console.Group:
+    """What is known of a cell, for a terminal.
+
+    Args:
+        found: its describe.
+    """
+    return rich.console.Group(*_parts(found))
+
+
+def _parts(found: describe.Description) -> Iterator[Any]:
+    text, info, cell = found.text, found.info, found.cell
+    yield rich.text.Text(f"{info.name}: keras_rnnx.cells.{info.cls.__name__}", "bold")
+    for paragraph in (text.summary, *text.body):
+        for part in parted(paragraph):
+            lines = [part] if isinstance(part, str) else part
+            for line in lines:
+                indent = 2 if isinstance(part, str) else 6
+                yield _indented(line.replace("`", ""), indent)
+    if text.use:
+        yield _heading("When to use it")
+        yield _indented(text.use.replace("`", ""), 2)
+    yield _heading("Facts")
+    layer = f"keras_rnnx.layers.{found.layer}" if found.layer else "none of its own"
+    arxiv = f", https://arxiv.org/abs/{text.arxiv}" if text.arxiv else ""
+    linear = "no" if found.linear is None else "yes"
+    if found.linear:
+        linear = f"with {describe.written(found.linear)}"
+    facts = {
+        "layer": layer,
+        "paper": (info.paper or "none is stated") + arxiv,
+        "linear in the state": linear,
+        "cuDNN computes it": "; ".join(map(_kernel, found.kernels)) or "no",
+        "parameters": f"{found.parameters:,} with {found.features} inputs and "
+        f"{cell.units} units",
+    }
+    for name, value in facts.items():
+        yield _indented(f"{name}: {value}", 2)
+    yield Table(found.states)
+    yield Table(found.gates)
+    yield Table(
+        Weight(
+            row.weight,
+            str(row.shape),
+            f"{row.size:,}" if row.trained else f"{row.size:,}, not trained",
+        )
+        for row in found.weights
+    )
+    yield _heading(f"Engines, on {keras.backend.backend()}")
+    yield Table(engines(found))
+    yield _heading("Arguments of its own")
+    yield Table(found.options) if found.options else _indented("None but units.", 2)
+    yield _heading("Search space of its own")
+    yield _space(info.cls)
+
+
+def engines(found: describe.Description) -> list[EngineRow]:
+    """The engines that a layer of the cell gets, in training and at inference."""
+    layer = layers.RNN(found.cell)
+    plans = {
+        when: plan(layer, training)
+        for when, training in {"training": True, "inference": False}.items()
+    }
+    return [EngineRow(when, p.engine, p.kernel, p.reason) for when, p in plans.items()]
+
+
+def _space(cls):
+    try:
+        space = describe.search_space(cls)
+    except ImportError as error:
+        return _indented(str(error), 2)
+    rows = [Searched(p.name, describe.searched(p)) for p in space]
+    return Table(rows) if rows else _indented("None.", 2)
+
+
+def _heading(title):
+    return rich.text.Text(f"\n{title}", "bold")
+
+
+def _indented(line, by):
+    line = re.sub(r"\s+", " ", line)
+    return rich.padding.Padding(rich.text.Text(line), (0, 0, 0, by))

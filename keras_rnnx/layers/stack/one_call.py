@@ -1,0 +1,105 @@
+"""Layers on top of each other in one call of a vendor's kernel, where that is exact."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_rnnx.engine.kernels.stack import StackedKernel
+from keras_rnnx.engine.kernels.stack_plan import plan_at_once
+from keras_rnnx.engine.plan import Plan
+
+
+class AtOnce:
+    """All recurrent layers of a layer in one call.
+
+    Args:
+        layer: a layer with `rows`: from below a list of `keras_rnnx.layers.RNN`, one or
+            one in each direction. It also has `return_sequences`, `return_state`
+            and `stateful`.
+    """
+
+    def __init__(self, layer: Any):
+        self.layer = layer
+        self._engine = None
+
+    def plan(
+        self,
+        training: bool = True,
+        batch: int | None = None,
+        masked: bool = False,
+        refused: str | None = None,
+    ) -> Plan | str:
+        """The plan of the call, or why there is a call for each recurrent layer.
+
+        Args:
+            training: whether for training. Default True.
+            batch: number of sequences, where it is known. Default: not known.
+            masked: whether there is a mask. Default False.
+            refused: why the layer itself cannot be one call. Default None.
+        """
+        return plan_at_once(
+            self.layer.rows,
+            training,
+            batch,
+            masked,
+            wants_states=self._wants_states,
+            refused=refused,
+        )
+
+    @property
+    def _wants_states(self):
+        return self.layer.return_state or self.layer.stateful
+
+    def __call__(
+        self,
+        sequences: Any,
+        initial_state: Any,
+        mask: Any,
+        training: Any,
+        zero_output_for_mask: bool,
+    ) -> tuple[list[Any], list[Any]]:
+        """Runs the layers.
+
+        Args:
+            sequences, initial_state, mask, training: as in a call of the layer.
+            zero_output_for_mask: whether the output of a masked step is zero.
+
+        Returns:
+            The outputs of each direction, and the last states.
+        """
+        layer = self.layer
+        rnns = [rnn for row in layer.rows for rnn in row]
+        cells = [[rnn.cell for rnn in row] for row in layer.rows]
+        if self._engine is None or self._engine.rows != cells:
+            self._engine = StackedKernel(cells)
+        batch, steps = ops.shape(sequences)[:2]
+        states = _first_states(rnns, initial_state, batch, training)
+        noise = [
+            rnn.cell.noise.draw(batch, steps) if rnn.cell.noise.on(training) else {}
+            for rnn in rnns
+        ]
+        outputs, states = self._engine(
+            sequences,
+            states,
+            None if mask is None else keras.tree.flatten(mask)[0],
+            noise,
+            return_sequences=layer.return_sequences,
+            zero_output_for_mask=zero_output_for_mask,
+            wants_states=self._wants_states,
+        )
+        if layer.stateful:
+            for rnn, own in zip(rnns, states):
+                for kept, state in zip(keras.tree.flatten(rnn.states), own):
+                    kept.assign(ops.cast(state, kept.dtype))
+        return outputs, [state for own in states for state in own]
+
+
+def _first_states(rnns, initial_state, batch, training):
+    """For each layer its initial states."""
+    if initial_state is None:
+        return [list(rnn.first_states(batch, training)) for rnn in rnns]
+    given = iter(initial_state)
+    return [[next(given) for _ in rnn.state_size] for rnn in rnns]

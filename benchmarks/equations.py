@@ -9,6 +9,7 @@ from keras import ops
 
 import keras_rnnx
 from benchmarks import peers, timing
+from keras_rnnx.cells._base.tensors import StepContext
 from keras_rnnx.cells._lowering.kernel_uses import linear_with
 
 # Times faster in a training step, or the suite says which layers are not.
@@ -38,24 +39,25 @@ class WrittenCell(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs, states, training=False):
-        cell = self.cell
+        cell, program, layout = self.cell, self.cell.program, self.cell.layout
         x, u = ops.matmul(inputs, cell.kernel), None
-        of_inputs, of_products = cell.biases_by_gate(cell.bias)
-        if tuple(of_inputs) == cell.projected and not cell.recurrent_bias:
+        of_inputs, of_products = layout.biases(cell.bias)
+        if tuple(of_inputs) == layout.input_gates and not cell.recurrent_bias:
             x, of_inputs = x + cell.bias, {}
-        if cell.multiplied:
+        if layout.product_gates:
             matrix = ops.convert_to_tensor(cell.recurrent_kernel)
             u = ops.matmul(states[0], cell.recurrent_matrix(matrix))
-        if cell.multiplied == cell.projected and not (cell.unsummed or of_inputs):
-            total, x, u = cell.blocks(x + u, "kernel"), {}, {}
+        sums = all(gate.reads == "sum" for gate in layout.gates.values())
+        if layout.product_gates == layout.input_gates and sums and not of_inputs:
+            x, u = layout.blocks(x + u, "kernel"), {}
         else:
-            x = _with(of_inputs, cell.blocks(x, "kernel"))
-            u = {} if u is None else cell.blocks(u, "recurrent_kernel")
+            x = _with(of_inputs, layout.blocks(x, "kernel"))
+            u = {} if u is None else layout.blocks(u, "recurrent_kernel")
             u = _with(of_products, u)
-            summed = [k for k in cell.gates if k not in cell.unsummed]
-            parts = {k: [part[k] for part in (x, u) if k in part] for k in summed}
-            total = {k: sum(rest, first) for k, (first, *rest) in parts.items()}
-        new = cell.advance(states, total, x, u, cell.all_coefficients())
+        vectors, context = program.step_vectors(), StepContext()
+        gates = program.read(x, u, vectors, context)
+        states = dict(zip(program.states, states))
+        new = list(program.update(states, gates, vectors, context).values())
         return new[0], new
 
     def get_initial_state(self, batch_size=None):

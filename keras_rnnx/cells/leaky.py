@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_rnnx.cells._base.binding import bound
+from keras_rnnx._gates import bound
 from keras_rnnx.cells._base.cell import Cell
 from keras_rnnx.cells._base.values import State
 from keras_rnnx.cells._lowering import families

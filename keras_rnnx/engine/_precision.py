@@ -7,11 +7,14 @@ them for the computations alone.
 
 from __future__ import annotations
 
+import dataclasses
 from types import ModuleType
 from typing import Any
 
 import keras
 from keras import ops
+
+from keras_rnnx import _trees
 
 HALVES = ("float16", "bfloat16")
 
@@ -27,15 +30,21 @@ def cast(tensor: Any, like: Any) -> Any:
     return tensor if tensor.dtype == like.dtype else ops.cast(tensor, dtype)
 
 
-def rounded(given: dict[str, Any], names: str) -> dict[str, Any]:
-    """The groups of a recurrence with weights in the precision of the states.
+def rounded(given: Any) -> Any:
+    """The tensors of a loop with its weights in the precision of the states.
 
     Args:
-        given: the groups.
-        names: of the groups to round, each a letter.
+        given: the tensors, as `LoopTensors`.
     """
-    like = given["s"][0]
-    return given | {k: [cast(tensor, like) for tensor in given[k]] for k in names}
+    like = next(iter(given.states.values()))
+
+    def fit(tensor):
+        return cast(tensor, like)
+
+    weights = {name: getattr(given, name) for name in ("matrices", "biases", "vectors")}
+    if all(tensor.dtype == like.dtype for tensor in _trees.flatten(weights)):
+        return given
+    return dataclasses.replace(given, **_trees.mapped(fit, weights))
 
 
 def along(vector: Any, like: Any) -> Any:

@@ -66,7 +66,8 @@ def refusal(
     if limits is None:
         return None
     lowering = cell.lowering()
-    ratio = lowering.work / max(1, len(cell.multiplied))
+    matrices = 0 if cell.diagonal else len(cell.gates_of("recurrent_kernel"))
+    ratio = lowering.work / max(1, matrices)
     size = step_size(cell.units, batch)
     if any(ratio <= most and size <= limit for most, limit in limits):
         return None

@@ -168,7 +168,7 @@ def _kernel_refusal(layer, engine, training):
         return lowering
     if cell.normalization:
         return f"{cell.normalization.argument}=True normalizes inside of every step"
-    refused = cell.noise.refusal(training)
+    refused = cell.random_masks.refusal(training)
     if refused:
         return refused
     if any(cell.zoneout_rates) and not lowering.zoneout:

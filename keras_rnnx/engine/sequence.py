@@ -4,34 +4,39 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 from typing import Any
 
 from keras import ops
 
+from keras_rnnx import _trees
 from keras_rnnx.cells import Cell
+from keras_rnnx.cells._base.program import CellProgram
+from keras_rnnx.cells._base.tensors import DrawnMasks, StepContext
 from keras_rnnx.engine import _precision, backends, masks
-from keras_rnnx.engine.loop.segments import NOISE
+from keras_rnnx.engine.loop.tensors import LoopResults, SequenceTensors
 from keras_rnnx.engine.windows import windows
 
-INPUTS = f"{NOISE}inputs"
 # Into how many segments a sequence goes whose segments keep what they need.
 SEGMENTS = 16
 
 
 @dataclasses.dataclass(frozen=True)
-class Way:
-    """How a call is computed.
+class CallOptions:
+    """How one call is computed.
 
     Attributes:
+        return_sequences: whether the output of every step is wanted.
+        zero_output_for_mask: whether masked steps give zeros.
         training: whether gradients will be taken, as far as is known.
-        noise: names of the masks that are drawn, as in `cells.noise.Noise`.
         xla: whether the loop is compiled by XLA.
         segments: None; or how the sequence is run in segments: "kept" (what their
             gradients need is kept) or "repeated" (it is computed again).
     """
 
+    return_sequences: bool
+    zero_output_for_mask: bool
     training: bool
-    noise: tuple[str, ...] = ()
     xla: bool = False
     segments: str | None = None
 
@@ -39,10 +44,10 @@ class Way:
 class SequenceEngine:
     """Runs one cell over sequences. A layer makes one and keeps it.
 
-    Subclasses make the function that is compiled and called.
+    Subclasses say how states are computed from the tensors of a call.
 
     Args:
-        cell: the cell.
+        cell: the cell, built.
         go_backwards: whether to read the sequence from its end.
         unroll: whether to write the loop out.
         checkpoint: steps of a segment of which the first states alone are kept in
@@ -56,19 +61,19 @@ class SequenceEngine:
         unroll: bool,
         checkpoint: bool | int | None,
     ):
-        self.cell = cell
+        self.backend = backends.current()
+        self.program = CellProgram(cell, self.backend.where)
         self.go_backwards = go_backwards
         self.unroll = unroll
         self.checkpoint = checkpoint
-        self.backend = backends.current()
-        self._compiled = {}
+        self._compiled: dict[CallOptions, Callable] = {}
 
     def __call__(
         self,
         sequences: Any,
         states: list[Any],
         mask: Any,
-        noise: dict[str, Any],
+        drawn: DrawnMasks,
         return_sequences: bool,
         zero_output_for_mask: bool,
         training: bool,
@@ -79,7 +84,7 @@ class SequenceEngine:
             sequences: `(batch, time, features)`.
             states: initial states, each `(batch, units)`.
             mask: None, or boolean `(batch, time)`.
-            noise: what `cell.noise.draw` returned, or nothing.
+            drawn: the random masks of the call.
             return_sequences: whether the output of every step is wanted.
             zero_output_for_mask: whether masked steps give zeros.
             training: whether gradients will be taken, as far as is known.
@@ -88,53 +93,91 @@ class SequenceEngine:
             Last output `(batch, units)`, outputs `(batch, time, units)` (of length 1
             without `return_sequences`), last states.
         """
-        cell = self.cell
-        dtype = cell.compute_dtype
-        tensors = {"sequences": _tensor(sequences, dtype)}
-        tensors |= weights_of(cell)
-        for name in cell.normalization.tensors if cell.normalization else ():
-            tensors[name] = _tensor(getattr(cell, name), dtype)
-        if cell.normalization and cell.normalization.by_step and not training:
-            moving = cell.normalization.moving(ops.shape(sequences)[1])
-            noise = noise | {
-                k: _tensor(v, tensors["sequences"].dtype) for k, v in moving.items()
-            }
-        tensors |= {NOISE + name: value for name, value in noise.items()}
-        if mask is not None:
-            tensors["mask"] = ops.cast(mask, "bool")
-        vectors = cell.all_coefficients()
-        dtype = _precision.wide(cell.compute_dtype)
-        vectors = [_tensor(vectors[k], dtype) for k in cell.vector_names]
-        states = [_tensor(s, cell.compute_dtype) for s in states]
-        way = self._way(tensors["sequences"], bool(training))
-        way = dataclasses.replace(way, noise=tuple(noise))
-        key = (return_sequences, zero_output_for_mask, way)
-        if key not in self._compiled:
-            function = self._function(*key)
-            self._compiled[key] = self.backend.compiled(function, way.xla)
-        *results, moments = self._compiled[key](tensors, vectors, states)
+        training = bool(training)
+        given = self._tensors(sequences, states, mask, drawn, training)
+        options = self._options(
+            given.sequences, return_sequences, zero_output_for_mask, training
+        )
+        if options not in self._compiled:
+            self._compiled[options] = self._made(options)
+        last, outputs, states, moments = self._compiled[options](given)
         if moments:
-            steps = None
-            if mask is not None:
-                valid = ops.any(masks.column(tensors["mask"]), axis=2)
-                # Keras 3.12 on torch takes one axis at a time.
-                steps = ops.any(valid, axis=0)
-                steps = ops.flip(steps, axis=0) if self.go_backwards else steps
-            cell.normalization.update(moments, steps)
-        return results
+            self._note(moments, mask)
+        return last, outputs, states
 
-    def _way(self, sequences, training):
+    def _made(self, options):
+        """The compiled function of a call."""
+
+        def run(given):
+            return self._run(given, options)
+
+        if self.backend.EAGER:
+            return run
+        return _trees.over_trees(
+            lambda flat: self.backend.compiled(flat, options.xla), run
+        )
+
+    def _tensors(self, sequences, states, mask, drawn, training):
+        """The tensors of a call; masks on weights, and on inputs of every step, are
+        applied."""
+        program, narrow = self.program, self.program.dtype
+        wide = _precision.wide(narrow)
+        x = _tensor(sequences, narrow)
+        weights = weights_of(program)
+        for name, random_mask in drawn.weights.items():
+            weights[name] = weights[name] * _precision.cast(random_mask, weights[name])
+        input_mask = drawn.inputs
+        if input_mask is not None and len(input_mask.shape) == 3:
+            x, input_mask = x * _precision.cast(input_mask, x), None
+        by_step = drawn.by_step
+        if mask is not None:
+            by_step = by_step.beside(StepContext(valid=masks.column(mask)))
+        normalization = program.normalization
+        if normalization and normalization.notes_moments and not training:
+            moving = normalization.moving(ops.shape(sequences)[1])
+            moving = {scope: _tensor(v, narrow) for scope, v in moving.items()}
+            by_step = by_step.beside(StepContext(moving=moving))
+        return SequenceTensors(
+            sequences=x,
+            states={
+                name: _tensor(state, narrow)
+                for name, state in zip(self._state_names, states)
+            },
+            weights=weights,
+            vectors=_trees.mapped(lambda v: _tensor(v, wide), program.step_vectors()),
+            input_mask=input_mask,
+            whole=drawn.whole,
+            by_step=by_step,
+        )
+
+    @property
+    def _state_names(self):
+        names = list(self.program.states)
+        return [*names, "window"] if self.program.window > 1 else names
+
+    def _options(self, sequences, return_sequences, zero_output_for_mask, training):
+        """How a call is computed."""
         repeated = training and self.checkpoint is not None
-        return Way(training, segments="repeated" if repeated else None)
+        return CallOptions(
+            return_sequences,
+            zero_output_for_mask,
+            training,
+            segments="repeated" if repeated else None,
+        )
 
-    def _vector_names(self):
-        """Their names among the tensors that all segments share."""
-        return [f"vector {name}" for name in self.cell.vector_names]
+    def _note(self, moments, mask):
+        """Moves the averages of a normalization."""
+        valid = None
+        if mask is not None:
+            # Keras 3.12 on torch takes one axis at a time.
+            valid = ops.any(ops.any(masks.column(mask), axis=2), axis=0)
+            valid = ops.flip(valid, axis=0) if self.go_backwards else valid
+        self.program.normalization.update(moments, valid)
 
-    def _segment_steps(self, length, way):
+    def _segment_steps(self, length, options):
         """Steps of a segment; `length` is a number or, where not known, a tensor."""
         known = isinstance(length, int)
-        if way.segments == "kept":
+        if options.segments == "kept":
             return _whole(length, -(-length // SEGMENTS))
         if self.checkpoint is not True:
             return (min if known else ops.minimum)(self.checkpoint, length)
@@ -143,72 +186,79 @@ class SequenceEngine:
             return ops.cast(root, "int32")
         return _whole(length, math.isqrt(length - 1) + 1)
 
-    def _function(self, return_sequences, zero_output_for_mask, way):
-        """A function of tensors, vectors and states that returns what a call does."""
+    def _states(self, given: SequenceTensors, options: CallOptions) -> LoopResults:
+        """The states after the steps.
+
+        Args:
+            given: the tensors of the call.
+            options: how they are computed.
+
+        Returns:
+            The first state after every step, `(batch, time, units)` or None if not
+            wanted; the moments that a normalization notes; the last states.
+        """
         raise NotImplementedError
 
-    def _around(self, states_after, return_sequences, zero_output_for_mask):
-        """What all engines do before and behind.
+    def _run(self, given, options):
+        """What all engines do before and behind."""
+        if self.go_backwards:
+            given = _reversed(given)
+        valid, history = given.by_step.valid, []
+        if self.program.window > 1:
+            given, last = self._windowed(given)
+            history = [last]
+        outputs, moments, states = self._states(given, options)
+        states = [*states.values(), *history]
+        zero = options.zero_output_for_mask
+        if not options.return_sequences:
+            last = states[0]
+            if valid is not None:
+                last = masks.mask_last(last, valid, zero)
+            return last, last[:, None], states, moments
+        if valid is not None:
+            outputs = masks.mask_outputs(outputs, valid, zero)
+        return outputs[:, -1], outputs, states, moments
 
-        `states_after` gives the first state after every step, `(batch, time, units)`
-        or None if not wanted, and the last states; from inputs `(batch, time,
-        features)`, what else there is for each step by name (the mask `(batch, time,
-        1)`, noise), initial states and all other tensors by name. Last come the
-        moments that a normalization notes, by scope.
-        """
-        each = [NOISE + name for name in self.cell.by_step]
-
-        def run(tensors, vectors, states):
-            tensors = _with_noise(dict(tensors), each)
-            x, by_step = tensors.pop("sequences"), {}
-            if "mask" in tensors:
-                by_step["mask"] = masks.column(tensors.pop("mask"))
-            by_step |= {name: tensors.pop(name) for name in each if name in tensors}
-            shared = tensors | dict(zip(self._vector_names(), vectors))
-            if self.go_backwards:
-                x = ops.flip(x, axis=1)
-                # Moments are counted as the steps are taken.
-                by_step = {
-                    k: v if k.startswith(NOISE + "moving") else ops.flip(v, axis=1)
-                    for k, v in by_step.items()
-                }
-            mask = by_step.get("mask")
-            history = []
-            if self.cell.window > 1:
-                if INPUTS in shared:
-                    x = x * ops.expand_dims(shared.pop(INPUTS), 1)
-                *states, last = states
-                x, last = windows(x, mask, last, self.cell.window)
-                history = [last]
-            outputs, states, moments = states_after(x, by_step, states, shared)
-            states = [*states, *history]
-            if not return_sequences:
-                last = states[0]
-                if mask is not None:
-                    last = masks.mask_last(last, mask, zero_output_for_mask)
-                return last, last[:, None], states, moments
-            if mask is not None:
-                outputs = masks.mask_outputs(outputs, mask, zero_output_for_mask)
-            return outputs[:, -1], outputs, states, moments
-
-        return run
+    def _windowed(self, given):
+        """The tensors with the inputs of several steps beside each other, and what is
+        left behind the last step."""
+        x, states = given.sequences, dict(given.states)
+        if given.input_mask is not None:
+            x = x * ops.expand_dims(given.input_mask, 1)
+        x, last = windows(
+            x, given.by_step.valid, states.pop("window"), self.program.window
+        )
+        return dataclasses.replace(
+            given, sequences=x, states=states, input_mask=None
+        ), last
 
 
-def weights_of(cell: Cell) -> dict[str, Any]:
+def _reversed(given):
+    """The tensors of a call with the last step first."""
+
+    def flip(tensor):
+        return ops.flip(tensor, axis=1)
+
+    by_step = _trees.mapped(flip, dataclasses.replace(given.by_step, moving={}))
+    # Moments are counted as the steps are taken.
+    by_step = dataclasses.replace(by_step, moving=given.by_step.moving)
+    return dataclasses.replace(given, sequences=flip(given.sequences), by_step=by_step)
+
+
+def weights_of(program: CellProgram) -> dict[str, Any]:
     """The kernels and the bias of a cell by name, as far as it has them.
 
     They are in float32 where the cell computes in half precision.
     """
-    dtype = _precision.wide(cell.compute_dtype)
-    weights = {
-        "kernel": cell.kernel,
-        "recurrent_kernel": None if cell.diagonal else cell.recurrent_kernel,
-        "projection_kernel": cell.projection_kernel,
-        "bias": cell.bias,
+    wide = _precision.wide(program.dtype)
+    normalization = program.normalization
+    narrow = normalization.tensors if normalization else ()
+    tensors = {
+        name: _tensor(value, program.dtype if name in narrow else wide)
+        for name, value in program.weights().items()
     }
-    tensors = {k: _tensor(v, dtype) for k, v in weights.items() if v is not None}
     if "recurrent_kernel" in tensors:
-        matrix = cell.recurrent_matrix(tensors["recurrent_kernel"])
+        matrix = program.recurrent_matrix(tensors["recurrent_kernel"])
         tensors["recurrent_kernel"] = matrix
     return tensors
 
@@ -221,18 +271,6 @@ def _whole(length, about):
     """
     near = [k for k in range(about // 2 + 1, 2 * about) if length % k == 0]
     return min(near, key=lambda k: abs(k - about), default=about)
-
-
-def _with_noise(tensors, each):
-    """The tensors with masks on weights, and on inputs at every step, in them."""
-    on = {"kernel": "kernel", "recurrent_kernel": "recurrent_kernel"}
-    if NOISE + "inputs" in each:
-        on["inputs"] = "sequences"
-    for name, tensor in on.items():
-        if NOISE + name in tensors:
-            noise = _precision.cast(tensors.pop(NOISE + name), tensors[tensor])
-            tensors[tensor] = tensors[tensor] * noise
-    return tensors
 
 
 def _tensor(value, dtype):

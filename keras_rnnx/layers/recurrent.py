@@ -11,6 +11,7 @@ from keras import ops
 from keras_rnnx._changes import CountsChanges
 from keras_rnnx.cells import Cell
 from keras_rnnx.cells._base.masks import stream_seed
+from keras_rnnx.cells._base.tensors import DrawnMasks
 from keras_rnnx.engine import masks
 from keras_rnnx.engine.kernels.engine import KernelEngine
 from keras_rnnx.engine.loop.engine import FusedEngine
@@ -130,7 +131,7 @@ class RNN(CountsChanges, RegularizedOutputs, keras.layers.RNN):
             self.seed_generator = keras.random.SeedGenerator(seed)
         if stream:
             for inner in self._cells:
-                inner.noise.reseed(stream)
+                inner.random_masks.reseed(stream)
 
     @property
     def _cells(self):
@@ -217,19 +218,20 @@ class RNN(CountsChanges, RegularizedOutputs, keras.layers.RNN):
     def _masks_of_stack(self, sequences, training):
         """Gives the cells of a stack their masks, which Keras' loop runs."""
         cells = [] if isinstance(self.cell, Cell) else self._cells
-        drawing = [cell for cell in cells if cell.noise.on(training)]
+        drawing = [cell for cell in cells if cell.random_masks.on(training)]
         for cell in drawing:
-            if cell.noise.by_step:
+            if by_step := cell.random_masks.by_step:
+                kinds = ", ".join(mask.label for mask in by_step)
                 raise ValueError(
                     f"{type(cell).__name__} in layer {self.name!r} draws masks at "
-                    f"every step ({', '.join(cell.noise.by_step)}), which a stack of "
+                    f"every step ({kinds}), which a stack of "
                     f"cells cannot hand on. Stack layers: keras_rnnx.layers.Stack."
                 )
         with contextlib.ExitStack() as stack:
             if drawing:
                 batch, steps = ops.shape(keras.tree.flatten(sequences)[0])[:2]
                 for cell in drawing:
-                    drawn = cell.noise.draw(batch, steps)
+                    drawn = cell.random_masks.draw(batch, steps)
                     stack.enter_context(cell.masks(batch, drawn))
             yield
 
@@ -273,11 +275,12 @@ class RNN(CountsChanges, RegularizedOutputs, keras.layers.RNN):
         in_segments = training and self.checkpoint is not None
         if engine == "step" or self.unroll or in_segments:
             checks.exported_steps(self, sequences, self.steps_declared)
-        noise = {}
-        if isinstance(self.cell, Cell) and self.cell.noise.on(training):
-            noise = self.cell.noise.draw(*ops.shape(sequences)[:2])
+        drawn = DrawnMasks()
+        if draws := isinstance(self.cell, Cell) and self.cell.random_masks.on(training):
+            drawn = self.cell.random_masks.draw(*ops.shape(sequences)[:2])
         if engine == "step":
-            return self._step_loop(sequences, initial_state, mask, training, noise)
+            drawn = drawn if draws else None
+            return self._step_loop(sequences, initial_state, mask, training, drawn)
         # `Bidirectional` sets attributes of its layers after they were made.
         options = self.go_backwards, self.unroll, self.checkpoint
         key = (engine, *options)
@@ -288,20 +291,20 @@ class RNN(CountsChanges, RegularizedOutputs, keras.layers.RNN):
             sequences,
             initial_state,
             mask,
-            noise,
+            drawn,
             return_sequences=self.return_sequences,
             zero_output_for_mask=self.zero_output_for_mask,
             training=training,
         )
 
-    def _step_loop(self, sequences, initial_state, mask, training, noise):
+    def _step_loop(self, sequences, initial_state, mask, training, drawn):
         held = contextlib.nullcontext()
         if isinstance(self.cell, Cell):
             # It may be more exact than the layer.
             sequences = ops.cast(sequences, self.cell.compute_dtype)
-        if noise:
-            held = self.cell.masks(ops.shape(sequences)[0], noise)
-            sequences = self.cell.noise.beside(sequences, noise)
+        if drawn is not None:
+            held = self.cell.masks(ops.shape(sequences)[0], drawn)
+            sequences = self.cell.random_masks.joined(sequences, drawn)
         with held:
             last, outputs, states = super().inner_loop(
                 sequences, initial_state, mask=mask, training=training

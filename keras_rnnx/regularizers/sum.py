@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from keras_rnnx.cells._base.binding import bound
+from keras_rnnx._gates import bound
 
 
 @keras.saving.register_keras_serializable("keras_rnnx")

@@ -141,8 +141,9 @@ def _layer(cell, case, seed, **loop):
 
 def _fitting(cell, arguments):
     """Those that are not about a matrix that the cell does not have."""
-    unfit = set() if cell.multiplied else {"weight_dropout"}
-    if not cell.multiplied and not cell.diagonal:
+    multiplies = cell.gates_of("recurrent_kernel") and not cell.diagonal
+    unfit = set() if multiplies else {"weight_dropout"}
+    if not multiplies and not cell.diagonal:
         unfit.add("recurrent_dropout")
     return {k: v for k, v in arguments.items() if k not in unfit}
 

@@ -11,7 +11,7 @@ import numpy as np
 from keras_rnnx import _numbers
 from keras_rnnx._errors import nearest
 from keras_rnnx._numbers import number as number
-from keras_rnnx.cells._base.masks import MASKS
+from keras_rnnx.cells._base.masks import RATES
 
 STANDARD = {
     "use_bias": True,
@@ -120,7 +120,7 @@ def resolve(name: str, value: object) -> object:
     """
     if name == "units":
         return positive_int(name, value)
-    if name in MASKS:
+    if name in RATES:
         return rate(name, value)
     if name == "batch_norm_momentum":
         return rate(name, value)

@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import keras
 from keras import ops
 
 from keras_rnnx._changes import CountsChanges
-from keras_rnnx.cells._base import arguments, declaration_check
-from keras_rnnx.cells._base.equation import Equation
-from keras_rnnx.cells._base.layout import Blocks
-from keras_rnnx.cells._base.masks import Noise
-from keras_rnnx.cells._base.normalization.batch import BatchNormalization
-from keras_rnnx.cells._base.normalization.layer import LayerNormalization
-from keras_rnnx.cells._base.step import Stepping
-from keras_rnnx.cells._base.weights import Building
+from keras_rnnx.cells._base import (
+    arguments,
+    declaration_check,
+    equation_check,
+    weights,
+)
+from keras_rnnx.cells._base.layout import Layout
+from keras_rnnx.cells._base.masks import RandomMasks
+from keras_rnnx.cells._base.normalization import (
+    BatchNormalization,
+    LayerNormalization,
+    Normalization,
+)
+from keras_rnnx.cells._base.program import CellProgram
+from keras_rnnx.cells._base.step import KerasStep
+from keras_rnnx.cells._base.tensors import DrawnMasks
 from keras_rnnx.cells._lowering.spec import Lowering
 
 
-class Cell(CountsChanges, Blocks, Building, Equation, Stepping, keras.layers.Layer):
+class Cell(CountsChanges, keras.layers.Layer):
     """Base class of recurrent cells: a subclass is a declaration and an equation.
 
     A subclass declares, as class attributes:
@@ -172,6 +182,8 @@ class Cell(CountsChanges, Blocks, Building, Equation, Stepping, keras.layers.Lay
     feedback_gate: str | None = None
     recurrent_bias: bool = False
     paper: str = ""
+    # Read by `compute_dtype`, before it is set.
+    normalization: Normalization | None = None
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
@@ -197,12 +209,13 @@ class Cell(CountsChanges, Blocks, Building, Equation, Stepping, keras.layers.Lay
         self._check_widths()
         self.output_size = self.state_widths[self.states[0]]
         self.state_size = self.state_size_for(None)
-        if self.use_bias and not self.biased:
+        self.layout = Layout(self)
+        if self.use_bias and not self.layout.bias_gates:
             raise ValueError(
                 f"Received use_bias=True, and {type(self).__name__} has no biases of "
                 f"gates. Leave it out."
             )
-        self.noise = Noise(self)
+        self.random_masks = RandomMasks(self)
 
     def _check_widths(self):
         for name, width in self.state_units.items():
@@ -299,6 +312,129 @@ class Cell(CountsChanges, Blocks, Building, Equation, Stepping, keras.layers.Lay
         if self.window > 1:
             found.append((self.window - 1) * (features or 0))
         return found
+
+    # --- facts of the declaration ---
+
+    @property
+    def state_names(self) -> tuple[str, ...]:
+        """Names of all states, that of a window among them."""
+        return (*self.states, "window") if self.window > 1 else tuple(self.states)
+
+    @property
+    def state_widths(self) -> dict[str, int]:
+        """Width of each of `states`, by name."""
+        return {k: self.state_units.get(k, self.units) for k in self.states}
+
+    @property
+    def zoned_states(self) -> tuple[str, ...]:
+        """Names of the states that zoneout may keep."""
+        if self.zoned is not None:
+            return self.zoned
+        return tuple(k for k in self.states if self.state_kinds.get(k) != "count")
+
+    @property
+    def linear_states(self) -> tuple[str, ...]:
+        """Names of the states that a scan computes."""
+        pairs = (k if isinstance(k, tuple) else (k,) for k in self.linear)
+        return tuple(k for pair in pairs for k in pair)
+
+    @property
+    def gradient_flow(self) -> float:
+        """Weight of the penalty on gradients that shrink or grow over a step."""
+        return getattr(self.recurrent_regularizer, "gradient_flow", 0.0)
+
+    def gates_of(self, weight: str) -> tuple[str, ...]:
+        """Names of the gates with a block in a weight, in its order.
+
+        Args:
+            weight: "kernel", "recurrent_kernel", "projection_kernel" or "bias".
+        """
+        return self.layout.gates_of(weight)
+
+    # --- what Keras calls ---
+
+    def build(self, input_shape):
+        self.state_size = self.state_size_for(input_shape[-1])
+        weights.build(self, input_shape[-1])
+        self.built = True
+        called = equation_check.check(self)
+        equation_check.check_lowering(self, input_shape[-1])
+        if self.update_dropout and "drop" not in called:
+            raise ValueError(
+                f"update_dropout={self.update_dropout} drops what a gate writes anew "
+                f"to the state, and {type(self).__name__} does not tell it from what "
+                f"it keeps: its equation does not call `gate.drop`. zoneout or "
+                f"recurrent_dropout fit any cell."
+            )
+        if self.normalization:
+            self.normalization.build(called["norm"])
+        self.program = CellProgram(self)
+        self._step = KerasStep(self)
+
+    @property
+    def compute_dtype(self) -> str:
+        """The dtype of the computations: that of the policy, but never half precision
+        with a normalization.
+
+        To divide by deviations makes errors of rounding larger, at every step anew:
+        over a few steps those of half precision would become parts of ten.
+        """
+        dtype = super().compute_dtype
+        half = dtype in ("float16", "bfloat16")
+        return "float32" if self.normalization and half else dtype
+
+    def add_weight(self, *args, **kwargs):
+        """Adds a weight that is not rounded where it is read.
+
+        A cell of half precision rounds it for its computations. One with a `call` of
+        its own reads it as other layers do.
+        """
+        own = type(self).call is not Cell.call
+        rounds = own and self.variable_dtype != self.compute_dtype
+        kwargs.setdefault("autocast", rounds)
+        return super().add_weight(*args, **kwargs)
+
+    def computed(self, weight: Any) -> Any:
+        """A weight in the precision of the computations."""
+        if self.variable_dtype == self.compute_dtype:
+            return weight
+        return ops.cast(weight, self.compute_dtype)
+
+    def __call__(self, inputs, states, *args, **kwargs):
+        output, new = super().__call__(inputs, states, *args, **kwargs)
+        if self.compute_dtype != super().compute_dtype:
+            # Keras' stack of cells has states of its own dtype, and a loop may not
+            # change it.
+            pairs = zip(keras.tree.flatten(new), keras.tree.flatten(states))
+            found = [
+                ops.cast(value, keras.backend.standardize_dtype(given.dtype))
+                for value, given in pairs
+            ]
+            new = keras.tree.pack_sequence_as(new, found)
+        return output, new
+
+    def call(self, inputs, states, training=False):
+        nested = keras.tree.is_nested(states)
+        states = list(states) if nested else [states]
+        new = self._step(inputs, states, training)
+        return new[0], new if nested else new[0]
+
+    @contextlib.contextmanager
+    def masks(self, batch_size: Any, drawn: DrawnMasks | None = None) -> Iterator[None]:
+        """Holds one draw of the masks for all steps taken inside.
+
+        Wrap a hand-written training loop over `cell(x_t, states, training=True)` in
+        it; `keras_rnnx.layers.RNN` does. Masks that are drawn for every step are drawn
+        at every call.
+
+        Args:
+            batch_size: number of sequences in the batch.
+            drawn: masks to hold, as `cell.random_masks.draw` returns them; those of
+                every step then come with the inputs (`cell.random_masks.joined`).
+                Default: a new draw.
+        """
+        with self._step.masks(batch_size, drawn):
+            yield
 
     def get_initial_state(self, batch_size: Any = None) -> list[Any]:
         """States of zeros, each of the shape `(batch_size, units)`, but a window and

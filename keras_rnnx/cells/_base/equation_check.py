@@ -67,7 +67,7 @@ def check(cell: keras.layers.Layer) -> Counter[str]:
         ),
         "gate": Gates(
             {k: ones for k in cell.gates if k not in apart},
-            {k: ones for k in apart if k in cell.projected},
+            {k: ones for k in apart if cell.layout.gates[k].has_input},
             u,
             hook("drop"),
             hook("norm"),
@@ -150,7 +150,7 @@ def check_lowering(cell: keras.layers.Layer, features: int) -> None:
 
 def _product(cell, gate):
     """What stands for the product of a late gate."""
-    takes, gives = cell.product_widths(gate)
+    takes, gives = cell.layout.gates[gate].takes, cell.layout.gates[gate].gives
 
     def call(vector):
         if tuple(vector.shape) != (ROWS, takes):

@@ -1,132 +1,163 @@
-"""Which gates have a block in which weight of a cell."""
+"""The gates of a cell: their blocks in its weights, what the equation reads of them."""
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from keras import ops
 
+# What an equation reads of a gate: see `Gate`.
+SUM, PARTS, LATE = "sum", "parts", "late"
 
-class Blocks:
-    """The part of a `Cell` that says how its weights are cut by gate."""
 
-    @property
-    def projected(self) -> tuple[str, ...]:
-        """Gates with a block in `kernel`, in its order."""
-        return tuple(k for k in self.gates if k not in self.states_only)
+@dataclasses.dataclass(frozen=True)
+class Gate:
+    """One gate of a cell.
 
-    @property
-    def multiplied(self) -> tuple[str, ...]:
-        """Gates with a block in `recurrent_kernel`, if it is a matrix, in its order."""
-        if self.diagonal:
-            return ()
-        without = (*self.inputs_only, *self.projection)
-        return tuple(k for k in self.gates if k not in without)
+    Of the inputs `x` and the output `h` of the step before, a gate has an input part
+    `W x + b` and a product `U h`, or one of them.
 
-    @property
-    def products(self) -> tuple[str, ...]:
-        """Gates for which a step multiplies by a matrix: `multiplied`, then those with
-        a block in `projection_kernel`."""
-        return (*self.multiplied, *self.projection)
+    Attributes:
+        name: its name.
+        reads: "sum" if the equation reads the sum of both (`gate.k`), "parts" if it
+            reads them apart (`gate.x.k`, `gate.u.k`), "late" if it multiplies a vector
+            of its own (`gate.u.k(v)`).
+        has_input: whether it has a block in `kernel`.
+        matrix: name of the weight with the matrix of its product, or None.
+        per_unit: whether its recurrent weights are one for each unit, and no matrix.
+        takes: width of what its matrix multiplies.
+        gives: width of the product.
+        input_bias: whether a bias is added to its input part, or to the sum.
+        product_bias: whether a bias is added to its product alone.
+    """
 
-    @property
-    def scaled(self) -> tuple[str, ...]:
-        """Gates with a recurrent weight for each unit, in the order of its blocks."""
-        if not self.diagonal:
-            return ()
-        return tuple(k for k in self.gates if k not in self.inputs_only)
+    name: str
+    reads: str
+    has_input: bool
+    matrix: str | None
+    per_unit: bool
+    takes: int
+    gives: int
+    input_bias: bool
+    product_bias: bool
 
-    @property
-    def biased(self) -> tuple[str, ...]:
-        """Gates with a block in `bias`, in its order."""
-        if self.biases is None:
-            late = set(self.late) & set(self.states_only)
-            return tuple(k for k in self.gates if k not in late)
-        return tuple(k for k in self.gates if k in self.biases)
 
-    @property
-    def product_biased(self) -> tuple[str, ...]:
-        """Gates of which the recurrent part has a bias that is not added to the sum."""
-        if self.bias is None or self.normalization:
-            return ()
-        if self.recurrent_bias:
-            return tuple(k for k in self.multiplied if k in self.apart)
-        late = self.apart if self.bias_part == "recurrent" else ()
-        alone = set(self.states_only) | set(late)
-        return tuple(k for k in self.multiplied if k in self.biased and k in alone)
+class Layout:
+    """The gates of a cell, and the blocks they have in its weights.
 
-    @property
-    def whole(self) -> bool:
-        """Whether every gate that is no projection has a block in every weight."""
-        return self.projected == self.multiplied == self.biased
+    Args:
+        cell: a `Cell` with its arguments set.
 
-    @property
-    def state_names(self) -> tuple[str, ...]:
-        """Names of all states, that of a window among them."""
-        return (*self.states, "window") if self.window > 1 else tuple(self.states)
+    Attributes:
+        gates: the gates by name, in the order of the declaration.
+        input_gates: names of those with a block in `kernel`, in its order.
+        recurrent_gates: of those with a block in `recurrent_kernel`, in its order.
+        product_gates: of those whose product has a matrix: those of
+            `recurrent_kernel`, then those of `projection_kernel`.
+        early_gates: of these, those that multiply the output before the step.
+        late_gates: the others.
+        bias_gates: of those with a block in `bias`, in its order.
+        two_biases: whether `bias` has a row for each of the two parts.
+        uniform: whether every gate but those of `projection_kernel` has a block in
+            every weight.
+    """
 
-    @property
-    def zoned_states(self) -> tuple[str, ...]:
-        """Names of the states that zoneout may keep."""
-        if self.zoned is not None:
-            return self.zoned
-        return tuple(k for k in self.states if self.state_kinds.get(k) != "count")
-
-    @property
-    def state_widths(self) -> dict[str, int]:
-        """Width of each of `states`, by name."""
-        return {k: self.state_units.get(k, self.units) for k in self.states}
-
-    @property
-    def even(self) -> bool:
-        """Whether all states are of width `units`."""
-        return set(self.state_widths.values()) == {self.units}
-
-    def product_widths(self, gate: str) -> tuple[int, int]:
-        """Widths of what the matrix of a gate multiplies, and of what that gives."""
-        output = self.state_widths[self.states[0]]
-        if gate in self.projection:
-            return self.units, output
-        return output, self.units
-
-    @property
-    def linear_states(self) -> tuple[str, ...]:
-        """Names of the states that a scan computes."""
-        pairs = (k if isinstance(k, tuple) else (k,) for k in self.linear)
-        return tuple(k for pair in pairs for k in pair)
+    def __init__(self, cell: Any):
+        self.gates = {name: _gate(cell, name) for name in cell.gates}
+        gates = self.gates.values()
+        self.input_gates = tuple(g.name for g in gates if g.has_input)
+        by_matrix = {
+            weight: tuple(g.name for g in gates if g.matrix == weight)
+            for weight in ("recurrent_kernel", "projection_kernel")
+        }
+        per_unit = tuple(g.name for g in gates if g.per_unit)
+        self.recurrent_gates = per_unit or by_matrix["recurrent_kernel"]
+        self.product_gates = tuple(k for names in by_matrix.values() for k in names)
+        self.early_gates = tuple(
+            k for k in self.product_gates if self.gates[k].reads != LATE
+        )
+        self.late_gates = tuple(g.name for g in gates if g.reads == LATE)
+        self.bias_gates = tuple(k for k in cell.gates if _may_have_bias(cell, k))
+        self.two_biases = bool(cell.recurrent_bias)
+        self._by_weight = {
+            "kernel": self.input_gates,
+            "recurrent_kernel": self.recurrent_gates,
+            "projection_kernel": by_matrix["projection_kernel"],
+            "bias": self.bias_gates,
+        }
+        self.uniform = (
+            self.input_gates == by_matrix["recurrent_kernel"] == self.bias_gates
+        )
 
     def gates_of(self, weight: str) -> tuple[str, ...]:
-        """Gates with a block in `kernel`, `recurrent_kernel`, `projection_kernel` or
-        `bias`."""
-        return {
-            "kernel": self.projected,
-            "recurrent_kernel": self.scaled if self.diagonal else self.multiplied,
-            "projection_kernel": self.projection,
-            "bias": self.biased,
-        }[weight]
+        """Names of the gates with a block in a weight, in its order.
+
+        Args:
+            weight: "kernel", "recurrent_kernel", "projection_kernel" or "bias".
+        """
+        return self._by_weight[weight]
 
     def blocks(self, tensor: Any, weight: str) -> dict[str, Any]:
-        """The blocks of a weight's last axis, by gate."""
+        """The blocks of the last axis of a weight, or of a product with it, by gate.
+
+        Args:
+            tensor: the weight, or what has as many columns.
+            weight: its name.
+        """
         gates = self.gates_of(weight)
         if len(gates) == 1:
             return {gates[0]: tensor}
         return dict(zip(gates, ops.split(tensor, len(gates), axis=-1)))
 
-    def biases_by_gate(self, bias: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Biases of the inputs' part, or of the sum, and those of products.
+    def biases(self, bias: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """By gate, the biases of input parts (or of sums), and those of products.
 
         Args:
             bias: the weight, or None.
         """
         if bias is None:
             return {}, {}
-        apart = self.product_biased
-        if self.recurrent_bias:
+        alone = [k for k, gate in self.gates.items() if gate.product_bias]
+        if self.two_biases:
             first, second = (self.blocks(bias[i], "bias") for i in range(2))
             of_inputs = {
-                k: v if k in apart else v + second[k] for k, v in first.items()
+                k: v if k in alone else v + second[k] for k, v in first.items()
             }
-            return of_inputs, {k: second[k] for k in apart}
-        found = self.blocks(bias, "bias")
-        of_inputs = {k: v for k, v in found.items() if k not in apart}
-        return of_inputs, {k: found[k] for k in apart}
+            return of_inputs, {k: second[k] for k in alone}
+        blocks = self.blocks(bias, "bias")
+        of_inputs = {k: v for k, v in blocks.items() if k not in alone}
+        return of_inputs, {k: blocks[k] for k in alone}
+
+
+def _gate(cell, name):
+    late, output = name in cell.late, cell.state_widths[cell.states[0]]
+    reads = LATE if late else PARTS if name in cell.split else SUM
+    matrix = None
+    if name in cell.projection:
+        matrix = "projection_kernel"
+    elif name not in cell.inputs_only and not cell.diagonal:
+        matrix = "recurrent_kernel"
+    has_bias = cell.use_bias and _may_have_bias(cell, name)
+    on_product = matrix == "recurrent_kernel" and (
+        (reads != SUM and (cell.recurrent_bias or cell.bias_part == "recurrent"))
+        or (name in cell.states_only and not cell.recurrent_bias)
+    )
+    projects = name in cell.projection
+    return Gate(
+        name,
+        reads,
+        has_input=name not in cell.states_only,
+        matrix=matrix,
+        per_unit=cell.diagonal and name not in cell.inputs_only,
+        takes=cell.units if projects else output,
+        gives=output if projects else cell.units,
+        input_bias=has_bias and (not on_product or bool(cell.recurrent_bias)),
+        product_bias=has_bias and on_product,
+    )
+
+
+def _may_have_bias(cell, name):
+    if cell.biases is None:
+        return not (name in cell.late and name in cell.states_only)
+    return name in cell.biases

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
-# Arguments that are rates of masks, and the mask each one draws.
-MASKS = {
+from keras_rnnx.cells._base.tensors import DrawnMasks, StepContext
+
+# Arguments that are rates of masks, and what each mask multiplies.
+RATES = {
     "dropout": "inputs",
     "recurrent_dropout": "recurrent",
     "update_dropout": "update",
@@ -28,36 +31,59 @@ def stream_seed(seed: int, stream: int) -> int:
     return int(np.random.SeedSequence([seed, stream]).generate_state(1)[0]) >> 1
 
 
-class Noise:
+@dataclasses.dataclass(frozen=True)
+class Mask:
+    """One random mask of a cell.
+
+    Attributes:
+        kind: what it multiplies: "inputs", "recurrent" (what the recurrent kernel
+            multiplies), "update" (what is written anew to the state), "kernel" or
+            "recurrent_kernel"; or "zoneout", which is True where a state keeps its
+            value.
+        rate: the share that is dropped, or kept by zoneout.
+        by_step: whether it is drawn anew for every step.
+        state: the state of zoneout, else None.
+    """
+
+    kind: str
+    rate: float
+    by_step: bool
+    state: str | None = None
+
+    @property
+    def label(self) -> str:
+        """What it is, in words."""
+        return self.kind if self.state is None else f"{self.kind} {self.state}"
+
+
+class RandomMasks:
     """The masks that one call of a cell over sequences draws.
-
-    By name, with `time` only where a mask is drawn for every step:
-
-    - "inputs" `(batch, [time,] features)` multiplies the inputs,
-    - "recurrent" `(batch, [time,] width)` what the recurrent kernel multiplies, as
-      wide as the output,
-    - "update" `(batch, [time,] units)` what is written anew to the state,
-    - "zoneout h" `(batch, time, width)`, for each state: True keeps its old value,
-    - "kernel" and "recurrent_kernel" multiply the weight of that name.
 
     Args:
         cell: the cell, with its arguments set.
+
+    Attributes:
+        masks: what is drawn, in its order.
+        by_step: of these, the masks that are drawn anew for every step.
     """
 
     def __init__(self, cell: Any):
         self.cell = cell
-        found = [mask for rate, mask in MASKS.items() if getattr(cell, rate)]
-        self.weights = tuple(m for m in found if m in WEIGHTS)
-        dropped = tuple(m for m in found if m not in WEIGHTS)
-        zoned = tuple(
-            f"zoneout {state}"
+        each_step = cell.dropout_mask == "step"
+        found = [
+            Mask(kind, getattr(cell, rate), each_step and kind not in WEIGHTS)
+            for rate, kind in RATES.items()
+            if getattr(cell, rate)
+        ]
+        # Weights first, then what is drawn once, then what is drawn for every step.
+        found.sort(key=lambda mask: (mask.kind not in WEIGHTS, mask.by_step))
+        zoned = [
+            Mask("zoneout", rate, True, state)
             for state, rate in zip(cell.states, cell.zoneout_rates)
             if rate
-        )
-        each_step = cell.dropout_mask == "step"
-        self.by_sequence = () if each_step else dropped
-        self.by_step = (dropped if each_step else ()) + zoned
-        self.names = (*self.weights, *self.by_sequence, *self.by_step)
+        ]
+        self.masks = (*found, *zoned)
+        self.by_step = tuple(mask for mask in self.masks if mask.by_step)
         self.reseed(0)
 
     def reseed(self, stream: int) -> None:
@@ -69,67 +95,106 @@ class Noise:
 
     def on(self, training: Any) -> bool:
         """Whether a call draws masks."""
-        return bool(self.names) and bool(training or self.cell.monte_carlo)
+        return bool(self.masks) and bool(training or self.cell.monte_carlo)
 
-    def draw(self, batch: Any, steps: Any) -> dict[str, Any]:
+    def draw(self, batch: Any, steps: Any) -> DrawnMasks:
         """Draws all masks of a call.
 
         Args:
             batch, steps: number of sequences and of their steps.
-
-        Returns:
-            The masks by name.
         """
-        return {name: self._draw(name, batch, steps) for name in self.names}
+        drawn = DrawnMasks()
+        for mask in self.masks:
+            self._keep(drawn, mask, self._draw(mask, batch, steps))
+        return drawn
 
-    def _draw(self, name, batch, steps):
-        cell = self.cell
-        if name.startswith("zoneout"):
-            rate = cell.zoneout_rates[cell.states.index(name.split()[1])]
-            return self._uniform((batch, steps, self._width(name))) < rate
-        rate = next(getattr(cell, r) for r, mask in MASKS.items() if mask == name)
-        if name in WEIGHTS:
-            shape = tuple(getattr(cell, name).shape)
+    @staticmethod
+    def _keep(drawn, mask, values):
+        """Puts the values of a mask into their place."""
+        context: StepContext = drawn.by_step if mask.by_step else drawn.whole
+        if mask.kind in WEIGHTS:
+            drawn.weights[mask.kind] = values
+        elif mask.kind == "inputs":
+            drawn.inputs = values
+        elif mask.kind == "zoneout":
+            context.zoneout[mask.state] = values
         else:
-            width = self._width(name)
-            shape = (batch, steps, width) if name in self.by_step else (batch, width)
+            setattr(context, mask.kind, values)
+
+    @staticmethod
+    def _held(drawn, mask):
+        """The values of a mask that is drawn for every step."""
+        if mask.kind == "inputs":
+            return drawn.inputs
+        if mask.kind == "zoneout":
+            return drawn.by_step.zoneout[mask.state]
+        return getattr(drawn.by_step, mask.kind)
+
+    def _draw(self, mask, batch, steps):
+        cell = self.cell
+        if mask.kind in WEIGHTS:
+            shape = tuple(getattr(cell, mask.kind).shape)
+        else:
+            width = self._width(mask)
+            shape = (batch, steps, width) if mask.by_step else (batch, width)
+        uniform = keras.random.uniform(shape, dtype="float32", seed=cell.seed_generator)
+        if mask.kind == "zoneout":
+            return uniform < mask.rate
         # Twice as fast on torch as `keras.random.dropout` of ones.
-        kept = ops.cast(self._uniform(shape) >= rate, cell.compute_dtype)
-        return kept * (1 / (1 - rate))
+        return ops.cast(uniform >= mask.rate, cell.compute_dtype) * (
+            1 / (1 - mask.rate)
+        )
 
     @property
     def _features(self):
         return self.cell.kernel.shape[0] // self.cell.window
 
-    def _width(self, name):
+    def _width(self, mask):
         """Width of a mask on inputs, states or what is written to them."""
-        if name.startswith("zoneout"):
-            return self.cell.state_widths[name.split()[1]]
+        if mask.kind == "zoneout":
+            return self.cell.state_widths[mask.state]
         others = {"inputs": self._features, "recurrent": self.cell.output_size}
-        return others.get(name, self.cell.units)
+        return others.get(mask.kind, self.cell.units)
 
-    def _uniform(self, shape):
-        seed = self.cell.seed_generator
-        return keras.random.uniform(shape, dtype="float32", seed=seed)
-
-    def beside(self, sequences: Any, drawn: dict[str, Any]) -> Any:
+    def joined(self, sequences: Any, drawn: DrawnMasks) -> Any:
         """The inputs with the masks of every step behind their features.
 
-        For Keras' loop, which takes one tensor.
+        Keras' loop takes one tensor.
+
+        Args:
+            sequences: inputs, `(batch, time, features)`.
+            drawn: what `draw` returned.
         """
-        masks = [ops.cast(drawn[name], sequences.dtype) for name in self.by_step]
+        masks = [
+            ops.cast(self._held(drawn, mask), sequences.dtype) for mask in self.by_step
+        ]
         return ops.concatenate([sequences, *masks], axis=-1) if masks else sequences
 
-    def apart(self, inputs: Any) -> tuple[Any, dict[str, Any]]:
-        """The reverse of `beside`, for one step."""
-        at = self._features
-        x, found = inputs[..., :at], {}
-        for name in self.by_step:
-            stop = at + self._width(name)
-            mask = inputs[..., at:stop]
-            found[name] = mask > 0.5 if name.startswith("zoneout") else mask
+    def parted(self, inputs: Any) -> tuple[Any, DrawnMasks]:
+        """The reverse of `joined`, for one step.
+
+        Args:
+            inputs: `(batch, features and widths of the masks)`.
+        """
+        at, drawn = self._features, DrawnMasks()
+        x = inputs[..., :at]
+        for mask in self.by_step:
+            stop = at + self._width(mask)
+            values = inputs[..., at:stop]
+            self._keep(drawn, mask, values > 0.5 if mask.kind == "zoneout" else values)
             at = stop
-        return x, found
+        return x, drawn
+
+    def draw_step(self, batch: Any) -> DrawnMasks:
+        """Draws the masks that are drawn anew for every step, for one step.
+
+        Args:
+            batch: number of sequences.
+        """
+        drawn, found = self.draw(batch, 1), DrawnMasks()
+        for mask in self.by_step:
+            self._keep(found, mask, self._held(drawn, mask)[:, 0])
+        return found
 
     def refusal(self, training: Any) -> str | None:
         """Why no vendor's kernel can run the cell with these masks, or None.

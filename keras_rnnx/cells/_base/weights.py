@@ -1,124 +1,120 @@
-"""The weights of a cell."""
+"""Makes the weights of a cell, and refuses arguments that fit none of them."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import keras
 from keras import ops
 
-from keras_rnnx.cells._base import equation_check
-from keras_rnnx.cells._base.binding import bound
+from keras_rnnx._gates import bound
 
 
-class Building:
-    """The part of a `Cell` that makes its weights, and refuses what fits none."""
+def build(cell: Any, features: int) -> None:
+    """Makes the kernels, the bias and the vectors of a cell.
 
-    def build(self, input_shape):
-        self._check_recurrent()
-        self.state_size = self.state_size_for(input_shape[-1])
-        self._build_kernels(input_shape[-1])
-        self.bias = self._build_bias()
-        for name in self.vectors:
-            self.build_vector(name)
-        self.built = True
-        called = equation_check.check(self)
-        equation_check.check_lowering(self, input_shape[-1])
-        if self.update_dropout and "drop" not in called:
-            raise ValueError(
-                f"update_dropout={self.update_dropout} drops what a gate writes anew "
-                f"to the state, and {type(self).__name__} does not tell it from what "
-                f"it keeps: its equation does not call `gate.drop`. zoneout or "
-                f"recurrent_dropout fit any cell."
-            )
-        if self.normalization:
-            self.normalization.build(called["norm"])
+    Args:
+        cell: the `Cell`.
+        features: number of features of its inputs.
 
-    def _check_recurrent(self):
-        """Refuses what is about a recurrent matrix where there is none."""
-        owner = type(self).__name__
-        whole = tuple(k for k in self.gates if k not in self.projection)
-        if self.normalization and not (self.projected == self.multiplied == whole):
-            raise ValueError(
-                f"{self.normalization.argument}=True normalizes both parts of every "
-                f"gate, and {owner} has gates of one part. Normalize its inputs in a "
-                f"layer before it."
-            )
-        if self.multiplied:
-            return
-        names = ["weight_dropout"]
-        if not self.diagonal:
-            names += ["recurrent_dropout", "recurrent_regularizer"]
-            names += ["recurrent_constraint"]
-            # One of Keras is there by default.
-            if hasattr(self.recurrent_initializer, "bind"):
-                names += ["recurrent_initializer"]
-        for name in names:
-            if getattr(self, name):
-                has = "has one recurrent weight for each unit" * self.diagonal
-                raise ValueError(
-                    f"{name}={getattr(self, name)!r} is about a recurrent matrix, and "
-                    f"{owner} {has or 'multiplies its state by none'}. Leave it out; "
-                    f"zoneout fits every cell."
-                )
-        if self.gradient_flow:
-            raise ValueError(
-                f"GradientFlow is about a recurrent matrix, and {owner} has none."
-            )
+    Raises:
+        ValueError: for an argument that is about a weight that the cell does not have.
+    """
+    _check_recurrent(cell)
+    layout, units = cell.layout, cell.units
+    rows = cell.window * features
+    cell.kernel = _kernel(cell, "kernel", (rows, len(layout.input_gates) * units))
+    width = len(layout.recurrent_gates) * units
+    cell.recurrent_kernel = None
+    if width:
+        shape = (width,) if cell.diagonal else (cell.output_size, width)
+        cell.recurrent_kernel = _kernel(cell, "recurrent_kernel", shape)
+    cell.projection_kernel = None
+    if cell.projection:
+        shape = (units, len(cell.projection) * cell.output_size)
+        cell.projection_kernel = _kernel(cell, "projection_kernel", shape)
+    cell.bias = _bias(cell)
+    for name in cell.vectors:
+        cell.build_vector(name)
 
-    def _build_kernels(self, features):
-        self.kernel = self._weight(
-            "kernel", (self.window * features, len(self.projected) * self.units)
+
+def _check_recurrent(cell):
+    """Refuses what is about a recurrent matrix where there is none."""
+    owner, layout = type(cell).__name__, cell.layout
+    both = tuple(k for k in cell.gates if k not in cell.projection)
+    matrices = () if cell.diagonal else layout.recurrent_gates
+    if cell.normalization and not (layout.input_gates == matrices == both):
+        raise ValueError(
+            f"{cell.normalization.argument}=True normalizes both parts of every "
+            f"gate, and {owner} has gates of one part. Normalize its inputs in a "
+            f"layer before it."
         )
-        width = len(self.gates_of("recurrent_kernel")) * self.units
-        self.recurrent_kernel = None
-        if width:
-            shape = (width,) if self.diagonal else (self.output_size, width)
-            self.recurrent_kernel = self._weight("recurrent_kernel", shape)
-        self.projection_kernel = None
-        if self.projection:
-            shape = (self.units, len(self.projection) * self.output_size)
-            self.projection_kernel = self._weight("projection_kernel", shape)
-
-    def _weight(self, name, shape):
-        prefix = name.removesuffix("_kernel")
-        return self.add_weight(
-            shape=shape,
-            name=name,
-            **{
-                kind: bound(getattr(self, f"{prefix}_{kind}"), self, name)
-                for kind in ("initializer", "regularizer", "constraint")
-            },
+    if matrices:
+        return
+    names = ["weight_dropout"]
+    if not cell.diagonal:
+        names += ["recurrent_dropout", "recurrent_regularizer", "recurrent_constraint"]
+        # One of Keras is there by default.
+        if hasattr(cell.recurrent_initializer, "bind"):
+            names += ["recurrent_initializer"]
+    for name in names:
+        if getattr(cell, name):
+            has = "has one recurrent weight for each unit" * cell.diagonal
+            raise ValueError(
+                f"{name}={getattr(cell, name)!r} is about a recurrent matrix, and "
+                f"{owner} {has or 'multiplies its state by none'}. Leave it out; "
+                f"zoneout fits every cell."
+            )
+    if cell.gradient_flow:
+        raise ValueError(
+            f"GradientFlow is about a recurrent matrix, and {owner} has none."
         )
 
-    def _build_bias(self):
-        if not self.use_bias and hasattr(self.bias_initializer, "bind"):
-            raise ValueError(
-                f"{type(self).__name__} received bias_initializer="
-                f"{type(self.bias_initializer).__name__}(...) together with "
-                f"use_bias=False, so there is no bias to initialize. Pass one of them."
-            )
-        if not self.use_bias or not self.biased:
-            return None
-        width = len(self.biased) * self.units
-        return self.add_weight(
-            shape=(2, width) if self.recurrent_bias else (width,),
-            name="bias",
-            initializer=self._bias_initializer(),
-            regularizer=bound(self.bias_regularizer, self, "bias"),
-            constraint=bound(self.bias_constraint, self, "bias"),
+
+def _kernel(cell, name, shape):
+    prefix = name.removesuffix("_kernel")
+    return cell.add_weight(
+        shape=shape,
+        name=name,
+        **{
+            kind: bound(getattr(cell, f"{prefix}_{kind}"), cell, name)
+            for kind in ("initializer", "regularizer", "constraint")
+        },
+    )
+
+
+def _bias(cell):
+    if not cell.use_bias and hasattr(cell.bias_initializer, "bind"):
+        raise ValueError(
+            f"{type(cell).__name__} received bias_initializer="
+            f"{type(cell.bias_initializer).__name__}(...) together with "
+            f"use_bias=False, so there is no bias to initialize. Pass one of them."
         )
+    gates = cell.layout.bias_gates
+    if not cell.use_bias or not gates:
+        return None
+    width = len(gates) * cell.units
+    return cell.add_weight(
+        shape=(2, width) if cell.layout.two_biases else (width,),
+        name="bias",
+        initializer=_bias_initializer(cell, gates),
+        regularizer=bound(cell.bias_regularizer, cell, "bias"),
+        constraint=bound(cell.bias_constraint, cell, "bias"),
+    )
 
-    def _bias_initializer(self):
-        # One that knows the gates decides for all of them.
-        made = bound(self.bias_initializer, self, "bias")
-        if made is not self.bias_initializer:
-            return made
-        blocks = [self.gate_bias_initializer(gate) for gate in self.biased]
-        if all(block is self.bias_initializer for block in blocks):
-            return self.bias_initializer
 
-        def initializer(shape, dtype=None):
-            shape = (*shape[:-1], self.units)
-            parts = [keras.initializers.get(b)(shape, dtype=dtype) for b in blocks]
-            return ops.concatenate(parts, axis=-1)
+def _bias_initializer(cell, gates):
+    # One that knows the gates decides for all of them.
+    made = bound(cell.bias_initializer, cell, "bias")
+    if made is not cell.bias_initializer:
+        return made
+    blocks = [cell.gate_bias_initializer(gate) for gate in gates]
+    if all(block is cell.bias_initializer for block in blocks):
+        return cell.bias_initializer
 
-        return initializer
+    def initializer(shape, dtype=None):
+        shape = (*shape[:-1], cell.units)
+        parts = [keras.initializers.get(b)(shape, dtype=dtype) for b in blocks]
+        return ops.concatenate(parts, axis=-1)
+
+    return initializer

@@ -56,7 +56,7 @@ def loop_kernel(in_segments: bool) -> str:
     return "lax.scan"
 
 
-def scan(step, carry, xs, length, loose, reverse=False, unroll=False, **_):
+def scan(step, carry, xs, length, outputs, reverse=False, unroll=False):
     """Runs `step(carry, slices) -> (carry, outs)` over the first axis of `xs`.
 
     Arguments as in the file for TensorFlow; here loose outputs are stacked too.

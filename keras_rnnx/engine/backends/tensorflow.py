@@ -89,11 +89,9 @@ def scan(
     carry,
     xs,
     length,
-    loose,
+    outputs,
     reverse=False,
     unroll=False,
-    shapes=None,
-    dtypes=None,
 ):
     """Runs `step(carry, slices) -> (carry, outs)` over time.
 
@@ -102,21 +100,20 @@ def scan(
         carry: the first carry.
         xs: tensors with time first, or loose outputs of another scan.
         length: number of steps.
-        loose: for every output whether it will only be given to another scan, so that
-            its steps need not be stacked into one tensor.
+        outputs: a `StepOutput` for every tensor that a step gives.
         reverse: whether to run from the last step to the first.
         unroll: whether to write the loop out.
-        shapes, dtypes: of the outputs of a step, if not those of the first carry.
 
     Returns:
         The last carry, and the outputs of all steps.
     """
     if unroll or (isinstance(length, int) and length == 1):
         # A loop of one step, or a program for XLA, costs more than the step.
-        return _unrolled(step, carry, xs, length, loose, reverse)
+        return _unrolled(step, carry, xs, length, outputs, reverse)
     carry = list(carry)
-    shapes = shapes or [_shape(carry[0])] * len(loose)
-    dtypes = dtypes or [carry[0].dtype] * len(loose)
+    loose = [output.loose for output in outputs]
+    shapes = [output.shape or _shape(carry[0]) for output in outputs]
+    dtypes = [output.dtype or carry[0].dtype for output in outputs]
     readers = [
         x if isinstance(x, tf.TensorArray) else _array(x.dtype, length).unstack(x)
         for x in xs
@@ -174,13 +171,20 @@ def _array(dtype, length, **kwargs):
     return tf.TensorArray(dtype, length, clear_after_read=False, **kwargs)
 
 
-def _unrolled(step, carry, xs, length, loose, reverse):
+class _Pieces(list):
+    """What a step gave, for each step: one thing for what takes lists apart."""
+
+
+def _unrolled(step, carry, xs, length, outputs, reverse):
     xs = [x if isinstance(x, list) else tf.unstack(x) for x in xs]
     outs = [None] * length
     for t in reversed(range(length)) if reverse else range(length):
         carry, outs[t] = step(carry, [x[t] for x in xs])
-    sequences = [[out[k] for out in outs] for k in range(len(loose))]
-    return carry, [s if kept else tf.stack(s) for s, kept in zip(sequences, loose)]
+    sequences = [[out[k] for out in outs] for k in range(len(outputs))]
+    return carry, [
+        _Pieces(steps) if output.loose else tf.stack(steps)
+        for steps, output in zip(sequences, outputs)
+    ]
 
 
 def counter(n):
@@ -257,11 +261,11 @@ def compiled(function: Callable, xla: bool) -> Callable:
     return run
 
 
-def compiled_scan(step, carry, xs, length, loose, **kwargs):
+def compiled_scan(step, carry, xs, length, outputs, **kwargs):
     """`scan` with the loop compiled by XLA; the large products around it are not."""
 
     def run(carry, xs):
-        return scan(step, carry, xs, length, loose, **kwargs)
+        return scan(step, carry, xs, length, outputs, **kwargs)
 
     return compiled_part(run)(list(carry), list(xs))
 

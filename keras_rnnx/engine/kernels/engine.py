@@ -10,13 +10,21 @@ import dataclasses
 import keras
 from keras import ops
 
+from keras_rnnx import _trees
 from keras_rnnx.engine import _precision, costs
 from keras_rnnx.engine.kernels import weights as kernel_weights
 from keras_rnnx.engine.loop.eager import EagerRecurrence
-from keras_rnnx.engine.loop.inputs import Projection
-from keras_rnnx.engine.loop.segments import Recomputed, Segments, length
+from keras_rnnx.engine.loop.engine import time_major
+from keras_rnnx.engine.loop.inputs import GateInputs
+from keras_rnnx.engine.loop.segments import (
+    Recomputed,
+    SegmentResults,
+    Segments,
+    length,
+)
+from keras_rnnx.engine.loop.tensors import LoopResults
 from keras_rnnx.engine.packing import Packing
-from keras_rnnx.engine.sequence import INPUTS, SequenceEngine
+from keras_rnnx.engine.sequence import SequenceEngine
 
 # By kernel the gates to be shut (-1) and opened (1) so that a step changes nothing that
 # is read later.
@@ -27,77 +35,79 @@ IDLE = {"lstm": _LSTM, "lstmp": _LSTM, "rnn_relu": {"h": -1.0}}
 class KernelEngine(SequenceEngine):
     """Runs one cell over sequences on a vendor's kernel."""
 
-    def _function(self, return_sequences, zero_output_for_mask, way):
-        def states_after(x, by_step, states, shared):
-            if way.segments is not None:
-                run = Segments(
-                    Recomputed(segment, self.backend),
-                    self.backend,
-                    self._segment_steps(length(x), way),
-                    return_sequences,
-                    keep=False,
-                )
-                return *run(x, by_step, states, shared), {}
-            mask = by_step["mask"][..., 0] if by_step else None
-            return *self._states(x, mask, states, shared, way.training), {}
+    def _states(self, given, options):
+        if options.segments is None:
+            outputs, states = self._kernel(given, options.training)
+            return LoopResults(outputs, {}, states)
 
-        def segment(x, by_step, states, shared):
-            x = ops.transpose(x, (1, 0, 2))
-            mask = ops.transpose(by_step["mask"][..., 0]) if by_step else None
-            outputs, last = self._states(x, mask, states, shared, way.training)
-            return ops.transpose(outputs, (1, 0, 2)), last
+        def segment(given):
+            # Its tensors have time first.
+            outputs, states = self._kernel(time_major(given), options.training)
+            return SegmentResults(ops.transpose(outputs, (1, 0, 2)), states)
 
-        return self._around(states_after, return_sequences, zero_output_for_mask)
+        steps = self._segment_steps(length(given.sequences), options)
+        run = Recomputed(segment, self.backend)
+        return Segments(run, self.backend, steps, options.return_sequences)(given)
 
-    def _states(self, x, mask, states, shared, training):
+    def _kernel(self, given, training):
         """The first state after every step, `(batch, time, units)`, and the last ones.
 
         Args:
-            x: inputs `(batch, time, features)`.
-            mask: None, or boolean `(batch, time)`.
-            states: initial states.
-            shared: weights and vectors, by name.
+            given: the tensors, with the batch first.
             training: whether gradients will be taken.
         """
-        # In eager code the derived backward pass can be faster than autodiff of a
-        # kernel. It needs the states of all steps: the kernel gives the outputs.
-        derived = (
+        states = given.states
+        if given.input_mask is not None:
+            x = given.sequences * ops.expand_dims(given.input_mask, 1)
+            given = dataclasses.replace(given, sequences=x, input_mask=None)
+        packing = lengths = None
+        if given.by_step.valid is not None:
+            packing = Packing(given.by_step.valid[..., 0])
+            lengths = ops.maximum(packing.lengths, 1)
+            x = packing.pack(given.sequences)
+            given = dataclasses.replace(given, sequences=x)
+        run = self._derived if self._derives(states, training) else self._run_kernel
+        outputs, last = run(given, packing, lengths)
+        first, *others = states
+        if packing is None:
+            return outputs, {**last, first: outputs[:, -1]}
+        last = {first: packing.last(outputs, states[first])} | {
+            k: packing.keep_where_empty(last[k], states[k]) for k in others
+        }
+        return packing.unpack(outputs, states[first]), last
+
+    def _derives(self, states, training):
+        """Whether the backward pass is derived from the cell's own equation.
+
+        In eager code that can be faster than autodiff of a kernel. It needs the states
+        of all steps: the kernel gives the outputs.
+        """
+        (state, *others) = states.values()
+        return (
             training
             and self.backend.EAGER
             and self.backend.kernels()[0] == "native"
-            and len(states) == 1
-            and EagerRecurrence.takes(self.cell)
-            and costs.step_size(*states[0].shape[::-1]) < costs.DERIVED
+            and not others
+            and EagerRecurrence.takes(self.program)
+            and costs.step_size(*state.shape[::-1]) < costs.DERIVED
         )
-        vectors = [shared[name] for name in self._vector_names()]
-        if INPUTS in shared:
-            x = x * ops.expand_dims(shared[INPUTS], 1)
-        packing = None if mask is None else Packing(mask)
-        x = x if packing is None else packing.pack(x)
-        lengths = None if packing is None else ops.maximum(packing.lengths, 1)
-        run = self._derived if derived else self._run
-        outputs, last = run(x, shared, vectors, states, packing, lengths)
-        if packing is None:
-            return outputs, [outputs[:, -1], *last[1:]]
-        last = [
-            packing.last(outputs, states[0]),
-            *map(packing.keep_where_empty, last[1:], states[1:]),
-        ]
-        return packing.unpack(outputs, states[0]), last
 
-    def _run(self, x, tensors, vectors, states, packing, lengths):
+    def _run_kernel(self, given, packing, lengths):
         """Outputs `(batch, time, units)` and last states of the kernel."""
-        tensors = {k: _precision.cast(v, x) for k, v in tensors.items()}
-        vectors = [_precision.cast(v, x) for v in vectors]
-        lowering = self.cell.lowering()
+        program, x = self.program, given.sequences
+        tensors = _trees.mapped(lambda v: _precision.cast(v, x), given.weights)
+        states = list(given.states.values())
+        lowering = program.lowering()
         kernel = lowering.kernel
         takes = self.backend.KERNELS_TAKE_LENGTHS
         idle = packing is not None and not takes
         lengths = lengths if takes else None
-        if kernel_weights.ready(self.cell) and not idle:
-            weights = kernel_weights.own(self.cell, tensors)
-            return self._call(kernel, x, states, weights, lengths)
-        weights = kernel_weights.by_gate(self.cell, tensors, vectors)
+        if kernel_weights.ready(program) and not idle:
+            own = kernel_weights.own(program, tensors)
+            outputs, last = self._call(kernel, x, states, own, lengths)
+            return outputs, dict(zip(given.states, last))
+        vectors = _trees.mapped(lambda v: _precision.cast(v, x), given.vectors)
+        weights = kernel_weights.by_gate(program, tensors, vectors)
         gates = lowering.gates(weights)
         x = lowering.inputs(x, states, weights)
         if idle:
@@ -106,7 +116,8 @@ class KernelEngine(SequenceEngine):
         weights_of_kernel = kernel_weights.in_order(kernel, gates)
         weights_of_kernel += kernel_weights.projection(tensors)
         outputs, last = self._call(kernel, x, start, weights_of_kernel, lengths)
-        return lowering.outputs(outputs, states, weights), last
+        outputs = lowering.outputs(outputs, states, weights)
+        return outputs, dict(zip(given.states, last))
 
     def _call(self, kernel, x, states, weights, lengths):
         """One layer of the kernel."""
@@ -114,25 +125,19 @@ class KernelEngine(SequenceEngine):
         outputs, last = self.backend.run_kernel(kernel, x, states, [weights], lengths)
         return outputs, [state[0] for state in last]
 
-    def _derived(self, x, tensors, vectors, states, packing, lengths):
+    def _derived(self, given, packing, lengths):
         """The same, with the backward pass derived from the cell's own equation."""
-        x_major = ops.transpose(x, (1, 0, 2))
+        by_step = dataclasses.replace(given.by_step, valid=None)
+        swapped = time_major(dataclasses.replace(given, by_step=by_step))
 
         def kernel():
-            outputs, _ = self._run(x, tensors, vectors, states, packing, lengths)
+            outputs, _ = self._run_kernel(given, packing, lengths)
             return ops.transpose(outputs, (1, 0, 2))
 
-        recurrence = EagerRecurrence(self.cell, self.backend, True, kernel=kernel)
-        (outputs,), last = recurrence(
-            x_major.shape[0],
-            **Projection(self.cell, merged=True)(x_major, tensors),
-            v=vectors,
-            s=states,
-            m=[],
-            n=[],
-            d=[],
-        )
-        return ops.transpose(outputs, (1, 0, 2)), last
+        recurrence = EagerRecurrence(self.program, self.backend, True, kernel=kernel)
+        inputs = GateInputs(self.program, self.backend, merged=True)
+        found = recurrence(swapped.sequences.shape[0], inputs(swapped))
+        return ops.transpose(found.outputs, (1, 0, 2)), found.states
 
 
 def _idle_behind(packing, x, gates, kernel):

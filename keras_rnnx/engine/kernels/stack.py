@@ -6,7 +6,10 @@ from typing import Any
 
 from keras import ops
 
+from keras_rnnx import _trees
 from keras_rnnx.cells import Cell
+from keras_rnnx.cells._base.program import CellProgram
+from keras_rnnx.cells._base.tensors import DrawnMasks
 from keras_rnnx.engine import backends, masks
 from keras_rnnx.engine.kernels import weights as kernel_weights
 from keras_rnnx.engine.packing import Packing
@@ -44,6 +47,7 @@ class StackedKernel:
         self.kernel = self.cells[0].lowering().kernel
         self.dtype = self.cells[0].compute_dtype
         self.backend = backends.current()
+        self.programs = [CellProgram(cell, self.backend.where) for cell in self.cells]
         self._compiled = {}
 
     def __call__(
@@ -51,7 +55,7 @@ class StackedKernel:
         sequences: Any,
         states: list[list[Any]],
         mask: Any,
-        noise: list[dict[str, Any]],
+        drawn: list[DrawnMasks],
         return_sequences: bool,
         zero_output_for_mask: bool,
         wants_states: bool,
@@ -62,8 +66,7 @@ class StackedKernel:
             sequences: `(batch, time, features)`.
             states: for each cell its initial states, `(batch, units)`.
             mask: None, or boolean `(batch, time)` or `(batch, time, 1)`.
-            noise: for each cell what its `noise.draw` returned, or nothing: masks of
-                weights.
+            drawn: for each cell its random masks, on weights alone.
             return_sequences: whether the output of every step is wanted.
             zero_output_for_mask: whether masked steps give zeros; those of two
                 directions always do.
@@ -76,27 +79,33 @@ class StackedKernel:
         """
         tensors = {
             "sequences": self._tensor(sequences),
-            "weights": [self._weights(*pair) for pair in zip(self.cells, noise)],
-            "vectors": [self._vectors(cell) for cell in self.cells],
+            "weights": [self._weights(*pair) for pair in zip(self.programs, drawn)],
+            "vectors": [self._vectors(program) for program in self.programs],
             "states": [[self._tensor(s) for s in own] for own in states],
         }
-        if mask is not None:
-            tensors["mask"] = masks.column(mask)
+        tensors["mask"] = None if mask is None else masks.column(mask)
         key = (return_sequences, zero_output_for_mask, wants_states)
         if key not in self._compiled:
-            self._compiled[key] = self.backend.compiled(self._function(*key), False)
+            self._compiled[key] = self._made(self._function(*key))
         return self._compiled[key](tensors)
+
+    def _made(self, function):
+        if self.backend.EAGER:
+            return function
+        return _trees.over_trees(
+            lambda flat: self.backend.compiled(flat, False), function
+        )
 
     def _tensor(self, value):
         return ops.cast(ops.convert_to_tensor(value), self.dtype)
 
-    def _weights(self, cell, noise):
-        found = {name: self._tensor(value) for name, value in weights_of(cell).items()}
-        return found | {name: found[name] * mask for name, mask in noise.items()}
+    def _weights(self, program, drawn):
+        found = _trees.mapped(self._tensor, weights_of(program))
+        of_weights = drawn.weights.items()
+        return found | {name: found[name] * mask for name, mask in of_weights}
 
-    def _vectors(self, cell):
-        found = cell.all_coefficients()
-        return [self._tensor(found[name]) for name in cell.vector_names]
+    def _vectors(self, program):
+        return _trees.mapped(self._tensor, program.step_vectors())
 
     def _function(self, return_sequences, zero_output_for_mask, wants_states):
         lengths_read = reads_lengths(self.kernel, self.directions, wants_states)
@@ -105,7 +114,7 @@ class StackedKernel:
             x, states, mask = (tensors.get(k) for k in ("sequences", "states", "mask"))
             weights = [
                 kernel_weights.lowered(*triple)
-                for triple in zip(self.cells, tensors["weights"], tensors["vectors"])
+                for triple in zip(self.programs, tensors["weights"], tensors["vectors"])
             ]
             packing = lengths = None
             if mask is not None:

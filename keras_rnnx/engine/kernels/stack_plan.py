@@ -41,8 +41,8 @@ def refusal(rows: list[list[keras.layers.RNN]], training: bool) -> str | None:
     if cells[0].window > 1:
         return f"window={cells[0].window} gives each layer the inputs of several steps"
     for cell in cells:
-        masks = set(cell.noise.names) - set(WEIGHTS)
-        if cell.noise.on(training) and masks:
+        of_inputs = [m for m in cell.random_masks.masks if m.kind not in WEIGHTS]
+        if cell.random_masks.on(training) and of_inputs:
             return f"dropout={cell.dropout} of the cell drops the inputs of every layer"
     for rnn in rnns:
         if rnn.activity_regularizer is not None:

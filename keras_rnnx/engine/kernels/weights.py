@@ -6,7 +6,8 @@ from typing import Any
 
 from keras import ops
 
-from keras_rnnx.cells import Cell
+from keras_rnnx.cells._base.program import CellProgram
+from keras_rnnx.cells._base.tensors import StepVectors
 from keras_rnnx.cells._lowering.spec import FIELDS, KERNELS, GateWeights, Weights
 from keras_rnnx.engine import backends
 
@@ -14,27 +15,27 @@ from keras_rnnx.engine import backends
 ORDER = KERNELS | {"gru": ("r", "z", "h")}
 
 
-def ready(cell: Cell) -> bool:
+def ready(program: CellProgram) -> bool:
     """Whether the weights are the kernel's, but for the order of their gates."""
-    lowering = cell.lowering()
+    lowering, layout = program.lowering(), program.layout
     if not lowering.plain:
         return False
-    order = ORDER[lowering.kernel]
-    return cell.projected == order or (cell.whole and {*cell.projected} == {*order})
+    order, gates = ORDER[lowering.kernel], layout.input_gates
+    return gates == order or (layout.uniform and {*gates} == {*order})
 
 
-def own(cell: Cell, tensors: dict[str, Any]) -> list[Any]:
+def own(program: CellProgram, tensors: dict[str, Any]) -> list[Any]:
     """Both kernels and both biases of a cell that is `ready`, in the kernel's order,
     zeros where it has none, and its projection where it has one.
 
     Args:
-        cell: the cell.
+        program: the cell.
         tensors: its weights by name.
     """
-    order = ORDER[cell.lowering().kernel]
-    if cell.projected != order:
+    order, gates = ORDER[program.lowering().kernel], program.layout.input_gates
+    if gates != order:
         backend = backends.current()
-        places = [cell.projected.index(gate) for gate in order]
+        places = [gates.index(gate) for gate in order]
 
         def ordered(tensor):
             parts = backend.split(tensor, len(order))
@@ -42,17 +43,17 @@ def own(cell: Cell, tensors: dict[str, Any]) -> list[Any]:
 
         names = {"kernel", "recurrent_kernel", "bias"} & tensors.keys()
         tensors = tensors | {name: ordered(tensors[name]) for name in names}
-    return [*_whole(cell, tensors), *projection(tensors)]
+    return [*_whole(program, tensors), *projection(tensors)]
 
 
-def _whole(cell, tensors):
+def _whole(program, tensors):
     """Both kernels and both biases, in the order of the cell's gates."""
     kernels = [tensors["kernel"], tensors["recurrent_kernel"]]
     zeros = ops.zeros_like(tensors["recurrent_kernel"][0])
     biases = [zeros, zeros]
     if "bias" in tensors:
         bias = tensors["bias"]
-        biases = [bias[0], bias[1]] if cell.recurrent_bias else [bias, zeros]
+        biases = [bias[0], bias[1]] if program.layout.two_biases else [bias, zeros]
     return [*kernels, *biases]
 
 
@@ -61,22 +62,26 @@ def projection(tensors: dict[str, Any]) -> list[Any]:
     return [tensors["projection_kernel"]] if "projection_kernel" in tensors else []
 
 
-def by_gate(cell: Cell, tensors: dict[str, Any], vectors: list[Any]) -> Weights:
+def by_gate(
+    program: CellProgram, tensors: dict[str, Any], vectors: StepVectors
+) -> Weights:
     """The weights of each gate, as a lowering takes them: zeros where it has no part.
 
     Args:
-        cell, tensors: as for `own`.
-        vectors: its vectors, in the order of `cell.vectors`.
+        program, tensors: as for `own`.
+        vectors: its vectors.
     """
-    vectors = dict(zip(cell.vectors, vectors))
-    if cell.whole:
-        n = len(cell.projected)
-        parts = [backends.current().split(part, n) for part in _whole(cell, tensors)]
-        gates = {k: GateWeights(*part) for k, part in zip(cell.projected, zip(*parts))}
-        return Weights(gates, vectors)
-    kernels = cell.blocks(tensors["kernel"], "kernel")
-    recurrent = cell.blocks(tensors["recurrent_kernel"], "recurrent_kernel")
-    of_inputs, of_products = cell.biases_by_gate(tensors.get("bias"))
+    layout = program.layout
+    if layout.uniform:
+        n = len(layout.input_gates)
+        parts = [backends.current().split(part, n) for part in _whole(program, tensors)]
+        gates = {
+            k: GateWeights(*part) for k, part in zip(layout.input_gates, zip(*parts))
+        }
+        return Weights(gates, vectors.own)
+    kernels = layout.blocks(tensors["kernel"], "kernel")
+    recurrent = layout.blocks(tensors["recurrent_kernel"], "recurrent_kernel")
+    of_inputs, of_products = layout.biases(tensors.get("bias"))
     no_kernel, no_product = (
         ops.zeros_like(next(iter(found.values()))) for found in (kernels, recurrent)
     )
@@ -87,10 +92,10 @@ def by_gate(cell: Cell, tensors: dict[str, Any], vectors: list[Any]) -> Weights:
             of_inputs.get(k, no_product[0]),
             of_products.get(k, no_product[0]),
         )
-        for k in cell.gates
-        if k not in cell.projection
+        for k in layout.gates
+        if k not in layout.gates_of("projection_kernel")
     }
-    return Weights(gates, vectors)
+    return Weights(gates, vectors.own)
 
 
 def in_order(kernel: str, gates: dict[str, GateWeights]) -> list[Any]:
@@ -107,14 +112,16 @@ def in_order(kernel: str, gates: dict[str, GateWeights]) -> list[Any]:
     return [join([getattr(gate, name) for gate in ordered], -1) for name in FIELDS]
 
 
-def lowered(cell: Cell, tensors: dict[str, Any], vectors: list[Any]) -> list[Any]:
+def lowered(
+    program: CellProgram, tensors: dict[str, Any], vectors: StepVectors
+) -> list[Any]:
     """The same for a cell whose lowering maps nothing but weights.
 
     Args:
-        cell, tensors, vectors: as for `by_gate`.
+        program, tensors, vectors: as for `by_gate`.
     """
-    if ready(cell):
-        return own(cell, tensors)
-    lowering = cell.lowering()
-    gates = lowering.gates(by_gate(cell, tensors, vectors))
+    if ready(program):
+        return own(program, tensors)
+    lowering = program.lowering()
+    gates = lowering.gates(by_gate(program, tensors, vectors))
     return in_order(lowering.kernel, gates) + projection(tensors)

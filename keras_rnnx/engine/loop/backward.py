@@ -1,4 +1,4 @@
-"""The way back in time of a `Recurrence`: its step, and the gradients behind it."""
+"""The loop back in time of a `Recurrence`: its step, and the gradients behind it."""
 
 from __future__ import annotations
 
@@ -7,211 +7,313 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_rnnx import _trees
+from keras_rnnx.cells._base.layout import LATE
+from keras_rnnx.cells._base.tensors import Parts, StepContext, StepVectors
 from keras_rnnx.engine import _precision
-from keras_rnnx.engine.loop.gradient_flow import cotangent as gradient_flow
+from keras_rnnx.engine.loop import gradient_flow
+from keras_rnnx.engine.loop.tensors import LoopTensors, StepOutput
 
 
-class WayBack:
+class StepBack:
     """One step of the loop back in time, and what is done before and after all.
 
     Args:
         recurrence: the `Recurrence`.
         length: number of steps.
-        given: its groups.
-        residuals: what it kept.
-        outer: whether there are cotangents of outputs.
+        given: its tensors.
+        kept: what it kept.
+        shown: whether there are cotangents of outputs.
 
     Attributes:
-        values: the states before each step, and what the equation reads of the gates:
-            the sum of the parts, one of them, or both, for all steps.
-        widths: those of what a step gives.
+        values: "states", those before each step, and "gates", what the equation reads
+            of the gates, for all steps.
     """
 
     def __init__(
         self,
         recurrence: Any,
         length: Any,
-        given: dict[str, list[Any]],
-        residuals: list[Any],
-        outer: bool,
+        given: LoopTensors,
+        kept: dict[str, Any],
+        shown: bool,
     ):
-        self.recurrence, self.outer = recurrence, outer
-        self.vectors = given["v"]
-        given = self.given = _precision.rounded(given, "rbv")
-        cell = self.cell = recurrence.cell
-        self.early = [k for k in recurrence.multiplied if k not in cell.late]
+        self.recurrence, self.backend = recurrence, recurrence.backend
+        program = self.program = recurrence.program
+        self.layout, self.shown = program.layout, shown
+        self.vectors = given.vectors
+        given = self.given = _precision.rounded(given)
         # With the masks of all steps.
-        self.noise = recurrence.noise(given, given["n"])
-        self.dropped = recurrence.multiplier(self.noise)
-        before, kept = self._kept(length, residuals)
-        local = self._local(kept)
-        self.values = before + local
-        transposed = [ops.transpose(r) for r in given["r"]]
+        self.context = recurrence.context(given, given.by_step)
+        before = dict(kept["states"])
+        # The output before a step, from those after each.
+        h = recurrence.before(length, given.states[program.output], kept["outputs"])
+        before.setdefault(program.output, h)
+        # What each matrix multiplied.
+        masked = program.masked(h, self.context)
+        self.multiplied = dict.fromkeys(self.layout.early_gates, masked)
+        self.multiplied |= {
+            k: program.masked(vector, self.context, k)
+            for k, vector in kept["multiplied"].items()
+        }
+        gates = kept["gates"] if "gates" in kept else self._gates_again()
+        self.values = {
+            "states": {k: before[k] for k in program.states},
+            "gates": self._local(gates),
+        }
+        transposed = {k: ops.transpose(matrix) for k, matrix in given.matrices.items()}
         self.products = recurrence.products(transposed)
         # Gradients of vectors are summed in the loop, or taken behind it.
-        self.along = self.vectors if recurrence.sums_along else []
-        self.behind = [] if self.along else self.vectors
-        # What is behind the loop may want cotangents of the states after each step, and
-        # of the first one before.
-        of_states = list(cell.state_widths.values())
-        self.widths += of_states if self.behind or cell.gradient_flow else []
-        self.widths += of_states[:1] if cell.gradient_flow else []
+        self.along = recurrence.sums_along
+        self.behind = program.has_vectors and not self.along
+        held = _trees.flatten(self.vectors)
+        self.rounds = any(vector.dtype != h.dtype for vector in held)
 
-    def _kept(self, length, residuals):
-        """The states before each step, and the products or sums of the gates."""
-        recurrence, cell = self.recurrence, self.cell
-        rest = iter(residuals)
-        h = recurrence.before(length, self.given["s"][0], next(rest))
-        late = {k: self.dropped(next(rest), k) for k in cell.late}
-        # What each matrix multiplied.
-        self.source = dict.fromkeys(self.early, self.dropped(h)) | late
-        before = [] if recurrence.loose else [h]
-        before += [next(rest) for _ in recurrence.kept_states(cell.states)]
-        if recurrence.states_only:
-            return before, self._products_again()
-        return before, {k: next(rest) for k in (*self.early, *cell.late)}
-
-    def _products_again(self):
+    def _gates_again(self):
         """What a step kept of each gate, for all steps at once."""
-        recurrence, given = self.recurrence, self.given
-        x = dict(zip(recurrence.projected, given["x"]))
-        b = dict(zip(recurrence.biased, given["b"]))
-        kept = {}
-        for k, r in zip(recurrence.multiplied, given["r"]):
-            u = self.source[k] @ r
-            u = u + b[k] if k in b else u
-            kept[k] = u if k in recurrence.apart or k not in x else x[k] + u
-        return kept
+        given, found = self.given, {}
+        for k, matrix in given.matrices.items():
+            u = self.multiplied[k] @ matrix
+            u = u + given.biases[k] if k in given.biases else u
+            found[k] = given.inputs[k] + u if self.recurrence.keeps_sum(k) else u
+        return found
 
     def _local(self, kept):
-        """What the equation reads of the gates, and where each part stands in it."""
-        recurrence, cell = self.recurrence, self.cell
-        x = dict(zip(recurrence.projected, self.given["x"]))
-        local, self.widths, inputs_at, self.product_at = [], [], {}, {}
-        # A gate that was summed has one local input, one of two parts has both.
-        for k in cell.gates:
-            if k not in kept or (k in recurrence.apart and k in x):
-                inputs_at[k] = len(local)
-                local.append(x[k])
-                self.widths.append(cell.units)
-            if k in kept:
-                self.product_at[k] = len(local)
-                local.append(kept[k])
-                self.widths.append(cell.product_widths(k)[1])
-        self.inputs_at = [inputs_at.get(k, self.product_at.get(k)) for k in x]
-        return local
+        """What the equation reads of each gate: its sum, or one part of it, or both."""
+        inputs, found = self.given.inputs, {}
+        for k, gate in self.layout.gates.items():
+            if k not in kept:
+                found[k] = inputs[k]
+            elif self.recurrence.keeps_sum(k):
+                found[k] = kept[k]
+            else:
+                found[k] = Parts(inputs[k] if gate.has_input else None, kept[k])
+        return found
 
-    def _equation(self, values, vectors, mask, noise):
+    def _product(self, gate, tree):
+        """The product of a gate in a tree as that of `values["gates"]`."""
+        found = tree[gate]
+        return found.product if isinstance(found, Parts) else found
+
+    def _equation(
+        self, values: dict[str, Any], vectors: StepVectors, context: StepContext
+    ) -> dict[str, Any]:
         """The states after a step, or after all, and what late gates multiplied."""
-        recurrence, n = self.recurrence, len(self.cell.states)
-        vectors = [_precision.along(v, values[0]) for v in vectors]
-        rest = iter(values[n:])
-        gates = [
-            [next(rest) if k in recurrence.projected else None, next(rest)]
-            if k in recurrence.apart
-            else next(rest)
-            for k in self.cell.gates
-        ]
-        new, late = recurrence.advance(values[:n], gates, vectors, mask, noise)
-        return new + late
+        states = values["states"]
+        like = states[self.program.output]
+        if self.rounds:
+            vectors = _trees.mapped(lambda v: _precision.along(v, like), vectors)
+        inputs, products, multiplied = {}, {}, {}
 
-    def sums(self) -> list[Any]:
+        def late(gate, product):
+            def call(vector):
+                if vector.dtype != like.dtype:
+                    # Keras' activations give float32 for float64 on some backends.
+                    vector = ops.cast(vector, like.dtype)
+                multiplied[gate] = vector
+                return product
+
+            return call
+
+        for k, gate in self.layout.gates.items():
+            value = values["gates"][k]
+            if not isinstance(value, Parts):
+                inputs[k] = value
+                continue
+            if value.input is not None:
+                inputs[k] = value.input
+            is_late = gate.reads == LATE
+            products[k] = late(k, value.product) if is_late else value.product
+        read = self.program.read(inputs, products, vectors, context)
+        new = self.program.update(states, read, vectors, context)
+        # In the order of their calls one may depend on another.
+        multiplied = {k: multiplied[k] for k in self.layout.late_gates}
+        return {"states": new, "multiplied": multiplied}
+
+    def sums(self) -> StepVectors | None:
         """Where sums over all steps start: zeros in which they keep their digits."""
 
         def zeros(vector):
             dtype = keras.backend.standardize_dtype(vector.dtype)
             return ops.zeros_like(vector, dtype if dtype == "float64" else "float32")
 
-        return [zeros(vector) for vector in self.along]
+        return _trees.mapped(zeros, self.vectors) if self.along else None
 
-    def __call__(self, carry: list[Any], slices: list[Any]) -> tuple[list, list]:
+    def outputs(self, batch: Any) -> dict[str, Any]:
+        """The tensors that a step gives.
+
+        Args:
+            batch: number of sequences.
+        """
+
+        def output(width):
+            return StepOutput((batch, width))
+
+        states = self.program.states
+        found = {"gates": {}}
+        for k, gate in self.layout.gates.items():
+            value = self.values["gates"][k]
+            one = output(self.program.units)
+            if isinstance(value, Parts):
+                part = None if value.input is None else one
+                found["gates"][k] = Parts(part, output(gate.gives))
+            else:
+                found["gates"][k] = one
+        # What is behind the loop may want cotangents of the states after each step, and
+        # of the first one before.
+        if self.behind or self.program.gradient_flow:
+            found["after"] = {k: output(width) for k, width in states.items()}
+        if self.program.gradient_flow:
+            found["before"] = output(states[self.program.output])
+        return found
+
+    def __call__(self, carry: dict, at: dict) -> tuple[dict, dict]:
         """The step.
 
         Args:
-            carry: cotangents of the states, then the sums.
-            slices: `values`; then the mask, cotangents of outputs, and noise.
+            carry: "states", their cotangents, and "sums", of the gradients of vectors.
+            at: of the step, `values`, the context as "by_step", and as "output" the
+                cotangent of the output.
 
         Returns:
             The carry before the step; the gradients of what is read of the gates; and,
             where that is wanted, the cotangents of the states.
         """
-        n, width = len(self.cell.states), len(self.values)
-        carry, sums = list(carry[:n]), carry[n:]
-        values, rest = slices[:width], slices[width:]
-        mask = rest.pop(0) if self.given["m"] else None
-        if self.outer:
-            carry[0] = carry[0] + rest.pop(0)
-        noise = self.recurrence.noise(self.given, rest)
-        dropped = self.recurrence.multiplier(noise)
-        found, sums = self._pulled(carry, values, sums, mask, noise, dropped)
-        d_local = [_or_zeros(*pair) for pair in zip(found[n:], values[n:])]
-        if self.early:
-            d_u = {k: d_local[self.product_at[k]] for k in self.early}
-            d_h = dropped(self.products.total(d_u))
-            found[0] = d_h if found[0] is None else found[0] + d_h
-        new = [_or_zeros(*pair) for pair in zip(found[:n], values)]
-        flow = self.cell.gradient_flow
-        passed = carry if self.behind or flow else []
-        return new + sums, [*d_local, *passed, *([new[0]] if flow else [])]
-
-    def _pulled(self, carry, values, sums, mask, noise, dropped):
-        """The gradients of `values` by the equation alone, None for zero; the sums."""
-        n, width, late = len(self.cell.states), len(values), self.cell.late
-        _, pull = self.recurrence.backend.pullback(
-            lambda v: self._equation(
-                v[:width], v[width:] or self.given["v"], mask, noise
-            ),
-            [*values, *self.along],
+        program, context = (
+            self.program,
+            self.recurrence.context(self.given, at["by_step"]),
         )
-        cotangent = carry + [None] * len(late)
-        # What a late gate multiplied may depend on one that was before.
-        for i, gate in reversed(list(enumerate(late))):
-            (d_u,) = pull(cotangent, [n + self.product_at[gate]])
-            cotangent[n + i] = dropped(self.products.one(gate, d_u), gate)
-        found = list(pull(cotangent, range(width + len(self.along))))
-        sums = [
-            total if d is None else total + ops.cast(d, total.dtype)
-            for total, d in zip(sums, found[width:])
-        ]
-        return found[:width], sums
+        after, output = dict(carry["states"]), program.output
+        if self.shown:
+            after[output] = after[output] + at["output"]
+        values = {"states": at["states"], "gates": at["gates"]}
+        found, sums = self._pulled(after, values, carry["sums"], context)
+        before, of_gates = found["states"], found["gates"]
+        if self.layout.early_gates:
+            of_products = {
+                k: self._product(k, of_gates) for k in self.layout.early_gates
+            }
+            d_h = program.masked(self.products.total(of_products), context)
+            before[output] = before[output] + d_h
+        given = {"gates": of_gates, "after": after, "before": before[output]}
+        return {"states": before, "sums": sums}, given
 
-    def gradients(self, last: list[Any], stacks: list[Any]) -> dict[str, list[Any]]:
-        """Gradients by group, from the last carry and what the steps gave."""
-        recurrence, n = self.recurrence, len(self.cell.states)
-        flow, source = self.cell.gradient_flow, self.source
-        d_u = {k: stacks[self.product_at[k]] for k in recurrence.multiplied}
+    def _pulled(self, after, values, sums, context):
+        """The gradients of `values` by the equation alone, and the sums."""
+        wanted = {"values": values, "vectors": self.vectors if self.along else None}
+
+        def equation(given):
+            vectors = given["vectors"] if self.along else self.given.vectors
+            return self._equation(given["values"], vectors, context)
+
+        pull = Pullback(self.backend, equation, wanted)
+        cotangents = {"states": after, "multiplied": {}}
+        at = pull.positions["values"]["gates"]
+        # What a late gate multiplied may depend on one that was before.
+        for k in reversed(self.layout.late_gates):
+            (d_u,) = pull.some(cotangents, [self._product(k, at)])
+            d = self.products.one(k, d_u)
+            cotangents["multiplied"][k] = self.program.masked(d, context, k)
+        found = pull(cotangents)
+        if self.along:
+            sums = _added(sums, found["vectors"])
+        return found["values"], sums
+
+    def gradients(self, last: dict[str, Any], stacks: dict[str, Any]) -> LoopTensors:
+        """Gradients of the tensors, from the last carry and what the steps gave."""
+        program, layout = self.program, self.layout
+        flow, source = program.gradient_flow, self.multiplied
+        of_gates = stacks["gates"]
+        d_u = {k: self._product(k, of_gates) for k in layout.product_gates}
         if flow:
             # The penalty sees the recurrent kernel as what the cotangents went through,
             # as the loss sees it as what the states went through.
-            passed = self.dropped(gradient_flow(flow, stacks[-2], stacks[-1]))
+            passed = gradient_flow.cotangent(
+                flow, stacks["after"][program.output], stacks["before"]
+            )
+            passed = program.masked(passed, self.context)
             source = {k: vector + passed for k, vector in source.items()}
-        outer, total = recurrence.backend.outer, recurrence.backend.total
-        found = {
-            "x": [stacks[place] for place in self.inputs_at],
-            "r": [outer(source[k], d_u[k]) for k in recurrence.multiplied],
-            "s": list(last[:n]),
-        }
-        if self.given["b"]:
-            found["b"] = [total(d_u[k]) for k in recurrence.biased]
+        outer, total = self.backend.outer, self.backend.total
+        vectors = None
         if self.along:
-            pairs = zip(last[n:], self.along)
-            found["v"] = [ops.cast(total, v.dtype) for total, v in pairs]
-        if self.behind:
-            found["v"] = self._of_vectors(stacks[len(self.values) - n :], d_u)
-        return found
+            structure = _trees.Structure(self.vectors)
+            pairs = zip(structure.flat(last["sums"]), structure.flat(self.vectors))
+            vectors = structure.tree(ops.cast(s, v.dtype) for s, v in pairs)
+        elif self.behind:
+            vectors = self._of_vectors(stacks["after"], d_u)
+        of_inputs = {}
+        for k in layout.input_gates:
+            found = of_gates[k]
+            of_inputs[k] = found.input if isinstance(found, Parts) else found
+        return LoopTensors(
+            inputs=of_inputs,
+            matrices={k: outer(source[k], d) for k, d in d_u.items()},
+            biases={k: total(d_u[k]) for k in self.given.biases},
+            vectors=vectors,
+            states=last["states"],
+            whole=None,
+            by_step=None,
+        )
 
     def _of_vectors(self, d_states, d_u):
         """The gradients of vectors, by the equation at all steps once more."""
-        mask = self.given["m"][0] if self.given["m"] else None
-        _, pull = self.recurrence.backend.pullback(
-            lambda vectors: self._equation(self.values, vectors, mask, self.noise),
-            self.behind,
+        pull = Pullback(
+            self.backend,
+            lambda vectors: self._equation(self.values, vectors, self.context),
+            self.vectors,
         )
-        n, late = len(self.cell.states), self.cell.late
-        d_late = [self.dropped(self.products.one(k, d_u[k]), k) for k in late]
-        found = pull([*d_states[:n], *d_late], range(len(self.behind)))
-        return [_or_zeros(*pair) for pair in zip(found, self.behind)]
+        multiplied = {
+            k: self.program.masked(self.products.one(k, d_u[k]), self.context, k)
+            for k in self.layout.late_gates
+        }
+        return pull({"states": d_states, "multiplied": multiplied})
 
 
-def _or_zeros(gradient, like):
-    return ops.zeros_like(like) if gradient is None else gradient
+class Pullback:
+    """The vector-Jacobian product of a function of a tree of tensors.
+
+    Args:
+        backend: one of the backend files of this package.
+        function: from a tree to a tree.
+        tree: where it is taken.
+
+    Attributes:
+        positions: `tree` with the position of each tensor in the list of all.
+        outputs: what the function gives there.
+    """
+
+    def __init__(self, backend: Any, function: Any, tree: Any):
+        structure = self.structure = _trees.Structure(tree)
+        self.positions = structure.positions()
+        self.inputs = structure.flat(tree)
+
+        def flat(leaves):
+            found = function(structure.tree(leaves))
+            self.results = _trees.Structure(found)
+            return self.results.flat(found)
+
+        outputs, self.pull = backend.pullback(flat, self.inputs)
+        self.outputs = self.results.tree(outputs)
+
+    def some(self, cotangents: Any, positions: list[int]) -> list[Any]:
+        """The gradients of the tensors at some positions.
+
+        Args:
+            cotangents: of the results; what they lack is zero.
+            positions: of the tensors.
+        """
+        found = self.pull(self.results.flat(cotangents), positions)
+        return [
+            ops.zeros_like(self.inputs[position]) if d is None else d
+            for d, position in zip(found, positions)
+        ]
+
+    def __call__(self, cotangents: Any) -> Any:
+        """The gradients of all tensors, in a tree."""
+        return self.structure.tree(self.some(cotangents, range(self.structure.size)))
+
+
+def _added(sums, found):
+    structure = _trees.Structure(sums)
+    pairs = zip(structure.flat(sums), structure.flat(found))
+    return structure.tree(total + ops.cast(d, total.dtype) for total, d in pairs)

@@ -6,84 +6,83 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from keras_rnnx.cells import Cell
+from keras_rnnx import _trees
+from keras_rnnx.cells._base.program import CellProgram
 from keras_rnnx.engine import recording
+from keras_rnnx.engine.loop.tensors import LoopResults
 
 
 class Differentiable:
     """Base class of the recurrences: subclasses have `forward` and `backward`.
 
     Args:
-        cell: the cell.
+        program: the cell.
         backend: one of the backend files of this package.
         sequences: whether to return the output of every step.
         keep: whether to keep what the backward pass needs. Without it the backward
             pass, should it come, runs forward once more.
 
     Attributes:
-        kept: number of tensors kept beside the outputs.
-        kept_widths: their widths, or None where they are as wide as the outputs.
+        kept: a tree with the width of each tensor that is kept.
         loops: whether there are operations for every step.
+        moments: names of the scopes whose moments are noted.
     """
 
-    kept: int
-    kept_widths: list[int] | None = None
+    kept: Any
     loops = True
+    moments: tuple[str, ...] = ()
 
     def __init__(
-        self, cell: Cell, backend: ModuleType, sequences: bool, keep: bool = True
+        self,
+        program: CellProgram,
+        backend: ModuleType,
+        sequences: bool,
+        keep: bool = True,
     ):
-        self.cell = cell
+        self.program = program
         self.backend = backend
         self.sequences = sequences
         self.keep = keep
         # Elsewhere the loop is compiled.
-        self.recorder = backend.Recorder(cell) if backend.EAGER and self.loops else None
+        self.recorder = None
+        if backend.EAGER and self.loops:
+            self.recorder = backend.Recorder(program)
 
     def __call__(
         self,
         length: Any,
+        tensors: Any,
         source: tuple[Callable, list[Any]] | None = None,
-        **groups: list[Any],
-    ) -> tuple[list[Any], list[Any]]:
+    ) -> LoopResults:
         """Runs the cell.
 
         Args:
             length: number of steps.
-            source: a function and its tensors, from which `x` is made once more where
-                second derivatives are asked for and `x` was not kept. Default: none,
-                for recurrences that spare nothing.
-            **groups: lists of tensors, `x` first. `x`, `r`, `b`: what a `Projection`
-                gives; `v`: the vectors; `s`: the initial states; `m`: the mask `(time,
-                batch, 1)`, or nothing; `n`: the noise of every step `(time, batch,
-                units)`; `d`: that of the whole sequence `(batch, units)`.
-
-        Returns:
-            The outputs `(time, batch, units)` in a list, empty without `sequences`;
-            and the last states.
+            tensors: a dataclass of tensors, such as `LoopTensors`.
+            source: a function and its tensors, from which the `inputs` are made once
+                more where second derivatives are asked for and they were not kept.
+                Default: none, for recurrences that spare nothing.
         """
-        sizes = {name: len(group) for name, group in groups.items()}
-        flat = [tensor for group in groups.values() for tensor in group]
+        structure, kept = _trees.Structure(tensors), _trees.Structure(self.kept)
+        results = _trees.Structure(self._results())
+        flat = structure.flat(tensors)
         n = len(flat)
 
         def steps(inputs):
-            return self.forward(length, _regroup(inputs, sizes), self.keep)
+            found, residuals = self.forward(length, structure.tree(inputs), self.keep)
+            return results.flat(found), kept.flat(residuals) if self.keep else []
 
         def steps_back(inputs, residuals, cotangents):
-            given = _regroup(inputs, sizes)
-            if not residuals:
+            given = structure.tree(inputs)
+            residuals = kept.tree(residuals) if residuals else None
+            if residuals is None:
                 _, residuals = self.forward(length, given, keep=True)
-            gradients = self.backward(length, given, residuals, cotangents)
-            flat = [
-                tensor
-                for name, size in sizes.items()
-                for tensor in gradients.get(name, [None] * size)
-            ]
-            return (flat,)
+            found = self.backward(length, given, residuals, results.tree(cotangents))
+            return (structure.flat(found),)
 
         recorder = self.recorder if recording.allowed() else None
         recorder = recorder or _called
-        key = (length, *sizes.items())
+        key = length, _trees.signature(tensors)
 
         def forward(inputs):
             return recorder(steps, ("forward", *key), inputs[:n])
@@ -91,43 +90,55 @@ class Differentiable:
         def backward(inputs, residuals, cotangents):
             given = inputs[:n], residuals, cotangents
             (found,) = recorder(steps_back, ("backward", *key), *given)
-            # The source of `x` gets its gradients through `x`.
+            # The source of the inputs gets its gradients through them.
             return found + [None] * (len(inputs) - n)
 
-        spared = self.spared() if self.keep else set()
+        spared = set()
+        if self.keep:
+            at = structure.positions().inputs if self.spared() else {}
+            spared = {at[name] for name in self.spared()}
         if self.backend.EAGER and spared:
             # Elsewhere nothing is run again.
             flat += source[1]
         run = self.backend.differentiable(
-            forward, backward, spared, *self._plainly(length, sizes, source)
+            forward,
+            backward,
+            spared,
+            *self._plainly(length, structure, results, source),
         )
-        outputs = run(flat)
-        n_states = len(self.cell.states)
-        return outputs[:-n_states], outputs[-n_states:]
+        return results.tree(run(flat))
 
-    def _plainly(self, length, sizes, source):
+    def _results(self):
+        """A tree as that of the results, with anything in the place of tensors."""
+        outputs = True if self.sequences else None
+        moments = dict.fromkeys(self.moments, True)
+        return LoopResults(outputs, moments, dict.fromkeys(self.program.states, True))
+
+    def _plainly(self, length, structure, results, source):
         """The functions that second derivatives and transforms take on torch: `plain`
         and `again` of `torch.gradients.differentiable`."""
-        n, n_x = sum(sizes.values()), sizes["x"]
+        n = structure.size
 
         def plain(inputs):
             if self.keep:
                 self._refuse_flow()
-            return self.plain(length, _regroup(inputs, sizes))
+            return results.flat(self.plain(length, structure.tree(inputs)))
 
         def again(inputs, residuals, cotangents):
             self._refuse_flow()
             inputs, tensors = inputs[:n], inputs[n:]
             if tensors:
-                made = source[0](tensors)
-                inputs[:n_x] = [m if x is None else x for m, x in zip(made, inputs)]
+                made, at = source[0](tensors), structure.positions().inputs
+                for name, position in at.items():
+                    if inputs[position] is None:
+                        inputs[position] = made[name]
             d_inputs = self.backend.gradients(plain, inputs, cotangents)
             return d_inputs + [None] * len(tensors)
 
         return plain, again
 
     def _refuse_flow(self):
-        if self.cell.gradient_flow:
+        if self.program.gradient_flow:
             raise RuntimeError(
                 "GradientFlow adds to the gradients of the fused engine what is not "
                 "the gradient of a loss. So torch has no second derivatives here, no "
@@ -135,39 +146,38 @@ class Differentiable:
                 "derivatives. Build the cell without this regularizer to take them."
             )
 
-    def plain(self, length: Any, given: dict[str, list[Any]]) -> list[Any]:
-        """What a call returns, in one list, by operations that the framework
-        differentiates."""
+    def plain(self, length: Any, given: Any) -> LoopResults:
+        """What a call returns, by operations that the framework differentiates."""
         return self.forward(length, given, keep=False)[0]
 
-    def spared(self) -> set[int]:
-        """Positions in `x` that the backward pass does not read, where all is kept."""
+    def spared(self) -> set[str]:
+        """Names of the `inputs` that the backward pass does not read, where all is
+        kept."""
         return set()
 
-    def forward(
-        self, length: Any, given: dict[str, list[Any]], keep: bool
-    ) -> tuple[list[Any], list[Any]]:
-        """What a call returns, in one list, and with `keep` what `backward` needs."""
+    def forward(self, length: Any, given: Any, keep: bool) -> tuple[LoopResults, Any]:
+        """What a call returns, and with `keep` a tree as `kept` of what `backward`
+        needs.
+
+        Args:
+            length: number of steps.
+            given: the tensors.
+            keep: whether a backward pass will come.
+        """
         raise NotImplementedError
 
     def backward(
-        self,
-        length: Any,
-        given: dict[str, list[Any]],
-        residuals: list[Any],
-        cotangents: list[Any],
-    ) -> dict[str, list[Any]]:
-        """Gradients by group; those that are left out are zero."""
+        self, length: Any, given: Any, residuals: Any, cotangents: LoopResults
+    ) -> Any:
+        """Gradients, in a tree as that of the tensors; what it lacks is zero.
+
+        Args:
+            length, given: as for `forward`.
+            residuals: what it kept.
+            cotangents: of what it returned.
+        """
         raise NotImplementedError
 
 
 def _called(function, key, *groups):
     return function(*groups)
-
-
-def _regroup(flat, sizes):
-    groups, start = {}, 0
-    for name, size in sizes.items():
-        groups[name] = list(flat[start : start + size])
-        start += size
-    return groups

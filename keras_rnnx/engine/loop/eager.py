@@ -6,15 +6,20 @@ multiplications, since the local derivatives of all steps are taken at once befo
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
 from keras import ops
 
-from keras_rnnx.cells import Cell
+from keras_rnnx import _trees
+from keras_rnnx.cells._base.program import CellProgram
 from keras_rnnx.engine import _precision
 from keras_rnnx.engine.loop.differentiable import Differentiable
+from keras_rnnx.engine.loop.inputs import ALL
+from keras_rnnx.engine.loop.tensors import LoopResults, LoopTensors, StepOutput
+from keras_rnnx.engine.loop.time_loop import scan
 
 # Elements of a state over the steps of a piece: those of some tens of such tensors fit
 # into a processor's cache.
@@ -25,218 +30,278 @@ class EagerRecurrence(Differentiable):
     """The loop over time of one cell without late gates, over merged blocks.
 
     Args:
-        cell, backend, sequences, keep: as for `Differentiable`.
+        program, backend, sequences, keep: as for `Differentiable`.
         kernel: computes the outputs of all steps, `(time, batch, units)`, in place of
             the loop, for a cell with one state. Default: the loop.
-        noise: names of the masks of every step, and of those of the whole sequence.
     """
 
     def __init__(
         self,
-        cell: Cell,
+        program: CellProgram,
         backend: ModuleType,
         sequences: bool,
         keep: bool = True,
         kernel: Callable[[], Any] | None = None,
-        noise: tuple[list[str], list[str]] = ((), ()),
     ):
         self.loops = kernel is None
-        super().__init__(cell, backend, sequences, keep)
+        super().__init__(program, backend, sequences, keep)
         self.kernel = kernel
-        # Else the recurrent product is added to the inputs' part at once.
-        self.separate = bool(cell.split) or cell.projected != cell.multiplied
-        self.product = bool(cell.multiplied)
-        self.by_step, self.by_sequence = noise
-        self.moments = False
-        self.kept = len(cell.states) - (not self.product)
+        layout = program.layout
+        self.gates = layout.product_gates
+        # Else the product is added to the input part at once.
+        self.separate = layout.input_gates != self.gates or any(
+            gate.reads != "sum" for gate in layout.gates.values()
+        )
+        self.kept = {"outputs": program.states[program.output]}
+        if not kernel:
+            self.kept["products"] = len(self.gates) * program.units or None
+            others = list(program.states)[1:]
+            self.kept["states"] = {name: program.states[name] for name in others}
 
     @staticmethod
-    def takes(cell: Cell) -> bool:
+    def takes(program: CellProgram) -> bool:
         """Whether derivatives are elementwise, and no more than those are wanted."""
-        more = cell.late or cell.normalization or cell.gradient_flow
-        return cell.even and not more
+        more = program.layout.late_gates or program.normalization
+        return program.even and not (more or program.gradient_flow)
 
     def spared(self):
         # Where sums are kept the input part is not read again.
-        return set() if self.separate or self.kernel else {0}
+        return set() if self.separate or self.kernel else {ALL}
 
-    def _noise(self, given, steps):
-        """The masks by name, with those of a step or of several."""
-        each = {k: v[steps] for k, v in zip(self.by_step, given["n"])}
-        return each | dict(zip(self.by_sequence, given["d"]))
-
-    def _advance(self, states, x, u, vectors, mask, noise):
+    def _advance(self, states, x, u, vectors, context):
         """The states after a step, or after all steps, from the parts of all gates.
 
         Where they are not separate `u` is the sum and `x` is not read.
         """
-        cell = self.cell
-        recurrent = {}
-        if self.product:
-            blocks = self.backend.split(u, len(cell.multiplied))
-            recurrent = dict(zip(cell.multiplied, blocks))
-        sums, apart = recurrent, ({}, {})
+        split, layout = self.backend.split, self.program.layout
+        inputs, products = {}, {}
+        if self.gates:
+            products = dict(zip(self.gates, split(u, len(self.gates))))
         if self.separate:
-            blocks = self.backend.split(x, len(cell.projected))
-            inputs = dict(zip(cell.projected, blocks))
-            apart = ({k: part[k] for k in cell.split} for part in (inputs, recurrent))
-            sums = {
-                k: _add(inputs.get(k), recurrent.get(k))
-                for k in cell.gates
-                if k not in cell.split
-            }
-        vectors = dict(zip(cell.vector_names, vectors))
-        new = cell.advance(states, sums, *apart, vectors, noise)
-        if mask is not None:
-            new = [self.backend.where(mask, n, o) for n, o in zip(new, states)]
-        return new
+            names = layout.input_gates
+            inputs = dict(zip(names, split(x, len(names))))
+        gates = self.program.read(inputs, products, vectors, context)
+        return self.program.update(states, gates, vectors, context)
 
-    def _recurrent_part(self, given, h, x, noise):
-        """What `h` adds to the gates: where they are separate alone, else with `x`."""
-        if not self.product:
+    def _products(self, given, h, x, context):
+        """The products of the gates: where they are separate alone, else with `x`."""
+        if not self.gates:
             return None
-        h = h * noise["recurrent"] if "recurrent" in noise else h
+        h, matrix = self.program.masked(h, context), given.matrices[ALL]
         if not self.separate:
-            return self.backend.add_product(x, h, given["r"][0])
-        if given["b"]:
-            return self.backend.add_product(given["b"][0], h, given["r"][0])
-        return h @ given["r"][0]
+            return self.backend.add_product(x, h, matrix)
+        if given.biases:
+            return self.backend.add_product(given.biases[ALL], h, matrix)
+        return h @ matrix
 
-    def forward(self, length, given, keep):
-        if self.kernel is not None:
-            outputs = self.kernel()
-            last = [outputs[-1]]
-            return [outputs] * self.sequences + last, [outputs] if keep else []
-        return self._loop(length, given, keep)
+    def forward(self, length, given: LoopTensors, keep):
+        if self.kernel is None:
+            return self._loop(length, given, keep)
+        outputs = self.kernel()
+        last = {self.program.output: outputs[-1]}
+        found = LoopResults(outputs if self.sequences else None, {}, last)
+        return found, {"outputs": outputs} if keep else None
 
     def plain(self, length, given):
         return self._loop(length, given, keep=False)[0]
 
     def _loop(self, length, given, keep):
-        given = _precision.rounded(given, "rbv")
-        whole = dict(zip(self.by_sequence, given["d"]))
+        given, output = _precision.rounded(given), self.program.output
 
-        def step(states, slices):
-            x, rest = slices[0], slices[1:]
-            mask = rest.pop(0) if given["m"] else None
-            noise = dict(zip(self.by_step, rest)) | whole
-            u = self._recurrent_part(given, states[0], x, noise)
-            new = self._advance(states, x, u, given["v"], mask, noise)
-            outs = [new[0]] if keep or self.sequences else []
-            kept = [u, *states[1:]] if self.product else states[1:]
-            return new, outs + (kept if keep else [])
+        def step(states, at):
+            context = at["by_step"].beside(given.whole)
+            u = self._products(given, states[output], at["x"], context)
+            new = self._advance(states, at["x"], u, given.vectors, context)
+            return new, {"outputs": new[output], "products": u, "states": states}
 
-        n = (keep or self.sequences) + self.kept * keep
-        last, stacks = self.backend.scan(
+        wanted = {}
+        if keep:
+            wanted = _trees.mapped(lambda width: StepOutput(), self.kept)
+        elif self.sequences:
+            wanted = {"outputs": StepOutput()}
+        last, stacks = scan(
+            self.backend.scan,
             step,
-            given["s"],
-            given["x"] + given["m"] + given["n"],
+            given.states,
+            {"x": given.inputs[ALL], "by_step": given.by_step},
             length,
-            [False] * n,
+            wanted,
         )
-        outputs = stacks[:1] if self.sequences else []
-        return outputs + list(last), stacks if keep else []
+        outputs = stacks["outputs"] if self.sequences else None
+        return LoopResults(outputs, {}, last), stacks if keep else None
 
-    def backward(self, length, given, residuals, cotangents):
+    def backward(self, length, given: LoopTensors, kept, cotangents):
         """Goes back in pieces, each of so many steps that it stays in the cache."""
-        cell, backend = self.cell, self.backend
-        given = _precision.rounded(given, "rb")
-        n = len(cell.states)
-        batch = given["s"][0].shape[0]
-        at_once = max(1, PIECE // max(1, batch * cell.units))
+        backend, vectors = self.backend, given.vectors
+        # Vectors are rounded where they are read at all steps.
+        given = dataclasses.replace(_precision.rounded(given), vectors=vectors)
+        first = next(iter(given.states.values()))
+        batch, units, n_gates = first.shape[0], self.program.units, len(self.gates)
+        at_once = max(1, PIECE // max(1, batch * units))
+        carry = list(cotangents.states.values())
         back, d_u = None, None
-        carry = list(cotangents[-n:])
-        first = int(self.product)
-        if self.product:
-            back = ops.transpose(given["r"][0])
-            d_u = backend.empty(
-                (length, batch, len(cell.multiplied), cell.units), carry[0]
-            )
-        d_x, d_r, d_v = [], None, [None] * len(given["v"])
+        if self.gates:
+            back = ops.transpose(given.matrices[ALL])
+            d_u = backend.empty((length, batch, n_gates, units), carry[0])
+        of_vectors = _trees.Structure(vectors)
+        d_x, d_matrix, d_vectors = [], None, [None] * of_vectors.size
         for stop in range(length, 0, -at_once):
-            steps = slice(max(0, stop - at_once), stop)
-            before = self._before(given["s"], residuals, steps)
-            noise = self._noise(given, steps)
-            dropped = noise.get("recurrent")
-            inputs, pull = self._local(given, residuals, before, steps, noise)
-            derivatives = []
-            for i in range(n):
-                ones = [
-                    ops.ones_like(s) if k == i else None for k, s in enumerate(before)
-                ]
-                derivatives.append(pull(ones, range(first + n)))
+            piece = self._piece(given, kept, slice(max(0, stop - at_once), stop))
+            steps = piece.steps
+            of_products, of_states = piece.derivatives()
             carry, d_states = backend.reverse_loop(
-                [self._by_gate(d[0]) if first else None for d in derivatives],
-                [of_state[first:] for of_state in derivatives],
-                cotangents[0][steps] if self.sequences else None,
+                [self._by_gate(d) for d in of_products],
+                of_states,
+                None if cotangents.outputs is None else cotangents.outputs[steps],
                 carry,
                 back,
-                dropped,
-                bool(self.separate or cell.vector_names),
-                d_u[steps] if first else None,
+                piece.context.recurrent,
+                bool(self.separate or self.program.has_vectors),
+                None if d_u is None else d_u[steps],
             )
-            if first:
-                source = before[0] if dropped is None else before[0] * dropped
-                found = backend.outer(
-                    source, ops.reshape(d_u[steps], (*source.shape[:2], -1))
+            if self.gates:
+                source = self.program.masked(
+                    piece.before[self.program.output], piece.context
                 )
-                d_r = _add(d_r, found)
+                d = ops.reshape(d_u[steps], (*source.shape[:2], -1))
+                d_matrix = _sum(d_matrix, backend.outer(source, d))
             if d_states:
-                rest = list(pull(d_states, range(first + n, len(inputs))))
+                found = piece.rest(d_states)
                 if self.separate:
-                    d_x.insert(0, rest.pop(0))
-                d_v = [_add(a, b) for a, b in zip(d_v, rest)]
-        gradients = {"s": carry, "r": []}
-        if first:
+                    d_x.insert(0, found["x"])
+                d_vectors = [_sum(*pair) for pair in zip(d_vectors, found["vectors"])]
+        d_inputs = {}
+        if self.gates:
             d_u = ops.reshape(d_u, (length, batch, -1))
-            gradients |= {"x": [d_u], "r": [d_r]}
-        if given["b"]:
-            gradients["b"] = [backend.total(d_u)]
+            d_inputs = {ALL: d_u}
         if self.separate:
-            gradients["x"] = [backend.concatenate(d_x, 0)]
-        gradients["v"] = [
-            ops.zeros_like(v) if g is None else g for g, v in zip(d_v, given["v"])
-        ]
-        return gradients
+            d_inputs = {ALL: backend.concatenate(d_x, 0)}
+        return LoopTensors(
+            inputs=d_inputs,
+            matrices={ALL: d_matrix} if self.gates else {},
+            biases={ALL: backend.total(d_u)} if given.biases else {},
+            # What nothing reads has none.
+            vectors=of_vectors.tree(d_vectors),
+            states=dict(zip(self.program.states, carry)),
+            whole=None,
+            by_step=None,
+        )
 
-    def _before(self, first, residuals, steps):
-        """The states before each of the steps."""
-        outputs, others = residuals[0], residuals[1 + self.product :]
-        others = [] if self.kernel else others
-        if steps.start:
-            h = outputs[steps.start - 1 : steps.stop - 1]
-        else:
-            first = ops.expand_dims(first[0], 0)
-            h = self.backend.concatenate([first, outputs[: steps.stop - 1]], 0)
-        return [h, *(state[steps] for state in others)]
-
-    def _local(self, given, residuals, before, steps, noise):
-        """The equation at these steps: its inputs, and its vector-Jacobian product."""
-        n, first, separate = len(before), int(self.product), self.separate
-        x = given["x"][0][steps] if separate or self.kernel else None
-        u = None
-        if self.product and self.kernel is None:
-            u = residuals[1][steps]
-        elif self.product:
-            u = self._recurrent_part(given, before[0], x, noise)
-        mask = given["m"][0][steps] if given["m"] else None
-        inputs = [u] * first + [*before, *([x] if separate else []), *given["v"]]
-
-        def advance(inputs):
-            u = inputs[0] if first else None
-            states, rest = inputs[first : first + n], inputs[first + n :]
-            x = rest.pop(0) if separate else None
-            vectors = [_precision.along(v, before[0]) for v in rest]
-            return self._advance(states, x, u, vectors, mask, noise)
-
-        return inputs, self.backend.pullback(advance, inputs)[1]
+    def _piece(self, given, kept, steps):
+        return _Piece(self, given, kept, steps)
 
     def _by_gate(self, derivative):
         if derivative is None:
             return None
-        shape = (*derivative.shape[:-1], len(self.cell.multiplied), -1)
+        shape = (*derivative.shape[:-1], len(self.gates), -1)
         return ops.reshape(derivative, shape)
 
 
-def _add(a, b):
+class _Piece:
+    """Some steps of the way back, all at once.
+
+    Args:
+        recurrence: the `EagerRecurrence`.
+        given: its tensors.
+        kept: what it kept.
+        steps: which steps, as a slice.
+
+    Attributes:
+        before: the states before each of the steps.
+        context: with the masks of each of them.
+    """
+
+    def __init__(
+        self,
+        recurrence: EagerRecurrence,
+        given: LoopTensors,
+        kept: dict[str, Any],
+        steps: slice,
+    ):
+        self.recurrence, self.steps = recurrence, steps
+        by_step = _trees.mapped(lambda tensor: tensor[steps], given.by_step)
+        self.context = by_step.beside(given.whole)
+        self.before = self._before(given, kept)
+        # In this order: what the products give, states, input part, vectors.
+        x = (
+            given.inputs[ALL][steps]
+            if recurrence.separate or recurrence.kernel
+            else None
+        )
+        u = kept["products"][steps] if kept.get("products") is not None else None
+        if u is None:
+            h = self.before[recurrence.program.output]
+            u = recurrence._products(given, h, x, self.context)
+        self.structure = _trees.Structure(
+            {
+                "products": u,
+                "states": self.before,
+                "x": x if recurrence.separate else None,
+                "vectors": given.vectors,
+            }
+        )
+        self.positions = self.structure.positions()
+        self.inputs = self.structure.flat(
+            {
+                "products": u,
+                "states": self.before,
+                "x": x,
+                "vectors": given.vectors,
+            }
+        )
+        _, self.pull = recurrence.backend.pullback(self._advance, self.inputs)
+
+    def _before(self, given, kept):
+        """The states before each of the steps."""
+        steps, outputs = self.steps, kept["outputs"]
+        output = self.recurrence.program.output
+        if steps.start:
+            h = outputs[steps.start - 1 : steps.stop - 1]
+        else:
+            first = ops.expand_dims(given.states[output], 0)
+            h = self.recurrence.backend.concatenate(
+                [first, outputs[: steps.stop - 1]], 0
+            )
+        others = kept.get("states") or {}
+        return {output: h, **{name: state[steps] for name, state in others.items()}}
+
+    def _advance(self, leaves):
+        """The equation at these steps."""
+        given = self.structure.tree(leaves)
+        like = self.before[self.recurrence.program.output]
+        vectors = _trees.mapped(
+            lambda vector: _precision.along(vector, like), given["vectors"]
+        )
+        new = self.recurrence._advance(
+            given["states"], given["x"], given["products"], vectors, self.context
+        )
+        return list(new.values())
+
+    def derivatives(self) -> tuple[list[Any], list[list[Any]]]:
+        """Those of each state for what the products give, and for the states before;
+        None for zero."""
+        n, of_products, of_states = len(self.before), [], []
+        first = [] if self.positions["products"] is None else [0]
+        wanted = [*first, *self.positions["states"].values()]
+        for i, state in enumerate(self.before.values()):
+            cotangents: list[Any] = [None] * n
+            cotangents[i] = ops.ones_like(state)
+            found = list(self.pull(cotangents, wanted))
+            of_products.append(found.pop(0) if first else None)
+            of_states.append(found)
+        return of_products, of_states
+
+    def rest(self, d_states: list[Any]) -> dict[str, Any]:
+        """The gradients of the input part, and a list of those of the vectors.
+
+        Args:
+            d_states: cotangents of the states after each step.
+        """
+        first = [] if self.positions["x"] is None else [self.positions["x"]]
+        vectors = _trees.flatten(self.positions["vectors"])
+        found = list(self.pull(d_states, [*first, *vectors]))
+        return {"x": found.pop(0) if first else None, "vectors": found}
+
+
+def _sum(a, b):
     return b if a is None else a if b is None else a + b

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 from keras import ops
 
-from keras_rnnx.cells._base.normalization.layer import NOTED
+from keras_rnnx import _trees
 from keras_rnnx.engine.loop.eager import EagerRecurrence
 from keras_rnnx.engine.loop.forward import Recurrence
-from keras_rnnx.engine.loop.inputs import Projection
-from keras_rnnx.engine.loop.normalized.centered import Centered
+from keras_rnnx.engine.loop.inputs import GateInputs
+from keras_rnnx.engine.loop.normalized.centered import CenteredInputs
 from keras_rnnx.engine.loop.normalized.recurrence import NormalizedRecurrence
-from keras_rnnx.engine.loop.segments import NOISE, Segment, Segments, length
-from keras_rnnx.engine.sequence import INPUTS, SequenceEngine, Way
+from keras_rnnx.engine.loop.segments import Segment, SegmentResults, Segments, length
+from keras_rnnx.engine.loop.tensors import LoopResults, SequenceTensors
+from keras_rnnx.engine.loop.time_loop import LoopOptions
+from keras_rnnx.engine.sequence import CallOptions, SequenceEngine
 
 # Elements of the states of all steps from which on memory counts: 8 MiB in float32.
 LARGE = 2**21
@@ -23,56 +26,66 @@ USUAL_BATCH = 32
 class FusedEngine(SequenceEngine):
     """Runs one cell over sequences in a loop with a backward pass of its own."""
 
-    def _way(self, sequences, training):
-        way = super()._way(sequences, training)
+    def __init__(self, *args: Any):
+        super().__init__(*args)
+        self._loops: dict[CallOptions, Loop] = {}
+
+    def _options(self, sequences, return_sequences, zero_output_for_mask, training):
+        options = super()._options(
+            sequences, return_sequences, zero_output_for_mask, training
+        )
         batch, steps = sequences.shape[:2]
-        units = self.cell.units
-        if training and way.segments is None and self._is_long(batch, steps):
-            way = dataclasses.replace(way, segments="kept")
-        if way.segments is None:
-            gates = max(1, len(self.cell.products))
-            normalized = self.cell.normalization is not None
+        if training and options.segments is None and self._is_long(batch, steps):
+            options = dataclasses.replace(options, segments="kept")
+        if options.segments is None:
+            gates = max(1, len(self.program.layout.product_gates))
+            normalized = self.program.normalization is not None
             xla = self.backend.prefers_xla(
-                batch, steps, units, gates, training, normalized
+                batch, steps, self.program.units, gates, training, normalized
             )
         else:
             # A program for XLA needs the least memory, whatever the size of a step.
             xla = isinstance(steps, int)
-        return dataclasses.replace(way, xla=xla)
+        return dataclasses.replace(options, xla=xla)
 
     def _is_long(self, batch, steps):
         if self.unroll or not isinstance(steps, int) or steps < self.backend.LONG:
             return False
-        if self.cell.normalization and self.cell.normalization.notes_moments:
+        normalization = self.program.normalization
+        if normalization and normalization.notes_moments:
             return False
         batch = batch if isinstance(batch, int) else USUAL_BATCH
-        return batch * steps * self.cell.units >= LARGE
+        return batch * steps * self.program.units >= LARGE
 
-    def _loop(self, return_sequences, way):
-        return Loop(self, return_sequences, way)
+    def _make_loop(self, options: CallOptions) -> Loop:
+        return Loop(self, options)
 
-    def _function(self, return_sequences, zero_output_for_mask, way):
-        loop = self._loop(return_sequences, way)
+    def _states(self, given, options):
+        if options not in self._loops:
+            self._loops[options] = self._make_loop(options)
+        loop = self._loops[options]
+        if options.segments is not None:
+            steps = self._segment_steps(length(given.sequences), options)
+            run = Segments(loop, self.backend, steps, options.return_sequences)
+            return run(given)
+        found = loop(time_major(given))
+        outputs = found.outputs
+        if outputs is not None:
+            outputs = ops.transpose(outputs, (1, 0, 2))
+        return found._replace(outputs=outputs)
 
-        def states_after(x, by_step, states, shared):
-            if way.segments is not None:
-                steps = self._segment_steps(length(x), way)
-                run = Segments(
-                    loop,
-                    self.backend,
-                    steps,
-                    return_sequences,
-                    keep=way.segments == "kept",
-                )
-                return *run(x, by_step, states, shared), {}
-            x = ops.transpose(x, (1, 0, 2))
-            by_step = {k: ops.transpose(v, (1, 0, 2)) for k, v in by_step.items()}
-            outputs, states, moments = loop(x, by_step, states, shared)
-            if return_sequences:
-                outputs = ops.transpose(outputs, (1, 0, 2))
-            return outputs, states, moments
 
-        return self._around(states_after, return_sequences, zero_output_for_mask)
+def time_major(given: SequenceTensors) -> SequenceTensors:
+    """The tensors of a call, with time before the batch."""
+
+    def swap(tensor):
+        return ops.transpose(tensor, (1, 0, 2))
+
+    return dataclasses.replace(
+        given,
+        sequences=swap(given.sequences),
+        by_step=_trees.mapped(swap, given.by_step),
+    )
 
 
 class Loop(Segment):
@@ -80,110 +93,103 @@ class Loop(Segment):
 
     Args:
         engine: the engine.
-        sequences: whether the output of every step is wanted.
-        way: how the call is computed.
+        options: how the call is computed.
     """
 
-    def __init__(self, engine: FusedEngine, sequences: bool, way: Way):
-        cell, backend = engine.cell, engine.backend
-        self.cell, self.engine = cell, engine
-        self.vectors = engine._vector_names()
-        # Those of the inputs are used up before the loop.
-        inside = [k for k in way.noise if k not in ("inputs", "moving inputs")]
-        self.by_step = [k for k in inside if k in cell.by_step]
-        self.by_sequence = [k for k in inside if k in cell.noise.by_sequence]
-        names = self.by_step, self.by_sequence
-        self.projection = self._projection()
-        self.recurrence = self._recurrence(sequences, way, names)
-        self.kept = self.recurrence.kept
-        self.kept_widths = self.recurrence.kept_widths
-        if way.segments is not None and way.xla:
-            self.run = backend.compiled_part(self.run)
-            self.gradients = backend.compiled_part(self.gradients)
-
-    def _merges(self):
-        """Whether the gates stay side by side."""
-        return self.engine.backend.EAGER and EagerRecurrence.takes(self.cell)
-
-    def _projection(self):
-        if NormalizedRecurrence.takes(self.cell):
-            return Centered(self.cell, self.engine.backend)
-        return Projection(self.cell, self._merges())
-
-    def _recurrence(self, sequences, way, noise):
-        given = self.cell, self.engine.backend, sequences, way.training
-        if self._merges():
-            return EagerRecurrence(*given, noise=noise)
-        normalized = NormalizedRecurrence.takes(self.cell)
-        kind = NormalizedRecurrence if normalized else Recurrence
-        return kind(
-            *given,
-            self.engine.unroll,
-            way.xla,
-            pieces=way.segments is None,
-            states_only=way.segments == "kept",
-            noise=noise,
+    def __init__(self, engine: FusedEngine, options: CallOptions):
+        self.program, self.backend = engine.program, engine.backend
+        self.loop_options = LoopOptions(
+            sequences=options.return_sequences,
+            keep=options.training,
+            unroll=engine.unroll,
+            xla=options.xla,
+            pieces=options.segments is None,
+            states_only=options.segments == "kept",
         )
+        self.inputs, self.recurrence = self._parts()
+        if options.segments == "kept":
+            kept = self.recurrence.kept
+            self.kept = {k: v for k, v in kept.items() if k != "outputs"}
+        if options.segments is not None and options.xla:
+            compiled = self.backend.compiled_part
+            self.run = _trees.over_trees(compiled, self.run)
+            self.gradients = _trees.over_trees(compiled, self.gradients)
 
-    def __call__(self, x, by_step, states, shared):
+    def _parts(self):
+        """What computes the input parts of the gates, and what the states."""
+        program, backend = self.program, self.backend
+        if NormalizedRecurrence.takes(program):
+            recurrence = NormalizedRecurrence(program, backend, self.loop_options)
+            return CenteredInputs(program, backend), recurrence
+        if backend.EAGER and EagerRecurrence.takes(program):
+            options = self.loop_options
+            recurrence = EagerRecurrence(
+                program, backend, options.sequences, options.keep
+            )
+            return GateInputs(program, backend, merged=True), recurrence
+        recurrence = Recurrence(program, backend, self.loop_options)
+        return GateInputs(program, backend, merged=False), recurrence
+
+    def __call__(self, given: SequenceTensors) -> LoopResults:
+        """Runs a whole sequence.
+
+        Args:
+            given: the tensors of the call, with time first.
+        """
         noted = {} if self.recurrence.moments else None
-        outputs, last = self.recurrence(
-            length(x, axis=0),
-            self._source(x, shared),
-            **self._groups(x, by_step, states, shared, noted),
+        found = self.recurrence(
+            length(given.sequences, axis=0),
+            self.inputs(given, noted),
+            self._source(given),
         )
-        shown = outputs.pop(0) if self.recurrence.sequences else None
         if not noted:
-            return shown, last, {}
-        normalization = self.cell.normalization
-        found = normalization.gathered(noted, ("inputs",)) + outputs
-        return shown, last, dict(zip(normalization.scopes, found))
+            return found
+        normalization = self.program.normalization
+        (of_inputs,) = normalization.gathered(noted, ("inputs",))
+        return found._replace(moments={"inputs": of_inputs, **found.moments})
 
-    def run(self, x, by_step, states, shared, keep):
-        given = self._groups(x, by_step, states, shared)
-        results, kept = self.recurrence.forward(length(x, axis=0), given, keep)
-        shown = results if self.recurrence.sequences else kept or [None]
-        return shown[0], results[len(results) - len(states) :], kept[1:]
-
-    def gradients(self, x, by_step, states, shared, kept, cotangents):
-        given = self._groups(x, by_step, states, shared)
-        if kept is None:
-            _, kept = self.recurrence.forward(length(x, axis=0), given, keep=True)
-        outer, last = cotangents
-        of_groups = self.recurrence.backward(
-            length(x, axis=0),
-            given,
-            kept,
-            [*([] if outer is None else [outer]), *last],
+    def run(self, given):
+        keep = self.kept is not None
+        found, kept = self.recurrence.forward(
+            length(given.sequences, axis=0), self.inputs(given), keep
         )
-        x = _dropped(x, shared)
-        d_x, found = self.projection.gradients(x, shared, of_groups)
-        found |= dict(zip(self.vectors, of_groups.get("v", [])))
-        return _dropped(d_x, shared), of_groups["s"], found
+        outputs = kept.pop("outputs") if keep else found.outputs
+        return SegmentResults(outputs, found.states, kept)
 
-    def _source(self, x, shared):
-        """What makes the inputs' part of the gates, and its tensors."""
-        names = [k for k in (INPUTS, "kernel", "bias") if k in shared]
+    def gradients(self, given, kept, cotangents):
+        steps, tensors = length(given.sequences, axis=0), self.inputs(given)
+        if kept is None:
+            _, kept = self.recurrence.forward(steps, tensors, keep=True)
+        of_loop = self.recurrence.backward(
+            steps, tensors, kept, LoopResults(cotangents.outputs, {}, cotangents.states)
+        )
+        d_x, of_weights = self.inputs.gradients(given, of_loop)
+        return dataclasses.replace(
+            given,
+            sequences=d_x,
+            states=of_loop.states,
+            weights=of_weights,
+            vectors=of_loop.vectors,
+            input_mask=None,
+            whole=None,
+            by_step=None,
+        )
+
+    def _source(self, given):
+        """What makes the input parts of the gates, and its tensors."""
+        names = [k for k in ("kernel", "bias") if k in given.weights]
+        tensors = [given.sequences, *(given.weights[name] for name in names)]
+        masked = given.input_mask is not None
+        tensors += [given.input_mask] * masked
 
         def parts(tensors):
             x, *weights = tensors
-            shared = dict(zip(names, weights))
-            return self.projection(_dropped(x, shared), shared)["x"]
+            changed = dataclasses.replace(
+                given,
+                sequences=x,
+                weights=given.weights | dict(zip(names, weights)),
+                input_mask=tensors[-1] if masked else None,
+            )
+            return self.inputs(changed).inputs
 
-        return parts, [x, *(shared[name] for name in names)]
-
-    def _groups(self, x, by_step, states, shared, noted=None):
-        given = {"mask": by_step.get("mask"), NOTED: noted}
-        given["moving inputs"] = by_step.get(NOISE + "moving inputs")
-        return {
-            **self.projection(_dropped(x, shared), shared, given),
-            "v": [shared[name] for name in self.vectors],
-            "s": states,
-            "m": [by_step["mask"]] if "mask" in by_step else [],
-            "n": [by_step[NOISE + name] for name in self.by_step],
-            "d": [shared[NOISE + name] for name in self.by_sequence],
-        }
-
-
-def _dropped(x, shared):
-    return x * shared[INPUTS] if INPUTS in shared else x
+        return parts, tensors

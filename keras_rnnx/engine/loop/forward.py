@@ -3,196 +3,164 @@
 Autodiff through a loop multiplies into every weight gradient once per step. Here the
 loop back in time only carries the cotangents of states and gates, by the cell's own
 vector-Jacobian product, and all weight gradients are single products over all steps:
-see `recurrence_back.py`.
+see `backward.py`.
 """
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Any
 
 from keras import ops
 
-from keras_rnnx.cells import Cell
-from keras_rnnx.cells._base.normalization.layer import NOTED
+from keras_rnnx.cells._base.layout import SUM
+from keras_rnnx.cells._base.program import CellProgram
 from keras_rnnx.engine import _precision
-from keras_rnnx.engine.loop.backward import WayBack
-from keras_rnnx.engine.loop.looped import Looped
+from keras_rnnx.engine.loop.backward import StepBack
 from keras_rnnx.engine.loop.products import Products
+from keras_rnnx.engine.loop.tensors import LoopResults, LoopTensors, StepOutput
+from keras_rnnx.engine.loop.time_loop import LoopOptions, TimeLoop
 
 
-class Recurrence(Looped):
+class Recurrence(TimeLoop):
     """The loop over time of one cell, over a block for each gate.
 
-    Arguments are those of `Looped`.
+    Arguments are those of `TimeLoop`.
     """
 
-    def __init__(self, cell: Cell, *args: Any, **kwargs: Any):
-        super().__init__(cell, *args, **kwargs)
-        # Not where vectors take gradients over all steps.
-        self.loose = self.loose and not cell.vector_names
-        self.apart = [k for k in cell.gates if k in cell.unsummed]
-        self.projected, self.multiplied = cell.projected, cell.products
-        self.biased = cell.product_biased
-        notes = bool(cell.normalization) and cell.normalization.notes_moments
-        self.moments = notes and "moving recurrent" not in self.by_step
+    def __init__(self, program: CellProgram, backend: ModuleType, options: LoopOptions):
+        super().__init__(program, backend, options)
+        # Vectors take gradients over all steps at once, which pieces are not.
+        if program.has_vectors:
+            self.loose = False
         # In one program a sum that goes along is nearly free, and a pass over all steps
         # behind the loop computes the equation once more.
-        self.sums_along = self.xla and bool(cell.vector_names)
-        self.kept_widths = self._widths_kept()
-        self.kept = len(self.kept_widths)
+        self.sums_along = options.xla and program.has_vectors
+        normalization = program.normalization
+        if normalization and normalization.notes_moments and options.keep:
+            # Those of the inputs are noted before the loop.
+            self.moments = normalization.scopes[1:]
+        self.kept = self._kept_widths()
+
+    def keeps_sum(self, gate: str) -> bool:
+        """Whether the sum of both parts of a gate is kept, and not its product."""
+        gate = self.program.layout.gates[gate]
+        return self.program.summed and gate.has_input and gate.reads == SUM
 
     def spared(self):
-        # Where a sum is kept its input part is not read again.
-        summed = set(self.multiplied) - set(self.apart)
-        return {i for i, gate in enumerate(self.projected) if gate in summed}
+        return {k for k in self.program.layout.product_gates if self.keeps_sum(k)}
 
-    def multiplier(self, noise):
-        """What is done to a vector before the matrix of a gate multiplies it, or that
-        of any gate that multiplies the state."""
-        mask, projection = noise.get("recurrent"), self.cell.projection
+    def _kept_widths(self):
+        """By name what is kept of each step, and its widths."""
+        layout, states = self.program.layout, self.program.states
+        kept = {
+            "outputs": states[self.program.output],
+            "multiplied": {k: layout.gates[k].takes for k in layout.late_gates},
+            "states": {k: states[k] for k in self.states_before},
+        }
+        if not self.options.states_only:
+            kept["gates"] = {k: layout.gates[k].gives for k in layout.product_gates}
+        return kept
 
-        def dropped(vector, gate=None):
-            return vector if mask is None or gate in projection else vector * mask
+    def forward(self, length, given: LoopTensors, keep):
+        program = self.program
+        given = _precision.rounded(given)
+        multiply = self.products(given.matrices)
 
-        return dropped
+        def product(gate, made):
+            bias = given.biases.get(gate)
+            return made if bias is None else made + bias
 
-    def advance(self, states, gates, vectors, mask, noise, late=None):
-        """The states after a step, and the vectors that late gates multiplied.
+        def step(states, at):
+            context = self.context(given, at["by_step"])
+            context.noted = {} if self.moments else None
+            source = program.masked(states[program.output], context)
+            products = {k: product(k, u) for k, u in multiply.each(source).items()}
+            multiplied = {}
 
-        `gates` holds, for every gate, its sum or only part, or a list of two parts, of
-        which the first can be None. `late` gives a late gate's product; without it the
-        product is the second part already.
-        """
-        cell = self.cell
-        multiplied = {}
+            def late(gate):
+                def call(vector):
+                    multiplied[gate] = vector = _like(vector, source)
+                    made = multiply.one(gate, program.masked(vector, context, gate))
+                    products[gate] = product(gate, made)
+                    return products[gate]
 
-        def product(gate):
-            def call(vector):
-                if vector.dtype != states[0].dtype:
-                    # Keras' activations give float32 for float64 on some backends.
-                    vector = ops.cast(vector, states[0].dtype)
-                multiplied[gate] = vector
-                return parts[gate][1] if late is None else late(gate, vector)
+                return call
 
-            return call
-
-        parts = dict(zip(cell.gates, gates))
-        x = {k: parts[k][0] for k in self.apart if k in self.projected}
-        u = {k: product(k) if k in cell.late else parts[k][1] for k in self.apart}
-        total = {k: parts[k] for k in cell.gates if k not in self.apart}
-        vectors = dict(zip(cell.vector_names, vectors))
-        if mask is not None and cell.normalization:
-            noise = {**noise, "mask": mask}
-        new = cell.advance(states, total, x, u, vectors, noise)
-        return self.held(mask, new, states), [multiplied[k] for k in cell.late]
-
-    def _read(self, x, u, b):
-        """What the equation reads of the gates but late products, and what is kept."""
-        gates, kept = [], []
-        for k in self.cell.gates:
-            if k in self.cell.late:
-                gates.append([x.get(k), None])
-            elif k not in self.multiplied:
-                gates.append(x[k])
-            else:
-                product = u[k] + b[k] if k in b else u[k]
-                summed = k in x and k not in self.apart
-                kept.append(x[k] + product if summed else product)
-                gates.append([x[k], product] if k in self.apart else kept[-1])
-        return gates, kept
-
-    def forward(self, length, given, keep):
-        cell = self.cell
-        given = _precision.rounded(given, "rbv")
-        times_r = self.products(given["r"])
-        b = dict(zip(self.biased, given["b"]))
-
-        def step(states, slices):
-            x = dict(zip(self.projected, slices))
-            rest = slices[len(self.projected) :]
-            mask = rest.pop(0) if given["m"] else None
-            noise, noted = self.noise(given, rest), {}
+            functions = {k: late(k) for k in program.layout.late_gates}
+            read = program.read(
+                at["inputs"], products | functions, given.vectors, context
+            )
+            new = program.update(states, read, given.vectors, context)
+            output = new[program.output]
+            found = {"outputs": output, "multiplied": multiplied, "states": states}
+            found["gates"] = {
+                k: read[k] if self.keeps_sum(k) else u for k, u in products.items()
+            }
             if self.moments:
-                noise[NOTED] = noted
-            dropped = self.multiplier(noise)
-            early = times_r.each(dropped(states[0]))
-            gates, kept = self._read(x, early, b)
-            products = {}
+                noted = program.normalization.gathered(context.noted, self.moments)
+                found["moments"] = {
+                    scope: ops.cast(moment, output.dtype)
+                    for scope, moment in zip(self.moments, noted)
+                }
+            return new, found
 
-            def late(gate, vector):
-                out = times_r.one(gate, dropped(vector, gate))
-                products[gate] = out + b[gate] if gate in b else out
-                return products[gate]
-
-            new, multiplied = self.advance(states, gates, given["v"], mask, noise, late)
-            outs = [new[0]] if keep or self.sequences else []
-            if self.moments:
-                scopes = cell.normalization.scopes[1:]
-                moments = cell.normalization.gathered(noted, scopes)
-                outs += [ops.cast(m, new[0].dtype) for m in moments]
-            if keep:
-                outs += [*multiplied, *self.kept_states(states)]
-            if keep and not self.states_only:
-                outs += [*kept, *(products[k] for k in cell.late)]
-            return new, outs
-
-        n_late = len(cell.late)
-        first = int(keep or self.sequences)
-        n_moments = len(cell.normalization.scopes) - 1 if self.moments else 0
-        loose = [False] * (first + n_moments)
-        if keep:
-            loose += [False] * n_late + [self.loose] * (self.kept - n_late)
         last, stacks = self.scan(
             step,
-            given["s"],
-            given["x"] + given["m"] + given["n"],
+            given.states,
+            {"inputs": given.inputs, "by_step": given.by_step},
             length,
-            loose,
-            shapes=self._shapes(given["s"][0], first, n_moments, keep),
+            self._step_outputs(given.states[program.output], keep),
         )
-        moments = [stacks.pop(first) for _ in range(n_moments)]
-        outputs = stacks[:1] if self.sequences else []
-        return outputs + moments + list(last), stacks if keep else []
+        outputs = stacks["outputs"] if self.sequences else None
+        moments = stacks.pop("moments", {})
+        return LoopResults(outputs, moments, last), stacks if keep else None
 
-    def _shapes(self, state, first, moments, keep):
-        """Shapes of what a step gives forward."""
-        cell = self.cell
-        batch, width = ops.shape(state)
-        found = [(batch, width)] * first
-        if moments:
-            found += [
-                (1, 2 * cell.units * (1 if scope == "state" else len(cell.projected)))
-                for scope in cell.normalization.scopes[1:]
-            ]
-        return found + [(batch, n) for n in self.kept_widths] * keep
-
-    def _widths_kept(self):
-        """Widths of what is kept of a step, in its order."""
-        cell = self.cell
-        takes, gives = (
-            {k: cell.product_widths(k)[i] for k in self.multiplied} for i in range(2)
-        )
-        of_states = list(cell.state_widths.values())
-        found = [takes[k] for k in cell.late] + self.kept_states(of_states)
-        if self.states_only:
-            return found
-        early = [gives[k] for k in self.multiplied if k not in cell.late]
-        return found + early + [gives[k] for k in cell.late]
+    def _step_outputs(self, state, keep):
+        """What a step gives forward."""
+        batch, normalization = ops.shape(state)[0], self.program.normalization
+        wanted = {}
+        if self.moments:
+            wanted["moments"] = {
+                scope: StepOutput((1, 2 * normalization.width(scope)))
+                for scope in self.moments
+            }
+        if not keep:
+            if self.sequences:
+                wanted["outputs"] = StepOutput((batch, self.kept["outputs"]))
+            return wanted
+        for name, widths in self.kept.items():
+            if name == "outputs":
+                wanted[name] = StepOutput((batch, widths))
+                continue
+            loose = self.loose and name in ("states", "gates")
+            wanted[name] = {
+                k: StepOutput((batch, width), loose=loose)
+                for k, width in widths.items()
+            }
+        return wanted
 
     def products(self, matrices):
-        return Products(self.cell, matrices, self.backend, self.xla)
+        """The products with matrices of the gates."""
+        return Products(self.program.layout, matrices, self.backend, self.options.xla)
 
-    def backward(self, length, given, residuals, cotangents):
-        outer = cotangents[:1] if self.sequences else []
-        back = WayBack(self, length, given, residuals, bool(outer))
-        d_states = cotangents[-len(self.cell.states) :]
+    def backward(self, length, given: LoopTensors, residuals, cotangents):
+        back = StepBack(self, length, given, residuals, cotangents.outputs is not None)
         last, stacks = self.scan(
             back,
-            [*d_states, *back.sums()],
-            back.values + given["m"] + outer + given["n"],
+            {"states": cotangents.states, "sums": back.sums()},
+            {
+                **back.values,
+                "by_step": given.by_step,
+                "output": cotangents.outputs,
+            },
             length,
-            [False] * len(back.widths),
+            back.outputs(ops.shape(cotangents.states[self.program.output])[0]),
             reverse=True,
-            shapes=[(ops.shape(d_states[0])[0], width) for width in back.widths],
         )
         return back.gradients(last, stacks)
+
+
+def _like(vector: Any, other: Any) -> Any:
+    # Keras' activations give float32 for float64 on some backends.
+    return vector if vector.dtype == other.dtype else ops.cast(vector, other.dtype)

@@ -4,174 +4,199 @@ from __future__ import annotations
 
 import functools
 import operator
+from types import ModuleType
 from typing import Any
 
 from keras import ops
 
-from keras_rnnx.cells import Cell
-from keras_rnnx.engine import _precision, backends
+from keras_rnnx import _trees
+from keras_rnnx.cells._base.program import CellProgram
+from keras_rnnx.cells._base.tensors import StepContext
+from keras_rnnx.engine import _precision
+from keras_rnnx.engine.loop.tensors import LoopTensors, SequenceTensors
 
-RECURRENT = "recurrent_kernel"
-PROJECTION = "projection_kernel"
+MATRICES = ("recurrent_kernel", "projection_kernel")
+# The name of a block of all gates side by side.
+ALL = "all gates"
 
 
-class Projection:
-    """The inputs' part of the gates, and the blocks of the weights for the loop.
+class GateInputs:
+    """The input parts of the gates, and the blocks of the weights for the loop.
 
     Args:
-        cell: the cell.
+        program: the cell.
+        backend: one of the backend files of this package.
         merged: whether the gates stay side by side in one block, for loops that take
             them apart for nothing. Else a block is a gate: a product for each costs no
             more than one for all and needs no copies, here and in the loop.
     """
 
-    def __init__(self, cell: Cell, merged: bool):
-        self.cell = cell
+    def __init__(self, program: CellProgram, backend: ModuleType, merged: bool):
+        self.program, self.layout = program, program.layout
+        self.backend = backend
         self.merged = merged
-        self.backend = backends.current()
-        self.apart = cell.product_biased
+        alone = any(gate.product_bias for gate in self.layout.gates.values())
         # Side by side as the biases are stored: nothing is to be taken apart.
         self.as_stored = (
-            merged and cell.whole and bool(self.apart) == bool(cell.recurrent_bias)
+            merged and self.layout.uniform and alone == self.layout.two_biases
         )
+        self.join = functools.partial(backend.concatenate, axis=-1)
 
     def __call__(
-        self,
-        x: Any,
-        tensors: dict[str, Any],
-        given: dict[str, Any] | None = None,
-    ) -> dict[str, list[Any]]:
-        """The groups of a recurrence that do not depend on its states.
+        self, given: SequenceTensors, noted: dict[str, Any] | None = None
+    ) -> LoopTensors:
+        """The tensors of the loop.
 
         Args:
-            x: inputs `(time, batch, features)`.
-            tensors: `kernel`, and the others of the weights as far as there are.
-            given: what a normalization of the parts needs for each step, by name.
-
-        Returns:
-            `x`: parts `(time, batch, width of the block)`, `r`: matrices of products in
-            a step, `b`: biases of those that are not summed with the inputs' part.
+            given: those of the call, with time first.
+            noted: where the moments of the inputs are noted. Default: nowhere.
         """
-        biases, recurrent = self._biases(tensors)
-        parts = self._products(x, tensors["kernel"], biases)
-        if self.cell.normalization:
-            parts = self._normalized(parts, tensors, given or {})
-        return {
-            "x": parts,
-            "r": [
-                *self._blocks(tensors, RECURRENT),
-                *self._blocks(tensors, PROJECTION),
-            ],
-            "b": recurrent,
-        }
+        weights = given.weights
+        biases, of_products = self._biases(weights.get("bias"))
+        x = masked_inputs(given)
+        inputs = self._products(x, weights["kernel"], biases)
+        if self.program.normalization:
+            context = StepContext(
+                valid=given.by_step.valid, moving=given.by_step.moving, noted=noted
+            )
+            inputs = self.program.normalization.inputs(inputs, weights, context)
+        return LoopTensors(
+            inputs=inputs,
+            matrices=self._matrices(weights),
+            biases=of_products,
+            vectors=given.vectors,
+            states=given.states,
+            whole=given.whole,
+            by_step=_without_inputs(given.by_step),
+        )
+
+    def _matrices(self, weights):
+        found = {}
+        for name in MATRICES:
+            if name in weights:
+                found |= self._blocks(weights[name], name)
+        return found
 
     def _products(self, x, kernel, biases):
         flat = ops.reshape(x, (-1, x.shape[-1]))
-        parts = []
-        for block, bias in zip(self._blocks({"kernel": kernel}, "kernel"), biases):
+        found = {}
+        for name, block in self._blocks(kernel, "kernel").items():
+            bias = biases.get(name)
             if block.dtype != x.dtype:
-                parts.append(_precision.product(self.backend, x, block, bias))
+                found[name] = _precision.product(self.backend, x, block, bias)
                 continue
             part = flat @ block
             part = part if bias is None else self.backend.plus_bias(part, bias)
-            parts.append(ops.reshape(part, (*ops.shape(x)[:2], block.shape[-1])))
-        return parts
-
-    def _normalized(self, parts, tensors, given):
-        cell = self.cell
-        parts = dict(zip(cell.projected, parts))
-        found = cell.normalization.inputs(parts, tensors, given)
-        return [found[k] for k in cell.projected]
+            found[name] = ops.reshape(part, (*ops.shape(x)[:2], block.shape[-1]))
+        return found
 
     def gradients(
-        self, x: Any, tensors: dict[str, Any], of_groups: dict[str, list[Any]]
+        self, given: SequenceTensors, of_loop: LoopTensors
     ) -> tuple[Any, dict[str, Any]]:
-        """From the gradients of the groups to those of `x` and of the tensors."""
-        found = {}
-        if self.cell.normalization:
-            of_groups, found = self._before_normalization(x, tensors, of_groups)
-        kernels = self._blocks(tensors, "kernel")
+        """From the gradients of the loop's tensors to those of inputs and weights.
+
+        Args:
+            given: the tensors of the call, with time first.
+            of_loop: the gradients.
+        """
+        x, weights = masked_inputs(given), given.weights
+        of_inputs, found = of_loop.inputs, {}
+        if self.program.normalization:
+            of_inputs, found = self._before_normalization(x, weights, of_inputs)
+        kernels = self._blocks(weights["kernel"], "kernel")
         d_x = functools.reduce(
             operator.add,
             [
-                d @ ops.transpose(_precision.cast(k, d))
-                for d, k in zip(of_groups["x"], kernels)
+                d @ ops.transpose(_precision.cast(kernels[name], d))
+                for name, d in of_inputs.items()
             ],
         )
-        join = functools.partial(self.backend.concatenate, axis=-1)
-        found["kernel"] = join([self.backend.outer(x, d) for d in of_groups["x"]])
-        n = len(of_groups["r"]) - len(self.cell.projection)
-        of_matrices = {RECURRENT: of_groups["r"][:n], PROJECTION: of_groups["r"][n:]}
-        found |= {name: join(list(d)) for name, d in of_matrices.items() if d}
-        if "bias" in tensors and not self.cell.normalization:
-            found["bias"] = self._of_bias(of_groups, join)
+        found["kernel"] = self.join(
+            [self.backend.outer(x, of_inputs[k]) for k in kernels]
+        )
+        for name in MATRICES:
+            if name in weights:
+                blocks = self._blocks(weights[name], name)
+                found[name] = self.join([of_loop.matrices[k] for k in blocks])
+        if "bias" in weights and not self.program.normalization:
+            found["bias"] = self._of_bias(of_inputs, of_loop.biases)
+        if given.input_mask is not None:
+            d_x = d_x * given.input_mask
         return d_x, found
 
-    def _of_bias(self, of_groups, join):
+    def _of_bias(self, of_inputs, of_products):
         """The gradient of the bias, from those of what it was added to."""
-        cell = self.cell
-        totals = [self.backend.total(d) for d in of_groups["x"]]
-        of_products = of_groups.get("b", [])
+        layout = self.layout
+        totals = {k: self.backend.total(d) for k, d in of_inputs.items()}
         if self.as_stored:
-            return ops.stack(totals + of_products) if of_products else totals[0]
+            both = [totals[ALL], *of_products.values()]
+            return ops.stack(both) if of_products else both[0]
         if self.merged:
-            of_inputs = cell.blocks(totals[0], "kernel")
+            totals = layout.blocks(totals[ALL], "kernel")
             if of_products:
-                of_products = cell.blocks(of_products[0], RECURRENT)
-            of_products = {k: of_products[k] for k in self.apart}
-        else:
-            of_inputs = dict(zip(cell.projected, totals))
-            of_products = dict(zip(self.apart, of_products))
-        if cell.recurrent_bias:
-            recurrent = [of_products.get(k, of_inputs[k]) for k in cell.gates]
-            return ops.stack([join(totals), join(recurrent)])
-        found = of_inputs | of_products
-        return join([found[k] for k in cell.biased])
+                of_products = layout.blocks(of_products[ALL], "recurrent_kernel")
+        alone = {
+            k: of_products[k] for k, gate in layout.gates.items() if gate.product_bias
+        }
+        if layout.two_biases:
+            first = [totals[k] for k in layout.gates]
+            second = [alone.get(k, totals[k]) for k in layout.gates]
+            return ops.stack([self.join(first), self.join(second)])
+        found = totals | alone
+        return self.join([found[k] for k in layout.bias_gates])
 
-    def _before_normalization(self, x, tensors, of_groups):
-        """The groups with gradients of the products, and those of the weights that
-        the normalization of the inputs' part has."""
-        parts = self._products(x, tensors["kernel"], self._biases(tensors)[0])
-        names = [*self.cell.normalization.tensors, "bias"]
-        names = [name for name in names if name in tensors]
-        n = len(parts)
+    def _before_normalization(self, x, weights, of_inputs):
+        """By gate the gradients of the products, and by name those of the weights that
+        the normalization of the input parts has."""
+        normalization = self.program.normalization
+        products = self._products(x, weights["kernel"], {})
+        names = [*normalization.tensors, "bias"]
+        given = products, {name: weights[name] for name in names if name in weights}
+        structure = _trees.Structure(given)
 
-        def normalize(inputs):
-            return self._normalized(inputs[:n], dict(zip(names, inputs[n:])), {})
+        def normalize(leaves):
+            parts, weights = structure.tree(leaves)
+            found = normalization.inputs(parts, weights, StepContext())
+            return [found[k] for k in parts]
 
-        _, pull = self.backend.pullback(
-            normalize, [*parts, *(tensors[name] for name in names)]
-        )
-        gradients = list(pull(list(of_groups["x"]), range(n + len(names))))
-        return of_groups | {"x": gradients[:n]}, dict(zip(names, gradients[n:]))
+        _, pull = self.backend.pullback(normalize, structure.flat(given))
+        d = pull([of_inputs[k] for k in products], range(structure.size))
+        return structure.tree(d)
 
-    def _blocks(self, tensors, name):
-        if name not in tensors:
-            return []
-        tensor = tensors[name]
-        if self.merged:
-            return [tensor]
-        return list(self.cell.blocks(tensor, name).values())
+    def _blocks(self, tensor, name):
+        return {ALL: tensor} if self.merged else self.layout.blocks(tensor, name)
 
-    def _biases(self, tensors):
-        """Biases of the inputs' blocks, that of the product in them where summed; and
-        those of products."""
-        cell = self.cell
-        n = 1 if self.merged else len(cell.projected)
+    def _biases(self, bias):
+        """By block the biases of the input parts, those of products in them where they
+        are summed; and the biases of products."""
         # A normalization brings in the biases behind it.
-        if "bias" not in tensors or cell.normalization:
-            return [None] * n, []
-        bias = tensors["bias"]
+        if bias is None or self.program.normalization:
+            return {}, {}
         if self.as_stored:
-            return ([bias[0]], [bias[1]]) if cell.recurrent_bias else ([bias], [])
-        of_inputs, of_products = cell.biases_by_gate(bias)
+            if self.layout.two_biases:
+                return {ALL: bias[0]}, {ALL: bias[1]}
+            return {ALL: bias}, {}
+        of_inputs, of_products = self.layout.biases(bias)
         if not self.merged:
-            found = [of_inputs.get(k) for k in cell.projected]
-            return found, list(of_products.values())
-        zeros = ops.zeros_like(bias[..., : cell.units])
-        join = functools.partial(self.backend.concatenate, axis=-1)
-        recurrent = [of_products.get(k, zeros) for k in cell.multiplied]
-        return (
-            [join([of_inputs.get(k, zeros) for k in cell.projected])],
-            [join(recurrent)] if of_products else [],
-        )
+            return of_inputs, of_products
+        zeros = ops.zeros_like(bias[..., : self.program.units])
+        gates = self.layout.input_gates
+        joined = {ALL: self.join([of_inputs.get(k, zeros) for k in gates])}
+        if not of_products:
+            return joined, {}
+        gates = self.layout.recurrent_gates
+        return joined, {ALL: self.join([of_products.get(k, zeros) for k in gates])}
+
+
+def masked_inputs(given: SequenceTensors) -> Any:
+    """The inputs under the random mask of the sequence."""
+    x = given.sequences
+    return x if given.input_mask is None else x * given.input_mask
+
+
+def _without_inputs(by_step):
+    """The context of the loop, for which the moments of inputs are of no use."""
+    moving = {k: v for k, v in by_step.moving.items() if k != "inputs"}
+    return StepContext(
+        by_step.valid, by_step.recurrent, by_step.update, by_step.zoneout, moving
+    )

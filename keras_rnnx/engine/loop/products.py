@@ -1,4 +1,4 @@
-"""Products with the recurrent kernels of the gates, in a step."""
+"""Products with the matrices of the gates, in a step."""
 
 from __future__ import annotations
 
@@ -9,34 +9,41 @@ from typing import Any
 
 from keras import ops
 
-from keras_rnnx.cells import Cell
+from keras_rnnx.cells._base.layout import Layout
 
 
 class Products:
-    """Products with the kernels of a cell's gates, or with the transposed ones.
+    """Products with the matrices of a cell's gates, or with the transposed ones.
 
     XLA runs one operation after the other, and one wide product is faster than one for
     each gate. A graph runs those side by side.
 
     Args:
-        cell: the cell.
-        matrices: for each gate in `cell.products`, in its order.
+        layout: the gates.
+        matrices: by gate the matrix of its product.
         backend: one of the backend files of this package.
         xla: whether they are compiled by XLA.
     """
 
-    def __init__(self, cell: Cell, matrices: list[Any], backend: ModuleType, xla: bool):
+    def __init__(
+        self,
+        layout: Layout,
+        matrices: dict[str, Any],
+        backend: ModuleType,
+        xla: bool,
+    ):
         self.backend = backend
-        self.early = [k for k in cell.products if k not in cell.late]
-        self.matrices = dict(zip(cell.products, matrices))
+        self.early = layout.early_gates
         self.merged = xla and len(self.early) > 1
-        of_early = [self.matrices[k] for k in self.early]
         if self.merged:
+            of_early = [matrices[k] for k in self.early]
             self.side_by_side = backend.concatenate(of_early, 1)
             self.stacked = backend.concatenate(of_early, 0)
         beside = len(self.early)
-        products = [backend.product(m, beside, xla) for m in matrices]
-        self.products = dict(zip(cell.products, products))
+        self.products = {
+            gate: backend.product(matrix, beside, xla)
+            for gate, matrix in matrices.items()
+        }
 
     def one(self, gate: str, vector: Any) -> Any:
         """The product of a vector with the matrix of a gate."""
@@ -51,8 +58,9 @@ class Products:
 
     def total(self, vectors: dict[str, Any]) -> Any:
         """The sum over these gates of the product of each one's own vector."""
-        vectors = [vectors[k] for k in self.early]
         if self.merged:
-            return self.backend.concatenate(vectors, -1) @ self.stacked
-        products = [self.products[k](v) for k, v in zip(self.early, vectors)]
-        return functools.reduce(operator.add, products)
+            joined = self.backend.concatenate([vectors[k] for k in self.early], -1)
+            return joined @ self.stacked
+        return functools.reduce(
+            operator.add, [self.products[k](vectors[k]) for k in self.early]
+        )

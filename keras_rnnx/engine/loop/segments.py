@@ -8,64 +8,59 @@ exists for one segment at a time.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from keras import ops
 
-# Before the names of tensors of all segments alike that take no gradient.
-NOISE = "noise "
+from keras_rnnx import _trees
+from keras_rnnx.engine.loop.tensors import LoopResults, SequenceTensors, StepOutput
+from keras_rnnx.engine.loop.time_loop import scan
+
+
+class SegmentResults(NamedTuple):
+    """What a segment gives.
+
+    Attributes:
+        outputs: `(time, batch, units)`, or None if neither they are wanted nor anything
+            is kept.
+        states: after the last step, by name.
+        kept: a tree of tensors `(time, batch, width)`, or None.
+    """
+
+    outputs: Any
+    states: dict[str, Any]
+    kept: Any = None
 
 
 class Segment:
     """How an engine computes one segment.
 
     Attributes:
-        kept: number of tensors `(time, batch, width)` that `run` can keep.
-        kept_widths: their widths, or None where they are as wide as the outputs.
+        kept: a tree with the width of each tensor that `run` keeps for `gradients`, or
+            None if it keeps nothing.
     """
 
-    kept = 0
-    kept_widths: list[int] | None = None
+    kept: Any = None
 
-    def run(
-        self,
-        x: Any,
-        by_step: dict[str, Any],
-        states: list,
-        shared: dict[str, Any],
-        keep: bool,
-    ) -> tuple[Any, list, list]:
+    def run(self, given: SequenceTensors) -> SegmentResults:
         """The segment from its first states.
 
         Args:
-            x: inputs `(time, batch, features)`.
-            by_step: what else there is for each step, `(time, batch, ...)`, by name.
-            states: states before the segment, each `(batch, units)`.
-            shared: weights, vectors and dropout masks, by name.
-            keep: whether to keep tensors for `gradients`.
-
-        Returns:
-            Outputs `(time, batch, units)` or None if neither they nor `keep` are
-            wanted; the last states; what is kept.
+            given: the tensors of the segment, with time first.
         """
         raise NotImplementedError
 
     def gradients(
-        self,
-        x: Any,
-        by_step: dict[str, Any],
-        states: list,
-        shared: dict[str, Any],
-        kept: list | None,
-        cotangents: tuple[Any, list],
-    ) -> tuple[Any, list, dict[str, Any]]:
-        """Gradients of `x`, of the states and of what is shared.
+        self, given: SequenceTensors, kept: Any, cotangents: SegmentResults
+    ) -> SequenceTensors:
+        """Gradients of inputs, states, weights and vectors; what is None is zero.
 
         Args:
-            x, by_step, states, shared: as for `run`.
-            kept: the outputs and what `run` kept, or None to compute it again.
+            given: as for `run`.
+            kept: what `run` kept, or None to compute it again.
             cotangents: of the outputs, or None, and of the last states.
         """
         raise NotImplementedError
@@ -75,37 +70,42 @@ class Recomputed(Segment):
     """A segment whose gradients are those of a function, taken where they are needed.
 
     Args:
-        function: from `x`, `by_step`, `states` and `shared` to outputs and last states.
+        function: from the tensors to outputs and last states.
         backend: one of the backend files of this package.
     """
 
-    def __init__(self, function: Callable, backend: ModuleType):
+    def __init__(
+        self, function: Callable[[SequenceTensors], SegmentResults], backend: ModuleType
+    ):
         self.function = function
         self.backend = backend
 
-    def run(self, x, by_step, states, shared, keep):
-        return *self.function(x, by_step, states, shared), []
+    def run(self, given):
+        return self.function(given)
 
-    def gradients(self, x, by_step, states, shared, kept, cotangents):
-        names = [name for name in shared if not name.startswith(NOISE)]
-        n = len(states)
+    def gradients(self, given, kept, cotangents):
+        names = ("sequences", "states", "weights", "vectors")
+        taken = {name: getattr(given, name) for name in names}
+        structure = _trees.Structure(taken)
+        results = _trees.Structure(
+            SegmentResults(True, dict.fromkeys(given.states, True))
+        )
 
-        def call(inputs):
-            weights = dict(zip(names, inputs[1 + n :]))
-            outputs, last = self.function(
-                inputs[0], by_step, inputs[1 : 1 + n], shared | weights
-            )
-            return [outputs, *last]
+        def call(leaves):
+            changed = dataclasses.replace(given, **structure.tree(leaves))
+            return results.flat(self.function(changed))
 
-        inputs = [x, *states, *(shared[name] for name in names)]
+        inputs = structure.flat(taken)
         _, pull = self.backend.pullback(call, inputs)
         found = [
             ops.zeros_like(i) if d is None else d
             for i, d in zip(
-                inputs, pull([cotangents[0], *cotangents[1]], range(len(inputs)))
+                inputs, pull(results.flat(cotangents), range(structure.size))
             )
         ]
-        return found[0], found[1 : 1 + n], dict(zip(names, found[1 + n :]))
+        return dataclasses.replace(
+            given, **structure.tree(found), input_mask=None, whole=None, by_step=None
+        )
 
 
 class Segments:
@@ -116,61 +116,59 @@ class Segments:
         backend: one of the backend files of this package.
         steps: steps of a segment; the last one may be shorter.
         sequences: whether the output of every step is wanted.
-        keep: whether segments keep what their gradients need.
     """
 
     def __init__(
-        self,
-        segment: Segment,
-        backend: ModuleType,
-        steps: Any,
-        sequences: bool,
-        keep: bool,
+        self, segment: Segment, backend: ModuleType, steps: Any, sequences: bool
     ):
         self.segment = segment
         self.backend = backend
         self.steps = steps
         self.sequences = sequences
-        self.keep = keep
+        self.keep = segment.kept is not None
 
-    def __call__(
-        self, x: Any, by_step: dict[str, Any], states: list, shared: dict[str, Any]
-    ) -> tuple[Any, list]:
+    def __call__(self, given: SequenceTensors) -> LoopResults:
         """Runs the sequence.
 
         Args:
-            x: inputs `(batch, time, features)`.
-            by_step: what else there is for each step, `(batch, time, ...)`, by name.
-            states, shared: as for `Segment.run`.
-
-        Returns:
-            Outputs `(batch, time, units)`, or None without `sequences`, and the last
-            states.
+            given: the tensors of the call.
         """
-        names, n, m = list(shared), len(states), 1 + len(by_step)
-
-        def given(inputs):
-            beside, rest = dict(zip(by_step, inputs[1:m])), list(inputs[m:])
-            return inputs[0], beside, rest[:n], dict(zip(names, rest[n:]))
+        structure = _trees.Structure(given)
+        states = dict.fromkeys(given.states, True)
+        results = _trees.Structure(LoopResults(self.sequences or None, {}, states))
+        residuals = _trees.Structure(self._kept(given))
 
         def forward(inputs):
-            outputs, last, residuals = self._forward(*given(inputs))
-            return [outputs] * self.sequences + list(last), residuals
+            found, kept = self._forward(structure.tree(inputs))
+            return results.flat(found), residuals.flat(kept)
 
-        def backward(inputs, residuals, cotangents):
-            outer = cotangents[0] if self.sequences else None
-            d_x, d_states, d_shared = self._backward(
-                *given(inputs), residuals, outer, cotangents[-n:]
+        def backward(inputs, kept, cotangents):
+            found = self._backward(
+                structure.tree(inputs), residuals.tree(kept), results.tree(cotangents)
             )
-            d_shared = [d_shared.get(name) for name in names]
-            return [d_x, *[None] * len(by_step), *d_states, *d_shared]
+            return structure.flat(found)
 
         def plain(inputs):
             return forward(inputs)[0]
 
-        flat = [x, *by_step.values(), *states, *shared.values()]
-        results = self.backend.differentiable(forward, backward, set(), plain)(flat)
-        return results[0] if self.sequences else None, results[-n:]
+        run = self.backend.differentiable(forward, backward, set(), plain)
+        return results.tree(run(structure.flat(given)))
+
+    def _kept(self, given):
+        """A tree as that of what is kept, with anything in the place of tensors."""
+        states = dict.fromkeys(given.states, True)
+        of_segment = {
+            # Where the outputs are wanted, they are there for the way back too.
+            "outputs": (self.keep and not self.sequences) or None,
+            "kept": self.segment.kept,
+        }
+        _, rest = self._split(given.sequences)
+        return {
+            "outputs": (self.keep and self.sequences) or None,
+            "segments": {**of_segment, "states": states},
+            "end": of_segment if _some(rest) else None,
+            "behind": states,
+        }
 
     def _split(self, x):
         """Number of whole segments, and of the steps behind them."""
@@ -181,89 +179,116 @@ class Segments:
         whole = (steps - 1) // self.steps
         return whole, steps - whole * self.steps
 
-    def _forward(self, x, by_step, states, shared):
-        whole, rest = self._split(x)
+    def _forward(self, given):
+        whole, rest = self._split(given.sequences)
 
         def run(start, steps, states):
-            outputs, last, kept = self.segment.run(
-                self._part(x, start, steps),
-                {k: self._part(v, start, steps) for k, v in by_step.items()},
-                states,
-                shared,
-                self.keep,
-            )
-            # Where the outputs are wanted, they are there for the way back too.
-            kept = [outputs, *kept] if self.keep or self.sequences else []
-            return list(last), [*kept, *states]
+            found = self.segment.run(self._part(given, start, steps, states))
+            of_segment = {"states": states, "kept": found.kept}
+            return found.states, {"outputs": found.outputs, **of_segment}
 
-        n, shapes = len(states), self._shapes(states)
-        behind, stacks = self.backend.scan(
-            lambda carry, i: run(i[0] * self.steps, self.steps, carry),
-            states,
-            [self.backend.counter(whole)],
+        behind, segments = scan(
+            self.backend.scan,
+            lambda states, i: run(i * self.steps, self.steps, states),
+            given.states,
+            self.backend.counter(whole),
             whole,
-            [k > 0 or not self.sequences for k in range(len(shapes))],
-            shapes=shapes,
+            self._segment_outputs(given.states),
         )
-        last, parts = behind, []
+        last, end = behind, {}
         if _some(rest):
-            last, parts = run(whole * self.steps, rest, behind)
-        outputs = []
+            last, end = run(whole * self.steps, rest, behind)
+        outputs = None
         if self.sequences:
-            outputs = [self._joined(stacks.pop(0), parts[:1])]
-            parts = parts[1:]
-        kept = [*stacks, *parts[:-n], *behind]
+            outputs = self._joined(segments["outputs"], end.get("outputs"))
+        kept = {"outputs": outputs, "segments": segments, "end": end, "behind": behind}
+        return LoopResults(outputs, {}, last), kept
+
+    def _segment_outputs(self, states):
+        """What each segment gives."""
+        batch, width = ops.shape(next(iter(states.values())))
+
+        def steps(width, loose=True):
+            return StepOutput((self.steps, batch, width), loose=loose)
+
+        found = {
+            "states": {
+                name: StepOutput(tuple(ops.shape(state)), loose=True)
+                for name, state in states.items()
+            }
+        }
+        if self.keep or self.sequences:
+            found["outputs"] = steps(width, loose=not self.sequences)
         if self.keep:
-            kept = [*outputs, *kept]
-        return outputs[0] if self.sequences else None, last, kept
+            found["kept"] = _trees.mapped(steps, self.segment.kept)
+        return found
 
-    def _backward(self, x, by_step, states, shared, residuals, outer, d_last):
-        whole, rest = self._split(x)
-        names = [name for name in shared if not name.startswith(NOISE)]
-        residuals = list(residuals)
-        whole_outputs = self.keep and self.sequences
-        outputs = residuals.pop(0) if whole_outputs else None
-        n = len(states)
-        m = (1 + self.segment.kept - whole_outputs) * self.keep
-        stacks, residuals = residuals[: m + n], residuals[m + n :]
-        parts, behind = residuals[:-n], residuals[-n:]
+    def _backward(self, given, kept, cotangents):
+        whole, rest = self._split(given.sequences)
 
-        def back(start, steps, kept, before, carry):
+        def back(start, steps, of_segment, states, carry):
             def part(tensor):
-                return None if tensor is None else self._part(tensor, start, steps)
+                return None if tensor is None else self._steps(tensor, start, steps)
 
-            d_x, d_states, d_shared = self.segment.gradients(
-                part(x),
-                {k: part(v) for k, v in by_step.items()},
-                before,
-                shared,
-                [*([part(outputs)] if whole_outputs else []), *kept] or None,
-                (part(outer), carry[:n]),
+            of_run = None
+            if self.keep:
+                outputs = part(kept["outputs"])
+                outputs = of_segment["outputs"] if outputs is None else outputs
+                of_run = {"outputs": outputs, **of_segment["kept"]}
+            found = self.segment.gradients(
+                self._part(given, start, steps, states),
+                of_run,
+                SegmentResults(part(cotangents.outputs), carry["states"]),
             )
-            sums = [a + d_shared[name] for a, name in zip(carry[n:], names)]
-            return [*d_states, *sums], [d_x]
+            sums = _added(carry["sums"], _summed(found))
+            return {"states": found.states, "sums": sums}, found.sequences
 
-        def step(carry, slices):
-            i, *slices = slices
-            kept, before = slices[:m], slices[m:]
-            return back(i * self.steps, self.steps, kept, before, carry)
+        def step(carry, at):
+            i, of_segment = at
+            return back(
+                i * self.steps, self.steps, of_segment, of_segment["states"], carry
+            )
 
-        carry = [*d_last, *(ops.zeros_like(shared[name]) for name in names)]
-        ends = []
+        sums = _trees.mapped(ops.zeros_like, _summed(given))
+        carry, end = {"states": cotangents.states, "sums": sums}, None
         if _some(rest):
-            carry, ends = back(whole * self.steps, rest, parts, behind, carry)
-        carry, (d_x,) = self.backend.scan(
+            carry, end = back(
+                whole * self.steps, rest, kept["end"], kept["behind"], carry
+            )
+        batch, features = ops.shape(given.sequences)[0], given.sequences.shape[2]
+        carry, d_x = scan(
+            self.backend.scan,
             step,
             carry,
-            [self.backend.counter(whole), *stacks],
+            (self.backend.counter(whole), kept["segments"]),
             whole,
-            [False],
+            StepOutput((self.steps, batch, features)),
             reverse=True,
-            shapes=[(self.steps, ops.shape(x)[0], x.shape[2])],
         )
-        return self._joined(d_x, ends), carry[:n], dict(zip(names, carry[n:]))
+        return dataclasses.replace(
+            given,
+            sequences=self._joined(d_x, end),
+            states=carry["states"],
+            **carry["sums"],
+            input_mask=None,
+            whole=None,
+            by_step=None,
+        )
 
-    def _part(self, tensor, start, steps):
+    def _part(self, given, start, steps, states):
+        """The tensors of a segment, with time first."""
+
+        def part(tensor):
+            return self._steps(tensor, start, steps)
+
+        return dataclasses.replace(
+            given,
+            sequences=part(given.sequences),
+            states=states,
+            by_step=_trees.mapped(part, given.by_step),
+        )
+
+    def _steps(self, tensor, start, steps):
         """Steps of a tensor `(batch, time, ...)`, time first."""
         part = self.backend.steps_of(tensor, start, steps)
         return ops.transpose(part, (1, 0, 2))
@@ -272,18 +297,20 @@ class Segments:
         """`(batch, time, ...)` from `(segments, steps, batch, ...)` and the rest."""
         batch, features = ops.shape(stack)[2:]
         joined = ops.reshape(ops.transpose(stack, (2, 0, 1, 3)), (batch, -1, features))
-        if not rest:
+        if rest is None:
             return joined
-        return self.backend.concatenate([joined, ops.transpose(rest[0], (1, 0, 2))], 1)
+        return self.backend.concatenate([joined, ops.transpose(rest, (1, 0, 2))], 1)
 
-    def _shapes(self, states):
-        """Of what is stacked for each segment: sequences, then the states before it."""
-        batch, width = ops.shape(states[0])
-        long = [width] * int(self.keep or self.sequences)
-        if self.keep:
-            long += self.segment.kept_widths or [width] * self.segment.kept
-        of_states = [tuple(ops.shape(state)) for state in states]
-        return [(self.steps, batch, n) for n in long] + of_states
+
+def _summed(given):
+    """The tensors whose gradients are sums over segments."""
+    return {"weights": given.weights, "vectors": given.vectors}
+
+
+def _added(sums, found):
+    structure = _trees.Structure(sums)
+    pairs = zip(structure.flat(sums), structure.flat(found))
+    return structure.tree(a if b is None else a + b for a, b in pairs)
 
 
 def length(x: Any, axis: int = 1) -> Any:

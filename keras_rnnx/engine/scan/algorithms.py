@@ -26,6 +26,7 @@ from functools import partial
 from keras import ops
 
 from keras_rnnx.engine.loop.segments import length
+from keras_rnnx.engine.loop.tensors import StepOutput
 
 # Fewer steps make no blocks.
 FEW = 4
@@ -62,7 +63,7 @@ def sequential(backend, a, b, carry, reverse, adjoint):
 
     steps, n = length(b[0], 0), len(b)
     _, outs = backend.scan(
-        step, carry, [*slices, *b], steps, [False] * n, reverse=reverse
+        step, carry, [*slices, *b], steps, [StepOutput()] * n, reverse=reverse
     )
     return outs
 
@@ -160,7 +161,7 @@ def _before_blocks(backend, a, b, carry, steps, reverse, adjoint):
         return plus(times(of_this, carry), slices[-n:]), list(carry)
 
     _, before = backend.scan(
-        between, carry, [*slices, *ends], blocks, [False] * n, reverse=reverse
+        between, carry, [*slices, *ends], blocks, [StepOutput()] * n, reverse=reverse
     )
     return before
 

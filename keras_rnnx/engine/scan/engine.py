@@ -13,212 +13,194 @@ from types import ModuleType
 import keras
 from keras import ops
 
-from keras_rnnx.cells import Cell
+from keras_rnnx import _trees
+from keras_rnnx.cells._base.program import CellProgram
 from keras_rnnx.engine import _precision
+from keras_rnnx.engine.loop.backward import Pullback
 from keras_rnnx.engine.loop.differentiable import Differentiable
 from keras_rnnx.engine.loop.engine import FusedEngine, Loop
+from keras_rnnx.engine.loop.inputs import GateInputs
+from keras_rnnx.engine.loop.tensors import LoopResults, LoopTensors
 from keras_rnnx.engine.scan.algorithms import WAYS, last_of, states_before, times
 from keras_rnnx.engine.sequence import SequenceEngine
-
-# Groups of tensors that take gradients, beside the states.
-WEIGHTS = ("x", "v", "r", "b")
 
 
 class ScanEngine(FusedEngine):
     """Runs one linear cell over sequences."""
 
-    def _way(self, sequences, training):
-        way = SequenceEngine._way(self, sequences, training)
+    def _options(self, sequences, *args):
+        options = SequenceEngine._options(self, sequences, *args)
         # One program: what stands around the scan is a chain of elementwise operations.
-        return dataclasses.replace(way, xla=isinstance(sequences.shape[1], int))
+        xla = isinstance(sequences.shape[1], int)
+        return dataclasses.replace(options, xla=xla)
 
-    def _loop(self, return_sequences, way):
-        return ScanLoop(self, return_sequences, way)
+    def _make_loop(self, options):
+        return ScanLoop(self, options)
 
 
 class ScanLoop(Loop):
     """The scan over a whole sequence."""
 
-    def _merges(self):
-        return False
-
-    def _recurrence(self, sequences, way, noise):
-        given = self.cell, self.engine.backend, sequences, way.training
-        return ScanRecurrence(*given, way.xla, noise)
+    def _parts(self):
+        options = self.loop_options
+        recurrence = ScanRecurrence(
+            self.program, self.backend, options.sequences, options.keep, options.xla
+        )
+        return GateInputs(self.program, self.backend, merged=False), recurrence
 
 
 class ScanRecurrence(Differentiable):
     """The states of all steps of a linear cell.
 
     Args:
-        cell, backend, sequences, keep: as for `Differentiable`.
+        program, backend, sequences, keep: as for `Differentiable`.
         xla: whether forward and backward pass are programs for XLA.
-        noise: names of the masks of every step, and of those of the whole sequence.
     """
 
-    moments = False
     loops = False
 
     def __init__(
         self,
-        cell: Cell,
+        program: CellProgram,
         backend: ModuleType,
         sequences: bool,
         keep: bool = True,
         xla: bool = False,
-        noise: tuple[list[str], list[str]] = ((), ()),
     ):
-        super().__init__(cell, backend, sequences, keep)
-        self.pairs = [k if isinstance(k, tuple) else (k,) for k in cell.linear]
-        self.linear = list(cell.linear_states)
-        self.rest = [k for k in cell.states if k not in self.linear]
-        # The output comes first.
-        self.order = list(dict.fromkeys([cell.states[0], *self.linear]))
-        self.kept = len(self.order) - 1
-        self.by_step, self.by_sequence = noise
+        super().__init__(program, backend, sequences, keep)
+        # Numbers, or the real and the imaginary part of complex ones.
+        self.numbers = program.linear
+        self.linear = [k for number in self.numbers for k in number]
+        self.rest = [k for k in program.states if k not in self.linear]
+        kept = dict.fromkeys([program.output, *self.linear])
+        self.kept = {"states": {k: program.states[k] for k in kept}}
+        self._run_forward, self._run_backward = self._forward, self._backward
         if xla:
-            self._forward = backend.compiled_part(self._forward)
-            self._backward = backend.compiled_part(self._backward)
+            compiled = backend.compiled_part
+            self._run_forward = _trees.over_trees(compiled, self._forward)
+            self._run_backward = _trees.over_trees(compiled, self._backward)
 
-    def forward(self, length, given, keep):
-        found = self._forward(_present(_precision.rounded(given, "rbv")))
-        last = [found[k][-1] for k in self.cell.states]
-        kept = [found[k] for k in self.order]
-        return kept[: int(self.sequences)] + last, kept if keep else []
+    def forward(self, length, given: LoopTensors, keep):
+        found = self._run_forward(_precision.rounded(given))
+        last = {k: found[k][-1] for k in self.program.states}
+        outputs = found[self.program.output] if self.sequences else None
+        return LoopResults(outputs, {}, last), {"states": found} if keep else None
 
-    def backward(self, length, given, residuals, cotangents):
-        n = len(self.cell.states)
-        last = dict(zip(self.cell.states, cotangents[-n:]))
-        known = dict(zip(self.order, residuals))
-        outer = list(cotangents[:1]) if self.sequences else []
-        return self._backward(_present(given), known, last, outer)
+    def backward(self, length, given: LoopTensors, kept, cotangents):
+        return self._run_backward(given, kept["states"], cotangents)
 
     def _forward(self, given):
         """All states after every step, by name."""
-        first = dict(zip(self.cell.states, given["s"]))
-        weights = {name: given.get(name, []) for name in WEIGHTS}
-        zeros = [ops.zeros_like(given["x"][0]) for _ in self.linear]
-        without = {**weights, "r": None}
-        b, pull = self.backend.pullback(
-            lambda states: self._after(given, states, without)[: len(states)], zeros
+        zeros = ops.zeros_like(next(iter(given.inputs.values())))
+        # The linear states are right without the products.
+        without = dataclasses.replace(given, matrices={}, biases={})
+        pull = Pullback(
+            self.backend,
+            lambda states: self._linear(self._after(without, states)),
+            dict.fromkeys(self.linear, zeros),
         )
-        a = self._coefficients(pull, zeros[0], len(b))
-        b = dict(zip(self.linear, b))
+        a = self._coefficients(pull, pull.positions, zeros)
         found = {}
-        for pair in self.pairs:
-            start = [first[k] for k in pair]
-            states = self._run(a[pair], [b[k] for k in pair], start)
-            found |= zip(pair, states)
+        for number in self.numbers:
+            b = [pull.outputs[k] for k in number]
+            states = self._run(a[number], b, [given.states[k] for k in number])
+            found |= zip(number, states)
         if self.rest:
-            new = self._after(given, self._before(found, first), weights)
-            for k, value in zip(self.rest, new[len(self.linear) :]):
-                found[k] = self._carried(given, value, first[k])
+            new = self._after(given, self._before(found, given.states))
+            for k in self.rest:
+                found[k] = self._carried(given, new[k], given.states[k])
         return found
 
-    def _backward(self, given, known, last, outer):
-        """Gradients by group. Of `outer` there is the one tensor, or none."""
-        first = dict(zip(self.cell.states, given["s"]))
-        before, n = self._before(known, first), len(self.linear)
-        names = [name for name in WEIGHTS if given.get(name)]
-        flat = [tensor for name in names for tensor in given[name]]
+    def _backward(self, given, known, cotangents):
+        """Gradients of the tensors."""
+        first, last = given.states, cotangents.states
+        weights = {
+            name: getattr(given, name)
+            for name in ("inputs", "matrices", "biases", "vectors")
+        }
 
-        def by_name(tensors):
-            tensors = iter(tensors)
-            return {k: [next(tensors) for _ in given.get(k, [])] for k in WEIGHTS}
+        def after(values):
+            changed = dataclasses.replace(given, **values["weights"])
+            return self._after(changed, values["states"])
 
-        _, pull = self.backend.pullback(
-            lambda values: self._after(given, values[:n], by_name(values[n:])),
-            [*before, *flat],
-        )
-        zeros = ops.zeros_like(before[0])
-        a = self._coefficients(pull, zeros, n + len(self.rest))
-        shown = {k: self._zeros(k, zeros) for k in self.cell.states}
-        shown |= dict(zip(self.cell.states, outer))
-        d_first, d_after, d_read = {}, {}, dict.fromkeys(self.linear)
+        before = self._before(known, first)
+        pull = Pullback(self.backend, after, {"states": before, "weights": weights})
+        at = pull.positions
+        zeros = ops.zeros_like(next(iter(before.values())))
+        a = self._coefficients(pull, at["states"], zeros)
+        shown = {k: self._zeros(k, zeros) for k in self.program.states}
+        if cotangents.outputs is not None:
+            shown[self.program.output] = cotangents.outputs
+        d_first, d_after, d_read = {}, {}, {}
         for k in self.rest:
             d_after[k], d_first[k] = self._carried_back(given, shown[k], last[k])
         if self.rest:
-            of_rest = [None] * n + [d_after[k] for k in self.rest]
-            d_read = dict(zip(self.linear, pull(of_rest, range(n))))
-        for pair in self.pairs:
-            d = [self._later(d_read[k], shown[k]) for k in pair]
-            found = self._run(a[pair], d, [last[k] for k in pair], adjoint=True)
-            start = times(*(last_of(x, True) for x in (a[pair], found)), conjugate=True)
-            d_after |= zip(pair, found)
-            for k, value in zip(pair, start):
-                read = d_read[k]
-                d_first[k] = value if read is None else value + read[0]
-        total = [d_after[k] for k in (*self.linear, *self.rest)]
-        found = pull(total, range(n, n + len(flat)))
-        found = [ops.zeros_like(v) if g is None else g for g, v in zip(found, flat)]
-        return by_name(found) | {"s": [d_first[k] for k in self.cell.states]}
+            found = pull.some(d_after, list(at["states"].values()))
+            d_read = dict(zip(self.linear, found))
+        for number in self.numbers:
+            d = [self._later(d_read.get(k), shown[k]) for k in number]
+            found = self._run(a[number], d, [last[k] for k in number], adjoint=True)
+            ends = (last_of(x, True) for x in (a[number], found))
+            start = times(*ends, conjugate=True)
+            d_after |= zip(number, found)
+            for k, value in zip(number, start):
+                d_first[k] = value + d_read[k][0] if k in d_read else value
+        structure = _trees.Structure(at["weights"])
+        of_weights = structure.tree(pull.some(d_after, structure.flat(at["weights"])))
+        return LoopTensors(**of_weights, states=d_first, whole=None, by_step=None)
 
-    def _after(self, given, linear, weights):
-        """The states after steps that start from these, linear ones first.
+    def _after(self, given, linear):
+        """The states after steps that start from these linear ones, for all steps.
 
-        Without `r` the linear ones are right alone.
+        Without matrices the linear ones are right alone.
         """
-        cell = self.cell
-        rest = [self._zeros(k, linear[0]) for k in self.rest]
-        before = dict(zip((*self.linear, *self.rest), [*linear, *rest]))
-        noise = dict(zip(self.by_step, given.get("n", [])))
-        noise |= dict(zip(self.by_sequence, given.get("d", [])))
-        matrices = dict(zip(cell.products, weights["r"] or []))
-        biases = dict(zip(cell.product_biased, weights["b"]))
-        vectors = [_precision.along(v, linear[0]) for v in weights["v"]]
+        program = self.program
+        like = next(iter(linear.values()))
+        context = given.by_step.beside(given.whole)
+        vectors = _trees.mapped(lambda v: _precision.along(v, like), given.vectors)
 
-        def product(gate):
-            def call(vector):
-                if gate not in matrices:
-                    zeros = ops.zeros_like(vector[..., :1])
-                    return zeros + ops.zeros(cell.product_widths(gate)[1], zeros.dtype)
-                if "recurrent" in noise and gate not in cell.projection:
-                    vector = vector * noise["recurrent"]
-                matrix, bias = matrices[gate], biases.get(gate)
-                if matrix.dtype != vector.dtype:
-                    return _precision.product(self.backend, vector, matrix, bias)
-                out = vector @ matrix
-                return out if bias is None else out + bias
+        def multiply(gate, vector):
+            matrix, bias = given.matrices.get(gate), given.biases.get(gate)
+            if matrix is None:
+                gives = program.layout.gates[gate].gives
+                zeros = ops.zeros_like(vector[..., :1])
+                return zeros + ops.zeros(gives, zeros.dtype)
+            if matrix.dtype != vector.dtype:
+                return _precision.product(self.backend, vector, matrix, bias)
+            out = vector @ matrix
+            return out if bias is None else out + bias
 
-            return call
+        states = linear | {k: self._zeros(k, like) for k in self.rest}
+        states = {k: states[k] for k in program.states}
+        return program.step(states, given.inputs, multiply, vectors, context)
 
-        states = [before[k] for k in cell.states]
-        new = cell.advance(
-            states,
-            dict(zip(cell.projected, weights["x"])),
-            {},
-            {k: product(k) for k in cell.late},
-            dict(zip(cell.vector_names, vectors)),
-            noise,
-        )
-        new = dict(zip(cell.states, new))
-        if given.get("m"):
-            new |= {
-                k: self.backend.where(given["m"][0], new[k], before[k])
-                for k in self.linear
-            }
-        return [new[k] for k in (*self.linear, *self.rest)]
+    def _linear(self, states):
+        return {k: states[k] for k in self.linear}
 
     def _zeros(self, state, like):
         """Zeros for a state, of the steps and the batch of another."""
-        width = self.cell.state_widths[state]
+        width = self.program.states[state]
         if width == like.shape[-1]:
             return ops.zeros_like(like)
         return ops.zeros_like(like[..., :1]) + ops.zeros(width, like.dtype)
 
-    def _coefficients(self, pull, like, count):
-        """Of each pair, from the derivatives at any state: real and imaginary part."""
-        found, at = {}, 0
-        for pair in self.pairs:
-            cotangents = [None] * count
-            cotangents[at] = ops.ones_like(like)
-            parts = pull(cotangents, range(at, at + len(pair)))
-            found[pair] = [parts[0], *(-part for part in parts[1:])]
-            at += len(pair)
+    def _coefficients(self, pull, at, like):
+        """Of each number, from the derivatives at any state: its parts.
+
+        Args:
+            at: positions of the linear states.
+            like: a tensor of their shape.
+        """
+        found = {}
+        for number in self.numbers:
+            # The first row of the matrix that multiplies a complex number.
+            cotangents = {number[0]: ops.ones_like(like)}
+            real, *imaginary = pull.some(cotangents, [at[k] for k in number])
+            found[number] = [real, *(-part for part in imaginary)]
         return found
 
     def _run(self, a, b, carry, adjoint=False):
-        """A linear recurrence, or on the way back its adjoint; see `linear_ways`."""
+        """A linear recurrence, or on the way back its adjoint; see `algorithms.py`."""
         dtype = keras.backend.standardize_dtype(b[0].dtype)
         if dtype in _precision.HALVES:
             a, b, carry = ([ops.cast(x, "float32") for x in v] for v in (a, b, carry))
@@ -229,13 +211,13 @@ class ScanRecurrence(Differentiable):
     def _before(self, found, first):
         """The linear states before every step."""
         outs, start = ([v[k] for k in self.linear] for v in (found, first))
-        return states_before(self.backend, outs, start, False)
+        return dict(zip(self.linear, states_before(self.backend, outs, start, False)))
 
     def _carried(self, given, value, first):
         """A state after every step, where masked steps carry it on."""
-        if not given.get("m"):
+        mask = given.by_step.valid
+        if mask is None:
             return value
-        (mask,) = given["m"]
         zeros = ops.zeros_like(value)
         b = self.backend.where(mask, value, zeros)
         a = self.backend.where(mask, zeros, zeros + 1)
@@ -244,10 +226,10 @@ class ScanRecurrence(Differentiable):
 
     def _carried_back(self, given, d, last):
         """The cotangents of what `_carried` took."""
-        if not given.get("m"):
+        mask = given.by_step.valid
+        if mask is None:
             d = self.backend.concatenate([d[:-1], d[-1:] + last], 0)
             return d, ops.zeros_like(last)
-        (mask,) = given["m"]
         zeros = ops.zeros_like(d)
         a = self.backend.where(mask, zeros, zeros + 1)
         (found,) = self._run([a], [d], [last], adjoint=True)
@@ -259,7 +241,3 @@ class ScanRecurrence(Differentiable):
             return shown
         next_step = self.backend.concatenate([read[1:], ops.zeros_like(read[:1])], 0)
         return shown + next_step
-
-
-def _present(given):
-    return {k: v for k, v in given.items() if isinstance(v, list) and v}

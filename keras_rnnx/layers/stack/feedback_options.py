@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from keras_rnnx import _gates
-from keras_rnnx.cells._base.masks import MASKS
+from keras_rnnx.cells._base.masks import RATES
 from keras_rnnx.initializers.seeds import apart
 from keras_rnnx.regularizers.sum import Sum
 
 # The rest of the options need what only the engines and `Cell.call` do.
-REFUSED = (*MASKS, "zoneout", "monte_carlo", "layer_norm", "batch_norm")
+REFUSED = (*RATES, "zoneout", "monte_carlo", "layer_norm", "batch_norm")
 KINDS = ("initializer", "regularizer", "constraint")
 
 

@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from keras_rnnx.cells import Cell
+from keras_rnnx.cells._base.tensors import StepContext, StepVectors
 from keras_rnnx.layers.stack import feedback_options
 
 
@@ -121,43 +122,33 @@ class GatedFeedbackCell(keras.layers.Layer):
             ops.matmul(x, self.gate_kernels[j])
             + ops.matmul(joined, self.gate_recurrent_kernels[j])
         )
-        candidate = cell.feedback_gate
-        kernel, recurrent_kernel = (
-            cell.computed(ops.convert_to_tensor(weight))
-            for weight in (cell.kernel, cell.recurrent_kernel)
-        )
-        blocks = self._blocks(cell, recurrent_kernel)
-        inputs = self._blocks(cell, ops.matmul(x, kernel))
-        recurrent = {
-            k: ops.matmul(before[j][0], block)
-            for k, block in blocks.items()
-            if k != candidate
+        candidate, layout = cell.feedback_gate, cell.layout
+        weights = {
+            name: cell.computed(ops.convert_to_tensor(value))
+            for name, value in cell.program.weights().items()
         }
+        of_inputs, of_products = layout.biases(weights.get("bias"))
+        blocks = layout.blocks(weights["recurrent_kernel"], "recurrent_kernel")
+        inputs = layout.blocks(ops.matmul(x, weights["kernel"]), "kernel")
+        inputs = {k: v + of_inputs[k] if of_inputs else v for k, v in inputs.items()}
         count = len(self.cells) - 1
         own = self.feedback_kernels[j * count : (j + 1) * count]
         kernels = [*own[:j], blocks[candidate], *own[j:]]
-        recurrent[candidate] = sum(
-            open_[:, i : i + 1] * ops.matmul(state[0], kernel)
-            for i, (state, kernel) in enumerate(zip(before, kernels))
-        )
-        if cell.bias is not None:
-            bias = cell.computed(ops.convert_to_tensor(cell.bias))
-            first = self._blocks(cell, bias[0] if cell.recurrent_bias else bias)
-            inputs = {k: inputs[k] + first[k] for k in inputs}
-            if cell.recurrent_bias:
-                second = self._blocks(cell, bias[1])
-                recurrent = {k: recurrent[k] + second[k] for k in recurrent}
-        return cell.advance(
-            before[j],
-            {k: inputs[k] + recurrent[k] for k in inputs if k not in cell.split},
-            {k: inputs[k] for k in cell.split},
-            {k: recurrent[k] for k in cell.split},
-            {},
-        )
 
-    @staticmethod
-    def _blocks(cell, tensor):
-        return dict(zip(cell.gates, ops.split(tensor, len(cell.gates), axis=-1)))
+        def multiply(gate, vector):
+            if gate == candidate:
+                product = sum(
+                    open_[:, i : i + 1] * ops.matmul(state[0], kernel)
+                    for i, (state, kernel) in enumerate(zip(before, kernels))
+                )
+            else:
+                product = ops.matmul(vector, blocks[gate])
+            return product + of_products[gate] if gate in of_products else product
+
+        states = dict(zip(cell.states, before[j]))
+        program = cell.program
+        new = program.step(states, inputs, multiply, StepVectors(), StepContext())
+        return list(new.values())
 
     def by_layer(self, states: list[Any]) -> list[Any]:
         """States in the order of the layers, from those in the order of the call.

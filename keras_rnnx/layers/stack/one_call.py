@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_rnnx.cells._base.tensors import DrawnMasks
 from keras_rnnx.engine.kernels.stack import StackedKernel
 from keras_rnnx.engine.kernels.stack_plan import plan_at_once
 from keras_rnnx.engine.plan import Plan
@@ -77,15 +78,15 @@ class AtOnce:
             self._engine = StackedKernel(cells)
         batch, steps = ops.shape(sequences)[:2]
         states = _first_states(rnns, initial_state, batch, training)
-        noise = [
-            rnn.cell.noise.draw(batch, steps) if rnn.cell.noise.on(training) else {}
-            for rnn in rnns
+        drawn = [
+            masks.draw(batch, steps) if masks.on(training) else DrawnMasks()
+            for masks in (rnn.cell.random_masks for rnn in rnns)
         ]
         outputs, states = self._engine(
             sequences,
             states,
             None if mask is None else keras.tree.flatten(mask)[0],
-            noise,
+            drawn,
             return_sequences=layer.return_sequences,
             zero_output_for_mask=zero_output_for_mask,
             wants_states=self._wants_states,

@@ -6,12 +6,7 @@ from typing import Any
 
 from keras import ops
 
-from keras_rnnx.cells._base.normalization.layer import (
-    EPSILON,
-    NOTED,
-    Normalization,
-    exact,
-)
+from keras_rnnx.cells._base.normalization.base import EPSILON, Normalization, exact
 
 
 class BatchNormalization(Normalization):
@@ -40,9 +35,10 @@ class BatchNormalization(Normalization):
                 f"own."
             )
         self.scopes = ("inputs", "recurrent") + ("state",) * bool(states)
-        self.by_step = tuple(f"moving {scope}" for scope in self.scopes)
         for scope in self.scopes:
-            width = cell.units * (1 if scope == "state" else len(cell.projected))
+            width = cell.units * (
+                1 if scope == "state" else len(cell.layout.input_gates)
+            )
             for moment, start in (("mean", "zeros"), ("variance", "ones")):
                 name = f"moving_{moment}_{scope}"
                 weight = cell.add_weight(
@@ -54,31 +50,34 @@ class BatchNormalization(Normalization):
                 )
                 setattr(cell, name, weight)
 
-    def standardized(self, parts, scope, given):
+    def width(self, scope: str) -> int:
+        """Number of means of a scope at each step."""
+        gates = self.cell.layout.input_gates
+        return self.cell.units * (1 if scope == "state" else len(gates))
+
+    def standardized(self, parts, scope, context):
         # Side by side they are one operation where they would be one for each gate.
         values = exact(ops.concatenate(list(parts.values()), axis=-1))
-        mean, variance = self._moments(values, list(parts), scope, given)
+        mean, variance = self._moments(values, list(parts), scope, context)
         # The operator, since `ops.rsqrt` computes float64 in float32 on some backends.
         values = (values - mean) * (variance + EPSILON) ** -0.5
         blocks = ops.split(values, len(parts), axis=-1)
         return {k: ops.cast(v, parts[k].dtype) for k, v in zip(parts, blocks)}
 
-    def _moments(self, values, names, scope, given):
+    def _moments(self, values, names, scope, context):
         """Mean and variance of values side by side, `(..., 1, width)`."""
-        moving = given.get(f"moving {scope}")
-        if moving is not None:
-            return self._moving(moving, names, scope)
-        weights = given.get("mask")
+        if scope in context.moving:
+            return self._moving(context.moving[scope], names, scope)
+        weights = context.valid
         mean = _mean(values, weights)
         variance = _mean((values - mean) ** 2, weights)
-        noted = given.get(NOTED)
-        if noted is not None:
+        if context.noted is not None:
             pairs = zip(*(ops.split(m, len(names), axis=-1) for m in (mean, variance)))
-            noted.setdefault(scope, {}).update(zip(names, pairs))
+            context.noted.setdefault(scope, {}).update(zip(names, pairs))
         return mean, variance
 
     def _moving(self, moving, names, scope):
-        known = ["state"] if scope == "state" else list(self.cell.projected)
+        known = ["state"] if scope == "state" else list(self.cell.layout.input_gates)
         if names == known:
             return ops.split(moving, 2, axis=-1)
         blocks = ops.split(moving, 2 * len(known), axis=-1)
@@ -93,21 +92,21 @@ class BatchNormalization(Normalization):
         """What was noted, `(..., 1, 2 * width)` for each scope, in order."""
         found = []
         for scope in scopes:
-            names = ["state"] if scope == "state" else self.cell.projected
+            names = ["state"] if scope == "state" else self.cell.layout.input_gates
             moments = [noted[scope][k] for k in names]
             flat = [moment for which in zip(*moments) for moment in which]
             found.append(ops.concatenate(flat, axis=-1))
         return found
 
     def moving(self, steps: Any) -> dict[str, Any]:
-        """The moving averages for each of `steps` steps, `(1, time, 2 * width)`."""
+        """By scope the moving averages of `steps` steps, `(1, time, 2 * width)`."""
         last = self.cell.batch_norm_steps - 1
         index = ops.minimum(ops.arange(steps), last)
         found = {}
         for scope in self.scopes:
             both = [ops.convert_to_tensor(v) for v in self._variables(scope)]
             rows = ops.take(ops.concatenate(both, axis=-1), index, axis=0)
-            found[f"moving {scope}"] = ops.expand_dims(rows, 0)
+            found[scope] = ops.expand_dims(rows, 0)
         return found
 
     def update(self, moments: dict[str, Any], valid: Any = None) -> None:

@@ -129,7 +129,7 @@ def records_loops() -> bool:
     return on_gpu and recording.allowed() and cuda_graphs.possible()
 
 
-def scan(step, carry, xs, length, loose, reverse=False, unroll=False, **_):
+def scan(step, carry, xs, length, outputs, reverse=False, unroll=False):
     """Runs `step(carry, slices) -> (carry, outs)` over the first axis of `xs`.
 
     Arguments as in the file for TensorFlow; here loose outputs are stacked too.
@@ -143,7 +143,7 @@ def scan(step, carry, xs, length, loose, reverse=False, unroll=False, **_):
     outs = [None] * length
     for t in reversed(range(length)) if reverse else range(length):
         carry, outs[t] = step(carry, [x[t] for x in slices])
-    return carry, [torch.stack([out[k] for out in outs]) for k in range(len(loose))]
+    return carry, [torch.stack([out[k] for out in outs]) for k in range(len(outputs))]
 
 
 compiled_scan = scan

@@ -9,12 +9,12 @@ import threading
 import warnings
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from typing import Any
 
 import torch
 
-from keras_rnnx.cells import Cell
+from keras_rnnx.cells._base.program import CellProgram
 from keras_rnnx.engine.backends.torch.cuda_capture import Captured, Watch
 
 # Of the GPU's memory that all recordings may hold.
@@ -42,11 +42,11 @@ class Recorder:
     tensors.
 
     Args:
-        cell: the cell.
+        program: the cell.
     """
 
-    def __init__(self, cell: Cell):
-        self.cell = cell
+    def __init__(self, program: CellProgram):
+        self.program = program
         # By shape what a recording would hold, and the recordings.
         self.sizes: OrderedDict[tuple, float] = OrderedDict()
         self.recordings: dict[tuple, Recording] = {}
@@ -64,7 +64,7 @@ class Recorder:
         """
         if self.refused or not recordable(tensors_of(groups)):
             return function(*groups)
-        key = (*key, *_constants(self.cell), *_here(), _shapes(groups))
+        key = (*key, *self.program.constants, *_here(), _shapes(groups))
         with _lock:
             found = self.recordings.get(key)
             # The first call of a shape makes libraries set up what cannot be set up
@@ -130,7 +130,7 @@ class Recorder:
         self.refused = True
         self.recordings.clear()
         warnings.warn(
-            f"The loop of {type(self.cell).__name__} cannot be recorded as a CUDA "
+            f"The loop of {self.program.name} cannot be recorded as a CUDA "
             f"graph, and runs operation by operation: {why}. An equation can be "
             f"recorded if it takes no data from the host to the GPU or back, as "
             f"`keras.ops.maximum(x, 0.5)` does with its number. `with "
@@ -213,13 +213,6 @@ def size_of(groups: Groups) -> int:
     """Bytes of all tensors of the groups."""
     found = {id(t): t.numel() * t.element_size() for t in tensors_of(groups)}
     return sum(found.values())
-
-
-def _constants(cell):
-    """What the equation reads from Python, as far as the cell declares it."""
-    found = [cell.gradient_flow, *cell.zoneout_rates]
-    found += [getattr(cell, name, None) for name in cell.options]
-    return [v if isinstance(v, Hashable) else repr(v) for v in found]
 
 
 def _here():

@@ -7,6 +7,7 @@ gradients of weights are products with `a` in place of sums over units.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import operator
 from collections.abc import Callable
@@ -15,93 +16,124 @@ from typing import Any
 
 from keras import ops
 
-from keras_rnnx.cells import Cell
-from keras_rnnx.cells._base.normalization.layer import exact, over_units
+from keras_rnnx.cells._base.normalization import exact, over_units
+from keras_rnnx.cells._base.program import CellProgram
+from keras_rnnx.cells._base.tensors import StepContext, StepVectors
+from keras_rnnx.engine.loop.inputs import masked_inputs
+from keras_rnnx.engine.loop.tensors import SequenceTensors
 
 
-class Centered:
+@dataclasses.dataclass
+class NormalizedTensors:
+    """What the loop of a normalized cell computes from. Time comes first.
+
+    Attributes:
+        sequences: the inputs, `(time, batch, features)`.
+        kernels: by gate the kernel, with rows of mean 0 over a group.
+        matrices: by gate the matrix of the product, likewise.
+        scales: by gate what is behind the normalized input part.
+        biases: by gate the bias behind that scale, where it has one.
+        vectors: of the cell.
+        states: before the first step, by name.
+        whole: random masks of the whole sequence.
+        by_step: the mask and random masks of each step.
+    """
+
+    sequences: Any
+    kernels: dict[str, Any]
+    matrices: dict[str, Any]
+    scales: dict[str, Any]
+    biases: dict[str, Any]
+    vectors: StepVectors
+    states: dict[str, Any]
+    whole: StepContext
+    by_step: StepContext
+
+
+class CenteredInputs:
     """The weights of a cell for a `NormalizedRecurrence`, a block for each gate.
 
-    Takes the place of a `Projection`, of which the recurrence does the products itself.
+    Takes the place of `GateInputs`, of which the recurrence does the products itself.
 
     Args:
-        cell: the cell.
+        program: the cell.
         backend: one of the backend files of this package.
     """
 
-    def __init__(self, cell: Cell, backend: ModuleType):
-        self.cell = cell
+    def __init__(self, program: CellProgram, backend: ModuleType):
+        self.program, self.layout = program, program.layout
+        self.groups = program.normalization.groups
         self.backend = backend
         self.join = functools.partial(backend.concatenate, axis=-1)
 
     def __call__(
-        self,
-        x: Any,
-        tensors: dict[str, Any],
-        given: dict[str, Any] | None = None,
-    ) -> dict[str, list[Any]]:
-        """The groups of a recurrence that do not depend on its states.
+        self, given: SequenceTensors, noted: dict[str, Any] | None = None
+    ) -> NormalizedTensors:
+        """The tensors of the loop.
 
         Args:
-            x: inputs `(time, batch, features)`.
-            tensors: `kernel`, `recurrent_kernel`, `kernel_scale`, and `bias` where
-                there is one.
-            given: not read.
-
-        Returns:
-            `x`: the inputs; for every gate `k` and `r`: kernels whose rows have mean 0
-            over a group; `p`: scales of the inputs' part, then the biases of those
-            that have one.
+            given: those of the call, with time first.
+            noted: not written to.
         """
-        return {
-            "x": [x],
-            "k": self._centered(self._blocks(tensors["kernel"])),
-            "r": self._centered(self._blocks(tensors["recurrent_kernel"])),
-            "p": self._blocks(tensors["kernel_scale"]) + self._biases(tensors),
-        }
+        weights = given.weights
+        return NormalizedTensors(
+            sequences=masked_inputs(given),
+            kernels=self._centered(self._blocks(weights["kernel"])),
+            matrices=self._centered(self._blocks(weights["recurrent_kernel"])),
+            scales=self._blocks(weights["kernel_scale"]),
+            biases=self.layout.biases(weights.get("bias"))[0],
+            vectors=given.vectors,
+            states=given.states,
+            whole=given.whole,
+            by_step=given.by_step,
+        )
 
     def gradients(
-        self, x: Any, tensors: dict[str, Any], of_groups: dict[str, list[Any]]
+        self, given: SequenceTensors, of_loop: NormalizedTensors
     ) -> tuple[Any, dict[str, Any]]:
-        """From the gradients of the groups to those of `x` and of the tensors."""
-        n = len(self.cell.gates)
+        """From the gradients of the loop's tensors to those of inputs and weights.
+
+        Args:
+            given: the tensors of the call, with time first.
+            of_loop: the gradients.
+        """
+
+        def joined(of_gates):
+            return self.join([of_gates[k] for k in self.layout.gates])
+
         # To take out a mean is its own transpose.
         found = {
-            "kernel": self.join(self._centered(of_groups["k"])),
-            "recurrent_kernel": self.join(self._centered(of_groups["r"])),
-            "kernel_scale": self.join(of_groups["p"][:n]),
+            "kernel": joined(self._centered(of_loop.kernels)),
+            "recurrent_kernel": joined(self._centered(of_loop.matrices)),
+            "kernel_scale": joined(of_loop.scales),
         }
-        if "bias" in tensors:
-            found["bias"] = self._bias_gradient(of_groups["p"][n:], tensors["bias"])
-        return of_groups["x"][0], found
+        if "bias" in given.weights:
+            bias = given.weights["bias"]
+            found["bias"] = self._bias_gradient(of_loop.biases, bias)
+        d_x = of_loop.sequences
+        return d_x if given.input_mask is None else d_x * given.input_mask, found
 
     def _blocks(self, tensor):
-        return list(ops.split(tensor, len(self.cell.gates), axis=-1))
+        return self.layout.blocks(tensor, "kernel")
 
     def _centered(self, kernels):
-        found = dict(zip(self.cell.gates, kernels))
-        for group in self.cell.normalization.groups:
+        found = dict(kernels)
+        for group in self.groups:
             mean = over_units(exact(self.join([found[k] for k in group])))
             for k in group:
                 found[k] = ops.cast(exact(found[k]) - mean, found[k].dtype)
-        return [found[k] for k in self.cell.gates]
-
-    def _biases(self, tensors):
-        """Biases of the gates that have one for their inputs' part or their sum."""
-        return list(self.cell.normalization.biases(tensors.get("bias")).values())
+        return found
 
     def _bias_gradient(self, of_gates, bias):
-        cell = self.cell
-        apart, of_gates = cell.normalization.product_biased, iter(of_gates)
-        if not cell.recurrent_bias:
-            # Those of products get theirs as vectors.
-            none = ops.zeros_like(bias[: cell.units])
-            return self.join(
-                [none if k in apart else next(of_gates) for k in cell.biased]
-            )
-        first = list(of_gates)
+        layout = self.layout
+        # Those of products get theirs as vectors.
+        none = ops.zeros_like(bias[..., : self.program.units])
+        if not layout.two_biases:
+            return self.join([of_gates.get(k, none) for k in layout.bias_gates])
+        first = [of_gates[k] for k in layout.bias_gates]
         second = [
-            ops.zeros_like(d) if k in apart else d for k, d in zip(cell.biased, first)
+            none[0] if layout.gates[k].product_bias else of_gates[k]
+            for k in layout.bias_gates
         ]
         return ops.stack([self.join(first), self.join(second)])
 

@@ -2,212 +2,313 @@
 
 Autodiff of a step would go through all sums over units once more. Forward, steps take
 variances alone, see `centered.py`; back, the formula for their gradient, see
-`normalized_step.py`.
+`step_back.py`.
 """
 
 from __future__ import annotations
 
 import functools
 import operator
+from types import ModuleType
 from typing import Any
 
 from keras import ops
 
-from keras_rnnx.cells import Cell
-from keras_rnnx.cells._base.normalization.layer import EPSILON, exact
-from keras_rnnx.engine.loop.looped import Looped
-from keras_rnnx.engine.loop.normalized.centered import inputs_gradient, kernel_gradients
-from keras_rnnx.engine.loop.normalized.step_back import StepBack, Weights, dropped
+from keras_rnnx import _trees
+from keras_rnnx.cells._base.layout import SUM
+from keras_rnnx.cells._base.normalization import EPSILON, exact
+from keras_rnnx.cells._base.program import CellProgram
+from keras_rnnx.cells._base.tensors import Parts
+from keras_rnnx.engine.loop.normalized.centered import (
+    NormalizedTensors,
+    inputs_gradient,
+    kernel_gradients,
+)
+from keras_rnnx.engine.loop.normalized.step_back import NormalizedStepBack
+from keras_rnnx.engine.loop.tensors import LoopResults, StepOutput
+from keras_rnnx.engine.loop.time_loop import LoopOptions, TimeLoop
 
 
-class NormalizedRecurrence(Looped):
-    """The loop over time of one normalized cell, over a block for each gate."""
+class NormalizedRecurrence(TimeLoop):
+    """The loop over time of one normalized cell, over a block for each gate.
 
-    def __init__(self, cell: Cell, *args: Any, **kwargs: Any):
-        super().__init__(cell, *args, **kwargs)
-        self.groups = cell.normalization.groups
-        self.input_biased = cell.normalization.input_biased
-        # Only where states alone are kept does anybody ask.
-        self.kept = len(cell.states) - 1
+    Arguments are those of `TimeLoop`.
+    """
+
+    def __init__(self, program: CellProgram, backend: ModuleType, options: LoopOptions):
+        super().__init__(program, backend, options)
+        self.gates = list(program.layout.gates)
+        self.groups = program.normalization.groups
+        self.n_states = program.normalization.states
+        states, units = program.states, program.units
+        self.kept: dict[str, Any] = {
+            "outputs": states[program.output],
+            "states": {k: states[k] for k in self.states_before},
+        }
+        if not options.states_only:
+            factors = dict.fromkeys(range(len(self.groups)), 1)
+            self.kept |= {
+                "standard": dict.fromkeys(range(self.n_states), units),
+                "products": dict.fromkeys(self.gates, units),
+                "factors": {
+                    "inputs": factors,
+                    "products": factors,
+                    "states": dict.fromkeys(range(self.n_states), 1),
+                },
+                "inputs": dict.fromkeys(self.gates, units),
+            }
 
     @staticmethod
-    def takes(cell: Cell) -> bool:
+    def takes(program: CellProgram) -> bool:
         """Whether moments are those of a sample, in products with the state alone."""
-        normalization = cell.normalization
+        normalization = program.normalization
         if not normalization or normalization.groups is None:
             return False
-        return cell.even and not (cell.late or cell.gradient_flow)
+        late = program.layout.late_gates
+        return program.even and not (late or program.gradient_flow)
 
-    def forward(self, length, given, keep):
-        cell = self.cell
-        recurrent = self.backend.concatenate(given["r"], 1)
-        weights = Weights(self, given)
-        keep_all = keep and not self.states_only
+    def forward(self, length, given: NormalizedTensors, keep):
+        program = self.program
+        side_by_side = self.backend.concatenate(list(given.matrices.values()), 1)
 
-        def step(states, slices):
-            x, rest = slices[: len(cell.gates)], slices[len(cell.gates) :]
-            mask = rest.pop(0) if given["m"] else None
-            noise = self.noise(given, rest)
-            u = dropped(states[0], noise) @ recurrent
-            u = ops.split(u, len(cell.gates), axis=-1)
-            new, standard, factors = self._step(states, x, u, weights, mask, noise)
-            outs = [new[0]] if keep or self.sequences else []
-            outs += self.kept_states(states) if keep else []
-            return new, outs + ([*standard, *u, *factors] if keep_all else [])
+        def step(states, at):
+            context = self.context(given, at["by_step"])
+            u = program.masked(states[program.output], context) @ side_by_side
+            u = dict(zip(self.gates, ops.split(u, len(self.gates), axis=-1)))
+            new, standard, factors = self.step(states, at["x"], u, given, context)
+            found = {"outputs": new[program.output], "states": states}
+            return new, {
+                **found,
+                "standard": standard,
+                "products": u,
+                "factors": factors,
+            }
 
-        x = [given["x"][0] @ kernel for kernel in given["k"]]
-        state = given["s"][0]
-        batch, units = ops.shape(state)
-        first = int(keep or self.sequences)
-        wide = len(self.kept_states(cell.states)) * keep
-        wide += (cell.normalization.states + len(cell.gates)) * keep_all
-        narrow = (2 * len(self.groups) + cell.normalization.states) * keep_all
+        x = {k: given.sequences @ kernel for k, kernel in given.kernels.items()}
         last, stacks = self.scan(
             step,
-            given["s"],
-            x + given["m"] + given["n"],
+            given.states,
+            {"x": x, "by_step": given.by_step},
             length,
-            [False] * first + [self.loose] * wide + [False] * narrow,
-            shapes=[(batch, units)] * (first + wide) + [(batch, 1)] * narrow,
-            dtypes=[state.dtype] * (first + wide) + [exact(state).dtype] * narrow,
+            self._step_outputs(given.states[program.output], keep),
         )
-        outputs = stacks[:1] if self.sequences else []
-        return outputs + list(last), stacks + x * keep_all if keep else []
+        outputs = stacks["outputs"] if self.sequences else None
+        if not keep:
+            return LoopResults(outputs, {}, last), None
+        if not self.options.states_only:
+            stacks["inputs"] = x
+        return LoopResults(outputs, {}, last), stacks
 
-    def _step(self, states, x, u, weights, mask, noise):
-        """The states after a step, or after all steps; the states that were normalized;
-        and the factors of both parts and of these."""
+    def _step_outputs(self, state, keep):
+        """What a step gives forward."""
+        batch = ops.shape(state)[0]
+        if not keep:
+            output = StepOutput((batch, self.kept["outputs"]))
+            return {"outputs": output} if self.sequences else {}
+
+        def wide(width):
+            return StepOutput((batch, width), loose=self.loose)
+
+        def narrow(width):
+            return StepOutput((batch, width), exact(state).dtype)
+
+        found = {
+            name: {k: wide(width) for k, width in self.kept[name].items()}
+            for name in ("states", "standard", "products")
+            if name in self.kept
+        }
+        found["outputs"] = StepOutput((batch, self.kept["outputs"]))
+        if "factors" in self.kept:
+            found["factors"] = {
+                part: {i: narrow(width) for i, width in widths.items()}
+                for part, widths in self.kept["factors"].items()
+            }
+        return found
+
+    def step(
+        self,
+        states: dict[str, Any],
+        x: dict[str, Any],
+        u: dict[str, Any],
+        given: NormalizedTensors,
+        context: Any,
+    ) -> tuple[dict, dict, dict]:
+        """A step, or all steps.
+
+        Args:
+            states: before the step.
+            x: by gate the product of its kernel with the inputs.
+            u: by gate the product of its matrix with the output.
+            given: the tensors of the loop.
+            context: of the step.
+
+        Returns:
+            The states after it; the states that were normalized; and the factors of the
+            normalization of inputs, products and states.
+        """
         of_x, of_u = self._factors(x), self._factors(u)
-        standard, of_states = [], []
+        standard, of_states = {}, {}
 
         def norm(state):
-            values = exact(state)
+            values, i = exact(state), len(standard)
             values = values - self.mean(values)
-            of_states.append(self._factor(values))
-            standard.append(ops.cast(values * of_states[-1], state.dtype))
-            return weights.of_state(standard[-1])
+            of_states[i] = self._factor(values)
+            standard[i] = ops.cast(values * of_states[i], state.dtype)
+            return self.state_read(standard[i], given)
 
-        read = weights.read(x, of_x, u, of_u)
-        new = self.applied(states, read, weights.own, mask, noise, norm)
-        return new, standard, of_x + of_u + of_states
+        read = self.read(x, of_x, u, of_u, given)
+        new = self.program.update(states, read, given.vectors, context, norm)
+        factors = {"inputs": of_x, "products": of_u, "states": of_states}
+        return new, standard, factors
+
+    def state_read(self, standard: Any, given: NormalizedTensors) -> Any:
+        """A standardized state as the equation reads it."""
+        return standard * given.vectors.state_scale + given.vectors.state_offset
+
+    def read(
+        self,
+        x: dict[str, Any],
+        of_x: dict[int, Any],
+        u: dict[str, Any],
+        of_u: dict[int, Any],
+        given: NormalizedTensors,
+    ) -> dict[str, Any]:
+        """What the equation reads of each gate: a sum, or its two parts.
+
+        Args:
+            x, u, given: as for `step`.
+            of_x, of_u: the factors of the groups.
+        """
+        vectors, found = given.vectors, {}
+        of_x, of_u = self._of_gates(of_x), self._of_gates(of_u)
+        for k, gate in self.program.layout.gates.items():
+            a = _scaled(x[k], of_x[k], given.scales[k], given.biases.get(k))
+            b = _scaled(u[k], of_u[k], vectors.scale[k], vectors.bias.get(k))
+            found[k] = a + b if gate.reads == SUM else Parts(a, b)
+        return found
 
     def _factors(self, parts):
-        """What gives the parts of the gates variance 1, for each group."""
-        parts = dict(zip(self.cell.gates, parts))
-        return [self._factor(*(parts[k] for k in group)) for group in self.groups]
+        """By group what gives the parts of its gates variance 1."""
+        return {
+            i: self._factor(*(parts[k] for k in group))
+            for i, group in enumerate(self.groups)
+        }
 
     def _factor(self, *parts):
         squares = [exact(v) * exact(v) for v in parts]
         return self.backend.rsqrt(self.mean(*squares) + EPSILON)
 
-    def mean(self, *tensors):
+    def mean(self, *tensors: Any) -> Any:
         """The mean over all units of all tensors."""
         # They are added first, so that one of them is summed.
         mean = self.backend.over_units(functools.reduce(operator.add, tensors))
         return mean if len(tensors) == 1 else mean / len(tensors)
 
-    def of_gates(self, of_groups):
+    def _of_gates(self, of_groups):
         """For every gate what is there for its group."""
-        pairs = zip(self.groups, of_groups)
-        by_gate = {k: value for group, value in pairs for k in group}
-        return [by_gate[k] for k in self.cell.gates]
+        groups = enumerate(self.groups)
+        return {k: of_groups[i] for i, group in groups for k in group}
 
-    def applied(self, states, read, own, mask, noise, norm):
-        """The states after the equation; `read` holds for every gate a list."""
-        total, x, u = {}, {}, {}
-        for k, parts in zip(self.cell.gates, read):
-            for part, found in zip(parts, (total,) if len(parts) == 1 else (x, u)):
-                found[k] = part
-        new = self.cell.applied(states, total, x, u, own, noise, norm)
-        return self.held(mask, new, states)
+    def _residuals(self, length, given, kept, context):
+        """The output before each step, and what the loop back reads of the steps."""
+        program, states = self.program, kept["states"]
+        h = self.before(length, given.states[program.output], kept["outputs"])
+        states = {k: states.get(k, h) for k in program.states}
+        if not self.options.states_only:
+            names = ("standard", "products", "factors", "inputs")
+            return h, {"states": states, **{name: kept[name] for name in names}}
+        masked = program.masked(h, context)
+        x = {k: given.sequences @ kernel for k, kernel in given.kernels.items()}
+        u = {k: masked @ matrix for k, matrix in given.matrices.items()}
+        _, standard, factors = self.step(states, x, u, given, context)
+        found = {"standard": standard, "products": u, "factors": factors, "inputs": x}
+        return h, {"states": states, **found}
 
-    def _residuals(self, length, given, residuals, weights, noise):
-        """The outputs before each step, the states, what else the loop back reads, the
-        factors and the inputs' products."""
-        outputs, rest = residuals[0], list(residuals[1:])
-        h = self.before(length, given["s"][0], outputs)
-        n = len(self.kept_states(self.cell.states))
-        states = ([] if self.loose else [h]) + rest[:n]
-        n_gates, n_read = len(self.cell.gates), self.cell.normalization.states
-        if self.states_only:
-            x = [given["x"][0] @ kernel for kernel in given["k"]]
-            u = [dropped(h, noise) @ kernel for kernel in given["r"]]
-            mask = given["m"][0] if given["m"] else None
-            _, standard, factors = self._step(states, x, u, weights, mask, noise)
-        else:
-            rest, x = rest[n:-n_gates], rest[-n_gates:]
-            standard, rest = rest[:n_read], rest[n_read:]
-            u, factors = rest[:n_gates], rest[n_gates:]
-        return h, states, standard, u, factors, x
-
-    def backward(self, length, given, residuals, cotangents):
-        n, n_groups = len(self.cell.states), len(self.groups)
-        weights, noise = Weights(self, given), self.noise(given, given["n"])
-        h, states, standard, u, factors, x = self._residuals(
-            length, given, residuals, weights, noise
-        )
-        outer = cotangents[:1] if self.sequences else []
-        step = StepBack(self, given, weights, bool(outer))
-        slices = [*states, *standard, *x, *u, *factors]
-        eager = self.backend.EAGER
-        derivatives = step.derivatives(slices, noise) if eager else []
-        state = given["s"][0]
-        batch, units = ops.shape(state)
-        # Sums over steps, for each sample.
-        zeros = ops.zeros_like(exact(state))
-        wide = len(self.cell.gates) + len(self.cell.apart)
+    def backward(self, length, given: NormalizedTensors, kept, cotangents):
+        program, context = self.program, self.context(given, given.by_step)
+        h, of_steps = self._residuals(length, given, kept, context)
+        step = NormalizedStepBack(self, given, cotangents.outputs is not None)
+        derivatives = None
+        if self.backend.EAGER:
+            derivatives = step.derivatives(of_steps, context)
         last, stacks = self.scan(
             step,
-            [*cotangents[-n:], *[zeros] * len(weights.summed)],
-            slices + given["m"] + outer + given["n"] + derivatives,
+            {"states": cotangents.states, "sums": step.sums(given.states)},
+            {
+                **of_steps,
+                "by_step": given.by_step,
+                "output": cotangents.outputs,
+                "derivatives": derivatives,
+            },
             length,
-            [False] * (wide + n_groups),
+            step.outputs(given.states[program.output]),
             reverse=True,
-            shapes=[(batch, units)] * wide + [(batch, 1)] * n_groups,
-            dtypes=[state.dtype] * wide + [exact(state).dtype] * n_groups,
         )
-        found = {
-            name: ops.cast(ops.sum(total, axis=0), state.dtype)
-            for name, total in zip(weights.summed, last[n:])
-        }
-        of_x, of_u, stacks = {}, {}, list(stacks)
-        for k in self.cell.gates:
-            of_x[k] = stacks.pop(0)
-            of_u[k] = stacks.pop(0) if k in self.cell.apart else of_x[k]
-        found |= {f"bias {k}": self.backend.total(of_u[k]) for k in self.cell.apart}
-        source = dropped(h, noise)
-        inputs = given["x"][0]
-        d_inputs, d_k, d_r, d_scale = [], {}, {}, {}
+        return self._gradients(
+            given, of_steps, program.masked(h, context), last, stacks
+        )
+
+    def _gradients(self, given, of_steps, source, last, stacks):
+        """Gradients of the tensors, from the last carry and what the steps gave.
+
+        Args:
+            source: what the matrices multiplied.
+        """
+        layout = self.program.layout
+        of_x, of_u = {}, {}
+        for k, value in stacks["gates"].items():
+            of_x[k], of_u[k] = value if isinstance(value, Parts) else (value, value)
+        inputs, factors, outer = (
+            given.sequences,
+            of_steps["factors"],
+            self.backend.outer,
+        )
+        d_inputs, d_kernels, d_matrices, d_scales, of_products = [], {}, {}, {}, {}
         for i, group in enumerate(self.groups):
-            places = [self.cell.gates.index(k) for k in group]
 
-            def of_group(blocks, places=places):
-                return [blocks[place] for place in places]
+            def of_group(by_gate, group=group):
+                return [by_gate[k] for k in group]
 
-            of_part = [of_x[k] for k in group]
-            part = of_group(given["k"]), of_group(weights.scale_x), factors[i]
-            d, share = inputs_gradient(inputs, *part, of_part, of_group(x))
-            d_inputs.append(d)
-            outer = self.backend.outer
-            d, scales = kernel_gradients(inputs, *part, share, of_part, outer)
-            d_k |= zip(group, d)
-            d_scale |= zip(group, scales)
-            of_part = [of_u[k] for k in group]
+            d = of_group(of_x)
+            part = of_group(given.kernels), of_group(given.scales), factors["inputs"][i]
+            made = of_group(of_steps["inputs"])
+            d_input, share = inputs_gradient(inputs, *part, d, made)
+            d_inputs.append(d_input)
+            found, scales = kernel_gradients(inputs, *part, share, d, outer)
+            d_kernels |= zip(group, found)
+            d_scales |= zip(group, scales)
             part = (
-                of_group(given["r"]),
-                of_group(weights.scale_u),
-                factors[n_groups + i],
+                of_group(given.matrices),
+                of_group(given.vectors.scale),
+                factors["products"][i],
             )
-            d, scales = kernel_gradients(source, *part, stacks[i], of_part, outer)
-            d_r |= zip(group, d)
-            found |= zip([f"scale {k}" for k in group], scales)
-        gates = self.cell.gates
-        d_bias = [self.backend.total(of_x[k]) for k in self.input_biased]
-        return {
-            "x": [functools.reduce(operator.add, d_inputs)],
-            "k": [d_k[k] for k in gates],
-            "r": [d_r[k] for k in gates],
-            "s": list(last[:n]),
-            "v": [found[name] for name in self.cell.vector_names],
-            "p": ([d_scale[k] for k in gates] + d_bias)[: len(given["p"])],
-        }
+            share = stacks["shares"][i]
+            found, scales = kernel_gradients(
+                source, *part, share, of_group(of_u), outer
+            )
+            d_matrices |= zip(group, found)
+            of_products |= zip(group, scales)
+        vectors = _narrowed(last["sums"], source.dtype)
+        vectors.scale = {k: of_products[k] for k in layout.gates}
+        vectors.bias = {k: self.backend.total(of_u[k]) for k in given.vectors.bias}
+        return NormalizedTensors(
+            sequences=functools.reduce(operator.add, d_inputs),
+            kernels=d_kernels,
+            matrices=d_matrices,
+            scales=d_scales,
+            biases={k: self.backend.total(of_x[k]) for k in given.biases},
+            vectors=vectors,
+            states=last["states"],
+            whole=None,
+            by_step=None,
+        )
+
+
+def _scaled(values, factor, scale, bias):
+    values = ops.cast(exact(values) * factor, values.dtype) * scale
+    return values if bias is None else values + bias
+
+
+def _narrowed(sums, dtype):
+    """Sums over the samples, in the precision of the states."""
+    return _trees.mapped(lambda total: ops.cast(ops.sum(total, axis=0), dtype), sums)

@@ -12,208 +12,142 @@ from typing import Any
 
 from keras import ops
 
-from keras_rnnx.cells._base.normalization.layer import exact
+from keras_rnnx import _trees
+from keras_rnnx.cells._base.normalization import exact
+from keras_rnnx.cells._base.tensors import Parts, StepContext, StepVectors
+from keras_rnnx.engine.loop.normalized.centered import NormalizedTensors
+from keras_rnnx.engine.loop.tensors import StepOutput
 
 
-class Weights:
-    """The vectors of a recurrence as its steps read them."""
-
-    def __init__(self, recurrence: Any, given: dict):
-        cell = recurrence.cell
-        vectors = dict(zip(cell.vector_names, given["v"]))
-        self.own = {name: vectors[name] for name in cell.vectors}
-        n = len(cell.gates)
-        self.scale_x = given["p"][:n]
-        biases = dict(zip(recurrence.input_biased, given["p"][n:]))
-        self.bias_x = [biases.get(k) for k in cell.gates]
-        self.scale_u = [vectors[f"scale {k}"] for k in cell.gates]
-        self.bias_u = [vectors.get(f"bias {k}") for k in cell.gates]
-        self.apart = [k in cell.apart for k in cell.gates]
-        self.of_gates = recurrence.of_gates
-        self.state_scale = vectors.get("state_scale")
-        self.state_offset = vectors.get("state_offset")
-        # Of these the loop back sums the gradients.
-        self.summed = [*self.own]
-        if cell.normalization.states:
-            self.summed += ["state_scale", "state_offset"]
-
-    def of_state(self, standard: Any) -> Any:
-        """A standardized state as the equation reads it."""
-        return standard * self.state_scale + self.state_offset
-
-    def read(self, x: list, of_x: list, u: list, of_u: list) -> list[list[Any]]:
-        """What the equation reads of each gate: a sum, or its two parts."""
-        of_x, of_u, found = self.of_gates(of_x), self.of_gates(of_u), []
-        for i, apart in enumerate(self.apart):
-            a = _scaled(x[i], of_x[i], self.scale_x[i], self.bias_x[i])
-            b = _scaled(u[i], of_u[i], self.scale_u[i], self.bias_u[i])
-            found.append([a, b] if apart else [a + b])
-        return found
-
-
-class StepBack:
+class NormalizedStepBack:
     """One step of the loop back in time.
 
     Args:
         recurrence: the `NormalizedRecurrence`.
-        given: its groups.
-        weights: its vectors.
-        outer: whether there are cotangents of outputs.
+        given: its tensors.
+        shown: whether there are cotangents of outputs.
     """
 
-    def __init__(self, recurrence: Any, given: dict, weights: Weights, outer: bool):
-        self.recurrence = recurrence
-        self.given = given
-        self.weights = weights
-        self.outer = outer
-        kernels = [ops.transpose(kernel) for kernel in given["r"]]
-        self.kernel = recurrence.backend.concatenate(kernels, 0)
-        # For every output and input of the equation whether there is a derivative.
-        self.known = None
+    def __init__(self, recurrence: Any, given: NormalizedTensors, shown: bool):
+        self.recurrence, self.program = recurrence, recurrence.program
+        self.given, self.shown = given, shown
+        self.layout = self.program.layout
+        self.normalized = range(recurrence.n_states)
+        matrices = [ops.transpose(matrix) for matrix in given.matrices.values()]
+        self.back = recurrence.backend.concatenate(matrices, 0)
 
-    def derivatives(self, slices: list[Any], noise: dict[str, Any]) -> list[Any]:
+    def sums(self, states: dict[str, Any]) -> StepVectors:
+        """Where sums over steps start, for each sample: zeros.
+
+        Args:
+            states: the first states.
+        """
+        zeros = ops.zeros_like(exact(states[self.program.output]))
+        of_states = zeros if self.normalized else None
+        own = dict.fromkeys(self.given.vectors.own, zeros)
+        return StepVectors(own, state_scale=of_states, state_offset=of_states)
+
+    def outputs(self, state: Any) -> dict[str, Any]:
+        """The tensors that a step gives.
+
+        Args:
+            state: the first state.
+        """
+        batch, units = ops.shape(state)
+        wide, narrow = (
+            StepOutput((batch, units)),
+            StepOutput((batch, 1), exact(state).dtype),
+        )
+        return {
+            "gates": {
+                k: wide if gate.reads == "sum" else Parts(wide, wide)
+                for k, gate in self.layout.gates.items()
+            },
+            "shares": dict.fromkeys(range(len(self.recurrence.groups)), narrow),
+        }
+
+    def derivatives(self, of_steps: dict[str, Any], context: StepContext) -> dict:
         """Those of the equation at all steps at once, to be given to each step.
 
         Where every operation is a call, they save going through the equation in each.
+
+        Args:
+            of_steps: what the steps of the loop read.
+            context: of all steps.
+
+        Returns:
+            By the number of a result of the equation its derivatives for all inputs;
+            None for zero.
         """
-        mask = self.given["m"][0] if self.given["m"] else None
-        inputs, pull = self._local(self._by_kind(iter(slices)), mask, noise)
-        found, self.known = [], []
-        n_states, n_read = len(self.recurrence.cell.states), self._n_read
-        # Every output has the shape of the first state.
-        ones = ops.ones_like(inputs[n_read])
-        for i in range(n_states + n_read):
-            cotangent = [None] * (n_states + n_read)
-            cotangent[i] = ones
-            row = pull(cotangent, range(len(inputs)))
-            self.known.append([d is not None for d in row])
-            found += [d for d in row if d is not None]
+        equation = _Equation(self, of_steps, context)
+        ones = ops.ones_like(of_steps["states"][self.program.output])
+        found = {}
+        for i in range(equation.n_results):
+            cotangents = [None] * equation.n_results
+            cotangents[i] = ones
+            row = equation.pull(cotangents, range(equation.structure.size))
+            found[i] = equation.structure.tree(row)
         return found
 
-    @property
-    def _n_read(self):
-        return self.recurrence.cell.normalization.states
-
-    def _by_kind(self, slices):
-        loop = self.recurrence
-        n, n_gates, n_groups = (
-            len(x) for x in (loop.cell.states, loop.cell.gates, loop.groups)
-        )
-        sizes = [n, self._n_read, n_gates, n_gates, n_groups, n_groups, self._n_read]
-        return [[next(slices) for _ in range(size)] for size in sizes]
-
-    def _local(self, kinds, mask, noise):
-        """The equation: its inputs, and its vector-Jacobian product.
-
-        Inputs are the normalized states that it reads, the states, what it reads of the
-        gates, and its vectors; outputs the new states and those it normalizes.
-        """
-        loop, weights, n_read = self.recurrence, self.weights, self._n_read
-        states, standard, x, u, of_x, of_u, _ = kinds
-        read = weights.read(x, of_x, u, of_u)
-        inputs = [weights.of_state(s) for s in standard]
-        inputs += [*states, *(part for parts in read for part in parts)]
-        shape = ops.shape(states[0])
-        inputs += [ops.broadcast_to(v, shape) for v in weights.own.values()]
-
-        def equation(inputs):
-            inputs, normalized = iter(inputs), []
-            as_read = [next(inputs) for _ in range(n_read)]
-            before = [next(inputs) for _ in states]
-            parts = [[next(inputs) for _ in parts] for parts in read]
-
-            def norm(state):
-                normalized.append(state)
-                return as_read[len(normalized) - 1]
-
-            own = dict(zip(weights.own, inputs))
-            new = loop.applied(before, parts, own, mask, noise, norm)
-            return new + normalized
-
-        return inputs, loop.backend.pullback(equation, inputs)[1]
-
-    def _known(self, slices):
-        """The vector-Jacobian product from derivatives that are given."""
-        rows = [[next(slices) if is_ else None for is_ in row] for row in self.known]
-
-        def pull(cotangents, positions):
-            found = []
-            for position in positions:
-                terms = [
-                    row[position] * cotangent
-                    for row, cotangent in zip(rows, cotangents)
-                    if cotangent is not None and row[position] is not None
-                ]
-                found.append(functools.reduce(operator.add, terms) if terms else None)
-            return found
-
-        return pull
-
-    def __call__(self, carry: list[Any], slices: list[Any]) -> tuple[list, list]:
+    def __call__(self, carry: dict, at: dict) -> tuple[dict, dict]:
         """The step.
 
         Args:
-            carry: cotangents of the states, then sums of the gradients of vectors.
-            slices: states before the step, standardized states, products of the inputs
-                and of the state, factors of both by group, and of the states; then the
-                mask, cotangents of outputs, noise and derivatives.
+            carry: "states", their cotangents, and "sums" of the gradients of vectors.
+            at: of the step, what `NormalizedRecurrence` read and kept; the context as
+                "by_step", the cotangent of the output as "output", and "derivatives".
 
         Returns:
             The carry before the step; the gradients of what is read of the gates, and
-            by group the share that is taken out of those of the state's products.
+            by group the share that is taken out of those of the products.
         """
-        loop, weights, n_read = self.recurrence, self.weights, self._n_read
-        n, gates = len(loop.cell.states), loop.cell.gates
-        slices = iter(slices)
-        kinds = self._by_kind(slices)
-        _, standard, x, u, _, of_u, of_states = kinds
-        mask = next(slices) if self.given["m"] else None
-        carry, sums = list(carry[:n]), dict(zip(weights.summed, carry[n:]))
-        if self.outer:
-            carry[0] = carry[0] + next(slices)
-        noise = loop.noise(self.given, [next(slices) for _ in self.given["n"]])
-        if self.known is None:
-            _, pull = self._local(kinds, mask, noise)
+        program, output = self.program, self.program.output
+        context = self.recurrence.context(self.given, at["by_step"])
+        after, sums = dict(carry["states"]), carry["sums"]
+        if self.shown:
+            after[output] = after[output] + at["output"]
+        if at["derivatives"] is None:
+            equation = _Equation(self, at, context)
         else:
-            pull = self._known(slices)
-
-        def pulled(cotangents, positions):
-            found = pull(cotangents, positions)
-            return [ops.zeros_like(carry[0]) if d is None else d for d in found]
-
-        cotangent = carry + [None] * n_read
+            equation = _KnownEquation(self, at)
+        sums = StepVectors(
+            dict(sums.own), None, None, None, sums.state_scale, sums.state_offset
+        )
+        cotangents = [*after.values(), *[None] * len(self.normalized)]
         # A state that is normalized may depend on one that was before.
-        for i in reversed(range(n_read)):
-            (d,) = pulled(cotangent, [i])
-            _add(sums, "state_scale", exact(d) * exact(standard[i]))
-            _add(sums, "state_offset", d)
-            d = d * weights.state_scale
-            cotangent[n + i] = self._before_state(d, standard[i], of_states[i])
-        parts = [2 if apart else 1 for apart in weights.apart]
-        wanted = range(n_read, n_read + n + sum(parts) + len(weights.own))
-        found = iter(pulled(cotangent, wanted))
-        d_states = [next(found) for _ in range(n)]
-        d_parts = [[next(found) for _ in range(count)] for count in parts]
-        for name in weights.own:
-            _add(sums, name, next(found))
-        of_products, shares = self._before_products(d_parts, u, of_u)
-        products = [ops.cast(of_products[k], carry[0].dtype) for k in gates]
-        product = loop.backend.concatenate(products, -1) @ self.kernel
-        d_states[0] = d_states[0] + dropped(product, noise)
-        return [*d_states, *sums.values()], [*(d for p in d_parts for d in p), *shares]
+        for i in reversed(self.normalized):
+            (d,) = equation.some(cotangents, [equation.positions["normalized"][i]])
+            standard, factor = at["standard"][i], at["factors"]["states"][i]
+            sums.state_scale = sums.state_scale + exact(d) * exact(standard)
+            sums.state_offset = sums.state_offset + exact(d)
+            d = d * self.given.vectors.state_scale
+            cotangents[len(after) + i] = self._before_state(d, standard, factor)
+        rest = {k: equation.positions[k] for k in ("states", "gates", "own")}
+        structure = _trees.Structure(rest)
+        found = structure.tree(equation.some(cotangents, structure.flat(rest)))
+        sums.own = {k: total + exact(found["own"][k]) for k, total in sums.own.items()}
+        of_products, shares = self._before_products(found["gates"], at)
+        dtype = after[output].dtype
+        joined = [ops.cast(of_products[k], dtype) for k in self.layout.gates]
+        d_h = self.recurrence.backend.concatenate(joined, -1) @ self.back
+        before = found["states"]
+        before[output] = before[output] + program.masked(d_h, context)
+        given = {"gates": found["gates"], "shares": shares}
+        return {"states": before, "sums": sums}, given
 
-    def _before_products(self, d_parts, u, of_u):
-        """The gradients of the state's products by gate, and the shares taken out."""
-        loop, found, shares = self.recurrence, {}, []
-        gates = loop.cell.gates
-        values = dict(zip(gates, map(exact, u)))
-        scales = zip(gates, d_parts, self.weights.scale_u)
-        d = {k: exact(parts[-1]) * exact(scale) for k, parts, scale in scales}
-        for group, factor in zip(loop.groups, of_u):
-            along = loop.mean(*(d[k] * values[k] for k in group))
-            shares.append(along * factor * factor * factor)
+    def _before_products(self, d_gates, at):
+        """The gradients of the products by gate, and the shares taken out by group."""
+        values = {k: exact(u) for k, u in at["products"].items()}
+        scales, found, shares, d = self.given.vectors.scale, {}, {}, {}
+        for k, value in d_gates.items():
+            value = value.product if isinstance(value, Parts) else value
+            d[k] = exact(value) * exact(scales[k])
+        for i, group in enumerate(self.recurrence.groups):
+            factor = at["factors"]["products"][i]
+            along = self.recurrence.mean(*(d[k] * values[k] for k in group))
+            shares[i] = along * factor * factor * factor
             for k in group:
-                found[k] = d[k] * factor - values[k] * shares[-1]
+                found[k] = d[k] * factor - values[k] * shares[i]
         return found, shares
 
     def _before_state(self, d, standard, factor):
@@ -224,15 +158,93 @@ class StepBack:
         return ops.cast((d - taken) * factor, dtype)
 
 
-def dropped(vector: Any, noise: dict[str, Any]) -> Any:
-    """What the recurrent kernel multiplies."""
-    return vector * noise["recurrent"] if "recurrent" in noise else vector
+class _Equation:
+    """The equation at a step, or at all steps, and its vector-Jacobian product.
+
+    Its inputs are the "normalized" states that it reads, the "states" before, what it
+    reads of the "gates", and its "own" vectors; its results the new states, and those
+    that it normalizes.
+    """
+
+    def __init__(self, step, at, context):
+        recurrence, program, given = step.recurrence, step.program, step.given
+        factors, states = at["factors"], at["states"]
+        shape = ops.shape(states[program.output])
+        tree = {
+            "normalized": {
+                i: recurrence.state_read(standard, given)
+                for i, standard in at["standard"].items()
+            },
+            "states": states,
+            "gates": recurrence.read(
+                at["inputs"],
+                factors["inputs"],
+                at["products"],
+                factors["products"],
+                given,
+            ),
+            "own": {
+                k: ops.broadcast_to(v, shape) for k, v in given.vectors.own.items()
+            },
+        }
+        self.structure = _trees.Structure(tree)
+        self.positions = self.structure.positions()
+        self.n_results = len(states) + len(step.normalized)
+
+        def equation(leaves):
+            inputs, normalized = self.structure.tree(leaves), []
+
+            def norm(state):
+                normalized.append(state)
+                return inputs["normalized"][len(normalized) - 1]
+
+            vectors = StepVectors(inputs["own"])
+            new = program.update(
+                inputs["states"], inputs["gates"], vectors, context, norm
+            )
+            return [*new.values(), *normalized]
+
+        self.inputs = self.structure.flat(tree)
+        self.like = states[program.output]
+        _, self.pull = recurrence.backend.pullback(equation, self.inputs)
+
+    def some(self, cotangents, positions):
+        """The gradients of the inputs at some positions."""
+        found = self.pull(cotangents, positions)
+        return [ops.zeros_like(self.like) if d is None else d for d in found]
 
 
-def _scaled(values, factor, scale, bias):
-    values = ops.cast(exact(values) * factor, values.dtype) * scale
-    return values if bias is None else values + bias
+class _KnownEquation:
+    """The same from derivatives that are known."""
 
+    def __init__(self, step, at):
+        gates = {
+            k: 0 if gate.reads == "sum" else Parts(0, 0)
+            for k, gate in step.layout.gates.items()
+        }
+        tree = {
+            "normalized": dict.fromkeys(step.normalized, 0),
+            "states": dict.fromkeys(at["states"], 0),
+            "gates": gates,
+            "own": dict.fromkeys(step.given.vectors.own, 0),
+        }
+        self.structure = _trees.Structure(tree)
+        self.positions = self.structure.positions()
+        self.rows = [self.structure.flat(row) for row in at["derivatives"].values()]
+        self.like = at["states"][step.program.output]
 
-def _add(sums, name, term):
-    sums[name] = sums[name] + exact(term)
+    def some(self, cotangents, positions):
+        """The gradients of the inputs at some positions."""
+        found = []
+        for position in positions:
+            terms = [
+                row[position] * cotangent
+                for row, cotangent in zip(self.rows, cotangents)
+                if cotangent is not None and row[position] is not None
+            ]
+            found.append(
+                functools.reduce(operator.add, terms)
+                if terms
+                else ops.zeros_like(self.like)
+            )
+        return found

@@ -1,0 +1,91 @@
+"""The tensors of a call, and of a loop over time, by name."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, NamedTuple
+
+from keras_rnnx.cells._base.tensors import StepContext, StepVectors
+
+
+@dataclasses.dataclass
+class SequenceTensors:
+    """What a call of an engine computes from.
+
+    Attributes:
+        sequences: the inputs, `(batch, time, features)`.
+        states: before the first step, by name, each `(batch, width)`.
+        weights: of the cell, by name.
+        vectors: of the cell.
+        input_mask: random mask on the inputs, `(batch, features)`, or None.
+        whole: random masks of the whole sequence.
+        by_step: the mask, random masks and moving averages of each step, `(batch, time,
+            width)`.
+    """
+
+    sequences: Any
+    states: dict[str, Any]
+    weights: dict[str, Any]
+    vectors: StepVectors
+    input_mask: Any = None
+    whole: StepContext = dataclasses.field(default_factory=StepContext)
+    by_step: StepContext = dataclasses.field(default_factory=StepContext)
+
+
+@dataclasses.dataclass
+class LoopTensors:
+    """What a loop over time computes from. Time comes first.
+
+    Attributes:
+        inputs: by gate its input part, `(time, batch, units)`.
+        matrices: by gate the matrix of its product.
+        biases: by gate the bias of its product, where it has one.
+        vectors: of the cell.
+        states: before the first step, by name.
+        whole: random masks of the whole sequence, `(batch, width)`.
+        by_step: the mask, random masks and moving averages of each step, `(time, batch,
+            width)`.
+    """
+
+    inputs: dict[str, Any]
+    matrices: dict[str, Any]
+    biases: dict[str, Any]
+    vectors: StepVectors
+    states: dict[str, Any]
+    whole: StepContext
+    by_step: StepContext
+
+
+class LoopResults(NamedTuple):
+    """What a loop over time gives.
+
+    Attributes:
+        outputs: the first state after every step, `(time, batch, width)`, or None if
+            not wanted.
+        moments: of the batch at every step, by scope, where they are noted.
+        states: after the last step, by name.
+    """
+
+    outputs: Any
+    moments: dict[str, Any]
+    states: dict[str, Any]
+
+
+class StepOutput:
+    """One tensor that each step of a loop gives.
+
+    Args:
+        shape: of the tensor of one step. Default: that of the first tensor that goes
+            from step to step.
+        dtype: its dtype. Default: that of the same tensor.
+        loose: whether it goes to another loop alone, so that its steps need not be
+            stacked into one tensor.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[Any, ...] | None = None,
+        dtype: Any = None,
+        loose: bool = False,
+    ):
+        self.shape, self.dtype, self.loose = shape, dtype, loose

@@ -6,8 +6,8 @@ import keras
 from keras import ops
 
 from benchmarks import peers, timing
+from benchmarks.linear_recurrence import complex_linear_recurrence, linear_recurrence
 from keras_rnnx.engine.scan.algorithms import WAYS
-from keras_rnnx.engine.scan.linear import complex_linear_recurrence, linear_recurrence
 
 KINDS = ("real", "complex")
 PASSES = ("forward", "training")

@@ -148,8 +148,8 @@ def page(name: str) -> str:
     small = describe(name, features, units)
     text, cls = found.text, found.info.cls
     paper = found.info.paper
-    if text.arxiv:
-        paper += linked(f", arXiv:{text.arxiv}")
+    if found.arxiv:
+        paper += linked(f", arXiv:{found.arxiv}")
     facts = [("cell", f"`keras_rnnx.cells.{cls.__name__}`")]
     if found.layer:
         facts.append(("layer", f"`keras_rnnx.layers.{found.layer}`"))
@@ -169,7 +169,7 @@ def page(name: str) -> str:
         f"[What the letters mean]({INDEX}#notation).",
         table("what, which", facts),
         "## When to use it",
-        inline(text.use, found),
+        inline(found.use, found),
         "## States, gates and weights",
         table("state, shape, what", [_quoted(row) for row in _states(small)]),
         table("gate, what it sees", [_quoted(row) for row in found.gates]),

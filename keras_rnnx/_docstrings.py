@@ -17,7 +17,6 @@ _SECTION = re.compile(
 # What stands beside it as a value.
 _DEFAULT = re.compile(r"\s*Default (\"[^\"]*\"|[-\w.]+?)\.$")
 SPAN = re.compile(r"`([^`]+)`")
-_ARXIV = re.compile(r"((?:et al\.|[^;.])*)\barXiv:(\d{4}\.\d{4,5})")
 _PRIMED = re.compile(r"^\w+' = ")
 # Equations on end, with no more than a word between them.
 _RUN = re.compile(r"`[^`]+`(?:,? (?:and |with |where )?`[^`]+`)*")
@@ -28,18 +27,14 @@ class CellText(NamedTuple):
 
     Attributes:
         summary: its first line.
-        body: the paragraphs behind it, up to the sections, but `use`; each on one line.
-        use: when to use the cell: the paragraph that begins with "For ", or "".
+        body: the paragraphs behind it, up to the sections, each on one line.
         arguments: by name what `Args` says about each, in one line.
-        arxiv: number at arXiv of the paper in `cls.paper`, or None.
         equations: the equations, as they stand in backticks in `summary` and `body`.
     """
 
     summary: str
     body: tuple[str, ...]
-    use: str
     arguments: dict[str, str]
-    arxiv: str | None
     equations: tuple[str, ...]
 
 
@@ -52,18 +47,11 @@ def cell_text(cls: type) -> CellText:
     about, by_section = _sections(cls)
     summary, *body = [" ".join(paragraph.split()) for paragraph in about.split("\n\n")]
     body = [paragraph for paragraph in body if paragraph]
-    use = [paragraph for paragraph in body if paragraph.startswith("For ")]
-    body = [paragraph for paragraph in body if paragraph not in use]
     about = " ".join([summary, *body])
-    # A docstring may name other papers too.
-    author = (cls.paper or "?").split()[0]
-    arxiv = [number for names, number in _ARXIV.findall(about) if author in names]
     return CellText(
         summary,
         tuple(body),
-        " ".join(use),
         _arguments(by_section.get("Args", "")),
-        arxiv[0] if arxiv else None,
         tuple(span for span in SPAN.findall(about) if is_equation(span)),
     )
 

@@ -22,14 +22,26 @@ def made(name, monkeypatch=None, **arguments):
     for variable in layer.trainable_variables:
         variable.assign(0.6 * rng.normal(size=variable.shape))
     if monkeypatch:
-        draw = layer.cell.noise.draw
+        draw = layer.cell.random_masks.draw
 
         def noted(*args):
-            layer.drawn = draw(*args)
-            return layer.drawn
+            drawn = draw(*args)
+            layer.drawn = by_name(drawn)
+            return drawn
 
-        monkeypatch.setattr(layer.cell.noise, "draw", noted)
+        monkeypatch.setattr(layer.cell.random_masks, "draw", noted)
     return layer
+
+
+def by_name(drawn):
+    """Random masks by name: of a weight, "inputs", "recurrent", "update", or "zoneout"
+    and a state."""
+    found = drawn.weights | {"inputs": drawn.inputs}
+    for context in (drawn.whole, drawn.by_step):
+        zoneout = {f"zoneout {state}": mask for state, mask in context.zoneout.items()}
+        both = {"recurrent": context.recurrent, "update": context.update}
+        found |= zoneout | {k: mask for k, mask in both.items() if mask is not None}
+    return {name: mask for name, mask in found.items() if mask is not None}
 
 
 METHODS = {

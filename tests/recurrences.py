@@ -7,8 +7,8 @@ import keras
 import numpy as np
 import pytest
 
+from benchmarks import linear_recurrence as linear
 from keras_rnnx import testing
-from keras_rnnx.engine.scan import linear
 
 BACKEND = keras.backend.backend()
 BATCH, UNITS = 3, 4

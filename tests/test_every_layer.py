@@ -62,7 +62,7 @@ def test_files_in_hdf5(variant, tmp_path):
 def test_files(variant, tmp_path):
     """A file of a model has all of a layer: outputs, states, config and weights."""
     options = dict(OPTIONS)
-    if not lookup(VARIANTS[variant][0])(8).biased:
+    if not lookup(VARIANTS[variant][0])(8).gates_of("bias"):
         del options["use_bias"]
     layer = made(variant, **options)
     inputs = keras.Input((None, FEATURES))

@@ -19,9 +19,9 @@ from recurrences import (
 )
 
 import keras_rnnx
+from benchmarks import linear_recurrence as linear
 from keras_rnnx import cells, engine, layers, testing
 from keras_rnnx.engine import backends
-from keras_rnnx.engine.scan import linear
 from keras_rnnx.engine.scan.algorithms import WAYS, block_steps
 
 

@@ -17,7 +17,7 @@ from recurrences import (
     loop_gradients,
 )
 
-from keras_rnnx.engine.scan import linear
+from benchmarks import linear_recurrence as linear
 from keras_rnnx.engine.scan.algorithms import WAYS
 
 

@@ -11,8 +11,8 @@ from recurrences import (
     loop_gradients,
 )
 
+from benchmarks import linear_recurrence as linear
 from keras_rnnx import testing
-from keras_rnnx.engine.scan import linear
 from keras_rnnx.engine.scan.algorithms import WAYS
 
 

@@ -102,14 +102,9 @@ def test_equations_are_parted_from_text():
 def test_a_docstring_is_taken_apart():
     text = cell_text(keras_rnnx.cells.LeakyRNNCell)
     assert text.equations == ("h' = (1 - leak) h + leak tanh(W x + U h + b)",)
-    assert text.use.startswith("For smooth signals")
-    assert not any(paragraph.startswith("For ") for paragraph in text.body)
     assert text.arguments["leak_trainable"].startswith("whether the rates are learned")
-    # The number in the docstring is of another paper than the cell's.
-    assert text.arxiv is None
     lru = cell_text(keras_rnnx.cells.LRUCell)
     assert lru.arguments["radius_min"] == lru.arguments["radius_max"] != ""
-    assert lru.arxiv == "2303.06349"
     assert cell_text(UndescribedCell).equations == ()
 
 
@@ -118,7 +113,7 @@ def test_every_cell_says_its_equation_its_use_and_its_options(name):
     cls = keras_rnnx.cells.registry.lookup(name)
     text = cell_text(cls)
     assert any(re.match(r"\w+' = ", equation) for equation in text.equations)
-    assert text.use and cls.paper
+    assert cls.use.startswith("For ") and cls.paper
     assert all(row.meaning for row in describe.describe(name).options)
 
 

@@ -2,6 +2,7 @@
 
 import catalogue
 import keras
+import methods
 import numpy as np
 import oracles
 import pytest
@@ -259,7 +260,8 @@ def test_masks_are_as_wide_as_what_they_are_for():
         zoneout=[0.1, 0.2],
     )
     cell.build((None, FEATURES))
-    shapes = {k: tuple(v.shape) for k, v in cell.noise.draw(BATCH, STEPS).items()}
+    drawn = methods.by_name(cell.random_masks.draw(BATCH, STEPS))
+    shapes = {k: tuple(mask.shape) for k, mask in drawn.items()}
     assert shapes == {
         "recurrent": (BATCH, WIDTH),
         "update": (BATCH, UNITS),

@@ -69,8 +69,8 @@ def test_the_mean_of_zoneout_runs_on_kernels_where_it_is_exact(variant, mask):
     layer = layers.RNN(cell)
     best = "native" if keras.backend.backend() == "torch" else "cudnn"
     assert cell.lowering().zoneout
-    assert cell.noise.refusal(training=False) is None
-    assert "at random" in cell.noise.refusal(training=True)
+    assert cell.random_masks.refusal(training=False) is None
+    assert "at random" in cell.random_masks.refusal(training=True)
     if keras.backend.backend() != "torch":  # No kernel here to run.
         return
     assert engine.refusal(layer, best, training=False) is None
@@ -96,7 +96,7 @@ def test_explain_says_what_takes_a_kernel_away():
         return engine.refusal(layer, best, training) or ""
 
     def of_masks(training, **arguments):
-        return layers.LSTM(3, **arguments).cell.noise.refusal(training)
+        return layers.LSTM(3, **arguments).cell.random_masks.refusal(training)
 
     plain = reason(True)
     for kept in ({"dropout": 0.1, "dropout_mask": "step"}, {"weight_dropout": 0.1}):

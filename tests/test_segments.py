@@ -7,9 +7,9 @@ import pytest
 
 from keras_rnnx import engine, layers, testing
 from keras_rnnx.engine import backends
-from keras_rnnx.engine.loop import engine as fused
 from keras_rnnx.engine.loop import segments
-from keras_rnnx.engine.sequence import Way
+from keras_rnnx.engine.loop.engine import FusedEngine
+from keras_rnnx.engine.sequence import CallOptions
 from keras_rnnx.testing import Case
 from keras_rnnx.testing.conformance import _compare, _run
 
@@ -25,9 +25,9 @@ def runs(monkeypatch):
     found = []
     init = segments.Segments.__init__
 
-    def noted(self, *args, keep, **kwargs):
-        found.append(keep)
-        init(self, *args, keep=keep, **kwargs)
+    def noted(self, segment, *args):
+        found.append(segment.kept is not None)
+        init(self, segment, *args)
 
     monkeypatch.setattr(segments.Segments, "__init__", noted)
     return found
@@ -61,9 +61,10 @@ EACH = Case("each step", training=True, checkpoint=1, mask="left", steps=3)
 )
 def test_segments_divide_the_steps_where_they_can(length, kept, repeated):
     """16 of those that keep what they need, else about the root: not 1 of a prime."""
-    run = fused.FusedEngine(catalogue.make("lstm"), False, False, True)
+    run = FusedEngine(catalogue.make("lstm"), False, False, True)
     for segments_, steps in (("kept", kept), ("repeated", repeated)):
-        assert run._segment_steps(length, Way(True, segments=segments_)) == steps
+        options = CallOptions(True, False, training=True, segments=segments_)
+        assert run._segment_steps(length, options) == steps
 
 
 @pytest.mark.parametrize(
@@ -72,7 +73,7 @@ def test_segments_divide_the_steps_where_they_can(length, kept, repeated):
     ids=lambda value: getattr(value, "name", value),
 )
 def test_segments_that_keep_what_they_need(variant, case, monkeypatch, runs):
-    monkeypatch.setattr(fused, "LARGE", 0)
+    monkeypatch.setattr("keras_rnnx.engine.loop.engine.LARGE", 0)
     monkeypatch.setattr(backends.current(), "LONG", 0)
     cell = catalogue.make(variant)
     expected = _run(cell, case, "step", 0)

@@ -1,6 +1,7 @@
 """`layers.Stack`: what stands between layers, connections and dropout."""
 
 import keras
+import methods
 import numpy as np
 import pytest
 from stacks import FEATURES, MASKS, ROWS, STEPS, UNITS, built, close, numpy, random
@@ -173,15 +174,15 @@ def test_recurrent_dropout_of_the_cells_differs_by_layer():
     stack.build((None, 3, 8))
     for layer in stack.layers:
         assert layer.cell.recurrent_dropout == 0.5
-        drawn.append(numpy(layer.cell.noise.draw(20, 3)["recurrent"]))
+        drawn.append(numpy(layer.cell.random_masks.draw(20, 3).whole.recurrent))
     assert np.any(drawn[0] != drawn[1])
 
 
 def test_layers_draw_from_streams_that_have_nothing_in_common():
     stack = layers.Stack("lstm", 50, depth=2, zoneout=0.5, seed=3)
     stack.build((None, 3, 50))
-    drawn = [layer.cell.noise.draw(20, 3) for layer in stack.layers]
-    masks = [numpy(mask) for layer in drawn for mask in layer.values()]
+    drawn = [layer.cell.random_masks.draw(20, 3) for layer in stack.layers]
+    masks = [numpy(mask) for layer in drawn for mask in methods.by_name(layer).values()]
     for i, a in enumerate(masks):
         for b in masks[:i]:
             assert abs((a == b).mean() - 0.5) < 0.05

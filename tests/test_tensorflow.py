@@ -126,10 +126,9 @@ def test_weight_gradients_are_outside_of_the_loop():
 def test_normalized_cells_are_compiled_at_all_sizes(norm):
     cell = cells.LSTMCell(512, **norm)
     layers.RNN(cell).build((16, 5, 3))
-    way = FusedEngine(cell, False, False, None)._way(
-        np.ones((16, 5, 3), "float32"), True
-    )
-    assert way.xla == bool(norm)
+    engine = FusedEngine(cell, False, False, None)
+    options = engine._options(np.ones((16, 5, 3), "float32"), True, False, True)
+    assert options.xla == bool(norm)
 
 
 def test_penalties_on_sequences_are_one_program_where_steps_are_known(monkeypatch):

@@ -4,9 +4,9 @@ import keras
 import pytest
 import torch
 
+from benchmarks.linear_recurrence import linear_recurrence
 from keras_rnnx import engine, layers
 from keras_rnnx.engine.loop.differentiable import Differentiable
-from keras_rnnx.engine.scan.linear import linear_recurrence
 from keras_rnnx.regularizers import GradientFlow
 
 UNITS, STEPS, FEATURES = 3, 4, 2
@@ -227,7 +227,7 @@ def test_transforms_of_functions(kind):
     torch.testing.assert_close(found, in_the_step_engine(layer, through))
     many = torch.stack([x, direction])
     # Masks that are drawn would be others for each, or refused by torch.
-    drawn = layer.cell.noise.on(True)
+    drawn = layer.cell.random_masks.on(True)
     how = {"randomness": "same"} if drawn else {}
     found = torch.func.vmap(torch.func.grad(loss), (0, None), **how)(many, weights)
     expected = [in_the_step_engine(layer, lambda y=y: first(y))[0] for y in many]

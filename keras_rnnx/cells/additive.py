@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from keras_rnnx.cells._base.cell import Cell
 from keras_rnnx.cells._base.default_initializers import constant, per_gate
+from keras_rnnx.cells._base.reference import Reference
 from keras_rnnx.cells._base.values import State
 from keras_rnnx.cells._lowering import families
 from keras_rnnx.cells.lstm import LSTMCell
@@ -16,9 +17,6 @@ class RANCell(Cell):
 
     `c' = i (W_c x) + f c`, `h' = tanh(c')` with `i, f = sigmoid(a)`. Lee, Levy &
     Zettlemoyer 2017, arXiv:1705.07393.
-
-    For language tasks in which one wants to know what the memory is made of: how much
-    each input counts can be read off the gates.
 
     Args:
         units: number of units.
@@ -39,7 +37,11 @@ class RANCell(Cell):
     biases = ("i", "f")
     memory_gates = {"f": 1, "i": -1}
     options = LSTMCell.options | {"unit_forget_bias": False}
-    paper = "Lee et al. 2017"
+    paper = Reference("Lee et al.", 2017, "1705.07393")
+    use = (
+        "For language tasks in which one wants to know what the memory is made "
+        "of: how much each input counts can be read off the gates."
+    )
 
     def update(self, state, gate):
         i, f = self.recurrent_activation(gate.i), self.recurrent_activation(gate.f)
@@ -53,9 +55,6 @@ class CFNCell(Cell):
 
     `h' = f tanh(h) + i tanh(W_c x)` with `f, i = sigmoid(a)`. Laurent & von Brecht
     2016, arXiv:1612.06212.
-
-    For sequences after whose end the state should fade, and where the dynamics of a
-    network matter: no chaos can arise. The paper has results on language models alone.
 
     Args:
         units: number of units.
@@ -77,7 +76,12 @@ class CFNCell(Cell):
     biases = ("f", "i")
     memory_gates = {"f": 1, "i": -1}
     options = LSTMCell.options
-    paper = "Laurent & von Brecht 2016"
+    paper = Reference("Laurent & von Brecht", 2016, "1612.06212")
+    use = (
+        "For sequences after whose end the state should fade, and where the "
+        "dynamics of a network matter: no chaos can arise. The paper has results "
+        "on language models alone."
+    )
 
     def update(self, state, gate):
         f, i = self.recurrent_activation(gate.f), self.recurrent_activation(gate.i)
@@ -95,9 +99,6 @@ class MinimalRNNCell(Cell):
 
     `h' = f h + (1 - f) z` with `z = tanh(W x + b_z)`, `f = sigmoid(U_f h + U_m z +
     b_f)`. Chen 2017, arXiv:1711.06788.
-
-    For small models that train well over long sequences: the state is an average of
-    embedded inputs, and has no more than one gate.
 
     Args:
         units: number of units.
@@ -118,7 +119,11 @@ class MinimalRNNCell(Cell):
     late = ("m",)
     memory_gates = {"f": 1}
     options = {"activation": "tanh", "recurrent_activation": "sigmoid"}
-    paper = "Chen 2017"
+    paper = Reference("Chen", 2017, "1711.06788")
+    use = (
+        "For small models that train well over long sequences: the state is an "
+        "average of embedded inputs, and has no more than one gate."
+    )
 
     def update(self, state, gate):
         z = self.activation(gate.z)
@@ -138,9 +143,6 @@ class ATRCell(Cell):
     `h' = sigmoid(p + q) p + sigmoid(p - q) h` with `p = W x + b`, `q = U h`. Zhang,
     Xiong, Su, Lin & Zhang 2018, arXiv:1810.12546.
 
-    For translation, as in the paper, and where a gated cell must have no more weights
-    than a simple network. Its state is not bounded: clip the gradients.
-
     Args:
         units: number of units.
         recurrent_activation: of the gates. Default "sigmoid".
@@ -156,7 +158,12 @@ class ATRCell(Cell):
     gates = ("h",)
     split = ("h",)
     options = {"recurrent_activation": "sigmoid"}
-    paper = "Zhang et al. 2018"
+    paper = Reference("Zhang et al.", 2018, "1810.12546")
+    use = (
+        "For translation, as in the paper, and where a gated cell must have no "
+        "more weights than a simple network. Its state is not bounded: clip the "
+        "gradients."
+    )
 
     def update(self, state, gate):
         p, q = gate.x.h, gate.u.h
@@ -170,9 +177,6 @@ class STARCell(Cell):
 
     `h' = tanh((1 - k) h + k tanh(W_z x + b_z))` with `k = sigmoid(a_k)`. Turkoglu,
     D'Aronco, Wegner & Schindler 2021, arXiv:1911.11033.
-
-    For deep stacks of recurrent layers, through which its gradients pass; it has well
-    under half of the weights of an LSTM.
 
     Args:
         units: number of units.
@@ -195,7 +199,11 @@ class STARCell(Cell):
     options = MinimalRNNCell.options | {
         "kernel_initializer": per_gate(k="orthogonal", z="orthogonal")
     }
-    paper = "Turkoglu et al. 2021"
+    paper = Reference("Turkoglu et al.", 2021, "1911.11033")
+    use = (
+        "For deep stacks of recurrent layers, through which its gradients pass; "
+        "it has well under half of the weights of an LSTM."
+    )
 
     def update(self, state, gate):
         k = self.recurrent_activation(gate.k)

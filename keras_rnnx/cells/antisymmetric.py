@@ -9,6 +9,7 @@ from keras import ops
 
 from keras_rnnx._numbers import number
 from keras_rnnx.cells._base.cell import Cell
+from keras_rnnx.cells._base.reference import Reference
 from keras_rnnx.cells._base.values import State
 from keras_rnnx.cells.ranges import Log
 from keras_rnnx.cells.registry import register
@@ -42,9 +43,6 @@ class AntisymmetricRNNCell(_Antisymmetric, Cell):
     kernel. The eigenvalues of the matrix have the real part `-gamma`. Chang, Chen,
     Haber & Chi 2019, arXiv:1902.09689.
 
-    For long sequences over which gradients must neither fade nor grow, such as images
-    read by pixel. The state changes little in a step: `epsilon` has to fit the length.
-
     Args:
         units: number of units.
         activation: of the change. Default "tanh".
@@ -64,7 +62,12 @@ class AntisymmetricRNNCell(_Antisymmetric, Cell):
 
     states = ("h",)
     gates = ("h",)
-    paper = "Chang et al. 2019"
+    paper = Reference("Chang et al.", 2019, "1902.09689")
+    use = (
+        "For long sequences over which gradients must neither fade nor grow, such "
+        "as images read by pixel. The state changes little in a step: `epsilon` "
+        "has to fit the length."
+    )
 
     def update(self, state, gate):
         change = gate.drop(self.activation(gate.h))
@@ -77,9 +80,6 @@ class GatedAntisymmetricRNNCell(_Antisymmetric, Cell):
 
     `h' = h + epsilon sigmoid(p + W_z x + b_z) tanh(p + W_h x + b_h)` with
     `p = (M - M^T - gamma I) h`. Chang, Chen, Haber & Chi 2019, arXiv:1902.09689.
-
-    For what one would take `AntisymmetricRNNCell` for, where much of the input is to be
-    ignored. `epsilon` has to fit the length.
 
     Args:
         units: number of units.
@@ -103,7 +103,11 @@ class GatedAntisymmetricRNNCell(_Antisymmetric, Cell):
     inputs_only = ("h", "z")
     states_only = ("p",)
     biases = ("h", "z")
-    paper = "Chang et al. 2019"
+    paper = Reference("Chang et al.", 2019, "1902.09689")
+    use = (
+        "For what one would take `AntisymmetricRNNCell` for, where much of the "
+        "input is to be ignored. `epsilon` has to fit the length."
+    )
 
     def update(self, state, gate):
         change = gate.drop(self.activation(gate.p + gate.h))

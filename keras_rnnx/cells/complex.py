@@ -9,6 +9,7 @@ from keras import ops
 from keras_rnnx._numbers import number
 from keras_rnnx.cells._base.cell import Cell
 from keras_rnnx.cells._base.default_initializers import per_gate, scaled
+from keras_rnnx.cells._base.reference import Reference
 from keras_rnnx.cells._base.values import State
 from keras_rnnx.cells.ranges import Log, Uniform
 from keras_rnnx.cells.registry import register
@@ -28,9 +29,6 @@ class LRUCell(Cell):
     starts in a ring of the unit circle. `B` and `D` are blocks of `kernel`; `C` is
     `recurrent_kernel`, which here does not enter the recurrence.
     Orvieto et al. 2023, arXiv:2303.06349.
-
-    For very long sequences, of thousands of steps: a scan over time computes it. It is
-    linear: put a nonlinear layer between one and the next.
 
     Args:
         units: number of units, and of complex states.
@@ -66,7 +64,12 @@ class LRUCell(Cell):
         "phase_max": 6.283,
     }
     search = {"radius_min": Uniform(0.0, 0.99), "phase_max": Log(0.05, 6.283)}
-    paper = "Orvieto et al. 2023"
+    paper = Reference("Orvieto et al.", 2023, "2303.06349")
+    use = (
+        "For very long sequences, of thousands of steps: a scan over time "
+        "computes it. It is linear: put a nonlinear layer between one and the "
+        "next."
+    )
 
     def update(self, state, gate, vector):
         re = vector.real * state.re - vector.imaginary * state.im

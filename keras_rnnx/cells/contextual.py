@@ -9,6 +9,7 @@ from keras import ops
 
 from keras_rnnx._numbers import number
 from keras_rnnx.cells._base.cell import Cell
+from keras_rnnx.cells._base.reference import Reference
 from keras_rnnx.cells._base.values import State
 from keras_rnnx.cells.ranges import Choice, Uniform
 from keras_rnnx.cells.registry import register
@@ -28,9 +29,6 @@ class ClockworkRNNCell(Cell):
     `h' = tanh(W x + U h + b)` for the units of period `T` at the steps that `T`
     divides, counted from 0; the others keep their state. A unit sees those of its own
     and of longer periods. Koutnik, Greff, Gomez & Schmidhuber 2014, arXiv:1402.3511.
-
-    For signals with slow and fast parts whose time scales are roughly known, such as
-    sound. All units are computed at every step, so that long periods save no time.
 
     Args:
         units: number of units, as many as periods or more.
@@ -56,7 +54,12 @@ class ClockworkRNNCell(Cell):
     state_kinds = {"t": "count"}
     options = {"activation": "tanh", "periods": (1, 2, 4, 8)}
     search = {"periods": Choice({f"1-{2**n}": _doubled(n) for n in (1, 3, 5, 7)})}
-    paper = "Koutnik et al. 2014"
+    paper = Reference("Koutnik et al.", 2014, "1402.3511")
+    use = (
+        "For signals with slow and fast parts whose time scales are roughly "
+        "known, such as sound. All units are computed at every step, so that long "
+        "periods save no time."
+    )
 
     def update(self, state, gate, vector):
         # The operator: on torch `ops.mod` of Keras 3.16 computes float64 in float32.
@@ -103,9 +106,6 @@ class SCRNCell(Cell):
     here the output is `h` alone, and `s` the second state. Mikolov, Joulin, Chopra,
     Mathieu & Ranzato 2015, arXiv:1412.7753.
 
-    For language models with few weights, and other sequences with a part that changes
-    slowly. What the context keeps is fixed by `alpha`, not learned.
-
     Args:
         units: number of hidden units, and of context units.
         activation: of the hidden units. Default "sigmoid".
@@ -129,7 +129,12 @@ class SCRNCell(Cell):
     biases = ()
     options = {"activation": "sigmoid", "alpha": 0.95, "use_bias": False}
     search = {"alpha": Uniform(0.8, 0.99)}
-    paper = "Mikolov et al. 2015"
+    paper = Reference("Mikolov et al.", 2015, "1412.7753")
+    use = (
+        "For language models with few weights, and other sequences with a part "
+        "that changes slowly. What the context keeps is fixed by `alpha`, not "
+        "learned."
+    )
 
     def update(self, state, gate):
         s = (1 - self.alpha) * gate.drop(gate.s) + self.alpha * state.s

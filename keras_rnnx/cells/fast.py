@@ -6,6 +6,7 @@ from keras import ops
 
 from keras_rnnx.cells._base.cell import Cell
 from keras_rnnx.cells._base.default_initializers import constant, normal
+from keras_rnnx.cells._base.reference import Reference
 from keras_rnnx.cells._base.values import State
 from keras_rnnx.cells._lowering import families
 from keras_rnnx.cells.ranges import Choice
@@ -41,9 +42,6 @@ class FastRNNCell(_WithNumbers, Cell):
     `s` is the logistic function; `alpha` and `beta` are shared by all units. Kusupati,
     Singh, Bhatia, Kumar, Jain & Varma 2018, arXiv:1901.02358.
 
-    For devices with little memory and simple tasks: a simple network whose gradients
-    two numbers keep in range. `FastGRNNCell` has a gate with as few matrices.
-
     Args:
         units: number of units.
         activation: of the update. Default "tanh".
@@ -73,7 +71,12 @@ class FastRNNCell(_WithNumbers, Cell):
         "bias_initializer": "ones",
     }
     search = {"activation": Choice(["tanh", "relu", "sigmoid"])}
-    paper = "Kusupati et al. 2018"
+    paper = Reference("Kusupati et al.", 2018, "1901.02358")
+    use = (
+        "For devices with little memory and simple tasks: a simple network whose "
+        "gradients two numbers keep in range. `FastGRNNCell` has a gate with as "
+        "few matrices."
+    )
 
     def update(self, state, gate, vector):
         written = gate.drop(self.activation(gate.h))
@@ -96,9 +99,6 @@ class FastGRNNCell(_WithNumbers, Cell):
     `h' = (s(zeta) (1 - z) + s(nu)) tanh(a + b_h) + z h` with `z = s(a + b_z)`,
     `a = W x + U h` and `s` the logistic function; `zeta` and `nu` are shared by all
     units. Kusupati, Singh, Bhatia, Kumar, Jain & Varma 2018, arXiv:1901.02358.
-
-    For devices with little memory: it has the matrices of a simple network. The paper
-    also makes them sparse and of low rank, which this cell does not.
 
     Args:
         units: number of units.
@@ -135,7 +135,12 @@ class FastGRNNCell(_WithNumbers, Cell):
         "recurrent_initializer": normal(0.1),
     }
     search = {"activation": Choice(["tanh", "relu", "sigmoid"])}
-    paper = "Kusupati et al. 2018"
+    paper = Reference("Kusupati et al.", 2018, "1901.02358")
+    use = (
+        "For devices with little memory: it has the matrices of a simple network. "
+        "The paper also makes them sparse and of low rank, which this cell does "
+        "not."
+    )
 
     def update(self, state, gate, vector):
         z = self.recurrent_activation(gate.a + vector.bias_gate)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from keras_rnnx.cells._base.arguments import number
 from keras_rnnx.cells._base.cell import Cell
+from keras_rnnx.cells._base.reference import Reference
 from keras_rnnx.cells._base.values import State
 from keras_rnnx.cells._lowering import families
 from keras_rnnx.cells._lowering.spec import OPEN
@@ -16,9 +17,6 @@ class UGRNNCell(Cell):
     """Update gate network: `h' = g h + (1 - g) tanh(a_c)` with `g = sigmoid(a_g)`.
 
     Collins, Sohl-Dickstein & Sussillo 2017, arXiv:1611.09913.
-
-    For a gated cell with half of the weights of an LSTM that runs on the vendors'
-    kernels. A GRU is the safer choice where size does not matter.
 
     Args:
         units: number of units.
@@ -42,7 +40,11 @@ class UGRNNCell(Cell):
         "recurrent_activation": "sigmoid",
         "unit_forget_bias": True,
     }
-    paper = "Collins et al. 2017"
+    paper = Reference("Collins et al.", 2017, "1611.09913")
+    use = (
+        "For a gated cell with half of the weights of an LSTM that runs on the "
+        "vendors' kernels. A GRU is the safer choice where size does not matter."
+    )
 
     def update(self, state, gate):
         candidate = gate.drop(self.activation(gate.c))
@@ -63,9 +65,6 @@ class JANETCell(Cell):
 
     `h' = sigmoid(s) h + (1 - sigmoid(s - beta)) tanh(a_c)` with `s = a_f`.
     van der Westhuizen & Lasenby 2018, arXiv:1804.04849.
-
-    For long memories with half of the weights of an LSTM; the paper starts its biases
-    for the expected length (`keras_rnnx.initializers.Chrono`).
 
     Args:
         units: number of units.
@@ -92,7 +91,11 @@ class JANETCell(Cell):
         "unit_forget_bias": True,
     }
     search = {"beta": Uniform(0.0, 2.0)}
-    paper = "van der Westhuizen & Lasenby 2018"
+    paper = Reference("van der Westhuizen & Lasenby", 2018, "1804.04849")
+    use = (
+        "For long memories with half of the weights of an LSTM; the paper starts "
+        "its biases for the expected length (`keras_rnnx.initializers.Chrono`)."
+    )
 
     def configure(self):
         self.beta = number("beta", self.beta)
@@ -121,9 +124,6 @@ class MGUCell(Cell):
     `reset_after` the candidate is `tanh(W x + b + f (U h))`. Zhou, Wu, Zhang & Zhou
     2016, arXiv:1603.09420.
 
-    For a GRU with a third of the weights less. With `reset_after=True` it runs on the
-    vendors' kernels.
-
     Args:
         units: number of units.
         activation: of the candidate. Default "tanh".
@@ -146,7 +146,11 @@ class MGUCell(Cell):
         "recurrent_activation": "sigmoid",
         "reset_after": False,
     }
-    paper = "Zhou et al. 2016"
+    paper = Reference("Zhou et al.", 2016, "1603.09420")
+    use = (
+        "For a GRU with a third of the weights less. With `reset_after=True` it "
+        "runs on the vendors' kernels."
+    )
 
     def configure(self):
         self.split, self.late = (("h",), ()) if self.reset_after else ((), ("h",))
@@ -174,9 +178,6 @@ class MGU2Cell(Cell):
     `h' = (1 - f) h + f tanh(W x + U (f h) + b)` with `f = sigmoid(U_f h)`. Heck & Salem
     2017, arXiv:1701.03452.
 
-    For models in which every weight counts. `MGUCell`, whose gate sees the inputs too,
-    is the safer choice.
-
     Args:
         units: number of units.
         activation: of the candidate. Default "tanh".
@@ -195,7 +196,11 @@ class MGU2Cell(Cell):
     late = ("h",)
     biases = ("h",)
     options = {"activation": "tanh", "recurrent_activation": "sigmoid"}
-    paper = "Heck & Salem 2017"
+    paper = Reference("Heck & Salem", 2017, "1701.03452")
+    use = (
+        "For models in which every weight counts. `MGUCell`, whose gate sees the "
+        "inputs too, is the safer choice."
+    )
 
     def update(self, state, gate):
         f = self.recurrent_activation(gate.f)
@@ -210,9 +215,6 @@ class LiGRUCell(Cell):
     `h' = z h + (1 - z) relu(a_h)` with `z = sigmoid(a_z)`. The paper adds batch
     normalization to the inputs' part; `batch_norm=True` normalizes both parts.
     Ravanelli, Brakel, Omologo & Bengio 2018, arXiv:1803.10225.
-
-    For speech, as in the paper, with `batch_norm=True`: without it rectified states can
-    grow over long sequences.
 
     Args:
         units: number of units.
@@ -230,7 +232,11 @@ class LiGRUCell(Cell):
     gates = ("z", "h")
     memory_gates = {"z": 1}
     options = {"activation": "relu", "recurrent_activation": "sigmoid"}
-    paper = "Ravanelli et al. 2018"
+    paper = Reference("Ravanelli et al.", 2018, "1803.10225")
+    use = (
+        "For speech, as in the paper, with `batch_norm=True`: without it "
+        "rectified states can grow over long sequences."
+    )
 
     def update(self, state, gate):
         z = self.recurrent_activation(gate.z)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from keras_rnnx.cells._base.cell import Cell
+from keras_rnnx.cells._base.reference import Reference
 from keras_rnnx.cells._base.values import State
 from keras_rnnx.cells._lowering import families
 from keras_rnnx.cells.registry import register
@@ -16,9 +17,6 @@ class GRUCell(Cell):
     `g = tanh(W_h x + b_h + r (U_h h + b_r))` (Cho et al. 2014, arXiv:1406.1078v1, and
     cuDNN), without it `g = tanh(W_h x + U_h (r h) + b_h)` (v3). Weights are those of
     `keras.layers.GRUCell`.
-
-    For what one would take an LSTM for, with a quarter of the weights less; neither is
-    the better in general. Keep `reset_after=True` for the vendors' kernels.
 
     Args:
         units: number of units.
@@ -43,7 +41,12 @@ class GRUCell(Cell):
         "recurrent_activation": "sigmoid",
         "reset_after": True,
     }
-    paper = "Cho et al. 2014"
+    paper = Reference("Cho et al.", 2014, "1406.1078")
+    use = (
+        "For what one would take an LSTM for, with a quarter of the weights less; "
+        "neither is the better in general. Keep `reset_after=True` for the "
+        "vendors' kernels."
+    )
 
     def configure(self):
         self.recurrent_bias = bool(self.reset_after)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from keras_rnnx._numbers import integer
 from keras_rnnx.cells._base.cell import Cell
 from keras_rnnx.cells._base.default_initializers import constant
+from keras_rnnx.cells._base.reference import Reference
 from keras_rnnx.cells._base.values import State
 from keras_rnnx.cells.ranges import Int, Uniform
 from keras_rnnx.cells.registry import register
@@ -19,9 +20,6 @@ class RHNCell(Cell):
     are not coupled, `c_l` is a gate of its own. Each layer multiplies `s_(l-1)` by
     matrices of its own; the inputs enter the first. Zilly, Srivastava, Koutnik &
     Schmidhuber 2017, arXiv:1607.03474.
-
-    For language models, on which more depth within a step pays. The time of a step
-    grows with `depth`.
 
     Args:
         units: number of units.
@@ -52,7 +50,11 @@ class RHNCell(Cell):
         "transform_bias": -2.0,
     }
     search = {"depth": Int(1, 10), "transform_bias": Uniform(-4.0, -1.0)}
-    paper = "Zilly et al. 2017"
+    paper = Reference("Zilly et al.", 2017, "1607.03474")
+    use = (
+        "For language models, on which more depth within a step pays. The time of "
+        "a step grows with `depth`."
+    )
 
     def configure(self):
         self.depth = integer("depth", self.depth, least=1)

@@ -6,6 +6,7 @@ from keras import ops
 
 from keras_rnnx.cells._base.cell import Cell
 from keras_rnnx.cells._base.default_initializers import scaled, uniform
+from keras_rnnx.cells._base.reference import Reference
 from keras_rnnx.cells._base.values import State
 from keras_rnnx.cells.ranges import Choice
 from keras_rnnx.cells.registry import register
@@ -28,9 +29,6 @@ class IndRNNCell(Cell):
     `recurrent_constraint=keras_rnnx.constraints.UnitRange()` prevents that, and
     keeps gradients from exploding; the paper has it always, as has the layer's
     `recipe="indrnn"`.
-
-    For very long sequences, in stacks of two layers or more: units see each other
-    through the next layer alone.
 
     Args:
         units: number of units.
@@ -58,7 +56,11 @@ class IndRNNCell(Cell):
     }
     search = {"activation": Choice(["relu", "tanh"]), "recurrent_initializer": _SPANS}
     recipes = ("indrnn",)
-    paper = "Li et al. 2018"
+    paper = Reference("Li et al.", 2018, "1803.04831")
+    use = (
+        "For very long sequences, in stacks of two layers or more: units see each "
+        "other through the next layer alone."
+    )
 
     def update(self, state, gate):
         return State(h=gate.drop(self.activation(gate.h)))
@@ -71,9 +73,6 @@ class BRCCell(Cell):
     `h' = z h + (1 - z) tanh(W_h x + r h)` with `r = 1 + tanh(W_r x + u_r * h + b_r)`
     and `z = sigmoid(W_z x + u_z * h + b_z)`: a unit is bistable where `r > 1`. Vecoven,
     Ernst & Drion 2021, arXiv:2006.05252.
-
-    For what must be held unchanged over hundreds of steps. Units see each other through
-    the next layer alone: stack two or more.
 
     Args:
         units: number of units.
@@ -96,7 +95,11 @@ class BRCCell(Cell):
     memory_gates = {"z": 1}
     diagonal = True
     options = _GATED | {"recurrent_initializer": "ones"}
-    paper = "Vecoven et al. 2021"
+    paper = Reference("Vecoven et al.", 2021, "2006.05252")
+    use = (
+        "For what must be held unchanged over hundreds of steps. Units see each "
+        "other through the next layer alone: stack two or more."
+    )
 
     def update(self, state, gate):
         r, z = 1 + ops.tanh(gate.r), self.recurrent_activation(gate.z)
@@ -110,9 +113,6 @@ class NBRCCell(BRCCell):
 
     `h' = z h + (1 - z) tanh(W_h x + r h)` with `r = 1 + tanh(a_r)`, `z = sigmoid(a_z)`.
     Vecoven, Ernst & Drion 2021, arXiv:2006.05252.
-
-    For what must be held unchanged over hundreds of steps, in one layer: unlike those
-    of `BRCCell` its gates see all units.
 
     Args:
         units: number of units.
@@ -128,3 +128,7 @@ class NBRCCell(BRCCell):
 
     diagonal = False
     options = _GATED
+    use = (
+        "For what must be held unchanged over hundreds of steps, in one layer: unlike "
+        "those of `BRCCell` its gates see all units."
+    )

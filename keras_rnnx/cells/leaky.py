@@ -8,6 +8,7 @@ from keras import ops
 
 from keras_rnnx._gates import bound
 from keras_rnnx.cells._base.cell import Cell
+from keras_rnnx.cells._base.reference import Reference
 from keras_rnnx.cells._base.values import State
 from keras_rnnx.cells._lowering import families
 from keras_rnnx.cells.registry import register
@@ -21,9 +22,6 @@ class LeakyRNNCell(Cell):
     A unit with leak rate `leak` forgets over about `1 / leak` steps. Jaeger,
     Lukosevicius, Popovici & Siewert 2007, Neural Networks 20(3); Bengio,
     Boulanger-Lewandowski & Pascanu 2013, arXiv:1212.0901.
-
-    For smooth signals and small models, with leak rates near the time constants of the
-    signal; with learned ones where these are not known.
 
     Args:
         units: number of units.
@@ -53,7 +51,11 @@ class LeakyRNNCell(Cell):
     vectors = {"leak": None}
     options = {"activation": "tanh", "leak": 0.5, "leak_trainable": False}
     recipes = ("leaky",)
-    paper = "Jaeger et al. 2007"
+    paper = Reference("Jaeger et al.", 2007)
+    use = (
+        "For smooth signals and small models, with leak rates near the time "
+        "constants of the signal; with learned ones where these are not known."
+    )
 
     def update(self, state, gate, vector):
         moved = gate.drop(self.activation(gate.h)) - state.h

@@ -10,6 +10,7 @@ from keras import ops
 from keras_rnnx._numbers import integer
 from keras_rnnx.cells._base.cell import Cell
 from keras_rnnx.cells._base.default_initializers import per_gate, scaled, uniform
+from keras_rnnx.cells._base.reference import Reference
 from keras_rnnx.cells._base.values import State
 from keras_rnnx.cells.ranges import Boolean, Int, Uniform
 from keras_rnnx.cells.registry import register
@@ -32,9 +33,6 @@ class MinGRUCell(Cell):
     `v + 0.5` for `v >= 0` and `sigmoid(v)` below. Feng, Tung, Ahmed, Bengio &
     Hajimirsadeghi 2024, arXiv:2410.01201.
 
-    For long sequences and fast training: a scan over time computes it. Its gates see
-    the inputs alone, so that complex dependencies need two layers or more.
-
     Args:
         units: number of units.
         activation: of the candidate. Default `g`; "linear" is the paper's first form.
@@ -52,7 +50,12 @@ class MinGRUCell(Cell):
     linear = ("h",)
     memory_gates = {"z": -1}
     options = {"activation": positive}
-    paper = "Feng et al. 2024"
+    paper = Reference("Feng et al.", 2024, "2410.01201")
+    use = (
+        "For long sequences and fast training: a scan over time computes it. Its "
+        "gates see the inputs alone, so that complex dependencies need two layers "
+        "or more."
+    )
 
     def update(self, state, gate):
         z = ops.sigmoid(gate.z)
@@ -66,9 +69,6 @@ class MinLSTMCell(Cell):
     `h' = (f h + i g(W_h x + b_h)) / (f + i)` with `f, i = sigmoid(W x + b)`, where
     `g(v)` is `v + 0.5` for `v >= 0` and `sigmoid(v)` below. Feng, Tung, Ahmed, Bengio &
     Hajimirsadeghi 2024, arXiv:2410.01201.
-
-    For long sequences and fast training: a scan over time computes it. Its gates see
-    the inputs alone, so that complex dependencies need two layers or more.
 
     Args:
         units: number of units.
@@ -88,7 +88,12 @@ class MinLSTMCell(Cell):
     memory_gates = {"f": 1, "i": -1}
     gates_compete = True
     options = {"activation": positive}
-    paper = "Feng et al. 2024"
+    paper = Reference("Feng et al.", 2024, "2410.01201")
+    use = (
+        "For long sequences and fast training: a scan over time computes it. Its "
+        "gates see the inputs alone, so that complex dependencies need two layers "
+        "or more."
+    )
 
     def update(self, state, gate):
         # f / (f + i) by the difference of logarithms: both gates may underflow.
@@ -108,9 +113,6 @@ class SRUCell(Cell):
     `f = sigmoid(W_f x + p_f c + b_f)`, `r = sigmoid(W_r x + p_r c + b_r)`. In the
     paper the highway takes `x` itself where it is as wide as the state. Lei, Zhang,
     Wang, Dai & Artzi 2018, arXiv:1709.02755.
-
-    For fast training of deep stacks on text: all products are with inputs. With
-    `peepholes=False` a scan over time computes it.
 
     Args:
         units: number of units.
@@ -145,7 +147,11 @@ class SRUCell(Cell):
         "kernel_initializer": _SRU_START,
     }
     search = {"peepholes": Boolean(), "alpha": Uniform(0.5, 2.0)}
-    paper = "Lei et al. 2018"
+    paper = Reference("Lei et al.", 2018, "1709.02755")
+    use = (
+        "For fast training of deep stacks on text: all products are with inputs. "
+        "With `peepholes=False` a scan over time computes it."
+    )
 
     def configure(self):
         self.linear = () if self.peepholes else ("c",)
@@ -166,9 +172,6 @@ class TRNNCell(Cell):
 
     With `f = sigmoid(W_f x + b_f)`. Balduzzi & Ghifary 2016, arXiv:1602.02218.
 
-    For long sequences and fast training with few weights: a scan over time computes it.
-    It is a gated average of the inputs; nonlinear layers must come behind it.
-
     Args:
         units: number of units.
         recurrent_activation: of the gate. Default "sigmoid".
@@ -187,7 +190,12 @@ class TRNNCell(Cell):
     linear = ("h",)
     memory_gates = {"f": 1}
     options = {"recurrent_activation": "sigmoid"}
-    paper = "Balduzzi & Ghifary 2016"
+    paper = Reference("Balduzzi & Ghifary", 2016, "1602.02218")
+    use = (
+        "For long sequences and fast training with few weights: a scan over time "
+        "computes it. It is a gated average of the inputs; nonlinear layers must "
+        "come behind it."
+    )
 
     def update(self, state, gate):
         f = self.recurrent_activation(gate.f)
@@ -200,9 +208,6 @@ class TGRUCell(Cell):
 
     `h' = f h + z o` with `z = W_z [x_(t-1), x_t] + b_z`, `f = sigmoid(...)` and
     `o = tanh(...)` of sums like `z`. Balduzzi & Ghifary 2016, arXiv:1602.02218.
-
-    For long sequences and fast training: a scan over time computes it. It sees no state
-    in its gates, so that complex dependencies need more than one layer.
 
     Args:
         units: number of units.
@@ -223,7 +228,12 @@ class TGRUCell(Cell):
     window = 2
     memory_gates = {"f": 1}
     options = {"activation": "tanh", "recurrent_activation": "sigmoid"}
-    paper = "Balduzzi & Ghifary 2016"
+    paper = Reference("Balduzzi & Ghifary", 2016, "1602.02218")
+    use = (
+        "For long sequences and fast training: a scan over time computes it. It "
+        "sees no state in its gates, so that complex dependencies need more than "
+        "one layer."
+    )
 
     def update(self, state, gate):
         f, o = self.recurrent_activation(gate.f), self.activation(gate.o)
@@ -237,9 +247,6 @@ class TLSTMCell(Cell):
     `c' = f c + (1 - f) z`, `h' = c' o` with `z = W_z [x_(t-1), x_t] + b_z`,
     `f = sigmoid(...)` and `o = tanh(...)` of sums like `z`. Balduzzi & Ghifary 2016,
     arXiv:1602.02218.
-
-    For long sequences and fast training: a scan over time computes it. It sees no state
-    in its gates, so that complex dependencies need more than one layer.
 
     Args:
         units: number of units.
@@ -260,7 +267,12 @@ class TLSTMCell(Cell):
     window = 2
     memory_gates = {"f": 1}
     options = {"activation": "tanh", "recurrent_activation": "sigmoid"}
-    paper = "Balduzzi & Ghifary 2016"
+    paper = Reference("Balduzzi & Ghifary", 2016, "1602.02218")
+    use = (
+        "For long sequences and fast training: a scan over time computes it. It "
+        "sees no state in its gates, so that complex dependencies need more than "
+        "one layer."
+    )
 
     def update(self, state, gate):
         f, o = self.recurrent_activation(gate.f), self.activation(gate.o)
@@ -275,9 +287,6 @@ class QRNNCell(Cell):
     `c' = f c + (1 - f) z`, `h' = o c'` with `z = tanh(...)`, `f, o = sigmoid(...)` of
     `W [x_(t-window+1), ..., x_t] + b`. Bradbury, Merity, Xiong & Socher 2017,
     arXiv:1611.01576; this is its fo-pooling.
-
-    For long sequences of words or sound, in stacks of layers: a scan over time computes
-    it. It sees no state in its gates; a wider `window` makes up for some of it.
 
     Args:
         units: number of units.
@@ -302,7 +311,12 @@ class QRNNCell(Cell):
     memory_gates = {"f": 1}
     options = {"activation": "tanh", "recurrent_activation": "sigmoid", "window": 2}
     search = {"window": Int(1, 6)}
-    paper = "Bradbury et al. 2017"
+    paper = Reference("Bradbury et al.", 2017, "1611.01576")
+    use = (
+        "For long sequences of words or sound, in stacks of layers: a scan over "
+        "time computes it. It sees no state in its gates; a wider `window` makes "
+        "up for some of it."
+    )
 
     def configure(self):
         self.window = integer("window", self.window, least=1)

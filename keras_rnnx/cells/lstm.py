@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from keras_rnnx.cells._base.cell import Cell
+from keras_rnnx.cells._base.reference import Reference
 from keras_rnnx.cells._base.values import State
 from keras_rnnx.cells._lowering import families
 from keras_rnnx.cells._lowering.spec import Lowering
@@ -17,9 +18,6 @@ class LSTMCell(Cell):
     `c' = f c + i tanh(a_c)`, `h' = o tanh(c')` with `i, f, o = sigmoid(a)`.
     Hochreiter & Schmidhuber 1997, Neural Computation 9(8); forget gate: Gers,
     Schmidhuber & Cummins 2000. Weights are those of `keras.layers.LSTMCell`.
-
-    For most tasks with long dependencies, where nothing speaks for another cell: it
-    trains reliably, and every vendor has a kernel for it.
 
     Args:
         units: number of units.
@@ -43,7 +41,14 @@ class LSTMCell(Cell):
         "recurrent_activation": "sigmoid",
         "unit_forget_bias": True,
     }
-    paper = "Hochreiter & Schmidhuber 1997; Gers et al. 2000"
+    paper = (
+        Reference("Hochreiter & Schmidhuber", 1997),
+        Reference("Gers et al.", 2000),
+    )
+    use = (
+        "For most tasks with long dependencies, where nothing speaks for another "
+        "cell: it trains reliably, and every vendor has a kernel for it."
+    )
 
     def update(self, state, gate):
         gated, squashed = self.recurrent_activation, self.activation
@@ -64,9 +69,6 @@ class CIFGCell(LSTMCell):
     less than an LSTM. Greff, Srivastava, Koutnik, Steunebrink & Schmidhuber 2015,
     arXiv:1503.04069.
 
-    For an LSTM with a quarter of the weights less, which in the study of the paper did
-    about as well.
-
     Args:
         units: number of units.
         activation: of candidate and output. Default "tanh".
@@ -82,7 +84,11 @@ class CIFGCell(LSTMCell):
 
     gates = ("f", "c", "o")
     memory_gates = {"f": 1}
-    paper = "Greff et al. 2015"
+    paper = Reference("Greff et al.", 2015, "1503.04069")
+    use = (
+        "For an LSTM with a quarter of the weights less, which in the study of "
+        "the paper did about as well."
+    )
 
     def update(self, state, gate):
         f, o = self.recurrent_activation(gate.f), self.recurrent_activation(gate.o)

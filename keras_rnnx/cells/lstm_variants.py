@@ -6,6 +6,7 @@ from keras import ops
 
 from keras_rnnx._numbers import integer, number
 from keras_rnnx.cells._base.cell import Cell
+from keras_rnnx.cells._base.reference import Reference
 from keras_rnnx.cells._base.values import State
 from keras_rnnx.cells._lowering import families
 from keras_rnnx.cells._lowering.spec import Lowering
@@ -21,9 +22,6 @@ class PeepholeLSTMCell(Cell):
     `c' = f c + i tanh(a_c)`, `h' = o tanh(c')` with `i = sigmoid(a_i + p_i c)`,
     `f = sigmoid(a_f + p_f c)`, `o = sigmoid(a_o + p_o c')`. Gers, Schraudolph &
     Schmidhuber 2002, JMLR 3.
-
-    For tasks that turn on exact times or counts, as those of the paper. Elsewhere
-    peepholes seldom pay, and they keep the cell off the vendors' kernels.
 
     Args:
         units: number of units.
@@ -43,7 +41,12 @@ class PeepholeLSTMCell(Cell):
     vectors = {"peephole_i": "zeros", "peephole_f": "zeros", "peephole_o": "zeros"}
     memory_gates = {"f": 1, "i": -1}
     options = LSTMCell.options
-    paper = "Gers et al. 2002"
+    paper = Reference("Gers et al.", 2002)
+    use = (
+        "For tasks that turn on exact times or counts, as those of the paper. "
+        "Elsewhere peepholes seldom pay, and they keep the cell off the vendors' "
+        "kernels."
+    )
 
     def update(self, state, gate, vector):
         gated = self.recurrent_activation
@@ -63,9 +66,6 @@ class MultiplicativeLSTMCell(Cell):
     `i, f, o = sigmoid(W x + U m + b)`. In the form of a standard LSTM, as in the
     authors' later code; their first had no tanh around the candidate. Krause, Lu,
     Murray & Renals 2016, arXiv:1609.07959.
-
-    For language models on characters, as in the paper. A step has two products one
-    after the other, and is slower than that of an LSTM of this size.
 
     Args:
         units: number of units.
@@ -88,7 +88,12 @@ class MultiplicativeLSTMCell(Cell):
     biases = ("i", "f", "c", "o")
     memory_gates = {"f": 1, "i": -1}
     options = LSTMCell.options
-    paper = "Krause et al. 2016"
+    paper = Reference("Krause et al.", 2016, "1609.07959")
+    use = (
+        "For language models on characters, as in the paper. A step has two "
+        "products one after the other, and is slower than that of an LSTM of this "
+        "size."
+    )
 
     def update(self, state, gate):
         m = gate.x.m * gate.u.m
@@ -108,10 +113,6 @@ class SLSTMCell(Cell):
     `f = exp(log sigmoid(a_f) + m - m')`. One head; `n` has no floor, so that it
     must start at 0 or above. `zoneout` acts on `h` alone, since `c` and `n` are stored
     relative to `m`. Beck et al. 2024, arXiv:2405.04517.
-
-    For tasks in which what was stored has to be replaced by something more important:
-    the gates are exponential and weigh one input against all before. The paper puts it
-    into residual blocks.
 
     Args:
         units: number of units.
@@ -144,7 +145,12 @@ class SLSTMCell(Cell):
         "forget_bias": (3.0, 6.0),
         "recurrent_initializer": "zeros",
     }
-    paper = "Beck et al. 2024"
+    paper = Reference("Beck et al.", 2024, "2405.04517")
+    use = (
+        "For tasks in which what was stored has to be replaced by something more "
+        "important: the gates are exponential and weigh one input against all "
+        "before. The paper puts it into residual blocks."
+    )
 
     def update(self, state, gate):
         kept = ops.log_sigmoid(gate.f) + state.m
@@ -183,10 +189,6 @@ class LSTMPCell(Cell):
     `a = W x + U r + b`. Without the peepholes of the paper, as vendors have it. Sak,
     Senior & Beaufays 2014, arXiv:1402.1128.
 
-    For a large memory with few weights, as in speech and with large vocabularies. With
-    an output half as wide as the memory it has five eighths of the recurrent weights
-    of an LSTM, `P` counted in, and the layer above half the inputs.
-
     Args:
         units: number of units, the width of the memory `c`.
         projection_units: width of the output `r`, and of what is fed back, a positive
@@ -219,7 +221,13 @@ class LSTMPCell(Cell):
     search = {
         "projection_units": Choice({"half": None, "16": 16, "32": 32, "64": 64}),
     }
-    paper = "Sak et al. 2014"
+    paper = Reference("Sak et al.", 2014, "1402.1128")
+    use = (
+        "For a large memory with few weights, as in speech and with large "
+        "vocabularies. With an output half as wide as the memory it has five "
+        "eighths of the recurrent weights of an LSTM, `P` counted in, and the "
+        "layer above half the inputs."
+    )
 
     def update(self, state, gate):
         gated, squashed = self.recurrent_activation, self.activation

@@ -5,6 +5,7 @@ from __future__ import annotations
 from keras import ops
 
 from keras_rnnx.cells._base.cell import Cell
+from keras_rnnx.cells._base.reference import Reference
 from keras_rnnx.cells._base.values import State
 from keras_rnnx.cells.registry import register
 
@@ -15,7 +16,12 @@ class _Mutant:
     states = ("h",)
     memory_gates = {"z": -1}
     options = {"activation": "tanh", "recurrent_activation": "sigmoid"}
-    paper = "Jozefowicz et al. 2015"
+    paper = Reference("Jozefowicz et al.", 2015)
+    use = (
+        "For comparison with GRU and LSTM, from which the search set out. It is no "
+        "common choice, and its products one after the other make it slower than a "
+        "GRU."
+    )
 
 
 @register(name="mut1")
@@ -26,9 +32,6 @@ class MUT1Cell(_Mutant, Cell):
     `z = sigmoid(W_z x + b_z)`, `r = sigmoid(a_r)`. The paper has `tanh(x)` of `x`
     itself, of the width of the state; here a projection of it. Jozefowicz, Zaremba &
     Sutskever 2015, ICML.
-
-    For comparison with GRU and LSTM, from which the search set out. It is no common
-    choice, and its products one after the other make it slower than a GRU.
 
     Args:
         units: number of units.
@@ -63,9 +66,6 @@ class MUT2Cell(_Mutant, Cell):
     paper `r` sees `x` itself, of the width of the state; here a projection of it.
     Jozefowicz, Zaremba & Sutskever 2015, ICML.
 
-    For comparison with GRU and LSTM, from which the search set out. It is no common
-    choice, and its products one after the other make it slower than a GRU.
-
     Args:
         units: number of units.
         activation: of the candidate. Default "tanh".
@@ -94,9 +94,6 @@ class MUT3Cell(_Mutant, Cell):
     `h' = z tanh(U_h (r h) + W_h x + b_h) + (1 - z) h` with
     `z = sigmoid(W_z x + U_z tanh(h) + b_z)`, `r = sigmoid(a_r)`. Jozefowicz, Zaremba &
     Sutskever 2015, ICML.
-
-    For comparison with GRU and LSTM, from which the search set out. It is no common
-    choice, and its products one after the other make it slower than a GRU.
 
     Args:
         units: number of units.
@@ -130,9 +127,6 @@ class NASCell(Cell):
     `l3 = tanh(tanh(u5 + v5) sigmoid(u6 + v6))`,
     `l4 = sigmoid(tanh(u7 + v7) + sigmoid(u8 + v8))`. Zoph & Le 2017, arXiv:1611.01578.
 
-    For language models, on which it was found. It has twice the weights of an LSTM of
-    this size and many operations in a step.
-
     Args:
         units: number of units.
         use_bias: whether the gates have biases. Default False.
@@ -149,7 +143,11 @@ class NASCell(Cell):
     split = ("g4",)
     bias_part = "recurrent"
     options = {"use_bias": False}
-    paper = "Zoph & Le 2017"
+    paper = Reference("Zoph & Le", 2017, "1611.01578")
+    use = (
+        "For language models, on which it was found. It has twice the weights of "
+        "an LSTM of this size and many operations in a step."
+    )
 
     def update(self, state, gate):
         l1 = ops.tanh(ops.sigmoid(gate.g1) * ops.relu(gate.g2))

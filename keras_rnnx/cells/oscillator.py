@@ -7,6 +7,7 @@ from keras import ops
 from keras_rnnx._numbers import number
 from keras_rnnx.cells._base.cell import Cell
 from keras_rnnx.cells._base.default_initializers import scaled, uniform
+from keras_rnnx.cells._base.reference import Reference
 from keras_rnnx.cells._base.values import State
 from keras_rnnx.cells.independent import IndRNNCell
 from keras_rnnx.cells.ranges import Log
@@ -33,9 +34,6 @@ class CoRNNCell(_Oscillator, Cell):
     `z' = z + dt (tanh(W x + U_h h + U_z z + b) - gamma h - epsilon z)`,
     `h' = h + dt z'`. Rusch & Mishra 2021, arXiv:2010.00951.
 
-    For long sequences with slow or oscillating inputs: gradients are bounded by the
-    equation. `dt`, `gamma` and `epsilon` have to be tuned.
-
     Args:
         units: number of units.
         activation: of the drive. Default "tanh".
@@ -60,7 +58,11 @@ class CoRNNCell(_Oscillator, Cell):
     late = ("z",)
     options = {"activation": "tanh", "dt": 0.042, "gamma": 2.7, "epsilon": 4.7}
     search = {"dt": Log(0.01, 0.1), "gamma": Log(0.1, 10), "epsilon": Log(0.1, 10)}
-    paper = "Rusch & Mishra 2021"
+    paper = Reference("Rusch & Mishra", 2021, "2010.00951")
+    use = (
+        "For long sequences with slow or oscillating inputs: gradients are "
+        "bounded by the equation. `dt`, `gamma` and `epsilon` have to be tuned."
+    )
 
     def update(self, state, gate):
         drive = gate.drop(self.activation(gate.h + gate.u.z(state.z)))
@@ -76,9 +78,6 @@ class UnICORNNCell(_Oscillator, Cell):
     `z' = z - dt sigmoid(c) (tanh(W x + u * h + b) + alpha h)`,
     `h' = h + dt sigmoid(c) z'`, with `u` and `c` for each unit. Rusch & Mishra 2021,
     arXiv:2103.05487.
-
-    For very long sequences, in stacks of two layers or more: units see each other
-    through the next layer alone. `dt` has to be tuned to the length.
 
     Args:
         units: number of units.
@@ -107,7 +106,11 @@ class UnICORNNCell(_Oscillator, Cell):
     vectors = {"c": uniform(-0.1, 0.1)}
     options = IndRNNCell.options | {"activation": "tanh", "dt": 0.19, "alpha": 30.65}
     search = {"dt": Log(0.01, 0.3), "alpha": Log(1, 100)}
-    paper = "Rusch & Mishra 2021"
+    paper = Reference("Rusch & Mishra", 2021, "2103.05487")
+    use = (
+        "For very long sequences, in stacks of two layers or more: units see each "
+        "other through the next layer alone. `dt` has to be tuned to the length."
+    )
 
     def update(self, state, gate, vector):
         pace = self.dt * ops.sigmoid(vector.c)
@@ -128,9 +131,6 @@ class LEMCell(_Oscillator, Cell):
     `z' = (1 - d1) z + d1 tanh(a_z)`, `h' = (1 - d2) h + d2 tanh(W_h x + U_h z' + b_h)`
     with `d1, d2 = dt sigmoid(a)`. Rusch, Mishra, Erichson & Mahoney 2022,
     arXiv:2110.04744.
-
-    For sequences with several time scales, and where an LSTM does not learn long
-    dependencies. A step has two products one after the other.
 
     Args:
         units: number of units.
@@ -155,7 +155,11 @@ class LEMCell(_Oscillator, Cell):
     memory_gates = {"d1": -1, "d2": -1}
     options = {"activation": "tanh", "dt": 1.0, **_BY_UNITS}
     search = {"dt": Log(0.02, 1.0)}
-    paper = "Rusch et al. 2022"
+    paper = Reference("Rusch et al.", 2022, "2110.04744")
+    use = (
+        "For sequences with several time scales, and where an LSTM does not learn "
+        "long dependencies. A step has two products one after the other."
+    )
 
     def update(self, state, gate):
         d1, d2 = self.dt * ops.sigmoid(gate.d1), self.dt * ops.sigmoid(gate.d2)

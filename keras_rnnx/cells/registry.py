@@ -9,6 +9,7 @@ from typing import NamedTuple
 import keras
 
 from keras_rnnx._errors import unknown
+from keras_rnnx.cells._base.reference import references
 
 _CELLS: dict[str, type] = {}
 
@@ -21,8 +22,8 @@ class CellInfo(NamedTuple):
         cls: the cell class.
         states: names of the states, the output first.
         gates: names of the gates, in the order of their columns in the kernels.
-        paper: authors and year of the source, or an empty string.
-        year: year of the paper, or None.
+        paper: authors and year of the sources, or an empty string.
+        year: year of the first paper, or None.
         summary: first line of the docstring.
     """
 
@@ -152,8 +153,7 @@ def catalog() -> list[CellInfo]:
     """All registered cells with their papers, by year and name."""
     rows = []
     for name, cls in _CELLS.items():
-        paper = cls.paper or ""
-        year = re.search(r"\b(19|20)\d\d\b", paper)
+        papers = references(cls.paper)
         summary = (cls.__doc__ or "").strip().split("\n")[0]
         rows.append(
             CellInfo(
@@ -161,8 +161,8 @@ def catalog() -> list[CellInfo]:
                 cls,
                 cls.states,
                 cls.gates,
-                paper,
-                int(year.group()) if year else None,
+                "; ".join(map(str, papers)) or str(cls.paper or ""),
+                papers[0].year if papers else None,
                 summary,
             )
         )

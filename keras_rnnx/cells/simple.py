@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from keras_rnnx.cells._base.cell import Cell
+from keras_rnnx.cells._base.reference import Reference
 from keras_rnnx.cells._base.values import State
 from keras_rnnx.cells._lowering import families
 from keras_rnnx.cells.registry import register
@@ -14,9 +15,6 @@ class SimpleRNNCell(Cell):
 
     Elman 1990, Cognitive Science 14(2). Weights are those of
     `keras.layers.SimpleRNNCell`.
-
-    For dependencies over some ten steps, and as a baseline: over more, gradients fade
-    or grow. It has the fewest weights and runs on the vendors' kernels.
 
     Args:
         units: number of units.
@@ -34,7 +32,12 @@ class SimpleRNNCell(Cell):
     options = {"activation": "tanh"}
     recipes = ("irnn", "np-rnn")
     feedback_gate = "h"
-    paper = "Elman 1990"
+    paper = Reference("Elman", 1990)
+    use = (
+        "For dependencies over some ten steps, and as a baseline: over more, "
+        "gradients fade or grow. It has the fewest weights and runs on the "
+        "vendors' kernels."
+    )
 
     def update(self, state, gate):
         return State(h=self.activation(gate.h))
@@ -49,9 +52,6 @@ class IRNNCell(SimpleRNNCell):
 
     `U = I`, `b = 0` and small `W` at the start, so that states and gradients are kept.
     Le, Jaitly & Hinton 2015, arXiv:1504.00941.
-
-    For long dependencies where a gated cell is too slow. It is sensitive to the
-    learning rate: clip the gradients.
 
     Args:
         units: number of units.
@@ -76,7 +76,11 @@ class IRNNCell(SimpleRNNCell):
         "recurrent_initializer": "identity",
     }
     recipes = ()
-    paper = "Le et al. 2015"
+    paper = Reference("Le et al.", 2015, "1504.00941")
+    use = (
+        "For long dependencies where a gated cell is too slow. It is sensitive to "
+        "the learning rate: clip the gradients."
+    )
 
 
 @register(name="np_rnn")
@@ -85,9 +89,6 @@ class NPRNNCell(SimpleRNNCell):
 
     `h' = relu(W x + U h + b)`, where the largest eigenvalue of `U` is 1 at the start.
     Talathi & Vartak 2015, arXiv:1511.03771.
-
-    For what one would take `IRNNCell` for, with a start from which some directions are
-    forgotten sooner than others. Neither is the better in general: try both.
 
     Args:
         units: number of units.
@@ -110,7 +111,12 @@ class NPRNNCell(SimpleRNNCell):
         },
     }
     recipes = ()
-    paper = "Talathi & Vartak 2015"
+    paper = Reference("Talathi & Vartak", 2015, "1511.03771")
+    use = (
+        "For what one would take `IRNNCell` for, with a start from which some "
+        "directions are forgotten sooner than others. Neither is the better in "
+        "general: try both."
+    )
 
 
 @register
@@ -119,9 +125,6 @@ class LeakyRectifierRNNCell(SimpleRNNCell):
 
     Rectifiers that let a little of what is negative through: Maas, Hannun & Ng 2013,
     ICML workshop on deep learning for audio, speech and language.
-
-    For short sequences on which units of a ReLU network die. States are not bounded:
-    clip the gradients.
 
     Args:
         units: number of units.
@@ -137,4 +140,8 @@ class LeakyRectifierRNNCell(SimpleRNNCell):
 
     options = {"activation": "leaky_relu"}
     recipes = ()
-    paper = "Maas et al. 2013"
+    paper = Reference("Maas et al.", 2013)
+    use = (
+        "For short sequences on which units of a ReLU network die. States are not "
+        "bounded: clip the gradients."
+    )

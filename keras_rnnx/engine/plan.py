@@ -6,17 +6,19 @@ import contextlib
 import contextvars
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 
 from keras_rnnx import _changes
 from keras_rnnx._errors import unknown
 from keras_rnnx.cells import Cell
-from keras_rnnx.engine import backends, costs
+from keras_rnnx.engine import backends
+from keras_rnnx.engine import device as devices
+from keras_rnnx.engine.device import Device
+from keras_rnnx.engine.engines import TABLE, Engine
 
 # Best first.
-ENGINES = ("cudnn", "native", "scan", "fused", "step")
+ENGINES = tuple(TABLE)
 
 _forced: contextvars.ContextVar[str | None] = contextvars.ContextVar(
     "keras_rnnx_engine", default=None
@@ -88,100 +90,7 @@ def refusal(layer: keras.layers.RNN, engine: str, training: bool = True) -> str 
         engine: one of `ENGINES`.
         training: whether for training, where dropout is on.
     """
-    cells = getattr(layer.cell, "cells", [layer.cell])
-    flow = any(isinstance(cell, Cell) and cell.gradient_flow for cell in cells)
-    if flow and training and engine != "fused":
-        return "GradientFlow needs the gradients of the state at every step"
-    normalization = isinstance(layer.cell, Cell) and layer.cell.normalization
-    if normalization and normalization.notes_moments:
-        asked = f"{normalization.argument}=True"
-        if engine == "step":
-            return f"{asked} has moments for every step, which it does not count"
-        if layer.checkpoint is not None:
-            return (
-                f"checkpoint={layer.checkpoint!r} computes steps twice, and {asked} "
-                f"would note their moments twice"
-            )
-    if engine == "step":
-        if layer.checkpoint is None:
-            return None
-        return f"checkpoint={layer.checkpoint!r} cannot be had; pass checkpoint=None"
-    unknown_equation = _unknown_equation(layer.cell)
-    if unknown_equation or engine == "fused":
-        return unknown_equation
-    if engine == "scan":
-        return _scan_refusal(layer)
-    return _kernel_refusal(layer, engine, training)
-
-
-def _scan_refusal(layer):
-    cell = layer.cell
-    if not cell.linear:
-        return "its equation is not linear in the state"
-    for name, rate in zip(cell.states, cell.zoneout_rates):
-        if rate and name not in cell.linear_states:
-            return f"zoneout={cell.zoneout} keeps {name!r}, which is not linear"
-    for pair in cell.linear:
-        rates = dict(zip(cell.states, cell.zoneout_rates))
-        if isinstance(pair, tuple) and any(rates[name] for name in pair):
-            # Each part has its own mask: that is no product of complex numbers.
-            return f"zoneout={cell.zoneout} keeps the parts of {pair} apart"
-    backend = backends.current()
-    if backend.EAGER and backend.exporting():
-        return "a scan takes derivatives, and an exported graph holds none"
-    if layer.unroll:
-        return "unroll=True asks for the loop written out"
-    if layer.checkpoint is not None:
-        return f"checkpoint={layer.checkpoint!r} computes steps twice; a scan keeps few"
-    return None
-
-
-def _unknown_equation(cell: Any) -> str | None:
-    if isinstance(cell, keras.layers.StackedRNNCells):
-        return "a stack of cells interleaves its cells at every step"
-    if not isinstance(cell, Cell):
-        return (
-            f"{type(cell).__name__} is not a keras_rnnx cell, so its equation is not "
-            f"known"
-        )
-    if type(cell).call is not Cell.call:
-        return f"{type(cell).__name__} has a `call` of its own"
-    if backends.current() is None:
-        return f"the {keras.backend.backend()} backend has no engines but Keras' loop"
-    return None
-
-
-def _kernel_refusal(layer, engine, training):
-    cell, backend = layer.cell, backends.current()
-    available, _ = backend.kernels()
-    if available != engine:
-        return {
-            "cudnn": f"{keras.backend.backend()} finds no GPU",
-            "native": f"{keras.backend.backend()} has no fused kernels on the CPU"
-            if available is None
-            else "there is a GPU",
-        }[engine]
-    if engine == "cudnn" and getattr(layer, "use_cudnn", "auto") is False:
-        return "use_cudnn=False"
-    lowering = cell.lowering()
-    if isinstance(lowering, str):
-        return lowering
-    if cell.normalization:
-        return f"{cell.normalization.argument}=True normalizes inside of every step"
-    refused = cell.random_masks.refusal(training)
-    if refused:
-        return refused
-    if any(cell.zoneout_rates) and not lowering.zoneout:
-        return (
-            f"zoneout={cell.zoneout} mixes the old state with the new one, which no "
-            f"kernel does behind this equation"
-        )
-    if layer.unroll:
-        return "unroll=True asks for the loop written out"
-    dtype = cell.compute_dtype
-    if not lowering.half and dtype in ("float16", "bfloat16"):
-        return f"its lowering is not exact enough in {dtype}"
-    return backend.kernel_refusal(lowering.kernel, dtype)
+    return TABLE[engine].refusal(layer, training, devices.here())
 
 
 def plan(
@@ -202,16 +111,16 @@ def plan(
     Raises:
         ValueError: when an engine was asked for that cannot run the layer.
     """
-    forced = _forced.get()
+    forced, device = _forced.get(), devices.here()
     cudnn = getattr(layer, "use_cudnn", "auto") is True
     if forced is None and cudnn:
         forced = "cudnn"
     if forced:
-        refused = refusal(layer, forced, training)
+        refused = TABLE[forced].refusal(layer, training, device)
         if refused and cudnn:
             raise ValueError(
                 f"use_cudnn=True cannot be had for layer {layer.name!r} "
-                f"({type(layer.cell).__name__} on the {keras.backend.backend()} "
+                f"({type(layer.cell).__name__} on the {device.backend} "
                 f"backend): {refused}. Pass use_cudnn='auto' to take the fastest "
                 f"engine that can run it."
             )
@@ -220,22 +129,37 @@ def plan(
                 f"The {forced} engine was forced, but cannot run layer "
                 f"{layer.name!r}: {refused}."
             )
-        return Plan(
-            forced,
-            _kernel(layer, forced, training),
-            "use_cudnn=True" if cudnn else "forced",
-        )
-    refused, recorded = {}, _is_recorded(layer, training)
-    for engine in ENGINES:
-        reason = refusal(layer, engine, training)
-        reason = reason or costs.refusal(layer.cell, engine, training, batch, recorded)
-        if reason is None and engine == "scan":
-            on_gpu = backends.current().kernels()[0] == "cudnn"
-            reason = costs.scan_refusal(keras.backend.backend(), on_gpu, training)
+        kernel = TABLE[forced].kernel(layer, training, device)
+        return Plan(forced, kernel, "use_cudnn=True" if cudnn else "forced")
+    recorded = _is_recorded(layer, training)
+    engine, reason = choose(layer, training, device, batch, recorded)
+    return Plan(engine.name, engine.kernel(layer, training, device), reason)
+
+
+def choose(
+    layer: keras.layers.RNN,
+    training: bool,
+    device: Device,
+    batch: int | None = None,
+    recorded: bool = False,
+) -> tuple[Engine, str]:
+    """The best engine that can run a layer and is worth it, and why.
+
+    Args:
+        layer, training, batch: as for `plan`.
+        device: what it would run on.
+        recorded: whether a loop would be recorded on a GPU, and its shapes stay.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    refused = {}
+    for name, engine in TABLE.items():
+        reason = engine.refusal(layer, training, device)
+        reason = reason or engine.cost(layer, training, device, batch, recorded)
         if reason is None:
-            kernel = _kernel(layer, engine, training)
-            return Plan(engine, kernel, _why(layer, engine, refused))
-        refused[engine] = reason
+            return engine, engine.why(layer, device, refused)
+        refused[name] = reason
     raise ValueError(
         f"No engine can run layer {layer.name!r}: {refused['fused']}, and in Keras' "
         f"loop {refused['step']}."
@@ -273,17 +197,17 @@ class KeptPlans:
         return self.plans[key]
 
 
-def _in_segments(layer, training):
-    return training and layer.checkpoint is not None
-
-
 def _is_recorded(layer, training):
     """Whether a loop is recorded, and for the one length that a model was made for.
 
     Lengths that differ would be recorded each, or run operation by operation.
     """
     backend = backends.current()
-    if backend is None or not backend.EAGER or _in_segments(layer, training):
+    if (
+        backend is None
+        or not backend.EAGER
+        or (training and layer.checkpoint is not None)
+    ):
         return False
     return layer.steps_declared and backend.records_loops()
 
@@ -297,33 +221,3 @@ def may_leave_xla(layer: keras.layers.RNN) -> bool:
     if keras.backend.backend() != "tensorflow" or _forced.get() not in (None, "cudnn"):
         return False
     return refusal(layer, "cudnn", training=False) is None
-
-
-def _kernel(layer, engine, training):
-    """What does the work, in words."""
-    exact = ""
-    if isinstance(layer.cell, Cell) and layer.cell.compute_dtype != layer.compute_dtype:
-        exact = f", in {layer.cell.compute_dtype}"
-    if engine == "step":
-        return "Keras' loop" + exact
-    backend = backends.current()
-    if engine == "fused":
-        return backend.loop_kernel(_in_segments(layer, training)) + exact
-    if engine == "scan":
-        return "scan over time"
-    _, vendor = backend.kernels()
-    return f"{vendor} {layer.cell.lowering().kernel}"
-
-
-def _why(layer, engine, refused):
-    """Why this engine: what is special about it, or what kept a better one away."""
-    if engine in ("cudnn", "native"):
-        says = layer.cell.lowering().says
-        return f"exact: {says}" if says else "exact"
-    if engine == "scan":
-        return "linear in the state"
-    if isinstance(layer.cell, Cell) and layer.cell.linear and engine == "fused":
-        return refused["scan"]
-    available, _ = backends.current().kernels() if backends.current() else (None, "")
-    kept_away = refused.get("fused") or refused.get(available) or refused.get("cudnn")
-    return kept_away or "the equation is known"

@@ -10,6 +10,7 @@ from keras_rnnx._docstrings import CellText, cell_text, without_default
 from keras_rnnx._docstrings import shown as shown
 from keras_rnnx.cells import registry
 from keras_rnnx.cells._base.cell import Cell
+from keras_rnnx.cells._base.reference import references
 from keras_rnnx.cells._lowering.kernel_uses import KernelUse, kernels, linear_with
 
 ONE_OF_EACH = "of inputs and state"
@@ -73,6 +74,17 @@ class Description(NamedTuple):
     options: list[OptionRow]
     linear: dict[str, Any] | None
     kernels: list[KernelUse]
+
+    @property
+    def use(self) -> str:
+        """What the cell is for."""
+        return self.info.cls.use
+
+    @property
+    def arxiv(self) -> str:
+        """The number of its paper at arXiv, or an empty string."""
+        found = references(self.info.cls.paper)
+        return found[0].arxiv if found else ""
 
     @property
     def parameters(self) -> int:

@@ -135,7 +135,7 @@ def about(found: describe.Description) -> rich.console.Group:
     """What is known of a cell, for a terminal.
 
     Args:
-        found: its describe.
+        found: its description.
     """
     return rich.console.Group(*_parts(found))
 
@@ -149,12 +149,12 @@ def _parts(found: describe.Description) -> Iterator[Any]:
             for line in lines:
                 indent = 2 if isinstance(part, str) else 6
                 yield _indented(line.replace("`", ""), indent)
-    if text.use:
+    if found.use:
         yield _heading("When to use it")
-        yield _indented(text.use.replace("`", ""), 2)
+        yield _indented(found.use.replace("`", ""), 2)
     yield _heading("Facts")
     layer = f"keras_rnnx.layers.{found.layer}" if found.layer else "none of its own"
-    arxiv = f", https://arxiv.org/abs/{text.arxiv}" if text.arxiv else ""
+    arxiv = f", https://arxiv.org/abs/{found.arxiv}" if found.arxiv else ""
     linear = "no" if found.linear is None else "yes"
     if found.linear:
         linear = f"with {describe.written(found.linear)}"

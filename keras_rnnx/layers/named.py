@@ -98,7 +98,7 @@ def _layer(cell_class: type, example: str = "4", width: int = 4) -> type:
     """
     name = cell_class.__name__.removesuffix("Cell")
     text = cell_text(cell_class)
-    about = "\n\n".join(filter(None, [text.summary, *text.body, text.use]))
+    about = "\n\n".join(filter(None, [text.summary, *text.body, cell_class.use]))
     doc = f"""{_filled(about)}
 
     See `keras_rnnx.cells.{cell_class.__name__}` for its weights, and

@@ -13,10 +13,8 @@ from keras_rnnx.cells import Cell
 from keras_rnnx.cells._base.masks import stream_seed
 from keras_rnnx.cells._base.tensors import DrawnMasks
 from keras_rnnx.engine import masks
-from keras_rnnx.engine.kernels.engine import KernelEngine
-from keras_rnnx.engine.loop.engine import FusedEngine
+from keras_rnnx.engine.engines import TABLE
 from keras_rnnx.engine.plan import KeptPlans, may_leave_xla
-from keras_rnnx.engine.scan.engine import ScanEngine
 from keras_rnnx.layers import _eager_call, checks
 from keras_rnnx.layers.initial_state import InitialState
 from keras_rnnx.layers.regularized_outputs import RegularizedOutputs
@@ -285,8 +283,7 @@ class RNN(CountsChanges, RegularizedOutputs, keras.layers.RNN):
         options = self.go_backwards, self.unroll, self.checkpoint
         key = (engine, *options)
         if key not in self._engines:
-            make = {"fused": FusedEngine, "scan": ScanEngine}.get(engine, KernelEngine)
-            self._engines[key] = make(self.cell, *options)
+            self._engines[key] = TABLE[engine].make(self.cell, *options)
         return self._engines[key](
             sequences,
             initial_state,

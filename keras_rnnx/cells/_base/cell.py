@@ -24,6 +24,7 @@ from keras_rnnx.cells._base.normalization import (
     Normalization,
 )
 from keras_rnnx.cells._base.program import CellProgram
+from keras_rnnx.cells._base.reference import Reference
 from keras_rnnx.cells._base.step import KerasStep
 from keras_rnnx.cells._base.tensors import DrawnMasks
 from keras_rnnx.cells._lowering.spec import Lowering
@@ -88,7 +89,8 @@ class Cell(CountsChanges, keras.layers.Layer):
       and one for the state, without `late` ones and vectors. It is not inherited.
     - `recurrent_bias`: whether the two parts have a bias each: `bias` is then
       `(2, n_gates * units)`, as in Keras' GRU.
-    - `paper`: authors and year of the source.
+    - `paper`: the source, a `keras_rnnx.cells.Reference` or several in a tuple.
+    - `use`: what the cell is for, in a sentence or two.
 
     and defines `update(self, state, gate)`, the equation, which returns the new
     `State`. It must work elementwise on tensors of shape `(..., units)` and may read
@@ -181,7 +183,8 @@ class Cell(CountsChanges, keras.layers.Layer):
     recipes: tuple[str, ...] = ()
     feedback_gate: str | None = None
     recurrent_bias: bool = False
-    paper: str = ""
+    paper: Reference | tuple[Reference, ...] | str = ()
+    use: str = ""
     # Read by `compute_dtype`, before it is set.
     normalization: Normalization | None = None
 

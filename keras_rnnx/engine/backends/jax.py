@@ -8,6 +8,8 @@ from collections.abc import Callable
 import jax
 from jax.experimental import rnn
 
+from keras_rnnx.engine.kernels.served import missing
+
 # Steps from which on less memory is worth some time: see `Segments`.
 LONG = 1000
 
@@ -203,11 +205,9 @@ def kernels() -> tuple[str | None, str]:
 
 def kernel_refusal(kernel: str, dtype: str) -> str | None:
     """Why the kernels here do not run this one, or None."""
-    if kernel != "lstm":
-        return f"JAX has cuDNN's LSTM alone, and this is its {kernel}"
-    if dtype != "float32":
+    if kernel == "lstm" and dtype != "float32":
         return f"JAX has cuDNN's LSTM in float32 alone, and this is {dtype}"
-    return None
+    return missing("JAX", kernel)
 
 
 def hooked(layer) -> bool:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from keras_rnnx.engine.kernels.served import missing
+
 # Measured with benchmarks.run on 2 cores; see `prefers_xla`.
 SMALL_STEP = 2**20
 USUAL_BATCH = 64
@@ -335,9 +337,7 @@ def kernel_refusal(kernel: str, dtype: str) -> str | None:
     """Why the kernels here do not run this one, or None."""
     if tf.test.is_built_with_rocm():
         return "this build of TensorFlow is for ROCm, whose kernels are not cuDNN's"
-    if kernel == "lstmp":
-        return "TensorFlow does not say where its cuDNN op takes the projection"
-    return None
+    return missing("TensorFlow", kernel)
 
 
 def hooked(layer) -> bool:

@@ -9,7 +9,7 @@ import torch
 import keras_rnnx
 from keras_rnnx import cells, engine, layers
 from keras_rnnx.constraints import recurrent
-from keras_rnnx.engine.backends.torch import kernels
+from keras_rnnx.engine.backends.torch import recurrent_kernels
 
 pytestmark = pytest.mark.skipif(
     torch.cuda.is_available(), reason="the kernels are cuDNN's: see test_gpu.py"
@@ -176,7 +176,7 @@ def test_a_wrong_lowering_does_not_conform():
 def test_weights_for_cudnn_lie_in_one_piece_with_all_biases_behind():
     shapes = [(8, 3), (8, 2), (8,), (8,)], [(8, 4), (8, 2), (8,), (8,)]
     given = [[torch.randn(shape) for shape in layer] for layer in shapes]
-    found = kernels.in_one_piece(given)
+    found = recurrent_kernels.in_one_piece(given)
     for ours, theirs in zip(sum(found, []), sum(given, []), strict=True):
         assert torch.equal(ours, theirs)
     (w, u, b, c), (w2, u2, b2, c2) = found
@@ -212,7 +212,7 @@ def test_what_does_not_fit_the_weights_reaches_no_kernel(kernel):
         states = [torch.zeros(count, rows, units), torch.zeros(count, rows, 5)]
         states = states if kernel.startswith("lstm") else states[:1]
         x = torch.zeros(4, 6, features)
-        return kernels.run_kernel(kernel, x, states, weights, None)
+        return recurrent_kernels.run_kernel(kernel, x, states, weights, None)
 
     assert run()[0].shape == (4, 6, width)
     for wrong, message in (

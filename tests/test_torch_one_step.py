@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from keras_rnnx import engine, layers
-from keras_rnnx.engine.backends.torch import kernels
+from keras_rnnx.engine.backends.torch import recurrent_kernels
 
 KERNELS = {"LSTM": "lstm", "GRU": "gru", "SimpleRNN": "rnn_tanh", "CIFG": "lstm"}
 
@@ -23,9 +23,9 @@ def test_a_stream_is_the_sequence(name, context, monkeypatch):
         expected = layer(x).detach()
     layer.reset_state()
     calls = []
-    real = kernels.STEPS[KERNELS[name]]
+    real = recurrent_kernels.STEPS[KERNELS[name]]
     monkeypatch.setitem(
-        kernels.STEPS,
+        recurrent_kernels.STEPS,
         KERNELS[name],
         lambda *args: calls.append(1) or real(*args),
     )

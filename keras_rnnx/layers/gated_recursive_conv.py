@@ -9,6 +9,7 @@ from keras import ops
 
 from keras_rnnx.cells._base import arguments
 from keras_rnnx.engine import backends
+from keras_rnnx.engine.loop.tensors import StepOutput
 from keras_rnnx.engine.packing import Packing
 from keras_rnnx.layers import checks
 
@@ -186,11 +187,9 @@ class GatedRecursiveConv(keras.layers.Layer):
             [bottom],
             [backend.counter(time - 1)],
             time - 1,
-            [False] * self.return_gates,
+            [StepOutput((batch, time - 1, GATES))] * self.return_gates,
             # In a graph of torch too: levels differ in size.
             unroll=backend.EAGER,
-            shapes=[[batch, time - 1, GATES]] * self.return_gates,
-            dtypes=[bottom.dtype] * self.return_gates,
         )
         if not self.return_gates:
             return carry[0], None

@@ -19,7 +19,7 @@ from keras_rnnx.engine.backends.torch.gradients import gradients as gradients
 from keras_rnnx.engine.backends.torch.gradients import may_write as may_write
 from keras_rnnx.engine.backends.torch.gradients import pullback as pullback
 from keras_rnnx.engine.backends.torch.gradients import takes_kernels
-from keras_rnnx.engine.backends.torch.kernels import run_kernel as run_kernel
+from keras_rnnx.engine.backends.torch.recurrent_kernels import run_kernel as run_kernel
 
 # No sequence is too long: what an eager loop does not need is freed as it goes.
 LONG = math.inf

@@ -14,6 +14,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 OF_ALL = {f"tests/{name}.py" for name in ("conftest", "quick", "seeds", "selection")}
 OF_ALL |= {"pyproject.toml", "setup.cfg", "Makefile"}
 FAR = 100
+CATALOGUE = ROOT / "keras_rnnx" / "cells" / "__init__.py"
 
 
 def changed_files(reference):
@@ -76,6 +77,9 @@ def _uses(path):
             used.add(_file(".".join([bound[first], *rest])))
     # What a function imports for itself, too.
     used |= {_file(name) for name in bound.values()}
+    if path == CATALOGUE:
+        # It imports all files of its folder by their names.
+        used |= {file for file in path.parent.glob("*.py") if file.name[0] != "_"}
     return used - {None, path}
 
 

@@ -12,6 +12,7 @@ from keras_rnnx._errors import unknown
 from keras_rnnx.cells._base.reference import references
 
 _CELLS: dict[str, type] = {}
+_PACKAGE = "keras_rnnx.cells."
 
 
 class CellInfo(NamedTuple):
@@ -95,6 +96,12 @@ def _origin(cls):
 def names() -> list[str]:
     """The names of all registered cells, sorted."""
     return sorted(_CELLS)
+
+
+def built_in() -> list[type]:
+    """The registered classes of the package itself, by name of the class."""
+    own = [cls for cls in _CELLS.values() if cls.__module__.startswith(_PACKAGE)]
+    return sorted(own, key=lambda cls: cls.__name__)
 
 
 def catalog_name(name: str) -> str:

@@ -1,4 +1,7 @@
-"""Recurrent layers, with the names and arguments Keras gives them."""
+"""Recurrent layers, with the names and arguments Keras gives them.
+
+There is a layer for every cell of the catalogue, named as the cell without `Cell`.
+"""
 
 from keras_rnnx.layers.adaptive_softmax import AdaptiveSoftmax
 from keras_rnnx.layers.bidirectional import Bidirectional
@@ -7,117 +10,24 @@ from keras_rnnx.layers.crf import CRF
 from keras_rnnx.layers.embedding import Embedding
 from keras_rnnx.layers.gated_recursive_conv import GatedRecursiveConv
 from keras_rnnx.layers.masking import MaskPadding
-from keras_rnnx.layers.named import (
-    ATR,
-    BRC,
-    CFN,
-    CIFG,
-    GRU,
-    IRNN,
-    JANET,
-    LEM,
-    LRU,
-    LSTM,
-    LSTMP,
-    MGU,
-    MGU2,
-    MUT1,
-    MUT2,
-    MUT3,
-    NAS,
-    NBRC,
-    NPRNN,
-    QRNN,
-    RAN,
-    RHN,
-    SCRN,
-    SLSTM,
-    SRU,
-    STAR,
-    TGRU,
-    TLSTM,
-    TRNN,
-    UGRNN,
-    AntisymmetricRNN,
-    ClockworkRNN,
-    CoRNN,
-    FastGRNN,
-    FastRNN,
-    GatedAntisymmetricRNN,
-    IndRNN,
-    LeakyRectifierRNN,
-    LeakyRNN,
-    LiGRU,
-    MinGRU,
-    MinimalRNN,
-    MinLSTM,
-    MultiplicativeLSTM,
-    PeepholeLSTM,
-    SimpleRNN,
-    UnICORNN,
-)
+from keras_rnnx.layers.named import NAMED as _NAMED
 from keras_rnnx.layers.pooling import PoolSteps
 from keras_rnnx.layers.recurrent import RNN
-from keras_rnnx.layers.stack.gated_feedback import GatedFeedbackCell
-from keras_rnnx.layers.stack.stack import Stack
+from keras_rnnx.layers.stack import GatedFeedbackCell, Stack
+
+globals().update(_NAMED)
 
 __all__ = [
-    "ATR",
     "AdaptiveSoftmax",
-    "AntisymmetricRNN",
-    "BRC",
     "Bidirectional",
     "BlankPadding",
-    "CFN",
-    "CIFG",
     "CRF",
-    "ClockworkRNN",
-    "CoRNN",
     "Embedding",
-    "FastGRNN",
-    "FastRNN",
-    "GRU",
-    "GatedAntisymmetricRNN",
     "GatedFeedbackCell",
     "GatedRecursiveConv",
-    "IRNN",
-    "IndRNN",
-    "JANET",
-    "LEM",
-    "LRU",
-    "LSTM",
-    "LSTMP",
-    "LeakyRNN",
-    "LeakyRectifierRNN",
-    "LiGRU",
-    "MGU",
     "MaskPadding",
-    "MGU2",
-    "MUT1",
-    "MUT2",
-    "MUT3",
-    "MinGRU",
-    "MinLSTM",
-    "MinimalRNN",
-    "MultiplicativeLSTM",
-    "NAS",
-    "NBRC",
-    "NPRNN",
-    "PeepholeLSTM",
     "PoolSteps",
-    "QRNN",
-    "RAN",
-    "RHN",
     "RNN",
-    "SCRN",
-    "SLSTM",
-    "SRU",
-    "STAR",
-    "SimpleRNN",
     "Stack",
-    "TGRU",
-    "TLSTM",
-    "TRNN",
-    "UGRNN",
-    "UnICORNN",
+    *_NAMED,
 ]

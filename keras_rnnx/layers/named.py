@@ -8,7 +8,7 @@ import keras
 
 from keras_rnnx import cells
 from keras_rnnx._docstrings import arguments, cell_text, with_arguments
-from keras_rnnx.cells import Cell
+from keras_rnnx.cells import Cell, registry
 from keras_rnnx.layers import recipes
 from keras_rnnx.layers.cell_layer import CellLayer
 from keras_rnnx.layers.recurrent import RNN
@@ -88,14 +88,8 @@ class SimpleRNN(CellLayer):
     cell_class = cells.SimpleRNNCell
 
 
-def _layer(cell_class: type, example: str = "4", width: int = 4) -> type:
-    """The layer over a cell, named as the cell without `Cell`.
-
-    Args:
-        cell_class: class of the cell.
-        example: the arguments in the example of its docstring. Default: 4 units.
-        width: how wide its output then is.
-    """
+def _layer(cell_class: type) -> type:
+    """The layer over a cell, named as the cell without `Cell`."""
     name = cell_class.__name__.removesuffix("Cell")
     text = cell_text(cell_class)
     about = "\n\n".join(filter(None, [text.summary, *text.body, cell_class.use]))
@@ -106,8 +100,9 @@ def _layer(cell_class: type, example: str = "4", width: int = 4) -> type:
 
     Example:
 
-    >>> keras_rnnx.layers.{name}({example})(np.ones((2, 5, 3), "float32")).shape
-    (2, {width})
+    >>> layer = keras_rnnx.layers.{name}(4, return_sequences=True)
+    >>> layer(np.ones((2, 5, 3), "float32")).shape[:2]
+    (2, 5)
     """
     members = {"cell_class": cell_class, "__doc__": doc, "__module__": __name__}
     made = type(name, (CellLayer,), members)
@@ -130,47 +125,10 @@ def _filled(paragraphs):
     return "\n\n".join(filled)
 
 
-LeakyRNN = _layer(cells.LeakyRNNCell)
-LeakyRectifierRNN = _layer(cells.LeakyRectifierRNNCell)
-IRNN = _layer(cells.IRNNCell)
-NPRNN = _layer(cells.NPRNNCell)
-IndRNN = _layer(cells.IndRNNCell)
-AntisymmetricRNN = _layer(cells.AntisymmetricRNNCell)
-GatedAntisymmetricRNN = _layer(cells.GatedAntisymmetricRNNCell)
-ClockworkRNN = _layer(cells.ClockworkRNNCell)
-SCRN = _layer(cells.SCRNCell)
-FastRNN = _layer(cells.FastRNNCell)
-FastGRNN = _layer(cells.FastGRNNCell)
-PeepholeLSTM = _layer(cells.PeepholeLSTMCell)
-CIFG = _layer(cells.CIFGCell)
-LSTMP = _layer(cells.LSTMPCell, "4, projection_units=2", 2)
-MultiplicativeLSTM = _layer(cells.MultiplicativeLSTMCell)
-SLSTM = _layer(cells.SLSTMCell)
-JANET = _layer(cells.JANETCell)
-MGU = _layer(cells.MGUCell)
-MGU2 = _layer(cells.MGU2Cell)
-UGRNN = _layer(cells.UGRNNCell)
-LiGRU = _layer(cells.LiGRUCell)
-RAN = _layer(cells.RANCell)
-CFN = _layer(cells.CFNCell)
-MinimalRNN = _layer(cells.MinimalRNNCell)
-ATR = _layer(cells.ATRCell)
-STAR = _layer(cells.STARCell)
-BRC = _layer(cells.BRCCell)
-NBRC = _layer(cells.NBRCCell)
-MUT1 = _layer(cells.MUT1Cell)
-MUT2 = _layer(cells.MUT2Cell)
-MUT3 = _layer(cells.MUT3Cell)
-RHN = _layer(cells.RHNCell)
-NAS = _layer(cells.NASCell)
-CoRNN = _layer(cells.CoRNNCell)
-UnICORNN = _layer(cells.UnICORNNCell)
-LEM = _layer(cells.LEMCell)
-SRU = _layer(cells.SRUCell)
-QRNN = _layer(cells.QRNNCell)
-MinGRU = _layer(cells.MinGRUCell)
-MinLSTM = _layer(cells.MinLSTMCell)
-LRU = _layer(cells.LRUCell)
-TRNN = _layer(cells.TRNNCell)
-TGRU = _layer(cells.TGRUCell)
-TLSTM = _layer(cells.TLSTMCell)
+# The layers of Keras' names are written out above, with what is particular to them.
+NAMED: dict[str, type] = {
+    cls.__name__.removesuffix("Cell"): globals().get(cls.__name__.removesuffix("Cell"))
+    or _layer(cls)
+    for cls in registry.built_in()
+}
+globals().update(NAMED)

@@ -18,6 +18,9 @@ from keras_rnnx.cells.registry import register
 class _Antisymmetric:
     """What both cells share: the matrix, and its two numbers."""
 
+    units: int
+    epsilon: float
+    gamma: float
     options = {"activation": "tanh", "epsilon": 0.01, "gamma": 0.01}
     search = {"epsilon": Log(0.001, 1.0), "gamma": Log(0.001, 1.0)}
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 
 from keras_rnnx._errors import unknown
 from keras_rnnx.cells._base.reference import references
 
-_CELLS: dict[str, type] = {}
+_CELLS: dict[str, type[Any]] = {}
 _PACKAGE = "keras_rnnx.cells."
 
 
@@ -29,7 +28,7 @@ class CellInfo(NamedTuple):
     """
 
     name: str
-    cls: type
+    cls: type[Any]
     states: tuple[str, ...]
     gates: tuple[str, ...]
     paper: str
@@ -37,7 +36,7 @@ class CellInfo(NamedTuple):
     summary: str
 
 
-def cell_name(cls: type) -> str:
+def cell_name(cls: type[Any]) -> str:
     """The catalogue name of a class: `LeakyRNNCell` is "leaky_rnn"."""
     name = re.sub(r"Cell$", "", cls.__name__)
     name = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name)
@@ -46,8 +45,8 @@ def cell_name(cls: type) -> str:
 
 
 def register(
-    cls: type | None = None, *, name: str | None = None, package: str | None = None
-) -> type | Callable[[type], type]:
+    cls: type[Any] | None = None, *, name: str | None = None, package: str | None = None
+) -> Any:
     """Class decorator that puts a `Cell` into the catalogue.
 
     A registered cell is found by `keras_rnnx.cells.get`, listed by `catalog`, can be
@@ -98,7 +97,7 @@ def names() -> list[str]:
     return sorted(_CELLS)
 
 
-def built_in() -> list[type]:
+def built_in() -> list[type[Any]]:
     """The registered classes of the package itself, by name of the class."""
     own = [cls for cls in _CELLS.values() if cls.__module__.startswith(_PACKAGE)]
     return sorted(own, key=lambda cls: cls.__name__)
@@ -115,7 +114,7 @@ def catalog_name(name: str) -> str:
     """
     if name in _CELLS:
         return name
-    named = {}
+    named: dict[type[Any], str] = {}
     for held, cls in _CELLS.items():
         if name in (cls.__name__, cls.__name__.removesuffix("Cell")):
             named.setdefault(cls, held)
@@ -124,7 +123,7 @@ def catalog_name(name: str) -> str:
     return next(iter(named.values()))
 
 
-def lookup(name: str) -> type:
+def lookup(name: str) -> type[Any]:
     """The registered class of that name, as `catalog_name` takes it.
 
     Raises:

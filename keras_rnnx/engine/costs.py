@@ -60,12 +60,14 @@ def refusal(
         recorded: whether a loop in its place would be recorded on a GPU, and its shapes
             stay. Default False.
     """
-    limits = LIMITS.get((engine, "training" if training else "inference"))
+    when = "training" if training else "inference"
+    limits: tuple[tuple[float, float], ...] | None = LIMITS.get((engine, when))
     if engine == "cudnn" and recorded:
         limits = BESIDE_RECORDED
     if limits is None:
         return None
     lowering = cell.lowering()
+    assert not isinstance(lowering, str), "a kernel was not refused"
     matrices = 0 if cell.diagonal else len(cell.gates_of("recurrent_kernel"))
     ratio = lowering.work / max(1, matrices)
     size = step_size(cell.units, batch)
@@ -116,7 +118,9 @@ def refusal_at_once(
             "slower then"
         )
     derived = len(cell.states) == 1 and step_size(cell.units, batch) < DERIVED
-    gates = len(KERNELS[cell.lowering().kernel])
+    lowering = cell.lowering()
+    assert not isinstance(lowering, str), "a kernel was not refused"
+    gates = len(KERNELS[lowering.kernel])
     if derived and gates > 1 and (batch or USUAL_BATCH) <= FEW:
         return (
             f"with {batch} sequences the derived backward pass of each layer is faster"

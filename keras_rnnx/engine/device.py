@@ -54,11 +54,12 @@ class Device:
 
 def here() -> Device:
     """The device that layers run on now."""
-    name, backend = keras.backend.backend(), backends.current()
+    name, backend = keras.backend.backend(), backends.find()
     no_gpu = f"{name} finds no GPU"
     if backend is None:
         return Device(name, None, "", lambda *_: None, no_gpu, has_engines=False)
-    return Device(name, *backend.kernels(), backend.kernel_refusal, no_gpu)
+    engine, vendor = backend.kernels()
+    return Device(name, engine, vendor, backend.kernel_refusal, no_gpu)
 
 
 def elsewhere(backend: str, gpu: bool) -> Device:

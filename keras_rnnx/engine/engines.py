@@ -142,7 +142,7 @@ class Scan(Engine):
                 # Each part has its own mask: that is no product of complex numbers.
                 return f"zoneout={cell.zoneout} keeps the parts of {pair} apart"
         backend = backends.current()
-        if backend.EAGER and backend.exporting():
+        if backend.exporting():
             return "a scan takes derivatives, and an exported graph holds none"
         if layer.unroll:
             return "unroll=True asks for the loop written out"

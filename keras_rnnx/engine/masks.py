@@ -31,7 +31,7 @@ def mask_inputs(sequences: Any, mask: Any) -> Any:
         sequences: `(batch, time, ...)`, or a nested structure of such.
         mask: boolean, `(batch, time)` or `(batch, time, 1)`.
     """
-    backend = backends.current() or ops
+    backend = backends.find() or ops
     mask = column(mask)
 
     def masked(x):

@@ -153,7 +153,7 @@ def choose(
     Raises:
         ValueError: if there is none.
     """
-    refused = {}
+    refused: dict[str, str] = {}
     for name, engine in TABLE.items():
         reason = engine.refusal(layer, training, device)
         reason = reason or engine.cost(layer, training, device, batch, recorded)
@@ -183,8 +183,8 @@ class KeptPlans:
 
     def __call__(self, training: bool, batch: int | None) -> Plan:
         """The plan of a call. Arguments as for `plan`."""
-        layer, backend = self.layer, backends.current()
-        key = backend.plan_key() if backend and backend.EAGER else None
+        layer, backend = self.layer, backends.find()
+        key = backend.plan_key() if backend else None
         # Without a key a plan depends on more. Cells of others count no changes.
         if key is None or not isinstance(layer.cell, Cell) or type(batch) is not int:
             return plan(layer, training, batch)
@@ -202,14 +202,11 @@ def _is_recorded(layer, training):
 
     Lengths that differ would be recorded each, or run operation by operation.
     """
-    backend = backends.current()
-    if (
-        backend is None
-        or not backend.EAGER
-        or (training and layer.checkpoint is not None)
-    ):
+    backend = backends.find()
+    in_segments = training and layer.checkpoint is not None
+    if backend is None or in_segments or not layer.steps_declared:
         return False
-    return layer.steps_declared and backend.records_loops()
+    return backend.records_loops()
 
 
 def may_leave_xla(layer: keras.layers.RNN) -> bool:

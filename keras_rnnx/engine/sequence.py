@@ -274,7 +274,4 @@ def _whole(length, about):
 
 
 def _tensor(value, dtype):
-    backend = backends.current()
-    if backend.EAGER:
-        return backend.tensor(value, dtype)
-    return ops.cast(ops.convert_to_tensor(value), dtype)
+    return backends.current().tensor(value, dtype)

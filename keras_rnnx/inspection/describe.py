@@ -197,7 +197,7 @@ def written(arguments: dict[str, Any]) -> str:
     return ", ".join(f"{k}={v!r}" for k, v in arguments.items()) or "its defaults"
 
 
-def search_space(cls: type) -> list[Any]:
+def search_space(cls: type[Any]) -> list[Any]:
     """The cell's own hyperparameters, as `Cell.search_space` draws them.
 
     Args:
@@ -209,7 +209,9 @@ def search_space(cls: type) -> list[Any]:
     Raises:
         ImportError: if KerasTuner is not installed and the cell has a search space.
     """
-    declared = cls.search_space.__func__ is Cell.search_space.__func__
+    declared = "search_space" not in {
+        name for base in cls.__mro__[: cls.__mro__.index(Cell)] for name in vars(base)
+    }
     if declared and not cls.search:
         return []
     try:

@@ -78,23 +78,23 @@ def explain(model: keras.Layer, training: bool = True) -> Explanation:
 
 def _rows(model: keras.Layer, training: bool) -> Iterator[Explained]:
     # Of layers that could be one call: why they are not, or None if they are.
-    apart = {}
+    apart: dict[int, str | None] = {}
     for owners, layer in walk(model):
         if isinstance(layer, (layers.Stack, layers.Bidirectional)):
             found = _at_once(layer, training)
-            one = isinstance(found, Plan)
             rnns = [rnn for row in layer.rows for rnn in row]
             each = "layer" if isinstance(layer, layers.Stack) else "direction"
-            why = None if one else found and f"a call for each {each}: {found}"
-            apart |= {id(rnn): why for rnn in rnns}
-            if one:
-                cell = _cells(rnns)
-                name = path(owners, layer)
-                yield Explained(name, cell, found.engine, found.kernel, found.reason)
+            if isinstance(found, Plan):
+                apart |= {id(rnn): None for rnn in rnns}
+                row = found.engine, found.kernel, found.reason
+                yield Explained(path(owners, layer), _cells(rnns), *row)
+            else:
+                why = found and f"a call for each {each}: {found}"
+                apart |= {id(rnn): why for rnn in rnns}
         elif isinstance(layer, keras.layers.RNN):
-            why = apart.get(id(layer), "")
-            if why is not None:
-                row = _run(layer, training, why)
+            said = apart.get(id(layer), "")
+            if said is not None:
+                row = _run(layer, training, said)
                 yield Explained(path(owners, layer), _cell(layer.cell), *row)
 
 

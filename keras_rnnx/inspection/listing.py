@@ -93,7 +93,7 @@ def listing(
             "paper": info.paper,
             "year": str(info.year or ""),
         }
-        kind = {
+        kind: Any = {
             (False, False): CatalogRow,
             (True, False): LinearRow,
             (False, True): KernelRow,

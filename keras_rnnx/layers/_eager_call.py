@@ -19,7 +19,7 @@ def takes(layer: Any, sequences: Any) -> bool:
         layer: a `keras_rnnx.layers.RNN` with a cell of keras_rnnx.
         sequences: its inputs.
     """
-    backend = backends.current()
+    backend = backends.find()
     if backend is None or not backend.EAGER or layer.unroll:
         return False
     # Keras says what is wrong with another number of sequences.
@@ -58,5 +58,5 @@ def call(
 def keeps_states() -> bool:
     """Whether a backward pass may come that reads the states of a stateful layer, which
     are written to in place."""
-    backend = backends.current()
+    backend = backends.find()
     return backend is not None and backend.EAGER and not backend.may_write()

@@ -74,7 +74,9 @@ class CellLayer(RNN):
         if recipe is not None:
             given = cell | dict(zip(cls._cell_arguments, args))
             by_name = recipes.arguments(recipe, cls.cell_class, given)
-        shared = {n: kwargs[n] for n in ("dtype", "trainable") if n in kwargs}
+        shared: dict[str, Any] = {
+            name: kwargs[name] for name in ("dtype", "trainable") if name in kwargs
+        }
         shared["name"] = f"{cell_name(cls.cell_class)}_cell"
         super().__init__(cls.cell_class(*args, **cell, **by_name, **shared), **kwargs)
         self.recipe = recipe

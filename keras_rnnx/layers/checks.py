@@ -49,8 +49,7 @@ def checkpoint(value: Any, unroll: bool) -> bool | int | None:
     """`value` if it is None, True or a number of steps, else a ValueError."""
     if value is None or value is False:
         return None
-    whole = isinstance(value, numbers.Integral) and value > 0
-    if not whole:
+    if not (isinstance(value, numbers.Integral) and int(value) > 0):
         raise ValueError(
             "Invalid value received for argument `checkpoint`. Expected None, True or "
             f"a positive number of steps. Received: checkpoint={value!r}"
@@ -204,8 +203,8 @@ def exported_steps(layer: Any, sequences: Any, fixed: bool) -> None:
         ValueError: when torch writes a graph down for any number of steps. It would
             hold as many as this call has, and compute something else for others.
     """
-    backend = backends.current()
-    if backend is None or not backend.EAGER or not backend.exporting():
+    backend = backends.find()
+    if backend is None or not backend.exporting():
         return
     if fixed or isinstance(sequences.shape[1], int):
         return

@@ -159,7 +159,7 @@ class GatedRecursiveConv(keras.layers.Layer):
         """The last level, and the gates of all if wanted."""
         backend = backends.current()
         batch, time = ops.shape(bottom)[:2]
-        if backend.EAGER and backend.exporting():
+        if backend.exporting():
             # A graph holds all levels, which differ in size.
             time = bottom.shape[1] if self.steps is None else self.steps
         if time == 1:

@@ -44,7 +44,7 @@ class InitialState:
                 f"initial_state_trainable={trainable!r} and initial_state_noise="
                 f"{noise!r} say where it starts otherwise. Pass one of them."
             )
-        self.weights = []
+        self.weights: list[keras.Variable] = []
 
     def build(self) -> None:
         """Makes the learned vectors, one for each state that is free."""

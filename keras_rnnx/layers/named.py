@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from typing import Any
 
 import keras
 
@@ -17,7 +18,7 @@ from keras_rnnx.layers.recurrent import RNN
 _SHARED = arguments(RNN) | arguments(Cell)
 
 
-def _documented(layer: type) -> type:
+def _documented(layer: type[Any]) -> type[Any]:
     """Puts the arguments of cell and loop into the docstring of a layer."""
     names = recipes.fitting(layer.cell_class)
     known = " or ".join(f'"{name}"' for name in names) or "there is none for it yet"
@@ -88,7 +89,7 @@ class SimpleRNN(CellLayer):
     cell_class = cells.SimpleRNNCell
 
 
-def _layer(cell_class: type) -> type:
+def _layer(cell_class: type[Any]) -> type[Any]:
     """The layer over a cell, named as the cell without `Cell`."""
     name = cell_class.__name__.removesuffix("Cell")
     text = cell_text(cell_class)
@@ -126,7 +127,7 @@ def _filled(paragraphs):
 
 
 # The layers of Keras' names are written out above, with what is particular to them.
-NAMED: dict[str, type] = {
+NAMED: dict[str, type[Any]] = {
     cls.__name__.removesuffix("Cell"): globals().get(cls.__name__.removesuffix("Cell"))
     or _layer(cls)
     for cls in registry.built_in()

@@ -26,7 +26,7 @@ class Recipe:
     where: str
     paper: str
     arguments: dict[str, Callable[[], Any]] = field(default_factory=dict)
-    fits: Callable[[type], bool] | None = None
+    fits: Callable[[type[Any]], bool] | None = None
 
 
 def _small():
@@ -78,7 +78,7 @@ RECIPES = {
 }
 
 
-def fitting(cls: type) -> list[str]:
+def fitting(cls: type[Any]) -> list[str]:
     """Names of the recipes that fit a cell class."""
     return [
         name
@@ -87,7 +87,7 @@ def fitting(cls: type) -> list[str]:
     ]
 
 
-def arguments(name: str, cls: type, given: dict[str, Any]) -> dict[str, Any]:
+def arguments(name: str, cls: type[Any], given: dict[str, Any]) -> dict[str, Any]:
     """The arguments that a recipe sets for a cell.
 
     Args:

@@ -15,6 +15,7 @@ from keras_rnnx.cells._base.tensors import DrawnMasks
 from keras_rnnx.engine import masks
 from keras_rnnx.engine.engines import TABLE
 from keras_rnnx.engine.plan import KeptPlans, may_leave_xla
+from keras_rnnx.engine.sequence import SequenceEngine
 from keras_rnnx.layers import _eager_call, checks
 from keras_rnnx.layers.initial_state import InitialState
 from keras_rnnx.layers.regularized_outputs import RegularizedOutputs
@@ -112,7 +113,7 @@ class RNN(CountsChanges, RegularizedOutputs, keras.layers.RNN):
         self.activity_regularizer = activity_regularizer
         checks.activity_regularizer(self)
         self.steps_declared = False
-        self._engines = {}
+        self._engines: dict[tuple, SequenceEngine] = {}
         self._plans = KeptPlans(self)
         self._initial_state = InitialState(
             self,

@@ -37,5 +37,6 @@ class RegularizedOutputs:
         if mask is not None:
             mask = masks.column(keras.tree.flatten(mask)[0])[..., 0]
             # In the order of the outputs.
-            mask = ops.flip(mask, axis=1) if self.go_backwards else mask
+            reads_backwards = getattr(self, "go_backwards", False)
+            mask = ops.flip(mask, axis=1) if reads_backwards else mask
         self.activity_regularizer.begin(mask)

@@ -84,7 +84,7 @@ def signature(options: dict[str, Any]) -> inspect.Signature:
     return inspect.Signature(parameters)
 
 
-def bind(cls: type, args: tuple, kwargs: dict[str, Any]) -> tuple[dict, dict]:
+def bind(cls: type[Any], args: tuple, kwargs: dict[str, Any]) -> tuple[dict, dict]:
     """Splits constructor arguments into the cell's own and those of `keras.Layer`.
 
     Raises:
@@ -153,7 +153,7 @@ def serialize(name: str, value: object) -> object:
     return list(value) if isinstance(value, list) else value
 
 
-def positive_int(name: str, value: object) -> int:
+def positive_int(name: str, value: Any) -> int:
     """`value` as an int, or a ValueError if it is not a positive whole number."""
     whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
     if not whole or value <= 0:
@@ -164,7 +164,7 @@ def positive_int(name: str, value: object) -> int:
     return int(value)
 
 
-def rate(name: str, value: object) -> float:
+def rate(name: str, value: Any) -> float:
     """`value` as a float in [0, 1), or a ValueError."""
     number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
     if not number or not 0 <= value < 1:

@@ -160,6 +160,7 @@ class Cell(CountsChanges, keras.layers.Layer):
     (2, 8)
     """
 
+    units: int
     states: tuple[str, ...]
     gates: tuple[str, ...]
     state_units: dict[str, int] = {}

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import inspect
 import keyword
+from typing import Any
 
 from keras_rnnx._errors import nearest
 from keras_rnnx.cells import ranges
 
 GATE_KINDS = ("split", "late", "inputs_only", "states_only", "projection")
 # Of these a gate can be but one.
-APART = (("split", "late"), ("inputs_only", "states_only"))
-APART += (("split", "inputs_only"), ("late", "inputs_only"), ("split", "states_only"))
+EXCLUSIVE = (
+    ("split", "late"),
+    ("inputs_only", "states_only"),
+    ("split", "inputs_only"),
+    ("late", "inputs_only"),
+    ("split", "states_only"),
+)
 WEIGHTS = ("kernel", "recurrent_kernel", "projection_kernel", "bias")
 RESERVED_GATES = {
     "x": "is the input part of all gates",
@@ -21,7 +27,7 @@ RESERVED_GATES = {
 }
 
 
-def check(cls: type, base: type) -> None:
+def check(cls: type[Any], base: type[Any]) -> None:
     """Checks the declaration of a `Cell` subclass.
 
     Args:
@@ -39,7 +45,7 @@ def check(cls: type, base: type) -> None:
         for name in getattr(cls, attribute):
             if name not in cls.gates:
                 _fail(cls, f"`{attribute}` names {name!r}, which is not in `gates`")
-    for first, second in APART:
+    for first, second in EXCLUSIVE:
         both = set(getattr(cls, first)) & set(getattr(cls, second))
         if both:
             _fail(cls, f"{sorted(both)} stand in both `{first}` and `{second}`")

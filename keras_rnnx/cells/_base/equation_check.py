@@ -52,7 +52,7 @@ def check(cell: keras.layers.Layer) -> Counter[str]:
     apart = (*cell.split, *cell.late)
     u = {k: ones for k in cell.split} | {k: _product(cell, k) for k in cell.late}
     widths = cell.state_widths
-    called = Counter()
+    called: Counter[str] = Counter()
 
     def hook(kind):
         def call(value):

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_rnnx.cells._base.tensors import DrawnMasks, StepContext
+from keras_rnnx.cells._base.tensors import DrawnMasks
 
 # Arguments that are rates of masks, and what each mask multiplies.
 RATES = {
@@ -111,7 +111,7 @@ class RandomMasks:
     @staticmethod
     def _keep(drawn, mask, values):
         """Puts the values of a mask into their place."""
-        context: StepContext = drawn.by_step if mask.by_step else drawn.whole
+        context = drawn.by_step if mask.by_step else drawn.whole
         if mask.kind in WEIGHTS:
             drawn.weights[mask.kind] = values
         elif mask.kind == "inputs":

@@ -177,10 +177,11 @@ class CellProgram:
             norm: what normalizes a state that the equation reads. Default: the
                 normalization of the cell.
         """
-        cell, hooks = self._cell, {}
-        if self.normalization:
+        cell, normalization = self._cell, self.normalization
+        hooks: dict[str, Callable[[Any], Any]] = {}
+        if normalization:
             hooks["norm"] = norm or (
-                lambda state: self.normalization.state(state, vectors, context)
+                lambda state: normalization.state(state, vectors, context)
             )
         if context.update is not None:
             hooks["drop"] = lambda written: written * context.update
@@ -195,9 +196,9 @@ class CellProgram:
             u[name] = value.product
             if value.input is not None:
                 x[name] = value.input
-        arguments = (State(**states), Gates(sums, x, u, **hooks))
+        arguments = [State(**states), Gates(sums, x, u, **hooks)]
         if self.vectors:
-            arguments += (Vectors(**vectors.own),)
+            arguments.append(Vectors(**vectors.own))
         new = vars(cell.update(*arguments))
         found = {}
         for name, old in states.items():

@@ -56,7 +56,7 @@ class KerasStep:
             x, product_biases = program.normalization.inputs(x, weights, context), {}
         else:
             x = {k: v + biases[k] if k in biases else v for k, v in x.items()}
-        matrices = {}
+        matrices: dict[str, Any] = {}
         for name in ("recurrent_kernel", "projection_kernel"):
             if name in weights:
                 matrices |= layout.blocks(weights[name], name)

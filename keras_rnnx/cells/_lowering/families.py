@@ -127,8 +127,8 @@ def leaky(
         return write(w) / forget(w)
 
     says = "update and reset gate held"
-    scale = scale if forget else None
-    return _squashed("gru", activation, gates, says, scale, rectifiers=True)
+    scaled = scale if forget else None
+    return _squashed("gru", activation, gates, says, scaled, rectifiers=True)
 
 
 def _least(x):

@@ -39,12 +39,12 @@ class KernelUse(NamedTuple):
     lowering: Lowering
 
 
-def has_lowering(cls: type) -> bool:
+def has_lowering(cls: type[Any]) -> bool:
     """Whether a cell class says anything about vendors' kernels."""
     return cls.lowering is not Cell.lowering
 
 
-def unjudged(cls: type) -> list[str]:
+def unjudged(cls: type[Any]) -> list[str]:
     """Options of which it is not known what values matter to the lowering of a cell.
 
     A cell without a lowering of its own has none: there is nothing they could change.
@@ -65,7 +65,7 @@ def _aside(name):
     return name == "activation" or name.endswith(OF_WEIGHTS)
 
 
-def settings(cls: type) -> Iterator[dict[str, Any]]:
+def settings(cls: type[Any]) -> Iterator[dict[str, Any]]:
     """Arguments of a cell, but `activation`, that its lowering could depend on.
 
     Args:
@@ -75,7 +75,7 @@ def settings(cls: type) -> Iterator[dict[str, Any]]:
         Arguments that differ from the default, none of them first. Options in
         `unjudged(cls)` keep their defaults.
     """
-    choices = {}
+    choices: dict[str, tuple] = {}
     if has_lowering(cls):
         for name, default in cls.options.items():
             if _aside(name):
@@ -94,7 +94,7 @@ def settings(cls: type) -> Iterator[dict[str, Any]]:
         }
 
 
-def kernels(cls: type) -> list[KernelUse]:
+def kernels(cls: type[Any]) -> list[KernelUse]:
     """The vendors' kernels that compute a cell exactly, with some of its options.
 
     Args:
@@ -132,7 +132,7 @@ def _with_activations(cls):
                     yield {**setting, "activation": activation}
 
 
-def linear_with(cls: type) -> dict[str, Any] | None:
+def linear_with(cls: type[Any]) -> dict[str, Any] | None:
     """The arguments with which a cell is linear in its state.
 
     Args:

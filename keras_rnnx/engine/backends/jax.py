@@ -6,6 +6,7 @@ import operator
 from collections.abc import Callable
 
 import jax
+import keras
 from jax.experimental import rnn
 
 from keras_rnnx.engine.kernels.served import missing
@@ -20,6 +21,31 @@ where = jax.numpy.where
 concatenate = jax.numpy.concatenate
 rsqrt = jax.lax.rsqrt
 plus_bias = operator.add
+
+
+def tensor(value, dtype):
+    """A variable, or what else holds numbers, as a tensor of a dtype."""
+    return keras.ops.cast(keras.ops.convert_to_tensor(value), dtype)
+
+
+def exporting() -> bool:
+    """Whether a graph is written down that is run elsewhere: with all its loops."""
+    return False
+
+
+def may_write() -> bool:
+    """Whether operations may write to tensors that are there: never."""
+    return False
+
+
+def plan_key() -> tuple | None:
+    """None: plans are made where a function is traced, which is seldom."""
+    return None
+
+
+def records_loops() -> bool:
+    """Whether loops are recorded: they are compiled."""
+    return False
 
 
 def total(x):
@@ -61,7 +87,7 @@ def loop_kernel(in_segments: bool) -> str:
 def scan(step, carry, xs, length, outputs, reverse=False, unroll=False):
     """Runs `step(carry, slices) -> (carry, outs)` over the first axis of `xs`.
 
-    Arguments as in the file for TensorFlow; here loose outputs are stacked too.
+    See `protocol.py`. Here loose outputs are stacked too.
 
     Returns:
         The last carry, and the outputs of all steps.
@@ -216,7 +242,7 @@ def hooked(layer) -> bool:
 
 
 def run_kernel(kernel, x, states, weights, lengths, bidirectional=False):
-    """Runs cuDNN's LSTM. Arguments and results as in the file for torch."""
+    """Runs cuDNN's LSTM. See `protocol.py`."""
     # All matrices of all layers come first.
     parts = [matrix.T for w, u, *_ in weights for matrix in (w, u)]
     parts += [bias for _, _, *biases in weights for bias in biases]
@@ -238,7 +264,7 @@ def run_kernel(kernel, x, states, weights, lengths, bidirectional=False):
 
 
 def stepping(model, flat, specs):
-    """One step of a model, compiled. Arguments as in the file for torch."""
+    """One step of a model, compiled. See `protocol.py`."""
 
     @jax.jit
     def step(trainable, others, tensors):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 
+import keras
 import tensorflow as tf
 
 from keras_rnnx.engine.kernels.served import missing
@@ -19,10 +20,36 @@ WIDE = 512
 
 KERNELS_TAKE_LENGTHS = True
 EAGER = False
+associative_scan = None
 
 where = tf.where
 concatenate = tf.concat
 rsqrt = tf.math.rsqrt
+
+
+def tensor(value, dtype):
+    """A variable, or what else holds numbers, as a tensor of a dtype."""
+    return keras.ops.cast(keras.ops.convert_to_tensor(value), dtype)
+
+
+def exporting() -> bool:
+    """Whether a graph is written down that is run elsewhere: with all its loops."""
+    return False
+
+
+def may_write() -> bool:
+    """Whether operations may write to tensors that are there: never."""
+    return False
+
+
+def plan_key() -> tuple | None:
+    """None: plans are made where a function is traced, which is seldom."""
+    return None
+
+
+def records_loops() -> bool:
+    """Whether loops are recorded: they are compiled."""
+    return False
 
 
 def total(x):
@@ -346,7 +373,7 @@ def hooked(layer) -> bool:
 
 
 def run_kernel(kernel, x, states, weights, lengths, bidirectional=False):
-    """Runs a cuDNN kernel. Arguments and results as in the file for torch."""
+    """Runs a cuDNN kernel. See `protocol.py`."""
     # Each matrix with its outputs in rows: of every layer those of the inputs, then the
     # recurrent ones; then the biases likewise.
     parts = [tf.transpose(matrix) for w, u, *_ in weights for matrix in (w, u)]
@@ -382,7 +409,7 @@ def run_kernel(kernel, x, states, weights, lengths, bidirectional=False):
 
 
 def stepping(model, flat, specs):
-    """One step of a model, compiled. Arguments as in the file for torch."""
+    """One step of a model, compiled. See `protocol.py`."""
     signature = [tf.TensorSpec(shape, dtype) for shape, dtype in specs]
 
     @tf.function(autograph=False, input_signature=signature)

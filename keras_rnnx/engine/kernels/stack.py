@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from keras import ops
@@ -44,11 +45,13 @@ class StackedKernel:
         self.rows = cells
         self.cells = [cell for row in cells for cell in row]
         self.directions = len(cells[0])
-        self.kernel = self.cells[0].lowering().kernel
+        lowering = self.cells[0].lowering()
+        assert not isinstance(lowering, str), "a kernel was not refused"
+        self.kernel = lowering.kernel
         self.dtype = self.cells[0].compute_dtype
         self.backend = backends.current()
         self.programs = [CellProgram(cell, self.backend.where) for cell in self.cells]
-        self._compiled = {}
+        self._compiled: dict[tuple, Callable] = {}
 
     def __call__(
         self,

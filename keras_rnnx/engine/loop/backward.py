@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -12,7 +13,7 @@ from keras_rnnx.cells._base.layout import LATE
 from keras_rnnx.cells._base.tensors import Parts, StepContext, StepVectors
 from keras_rnnx.engine import _precision
 from keras_rnnx.engine.loop import gradient_flow
-from keras_rnnx.engine.loop.tensors import LoopTensors, StepOutput
+from keras_rnnx.engine.loop.tensors import LoopGradients, LoopTensors, StepOutput
 
 
 class StepBack:
@@ -150,7 +151,7 @@ class StepBack:
             return StepOutput((batch, width))
 
         states = self.program.states
-        found = {"gates": {}}
+        found: dict[str, Any] = {"gates": {}}
         for k, gate in self.layout.gates.items():
             value = self.values["gates"][k]
             one = output(self.program.units)
@@ -219,7 +220,7 @@ class StepBack:
             sums = _added(sums, found["vectors"])
         return found["values"], sums
 
-    def gradients(self, last: dict[str, Any], stacks: dict[str, Any]) -> LoopTensors:
+    def gradients(self, last: dict[str, Any], stacks: dict[str, Any]) -> LoopGradients:
         """Gradients of the tensors, from the last carry and what the steps gave."""
         program, layout = self.program, self.layout
         flow, source = program.gradient_flow, self.multiplied
@@ -245,14 +246,12 @@ class StepBack:
         for k in layout.input_gates:
             found = of_gates[k]
             of_inputs[k] = found.input if isinstance(found, Parts) else found
-        return LoopTensors(
+        return LoopGradients(
             inputs=of_inputs,
             matrices={k: outer(source[k], d) for k, d in d_u.items()},
             biases={k: total(d_u[k]) for k in self.given.biases},
             vectors=vectors,
             states=last["states"],
-            whole=None,
-            by_step=None,
         )
 
     def _of_vectors(self, d_states, d_u):
@@ -295,7 +294,7 @@ class Pullback:
         outputs, self.pull = backend.pullback(flat, self.inputs)
         self.outputs = self.results.tree(outputs)
 
-    def some(self, cotangents: Any, positions: list[int]) -> list[Any]:
+    def some(self, cotangents: Any, positions: Sequence[int]) -> list[Any]:
         """The gradients of the tensors at some positions.
 
         Args:

@@ -97,7 +97,7 @@ class Differentiable:
         if self.keep:
             at = structure.positions().inputs if self.spared() else {}
             spared = {at[name] for name in self.spared()}
-        if self.backend.EAGER and spared:
+        if self.backend.EAGER and spared and source:
             # Elsewhere nothing is run again.
             flat += source[1]
         run = self.backend.differentiable(

@@ -18,7 +18,12 @@ from keras_rnnx.cells._base.program import CellProgram
 from keras_rnnx.engine import _precision
 from keras_rnnx.engine.loop.differentiable import Differentiable
 from keras_rnnx.engine.loop.inputs import ALL
-from keras_rnnx.engine.loop.tensors import LoopResults, LoopTensors, StepOutput
+from keras_rnnx.engine.loop.tensors import (
+    LoopGradients,
+    LoopResults,
+    LoopTensors,
+    StepOutput,
+)
 from keras_rnnx.engine.loop.time_loop import scan
 
 # Elements of a state over the steps of a piece: those of some tens of such tensors fit
@@ -139,12 +144,15 @@ class EagerRecurrence(Differentiable):
         batch, units, n_gates = first.shape[0], self.program.units, len(self.gates)
         at_once = max(1, PIECE // max(1, batch * units))
         carry = list(cotangents.states.values())
-        back, d_u = None, None
+        back: Any = None
+        d_u: Any = None
         if self.gates:
             back = ops.transpose(given.matrices[ALL])
             d_u = backend.empty((length, batch, n_gates, units), carry[0])
         of_vectors = _trees.Structure(vectors)
-        d_x, d_matrix, d_vectors = [], None, [None] * of_vectors.size
+        d_x: list[Any] = []
+        d_matrix: Any = None
+        d_vectors: list[Any] = [None] * of_vectors.size
         for stop in range(length, 0, -at_once):
             piece = self._piece(given, kept, slice(max(0, stop - at_once), stop))
             steps = piece.steps
@@ -176,15 +184,13 @@ class EagerRecurrence(Differentiable):
             d_inputs = {ALL: d_u}
         if self.separate:
             d_inputs = {ALL: backend.concatenate(d_x, 0)}
-        return LoopTensors(
+        return LoopGradients(
             inputs=d_inputs,
             matrices={ALL: d_matrix} if self.gates else {},
             biases={ALL: backend.total(d_u)} if given.biases else {},
             # What nothing reads has none.
             vectors=of_vectors.tree(d_vectors),
             states=dict(zip(self.program.states, carry)),
-            whole=None,
-            by_step=None,
         )
 
     def _piece(self, given, kept, steps):

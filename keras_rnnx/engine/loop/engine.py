@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 from keras import ops
@@ -107,13 +108,15 @@ class Loop(Segment):
             states_only=options.segments == "kept",
         )
         self.inputs, self.recurrence = self._parts()
+        self._run: Callable = self._computed
+        self._back: Callable = self._gradients
         if options.segments == "kept":
             kept = self.recurrence.kept
             self.kept = {k: v for k, v in kept.items() if k != "outputs"}
         if options.segments is not None and options.xla:
             compiled = self.backend.compiled_part
-            self.run = _trees.over_trees(compiled, self.run)
-            self.gradients = _trees.over_trees(compiled, self.gradients)
+            self._run = _trees.over_trees(compiled, self._computed)
+            self._back = _trees.over_trees(compiled, self._gradients)
 
     def _parts(self):
         """What computes the input parts of the gates, and what the states."""
@@ -136,7 +139,7 @@ class Loop(Segment):
         Args:
             given: the tensors of the call, with time first.
         """
-        noted = {} if self.recurrence.moments else None
+        noted: dict[str, Any] | None = {} if self.recurrence.moments else None
         found = self.recurrence(
             length(given.sequences, axis=0),
             self.inputs(given, noted),
@@ -144,11 +147,17 @@ class Loop(Segment):
         )
         if not noted:
             return found
-        normalization = self.program.normalization
+        normalization: Any = self.program.normalization
         (of_inputs,) = normalization.gathered(noted, ("inputs",))
         return found._replace(moments={"inputs": of_inputs, **found.moments})
 
     def run(self, given):
+        return self._run(given)
+
+    def gradients(self, given, kept, cotangents):
+        return self._back(given, kept, cotangents)
+
+    def _computed(self, given):
         keep = self.kept is not None
         found, kept = self.recurrence.forward(
             length(given.sequences, axis=0), self.inputs(given), keep
@@ -156,7 +165,7 @@ class Loop(Segment):
         outputs = kept.pop("outputs") if keep else found.outputs
         return SegmentResults(outputs, found.states, kept)
 
-    def gradients(self, given, kept, cotangents):
+    def _gradients(self, given, kept, cotangents):
         steps, tensors = length(given.sequences, axis=0), self.inputs(given)
         if kept is None:
             _, kept = self.recurrence.forward(steps, tensors, keep=True)

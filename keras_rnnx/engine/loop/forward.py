@@ -44,8 +44,8 @@ class Recurrence(TimeLoop):
 
     def keeps_sum(self, gate: str) -> bool:
         """Whether the sum of both parts of a gate is kept, and not its product."""
-        gate = self.program.layout.gates[gate]
-        return self.program.summed and gate.has_input and gate.reads == SUM
+        found = self.program.layout.gates[gate]
+        return self.program.summed and found.has_input and found.reads == SUM
 
     def spared(self):
         return {k for k in self.program.layout.product_gates if self.keeps_sum(k)}

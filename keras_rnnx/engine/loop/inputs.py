@@ -13,7 +13,7 @@ from keras_rnnx import _trees
 from keras_rnnx.cells._base.program import CellProgram
 from keras_rnnx.cells._base.tensors import StepContext
 from keras_rnnx.engine import _precision
-from keras_rnnx.engine.loop.tensors import LoopTensors, SequenceTensors
+from keras_rnnx.engine.loop.tensors import LoopGradients, LoopTensors, SequenceTensors
 
 MATRICES = ("recurrent_kernel", "projection_kernel")
 # The name of a block of all gates side by side.
@@ -91,7 +91,7 @@ class GateInputs:
         return found
 
     def gradients(
-        self, given: SequenceTensors, of_loop: LoopTensors
+        self, given: SequenceTensors, of_loop: LoopGradients
     ) -> tuple[Any, dict[str, Any]]:
         """From the gradients of the loop's tensors to those of inputs and weights.
 

@@ -56,6 +56,19 @@ class LoopTensors:
     by_step: StepContext
 
 
+@dataclasses.dataclass
+class LoopGradients:
+    """Gradients of `LoopTensors`, under the same names; of masks there are none."""
+
+    inputs: dict[str, Any]
+    matrices: dict[str, Any]
+    biases: dict[str, Any]
+    vectors: StepVectors | None
+    states: dict[str, Any]
+    whole: None = None
+    by_step: None = None
+
+
 class LoopResults(NamedTuple):
     """What a loop over time gives.
 

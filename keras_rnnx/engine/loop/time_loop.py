@@ -13,7 +13,6 @@ from keras_rnnx import _trees
 from keras_rnnx.cells._base.program import CellProgram
 from keras_rnnx.cells._base.tensors import StepContext
 from keras_rnnx.engine.loop.differentiable import Differentiable
-from keras_rnnx.engine.loop.tensors import LoopTensors
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +69,7 @@ class TimeLoop(Differentiable):
         first = ops.expand_dims(first, 0)
         return self.backend.concatenate([first, outputs], 0)[:length]
 
-    def context(self, tensors: LoopTensors, of_step: StepContext) -> StepContext:
+    def context(self, tensors: Any, of_step: StepContext) -> StepContext:
         """The context of a step, or of all steps, with the masks of the sequence."""
         return of_step.beside(tensors.whole)
 

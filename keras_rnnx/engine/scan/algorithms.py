@@ -49,7 +49,7 @@ def plus(a, b):
 
 def sequential(backend, a, b, carry, reverse, adjoint):
     """Step by step."""
-    if backend.EAGER and backend.may_write():
+    if backend.may_write():
         return backend.linear_loop(a, b, carry, reverse, adjoint)
     slices, of_step = _slices(a)
 
@@ -194,7 +194,7 @@ def parallel(backend, a, b, carry, reverse, adjoint):
         factor, end = right[:n], right[n:]
         return times(left[:n], factor) + plus(times(factor, left[n:]), end)
 
-    scan = getattr(backend, "associative_scan", partial(_doubling, backend))
+    scan = backend.associative_scan or partial(_doubling, backend)
     return list(scan(combine, a + b, reverse)[n:])
 
 

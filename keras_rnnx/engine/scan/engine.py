@@ -20,7 +20,7 @@ from keras_rnnx.engine.loop.backward import Pullback
 from keras_rnnx.engine.loop.differentiable import Differentiable
 from keras_rnnx.engine.loop.engine import FusedEngine, Loop
 from keras_rnnx.engine.loop.inputs import GateInputs
-from keras_rnnx.engine.loop.tensors import LoopResults, LoopTensors
+from keras_rnnx.engine.loop.tensors import LoopGradients, LoopResults, LoopTensors
 from keras_rnnx.engine.scan.algorithms import WAYS, last_of, states_before, times
 from keras_rnnx.engine.sequence import SequenceEngine
 
@@ -147,7 +147,7 @@ class ScanRecurrence(Differentiable):
                 d_first[k] = value + d_read[k][0] if k in d_read else value
         structure = _trees.Structure(at["weights"])
         of_weights = structure.tree(pull.some(d_after, structure.flat(at["weights"])))
-        return LoopTensors(**of_weights, states=d_first, whole=None, by_step=None)
+        return LoopGradients(**of_weights, states=d_first)
 
     def _after(self, given, linear):
         """The states after steps that start from these linear ones, for all steps.

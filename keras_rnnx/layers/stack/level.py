@@ -141,7 +141,8 @@ class Level(keras.layers.Layer):
         """The outputs of one direction, or those of both as one."""
         if len(outputs) == 1:
             return outputs[0]
-        return merged(*outputs, self.merge_mode)
+        forward, backward = outputs
+        return merged(forward, backward, self.merge_mode)
 
     def connected(self, inputs: Any, outputs: Any, mask: Any = None) -> Any:
         """`outputs` with what goes around the layer."""

@@ -24,7 +24,7 @@ class AtOnce:
 
     def __init__(self, layer: Any):
         self.layer = layer
-        self._engine = None
+        self._engine: StackedKernel | None = None
 
     def plan(
         self,

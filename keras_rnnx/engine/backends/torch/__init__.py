@@ -24,6 +24,7 @@ from keras_rnnx.engine.backends.torch.recurrent_kernels import run_kernel as run
 # No sequence is too long: what an eager loop does not need is freed as it goes.
 LONG = math.inf
 EAGER = True
+associative_scan = None
 # Steps, and numbers in one of them, of a linear recurrence: see `linear_way`.
 MANY = 150
 FEW = 512
@@ -132,7 +133,7 @@ def records_loops() -> bool:
 def scan(step, carry, xs, length, outputs, reverse=False, unroll=False):
     """Runs `step(carry, slices) -> (carry, outs)` over the first axis of `xs`.
 
-    Arguments as in the file for TensorFlow; here loose outputs are stacked too.
+    See `protocol.py`. Here loose outputs are stacked too.
 
     Returns:
         The last carry, and the outputs of all steps.

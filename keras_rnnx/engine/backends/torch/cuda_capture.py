@@ -79,7 +79,7 @@ class _Place:
 # lie where that of another does.
 _places: weakref.WeakValueDictionary = weakref.WeakValueDictionary()
 # What failed leaves its pool unfit for others, and cannot be taken down.
-_unfit = []
+_unfit: list[tuple[_Place, torch.cuda.CUDAGraph]] = []
 
 
 def _capture(graph, stream, where, function):

@@ -50,7 +50,7 @@ class Recorder:
         # By shape what a recording would hold, and the recordings.
         self.sizes: OrderedDict[tuple, float] = OrderedDict()
         self.recordings: dict[tuple, Recording] = {}
-        self.watched = set()
+        self.watched: set[str] = set()
         self.refused = False
         _recorders.add(self)
 

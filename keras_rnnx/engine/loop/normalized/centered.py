@@ -62,7 +62,9 @@ class CenteredInputs:
 
     def __init__(self, program: CellProgram, backend: ModuleType):
         self.program, self.layout = program, program.layout
-        self.groups = program.normalization.groups
+        normalization = program.normalization
+        assert normalization is not None and normalization.groups is not None
+        self.groups = normalization.groups
         self.backend = backend
         self.join = functools.partial(backend.concatenate, axis=-1)
 

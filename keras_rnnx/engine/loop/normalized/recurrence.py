@@ -38,8 +38,10 @@ class NormalizedRecurrence(TimeLoop):
     def __init__(self, program: CellProgram, backend: ModuleType, options: LoopOptions):
         super().__init__(program, backend, options)
         self.gates = list(program.layout.gates)
-        self.groups = program.normalization.groups
-        self.n_states = program.normalization.states
+        normalization = program.normalization
+        assert normalization is not None and normalization.groups is not None
+        self.groups = normalization.groups
+        self.n_states = normalization.states
         states, units = program.states, program.units
         self.kept: dict[str, Any] = {
             "outputs": states[program.output],
@@ -147,7 +149,8 @@ class NormalizedRecurrence(TimeLoop):
             normalization of inputs, products and states.
         """
         of_x, of_u = self._factors(x), self._factors(u)
-        standard, of_states = {}, {}
+        standard: dict[int, Any] = {}
+        of_states: dict[int, Any] = {}
 
         def norm(state):
             values, i = exact(state), len(standard)

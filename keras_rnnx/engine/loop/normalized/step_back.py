@@ -6,6 +6,7 @@ remains of the equation is elementwise.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import operator
 from typing import Any
@@ -106,13 +107,12 @@ class NormalizedStepBack:
         after, sums = dict(carry["states"]), carry["sums"]
         if self.shown:
             after[output] = after[output] + at["output"]
+        equation: _Equation | _KnownEquation
         if at["derivatives"] is None:
             equation = _Equation(self, at, context)
         else:
             equation = _KnownEquation(self, at)
-        sums = StepVectors(
-            dict(sums.own), None, None, None, sums.state_scale, sums.state_offset
-        )
+        sums = dataclasses.replace(sums)
         cotangents = [*after.values(), *[None] * len(self.normalized)]
         # A state that is normalized may depend on one that was before.
         for i in reversed(self.normalized):

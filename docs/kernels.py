@@ -41,7 +41,7 @@ def settings(cls: type) -> Iterator[dict[str, Any]]:
     for name in variants_of.unjudged(cls):
         raise ValueError(
             f"Which values of the option {name!r} of {cls.__name__} matter to its "
-            f"lowering? List them in NUMBERS in keras_rnnx/cells/variants.py."
+            f"lowering? List them in `lowering_values` of the cell."
         )
     return variants_of.settings(cls)
 

@@ -12,7 +12,7 @@ import keras
 from keras.ops import sigmoid, tanh
 
 import keras_rnnx
-from keras_rnnx.cells import Cell, Lowering, State
+from keras_rnnx.cells import Cell, Lowering, Reference, State
 
 
 @keras_rnnx.cells.register
@@ -23,7 +23,7 @@ class SteadyGRUCell(Cell):
     gates = ("h",)  # blocks of kernel, recurrent kernel and bias
     split = ("h",)  # gates of which W x + b and U h are read apart
     vectors = {"z": keras.initializers.Constant(2.0), "r": "ones"}  # a number per unit
-    paper = "Dey & Salem 2017"
+    paper = Reference("Dey & Salem", 2017, "1701.05923")
 
     def update(self, state, gate, vector):
         z, r = sigmoid(vector.z), sigmoid(vector.r)

@@ -91,6 +91,7 @@ class JANETCell(Cell):
         "unit_forget_bias": True,
     }
     search = {"beta": Uniform(0.0, 2.0)}
+    lowering_values = {"beta": (0.0,)}
     paper = Reference("van der Westhuizen & Lasenby", 2018, "1804.04849")
     use = (
         "For long memories with half of the weights of an LSTM; the paper starts "

@@ -50,6 +50,7 @@ class LeakyRNNCell(Cell):
     gates = ("h",)
     vectors = {"leak": None}
     options = {"activation": "tanh", "leak": 0.5, "leak_trainable": False}
+    lowering_values = {"leak": (1.0,)}
     recipes = ("leaky",)
     paper = Reference("Jaeger et al.", 2007)
     use = (

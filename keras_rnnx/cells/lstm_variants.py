@@ -218,6 +218,7 @@ class LSTMPCell(Cell):
     late = states_only = projection = ("r",)
     memory_gates = {"f": 1, "i": -1}
     options = {**LSTMCell.options, "projection_units": None}
+    lowering_values = {"projection_units": (8,)}
     search = {
         "projection_units": Choice({"half": None, "16": 16, "32": 32, "64": 64}),
     }

@@ -89,6 +89,8 @@ class Cell(CountsChanges, keras.layers.Layer):
       and one for the state, without `late` ones and vectors. It is not inherited.
     - `recurrent_bias`: whether the two parts have a bias each: `bias` is then
       `(2, n_gates * units)`, as in Keras' GRU.
+    - `lowering_values`: values of options, beside the default, that `lowering` tells
+      apart, by name: `{"beta": (0.0,)}`. The pages show what each does.
     - `paper`: the source, a `keras_rnnx.cells.Reference` or several in a tuple.
     - `use`: what the cell is for, in a sentence or two.
 
@@ -184,6 +186,7 @@ class Cell(CountsChanges, keras.layers.Layer):
     recipes: tuple[str, ...] = ()
     feedback_gate: str | None = None
     recurrent_bias: bool = False
+    lowering_values: dict[str, tuple] = {}
     paper: Reference | tuple[Reference, ...] | str = ()
     use: str = ""
     # Read by `compute_dtype`, before it is set.

@@ -11,8 +11,6 @@ from keras_rnnx.cells._lowering.spec import Lowering
 
 # Enough for every cell to have a unit in each of its groups.
 UNITS = 8
-# Values of numeric options that lowerings tell apart, the default first.
-NUMBERS = {"beta": (1.0, 0.0), "leak": (0.5, 1.0), "projection_units": (None, UNITS)}
 # Options that say how weights start or are held, and change no equation.
 OF_WEIGHTS = ("_initializer", "_regularizer", "_constraint")
 
@@ -57,7 +55,7 @@ def unjudged(cls: type[Any]) -> list[str]:
         if not _aside(name)
         and name != "recurrent_activation"
         and not isinstance(default, bool)
-        and name not in NUMBERS
+        and name not in cls.lowering_values
     ]
 
 
@@ -84,8 +82,8 @@ def settings(cls: type[Any]) -> Iterator[dict[str, Any]]:
                 choices[name] = (default, another)
             elif isinstance(default, bool):
                 choices[name] = (default, not default)
-            elif name in NUMBERS:
-                choices[name] = NUMBERS[name]
+            elif name in cls.lowering_values:
+                choices[name] = (default, *cls.lowering_values[name])
     for values in itertools.product(*choices.values()):
         yield {
             name: value

@@ -149,9 +149,11 @@ def load_file(name: str, owner: str) -> ModuleType:
     if held is not None and getattr(held, "__file__", None) == str(path.resolve()):
         return held
     spec = importlib.util.spec_from_file_location(path.stem, path.resolve())
+    assert spec is not None
     module = importlib.util.module_from_spec(spec)
     # Keras looks the module of a class up by name.
     sys.modules[path.stem] = module
+    assert spec.loader is not None
     spec.loader.exec_module(module)
     return module
 

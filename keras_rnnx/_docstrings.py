@@ -38,7 +38,7 @@ class CellText(NamedTuple):
     equations: tuple[str, ...]
 
 
-def cell_text(cls: type) -> CellText:
+def cell_text(cls: type[Any]) -> CellText:
     """Takes the docstring of a cell class apart.
 
     Args:
@@ -56,7 +56,7 @@ def cell_text(cls: type) -> CellText:
     )
 
 
-def arguments(cls: type) -> dict[str, str]:
+def arguments(cls: type[Any]) -> dict[str, str]:
     """By name what the docstring of a class says about each argument, in one line."""
     return _arguments(_sections(cls)[1].get("Args", ""))
 
@@ -129,7 +129,8 @@ def parted(paragraph: str) -> list[str | list[str]]:
         such as "with" between them, are one list if one of them defines a new state,
         as `h' = ...`; others stay in the text.
     """
-    found, at = [], 0
+    found: list[str | list[str]] = []
+    at = 0
     for run in _RUN.finditer(paragraph):
         spans = list(itertools.takewhile(_equal, SPAN.finditer(run[0])))
         equations = [span[1] for span in spans]

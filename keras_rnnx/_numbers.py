@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import operator
+from typing import Any
 
 import numpy as np
 
 
-def integer(name: str, value: object, least: int) -> int:
+def integer(name: str, value: Any, least: int) -> int:
     """`value` as an int, if it is an integer of at least `least`.
 
     Args:
@@ -39,7 +40,7 @@ def seed(name: str, value: object) -> int | None:
     return value
 
 
-def number(name: str, value: object) -> float:
+def number(name: str, value: Any) -> float:
     """`value` as a float, or a ValueError if it is not a finite number."""
     real = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
     if not real or not np.isfinite(value):

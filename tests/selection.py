@@ -46,6 +46,7 @@ ABOUT = {
     "test_benchmarks.py": ["torch"],
     "test_catalogue_benchmark.py": ["torch"],
     "test_affected.py": ["torch"],
+    "test_types.py": ["torch"],
     # So is what a search keeps; test_cli.py has one from start to use.
     "test_search.py": ["tensorflow", "torch"],
     # JAX has no kernel for the CPU and no emulator: see test_gpu.py.

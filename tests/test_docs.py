@@ -1,11 +1,11 @@
 """Pages say what the code does: their tables are current, their examples run."""
 
-import importlib.util
 import re
 from pathlib import Path
 
 import keras
 import pytest
+from pages import load
 
 import keras_rnnx
 from keras_rnnx.cells import registry
@@ -15,14 +15,6 @@ from keras_rnnx.engine import backends
 ROOT = Path(__file__).parents[1]
 PAGES = ["README.md", *sorted(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md"))]
 BACKEND = keras.backend.backend()
-
-
-def load(path):
-    """A file outside of the package, as a module."""
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(autouse=True)

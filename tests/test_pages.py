@@ -5,7 +5,7 @@ from pathlib import Path
 
 import keras
 import pytest
-from test_docs import load
+from pages import load
 
 import keras_rnnx
 from keras_rnnx._docstrings import cell_text, parted

@@ -406,6 +406,9 @@ def test_data_that_do_not_fit_are_named_before_the_first_trial(tmp_path):
         search(batches, directory=tmp_path / "alone")
     with pytest.raises(ValueError, match="Batches are made: leave out `batch_size`"):
         search(batches, batches, batch_size=3, directory=tmp_path / "size")
+    both = {"validation_data": (x, labels), "validation_split": 0.2}
+    with pytest.raises(ValueError, match="received validation_split=0.2 too"):
+        search(x, labels, directory=tmp_path / "both", **both)
 
 
 @pytest.mark.parametrize(

@@ -93,8 +93,8 @@ class DivergenceGuard(keras.callbacks.Callback):
         self.window = integer("window", window, least=1)
         self.restore_weights = restore_weights
         self.raise_error = raise_error
-        self.report = None
-        self._watched = None
+        self.report: DivergenceReport | None = None
+        self._watched: WatchedBatches | None = None
 
     def watch(
         self,
@@ -128,8 +128,11 @@ class DivergenceGuard(keras.callbacks.Callback):
                 )
             dataset = x
         else:
-            arrays = (x, y) if sample_weight is None else (x, y, sample_weight)
-            arrays = arrays if y is not None or len(arrays) == 3 else (x,)
+            arrays: tuple[Any, ...] = (x, y)
+            if sample_weight is not None:
+                arrays = (x, y, sample_weight)
+            elif y is None:
+                arrays = (x,)
             dataset = ArrayBatches(arrays, batch_size, shuffle, seed)
         self._watched = WatchedBatches(dataset)
         return self._watched

@@ -34,7 +34,7 @@ class WatchedBatches(keras.utils.PyDataset):
                 f"{dataset.use_multiprocessing}. Give workers=1."
             )
         self.dataset = dataset
-        self.pending = collections.deque()
+        self.pending: collections.deque[tuple[int, Any]] = collections.deque()
 
     @property
     def num_batches(self) -> int | None:

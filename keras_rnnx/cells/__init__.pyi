@@ -4,12 +4,12 @@ from typing import Any, Literal, TypeAlias, TypedDict, Unpack
 
 from keras_rnnx.cells import ranges as ranges
 from keras_rnnx.cells._base.cell import Cell as Cell
-from keras_rnnx.cells._base.reference import Reference as Reference
-from keras_rnnx.cells._base.values import Gates as Gates
-from keras_rnnx.cells._base.values import State as State
-from keras_rnnx.cells._lowering.spec import GateWeights as GateWeights
-from keras_rnnx.cells._lowering.spec import Lowering as Lowering
 from keras_rnnx.cells.registry import CellInfo as CellInfo
+from keras_rnnx.cells._lowering.spec import GateWeights as GateWeights
+from keras_rnnx.cells._base.values import Gates as Gates
+from keras_rnnx.cells._lowering.spec import Lowering as Lowering
+from keras_rnnx.cells._base.reference import Reference as Reference
+from keras_rnnx.cells._base.values import State as State
 from keras_rnnx.cells.registry import catalog as catalog
 from keras_rnnx.cells.registry import get as get
 from keras_rnnx.cells.registry import names as names

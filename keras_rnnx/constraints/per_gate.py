@@ -33,7 +33,7 @@ class PerGate(keras.constraints.Constraint):
     >>> layer = keras_rnnx.layers.LSTM(4, bias_constraint=constraint)
     """
 
-    _by_gate = None
+    _by_gate: list[Any] | None = None
 
     def __init__(self, constraint: Any):
         self.constraint = _gates.resolved(constraint, keras.constraints.get)

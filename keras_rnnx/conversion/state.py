@@ -38,7 +38,7 @@ def copy(pairs: Pairs) -> None:
     Raises:
         ValueError: if a copy has not the weights of its layer.
     """
-    variables = []
+    variables: list[tuple[Any, Any]] = []
     for old, new in _layers(pairs):
         held = {id(layer) for _, layer in walk(new)}
         inner = [pairs[id(a)] for _, a in walk(old) if id(a) in pairs and a is not old]
@@ -85,8 +85,8 @@ def compile_copies(pairs: Pairs) -> dict[int, str]:
             with keras.saving.custom_object_scope(_custom_objects(old)):
                 new.compile_from_config(old.get_compile_config())
         except (TypeError, ValueError) as error:
-            error = str(error).split(". ")[0]
-            reasons[id(old)] = f"Keras cannot restore how it was compiled: {error}"
+            cause = str(error).split(". ")[0]
+            reasons[id(old)] = f"Keras cannot restore how it was compiled: {cause}"
     return reasons
 
 

@@ -193,5 +193,5 @@ def repeated(x: np.ndarray, y: np.ndarray, period: int = 1) -> float:
         raise ValueError(
             f"`period` must be at most the {x.shape[1]} steps of x, received {period}."
         )
-    steps = np.arange(y.shape[1]) % period
+    steps: np.ndarray = np.arange(y.shape[1]) % period
     return float(np.mean((y - x[:, x.shape[1] - period + steps]) ** 2))

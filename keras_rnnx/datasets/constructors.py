@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from keras_rnnx._numbers import integer
 from keras_rnnx.datasets import arrays, files, series, texts
 
-if TYPE_CHECKING:
-    from keras_rnnx.datasets.task import Task
-
 
 class Constructors:
     """Base of `Task`: the class methods that make tasks."""
+
+    if TYPE_CHECKING:
+        # `Task` is a dataclass of these fields and others.
+        def __init__(self, *, name: str, description: str, **fields: Any): ...
 
     @classmethod
     def from_arrays(
@@ -36,7 +37,7 @@ class Constructors:
         classes: Any = None,
         name: str = "arrays",
         description: str = "",
-    ) -> Task:
+    ) -> Self:
         """A task of your own sequences.
 
         What `y` holds says which kind of task it is, if `kind` does not: integers or
@@ -109,7 +110,7 @@ class Constructors:
         return cls(name=name, description=description, **found)
 
     @classmethod
-    def from_file(cls, path: str | os.PathLike, **options: Any) -> Task:
+    def from_file(cls, path: str | os.PathLike, **options: Any) -> Self:
         """A task of a file of your own.
 
         Args:
@@ -153,7 +154,7 @@ class Constructors:
         season: int = 1,
         name: str = "series",
         description: str = "",
-    ) -> Task:
+    ) -> Self:
         """A forecast of your own series, from a window of it.
 
         The first rows are for training, the last ones for test. Windows begin before
@@ -203,7 +204,7 @@ class Constructors:
         vocabulary_size: int | None = None,
         name: str = "text",
         description: str = "",
-    ) -> Task:
+    ) -> Self:
         """A language model of your own text, of its characters or words.
 
         The beginning of the text is for training, its end for test.
@@ -249,7 +250,7 @@ class Constructors:
         config: Mapping[str, Any] | None = None,
         description: str = "",
         **options: Any,
-    ) -> Task:
+    ) -> Self:
         """A task of a data set of tensorflow-datasets, on every backend.
 
         Parts that the data set has are kept; those that it lacks are drawn from the

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import accumulate
-from typing import Any
+from typing import Any, TypeGuard
 
 import keras
 import numpy as np
@@ -100,7 +100,7 @@ class ContiguousBatches(keras.utils.PyDataset):
         self.start = batch
         self._borders = [0, *accumulate(self.lengths)]
         self._last = self._ahead = -1
-        self._jump = None
+        self._jump: tuple[int, int] | None = None
 
     @property
     def random_steps(self) -> bool:
@@ -109,7 +109,7 @@ class ContiguousBatches(keras.utils.PyDataset):
 
     def scale(self, batch: int) -> float:
         """By how much a batch is longer than a usual one; 1 without `RandomSteps`."""
-        return self.lengths[batch] / self.steps.steps if self.random_steps else 1.0
+        return self.lengths[batch] / self.steps.steps if _random(self.steps) else 1.0
 
     @property
     def num_batches(self) -> int:
@@ -152,7 +152,7 @@ class ContiguousBatches(keras.utils.PyDataset):
             )
 
 
-def _random(steps):
+def _random(steps: int | RandomSteps) -> TypeGuard[RandomSteps]:
     return isinstance(steps, RandomSteps)
 
 

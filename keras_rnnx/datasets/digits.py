@@ -36,7 +36,9 @@ def digits(seed: int = 0) -> Task:
     return Task(
         name="digits",
         description="Ten handwritten digits, 8 x 8 pixels, read pixel by pixel.",
-        **found,
+        train=found["train"],
+        validation=found["validation"],
+        test=found["test"],
         classes=10,
         loss="sparse_categorical_crossentropy",
         metrics=("accuracy",),

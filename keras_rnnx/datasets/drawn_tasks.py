@@ -52,7 +52,7 @@ def copy_memory(
     """
     draw = functools.partial(drawn.copy_memory, symbols=symbols, copied=copied)
     parts, options = parts_and_options(draw, 1, length, train, validation, test, seed)
-    one_hot = np.eye(symbols + 2, dtype="float32")
+    one_hot: np.ndarray = np.eye(symbols + 2, dtype="float32")
     return _task(
         "copy_memory",
         f"Tell {copied} symbols again after {length} steps.",

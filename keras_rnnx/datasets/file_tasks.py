@@ -38,7 +38,9 @@ def _register(name: str, builder: str, description: str, **options: Any):
     """Registers the task of a builder of tensorflow-datasets."""
 
     def load(seed: int = 0, data_dir: Folder = None, manual_dir: Folder = None) -> Task:
-        drawn = {} if options.get("kind") == "language_model" else {"seed": seed}
+        drawn: dict[str, Any] = (
+            {} if options.get("kind") == "language_model" else {"seed": seed}
+        )
         task = Task.from_tfds(
             builder,
             data_dir=data_dir,

@@ -6,17 +6,20 @@ import csv
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from keras_rnnx.datasets.task import Task
+    from keras_rnnx.datasets.constructors import Constructors
+
+# The class of the task that is made.
+Made = TypeVar("Made", bound="Constructors")
 
 KINDS = (".npz", ".csv")
 
 
-def read(make: type[Task], path: str | os.PathLike, **options: Any) -> Task:
+def read(make: type[Made], path: str | os.PathLike, **options: Any) -> Made:
     """A task from a file; see `Task.from_file`."""
     path = Path(path)
     if path.suffix not in KINDS:

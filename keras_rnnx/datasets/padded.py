@@ -175,12 +175,14 @@ class PaddedBatches(keras.utils.PyDataset):
     def __len__(self):
         return self.num_batches
 
-    def __getitem__(self, index: int) -> tuple:
+    def __getitem__(self, index: int) -> tuple[Any, ...]:
         """A batch: `(x,)`, `(x, y)` or `(x, y, sample_weight)`."""
         if not 0 <= index < len(self):
             raise IndexError(f"There are {len(self)} batches, received index {index}.")
         rows, steps = self._batches[index], self._steps[index]
-        batch = (_padded([self._x[row] for row in rows], steps, self.padding),)
+        batch: tuple[Any, ...] = (
+            _padded([self._x[row] for row in rows], steps, self.padding),
+        )
         if self._y is not None:
             y = [self._y[row] for row in rows]
             if self.sequences_of_targets:

@@ -126,7 +126,7 @@ def read(
     if "[" not in split and "+" not in split and split not in builder.info.splits:
         raise unknown(f"part of {builder.info.full_name}", split, builder.info.splits)
     source, features = builder.as_data_source(split), builder.info.features
-    found = {name: [] for name in features}
+    found: dict[str, list[Any]] = {name: [] for name in features}
     for start in range(0, len(source), AT_ONCE):
         rows = range(start, min(start + AT_ONCE, len(source)))
         for example in source.__getitems__(rows):

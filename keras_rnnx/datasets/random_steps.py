@@ -67,7 +67,7 @@ class RandomSteps:
         """Numbers of steps that add up to `total`; the last is what remains."""
         random = np.random.default_rng(self.seed)
         least = math.ceil(self.least / self.round_to) * self.round_to
-        lengths = []
+        lengths: list[int] = []
         while (rest := total - sum(lengths)) > 0:
             base = self.steps if random.random() < self.full else self.steps / 2
             drawn = random.normal(base, self.deviation) / self.round_to

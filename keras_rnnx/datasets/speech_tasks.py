@@ -54,7 +54,9 @@ def spoken_digits(
         task,
         name="spoken_digits",
         options={"seed": seed},
-        **parts,
+        train=parts["train"],
+        validation=parts["validation"],
+        test=parts["test"],
     )
 
 
@@ -104,6 +106,7 @@ def spoken_digit_strings(
         for name in PARTS
     ]
     scaled = _scaled([x for x, _ in drawn])
+    parts = {name: Split(x, y) for name, x, (_, y) in zip(PARTS, scaled, drawn)}
     options = {"shortest": shortest, "longest": longest, **sizes, "seed": seed}
     return Task(
         name="spoken_digit_strings",
@@ -112,7 +115,9 @@ def spoken_digit_strings(
         classes=10,
         target_vocabulary=Vocabulary([BLANK, *"0123456789"]),
         options=options,
-        **{name: Split(x, y) for name, x, (_, y) in zip(PARTS, scaled, drawn)},
+        train=parts["train"],
+        validation=parts["validation"],
+        test=parts["test"],
     )
 
 

@@ -95,7 +95,8 @@ def split_rows(
         raise unknown("split", split, SPLITS)
     if split == "time":
         return np.split(np.arange(n), np.cumsum(counts)[:-1])
-    rest, parts = np.arange(n), []
+    rest: np.ndarray = np.arange(n)
+    parts: list[np.ndarray] = []
     for count in reversed(counts[1:]):
         rest, part = _cut(rest, count, seed, split, labels, groups)
         parts.insert(0, np.sort(part))

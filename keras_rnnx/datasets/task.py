@@ -136,6 +136,7 @@ class Task(Constructors):
         if self.target_vocabulary is not None:
             return len(self.target_vocabulary)
         if self.kind == "language_model":
+            assert self.tokens is not None
             return self.tokens
         return int(np.shape(self.train.y[0])[-1])
 
@@ -311,4 +312,5 @@ class Task(Constructors):
 
     def new_metrics(self) -> list[str | keras.metrics.Metric]:
         """The metrics, for a model of their own: a metric counts for one model."""
+        assert self.metrics is not None
         return new_metrics(self.metrics)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,7 +24,7 @@ def baseline(task: Task) -> Figure | None:
     if task.kind == "regression":
         return Figure("mean", "mean_squared_error", baselines.mean(train.y, test.y))
     if task.kind == "forecasting":
-        columns = range(test.x.shape[-1])
+        columns: Sequence[int] = range(test.x.shape[-1])
         if task.scaling is not None:
             columns = task.scaling.targets
         error = baselines.repeated(test.x[..., list(columns)], test.y)

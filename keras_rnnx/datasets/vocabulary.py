@@ -71,7 +71,7 @@ class Vocabulary:
             ValueError: for an unknown level or a number out of range.
         """
         integer("least", least, 1)
-        counts = collections.Counter()
+        counts: collections.Counter[str] = collections.Counter()
         for sequence in sequences:
             counts.update(_cut(sequence, level))
         found = (token for token, n in counts.items() if n >= least)

@@ -47,7 +47,7 @@ class LeakRates(Seeded):
         super().__init__(seed)
         self.shortest = number("shortest", shortest)
         self.longest = None if longest is None else number("longest", longest)
-        bound = math.inf if longest is None else self.longest
+        bound = math.inf if self.longest is None else self.longest
         if not 1 <= self.shortest <= bound:
             raise ValueError(
                 f"LeakRates needs 1 <= shortest <= longest, in steps; received "

@@ -20,7 +20,7 @@ class MemoryBias(keras.initializers.Initializer):
     `memory_gates`, and `values(units)`.
     """
 
-    _signs = None
+    _signs: list[int] | None = None
 
     def bind(self, cell: Any, weight: str) -> MemoryBias:
         """This initializer for the bias of a cell.

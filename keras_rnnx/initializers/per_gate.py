@@ -46,7 +46,7 @@ class PerGate(keras.initializers.Initializer):
     True
     """
 
-    _by_gate = None
+    _by_gate: list[Any] | None = None
 
     def __init__(self, initializer: Any):
         self.initializer = _gates.resolved(initializer, keras.initializers.get)

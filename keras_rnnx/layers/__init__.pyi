@@ -5,19 +5,15 @@ from typing import Any, Literal, TypeAlias, TypedDict, Unpack
 from keras_rnnx.layers.adaptive_softmax import AdaptiveSoftmax as AdaptiveSoftmax
 from keras_rnnx.layers.bidirectional import Bidirectional as Bidirectional
 from keras_rnnx.layers.blank_padding import BlankPadding as BlankPadding
-from keras_rnnx.layers.cell_layer import CellLayer as CellLayer
 from keras_rnnx.layers.crf import CRF as CRF
 from keras_rnnx.layers.embedding import Embedding as Embedding
-from keras_rnnx.layers.gated_recursive_conv import (
-    GatedRecursiveConv as GatedRecursiveConv,
-)
+from keras_rnnx.layers.stack.gated_feedback import GatedFeedbackCell as GatedFeedbackCell
+from keras_rnnx.layers.gated_recursive_conv import GatedRecursiveConv as GatedRecursiveConv
 from keras_rnnx.layers.masking import MaskPadding as MaskPadding
 from keras_rnnx.layers.pooling import PoolSteps as PoolSteps
 from keras_rnnx.layers.recurrent import RNN as RNN
-from keras_rnnx.layers.stack.gated_feedback import (
-    GatedFeedbackCell as GatedFeedbackCell,
-)
 from keras_rnnx.layers.stack.stack import Stack as Stack
+from keras_rnnx.layers.cell_layer import CellLayer as CellLayer
 
 _Named: TypeAlias = str | dict[str, Any] | Callable[..., Any] | None
 

@@ -53,7 +53,9 @@ def sequences(
         batch_size = integer("batch_size", batch_size, 1)
     if vocabulary is not None:
         vocabulary = integer("vocabulary", vocabulary, 1)
-        shape = (batch_size, steps)
+        # Whoever passes a vocabulary has settled the size.
+        assert embedding is not None
+        shape: tuple[int | None, ...] = (batch_size, steps)
         inputs = keras.Input(batch_shape=shape, dtype="int32", name=name or "tokens")
         words = Embedding(
             vocabulary, embedding, mask_zero=masked, name=f"{prefix}embedding"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -29,7 +31,8 @@ class StepGraph:
     def __init__(self, model: Any, batch_size: int, timed: list[bool] | None = None):
         model = as_functional(model)
         self.source, self.batch_size = model, batch_size
-        self.parts: list[Recurrent | StepGraph] = []
+        # Of each recurrent layer, and of each model inside, what gives its states.
+        self.first_states: list[Callable[[], list[Any]]] = []
         calls, inputs, outputs = _calls(model)
         self.masked = iter([call.masked for call in calls if call.keeps])
         self.timed = _timed(calls, inputs, outputs) if timed is None else timed
@@ -44,7 +47,8 @@ class StepGraph:
         ]
         # By id those that have the axis of time, kept so that ids stay theirs.
         self._sequences = {id(x): x for x, t in zip(steps, self.timed) if t}
-        self._given, self._left = [], []
+        self._given: list[Any] = []
+        self._left: list[Any] = []
         packed = keras.tree.pack_sequence_as(model.input, steps)
         copy = _replayed(model, packed, self._call)
         outputs = copy.output
@@ -54,15 +58,7 @@ class StepGraph:
 
     def initial_states(self) -> list[Any]:
         """The states before the first step."""
-        states = []
-        for part in self.parts:
-            nested = isinstance(part, StepGraph)
-            states += (
-                part.initial_states()
-                if nested
-                else part.initial_states(self.batch_size)
-            )
-        return states
+        return [state for first in self.first_states for state in first()]
 
     def _call(self, layer, *args, **kwargs):
         mask = kwargs.pop("mask", None)
@@ -89,8 +85,9 @@ class StepGraph:
         if not isinstance(layer, RECURRENT):
             return self._marked(Stepwise(layer)(*args, **kwargs))
         part = Recurrent(layer, masked)
-        self.parts.append(part)
-        given = _Placeholders(part.initial_states(self.batch_size))(args[0])
+        first = functools.partial(part.initial_states, self.batch_size)
+        self.first_states.append(first)
+        given = _Placeholders(first())(args[0])
         outputs, left = part(args[0], given)
         self._given += given
         self._left += left
@@ -103,7 +100,7 @@ class StepGraph:
         flat = keras.tree.flatten(inputs)
         timed = [id(x) in self._sequences for x in flat]
         graph = StepGraph(layer, self.batch_size, timed)
-        self.parts.append(graph)
+        self.first_states.append(graph.initial_states)
         given = _Placeholders(graph.initial_states())(inputs)
         outputs, left = graph.model([inputs, given])
         self._given += given

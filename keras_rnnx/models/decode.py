@@ -79,11 +79,12 @@ def decode(
     memory, states = given[: -both.states], given[-both.states :]
     batch = len(source)
     rows = np.arange(batch)[:, None]
-    tokens = np.zeros((batch, width, max_steps), "int32")
+    tokens: np.ndarray = np.zeros((batch, width, max_steps), "int32")
     total = np.full((batch, width), -np.inf)
     total[:, 0] = 0.0
-    ended, lengths = np.zeros((batch, width), bool), np.zeros((batch, width), int)
-    last = np.full((batch * width, 1), start, "int32")
+    ended: np.ndarray = np.zeros((batch, width), bool)
+    lengths: np.ndarray = np.zeros((batch, width), int)
+    last: np.ndarray = np.full((batch * width, 1), start, "int32")
     for t in range(max_steps):
         found, *states = step([ops.convert_to_tensor(last), *memory, *states])
         found = ops.convert_to_numpy(found).astype("float64")

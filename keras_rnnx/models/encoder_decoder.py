@@ -13,7 +13,7 @@ from keras_rnnx.layers import Embedding, Stack
 from keras_rnnx.models import _front
 from keras_rnnx.models._stepped import refusal
 
-ATTENTION = (None, "additive", "multiplicative")
+ATTENTION: tuple[Any, ...] = (None, "additive", "multiplicative")
 # A stream that the encoder's dropout does not come to.
 DECODER = 2**21
 

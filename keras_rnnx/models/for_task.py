@@ -66,12 +66,18 @@ def for_task(task: Task, **kwargs: Any) -> keras.Model:
 class Facts(Protocol):
     """What determines the model of a task: of a `Task`, or said without one."""
 
-    kind: str
-    features: int | None
-    tokens: int | None
-    steps: int | None
-    outputs: int
-    horizon: int | None
+    @property
+    def kind(self) -> str | None: ...
+    @property
+    def features(self) -> int | None: ...
+    @property
+    def tokens(self) -> int | None: ...
+    @property
+    def steps(self) -> int | None: ...
+    @property
+    def outputs(self) -> int: ...
+    @property
+    def horizon(self) -> int | None: ...
 
 
 def determined(task: Facts) -> tuple[Callable[..., keras.Model], dict[str, Any]]:

@@ -84,9 +84,9 @@ def tagger(
         go_backwards=False,
     )
     if head == "softmax":
-        head = keras.layers.Dense(
+        dense = keras.layers.Dense(
             classes, activation="softmax", dtype="float32", name="probabilities"
         )
-        return keras.Model(inputs, head(found), name=name)
+        return keras.Model(inputs, dense(found), name=name)
     scores = keras.layers.Dense(classes, dtype="float32", name="scores")(found)
     return keras.Model(inputs, CRF(name="crf")(scores), name=name)

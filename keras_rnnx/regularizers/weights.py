@@ -72,7 +72,7 @@ class PerGate(keras.regularizers.Regularizer):
     1.0
     """
 
-    _by_gate = None
+    _by_gate: list[Any] | None = None
 
     def __init__(self, regularizer: Any):
         self.regularizer = found = _gates.resolved(regularizer, keras.regularizers.get)

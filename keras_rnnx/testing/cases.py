@@ -66,7 +66,7 @@ class Case:
             if self.batch > 1:
                 mask[-1] = False
             return mask
-        lengths = 1 + np.arange(self.batch) % self.steps
+        lengths: np.ndarray = 1 + np.arange(self.batch) % self.steps
         mask = np.arange(self.steps) < lengths[:, None]
         return mask if self.mask == "right" else mask[:, ::-1].copy()
 

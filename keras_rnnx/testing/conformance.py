@@ -18,7 +18,9 @@ from keras_rnnx import cells, engine, layers
 from keras_rnnx.testing.cases import CASES, Case
 from keras_rnnx.testing.gradients import gradients
 
-_STARTS = weakref.WeakKeyDictionary()
+_STARTS: weakref.WeakKeyDictionary[Any, dict[str, np.ndarray]] = (
+    weakref.WeakKeyDictionary()
+)
 # cuDNN has activations of its own in float32: on an H100 results are up to 2e-5 away,
 # those in float64 less than 1e-10.
 _CUDNN = 5e-5

@@ -6,6 +6,7 @@ import errno
 import re
 import traceback
 from pathlib import Path
+from typing import TypeGuard
 
 import keras_tuner
 
@@ -35,7 +36,7 @@ def paused_by(error: OSError) -> SearchPaused:
     )
 
 
-def is_of_the_disk(error: BaseException, directory: Path) -> bool:
+def is_of_the_disk(error: BaseException, directory: Path) -> TypeGuard[OSError]:
     """Whether an error is about the files of a search, and not about a model.
 
     A file that is not there may be one of the user's data.

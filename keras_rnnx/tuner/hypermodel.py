@@ -193,7 +193,7 @@ class HyperRNN(keras_tuner.HyperModel):
         self.loss = usual.loss if loss is None else loss
         self.metrics = list(usual.metrics if metrics is None else metrics)
         self.objective = objective or keras_tuner.Objective(*usual.objective)
-        self._fits = collections.Counter()
+        self._fits: collections.Counter[int] = collections.Counter()
         self._sizes: dict[Any, int] = {}
 
     def _determine(self, masked):
@@ -232,9 +232,10 @@ class HyperRNN(keras_tuner.HyperModel):
         >>> keras_rnnx.tuner.HyperRNN.for_task(task, cells=["gru"]).input_shape
         (50, 2)
         """
-        outputs = task.outputs
+        assert task.objective is not None
+        outputs: int | tuple[int | None, int] = task.outputs
         if task.kind == "forecasting":
-            outputs = (task.horizon, outputs)
+            outputs = (task.horizon, task.outputs)
         own = {
             "classes": task.classes,
             "outputs": outputs,
@@ -347,12 +348,12 @@ class HyperRNN(keras_tuner.HyperModel):
         kwargs = self._bound(model, args, kwargs)
         settings = self.space.draw(hp)
         validated = kwargs.get("validation_data") is not None
-        validated = validated or kwargs.get("validation_split")
+        validated = validated or bool(kwargs.get("validation_split"))
         goal = self.objective if validated else keras_tuner.Objective("loss", "min")
         own = training.callbacks(
             settings, kwargs.get("epochs", 1), goal.name, goal.direction
         )
-        x = kwargs.get("x")
+        x: Any = kwargs.get("x")
         if hasattr(x, "seek"):
             # A trial has the same order of batches, whichever came before it.
             x.seek(kwargs.get("initial_epoch", 0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import statistics
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -110,7 +111,7 @@ class SearchResult:
                 f"you like."
             )
         rows.sort(key=lambda row: (row[by], sign * row["score"]))
-        found = []
+        found: list[dict[str, Any]] = []
         for row in rows:
             if not found or sign * row["score"] < sign * found[-1]["score"]:
                 found.append(row)
@@ -201,7 +202,7 @@ def row_of(oracle: SearchOracle, key: str, shape: Shape) -> dict[str, Any]:
     again = any(one.of == key for one in oracle.records.values())
     seeds = finals.scores(oracle.records, key) if again else []
     facts = record.facts
-    parameters = facts.get("parameters")
+    parameters, latency = facts.get("parameters"), facts.get("latency_ms")
     return {
         "trial": int(key) + 1,
         "status": record.status,
@@ -218,7 +219,8 @@ def row_of(oracle: SearchOracle, key: str, shape: Shape) -> dict[str, Any]:
         "epochs": record.epochs,
         "parameters": None if parameters is None else int(parameters),
         "step_ms": facts.get("step_ms"),
-        "latency_ms": facts.get("latency_ms"),
+        # Of a model that can't run step by step there is none; JSON has no infinity.
+        "latency_ms": None if latency == math.inf else latency,
         "seconds": round(record.seconds or 0.0, 1),
         "began": record.began,
         "worker": record.worker,

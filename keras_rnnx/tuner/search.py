@@ -202,8 +202,8 @@ def search(
                     "With a `hypermodel` over batches pass `objective`, too."
                 )
             goal = keras_tuner.Objective(*task.objective)
-    limits = {"step_ms": max_step_ms, "latency_ms": max_latency_ms}
-    limits = {k: number(f"max_{k}", v) for k, v in limits.items() if v is not None}
+    most = {"step_ms": max_step_ms, "latency_ms": max_latency_ms}
+    limits = {k: number(f"max_{k}", v) for k, v in most.items() if v is not None}
     work = Work(
         made,
         data,

@@ -100,7 +100,7 @@ def parse(file: raw_files.Found, stress: bool) -> dict[str, list[str]]:
     Raises:
         ValueError: for a line without phones.
     """
-    words = {}
+    words: dict[str, list[str]] = {}
     for row, line in enumerate(file.lines(), 1):
         entry, *phones = line.partition("#")[0].split()
         if not phones:

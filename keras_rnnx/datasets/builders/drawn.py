@@ -61,7 +61,7 @@ class DrawnConfig(tfds.core.BuilderConfig):
         self.description = self.description or self.name.replace("_", " ")
 
 
-class DrawnBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+class DrawnBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
     """A builder of sequences that are drawn, in the order in which they are drawn."""
 
     VERSION = tfds.core.Version("1.0.0")

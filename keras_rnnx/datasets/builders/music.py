@@ -32,7 +32,7 @@ def _file(name, packed):
     )
 
 
-class _Rolls(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+class _Rolls(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
     """A builder of piano rolls, from a .mat file or an .npz file with packed bits."""
 
     VERSION = tfds.core.Version("1.0.0")

@@ -33,7 +33,7 @@ def check_network(
             reach.
     """
     infos = type(builder).url_infos or {}
-    servers = {}
+    servers: dict[str, str] = {}
     for url, info in infos.items():
         by_hand = (
             manual_dir and info.filename and epath.Path(manual_dir) / info.filename

@@ -58,7 +58,7 @@ REVIEWS_FILES = {
 }
 
 
-class _Sentences(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+class _Sentences(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
     """A builder of sentences with a class, from lines of a class and words."""
 
     VERSION = tfds.core.Version("1.0.0")

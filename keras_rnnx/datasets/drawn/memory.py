@@ -90,7 +90,7 @@ def copy_memory(
     integer("symbols", symbols, least=1)
     integer("copied", copied, least=1)
     drawn = random.integers(1, symbols + 1, (size, copied), dtype="int32")
-    x = np.zeros((size, length + 2 * copied), dtype="int32")
+    x: np.ndarray = np.zeros((size, length + 2 * copied), dtype="int32")
     y = np.zeros_like(x)
     x[:, :copied] = drawn
     x[:, copied + length - 1] = symbols + 1

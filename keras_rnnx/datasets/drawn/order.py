@@ -56,5 +56,5 @@ def temporal_order(
     shown = random.integers(0, 2, (relevant, size))
     for step, symbol in zip(steps, shown):
         symbols[rows, step] = symbol
-    weights = 2 ** np.arange(relevant)[::-1]
+    weights: np.ndarray = 2 ** np.arange(relevant)[::-1]
     return np.eye(SYMBOLS, dtype="float32")[symbols], weights @ shown

@@ -122,7 +122,7 @@ def of_model(kind: str, tokens: bool) -> list[Hyperparameter]:
 
 def of_training(kind: str) -> list[Hyperparameter]:
     """Those of how a model is trained."""
-    part = {"part": "training"}
+    part: dict[str, Any] = {"part": "training"}
     found = [
         _choice("optimizer", ("adam", "adamw", "rmsprop"), "thorough", **part),
         Hyperparameter(
@@ -175,9 +175,11 @@ def _of_one_cell(cell, steps):
     return found
 
 
-def declared(cls: type) -> bool:
+def declared(cls: type[Cell]) -> bool:
     """Whether a cell's own search space is what it declares in `search`."""
-    return cls.search_space.__func__ is Cell.search_space.__func__
+    own: Any = cls.search_space
+    usual: Any = Cell.search_space
+    return own.__func__ is usual.__func__
 
 
 def fitting_recipes(cell: str, steps: int | None) -> list[str]:

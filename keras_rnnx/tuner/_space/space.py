@@ -123,7 +123,7 @@ class Space:
         """
         drawn: dict[str, Any] = {}
         found: dict[str, Any] = {}
-        options = {}
+        options: dict[str, Any] = {}
         for one in self.hyperparameters:
             conditions = self._conditions(one.cells, one.when)
             met = _met(conditions, drawn)

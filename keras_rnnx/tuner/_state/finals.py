@@ -42,7 +42,7 @@ class Finals:
             if one.status == COMPLETED and one.of is None
         }
         sign = 1 if direction == "min" else -1
-        ranked = sorted(done, key=lambda key: (sign * done[key].score, key))
+        ranked = sorted(done, key=lambda key: (sign * done[key].final_score, key))
         return ranked[: self.finalists]
 
     def next(self, records: Mapping[str, Record], direction: str) -> Record | None:
@@ -66,7 +66,7 @@ def scores(records: Mapping[str, Record], key: str) -> list[float]:
     One that diverged or failed has no score, and counts as such elsewhere.
     """
     runs = [records[key], *(one for one in records.values() if one.of == key)]
-    return [one.score for one in runs if one.status == COMPLETED]
+    return [one.final_score for one in runs if one.status == COMPLETED]
 
 
 def winner(records: Mapping[str, Record], finals: Finals, direction: str) -> str | None:

@@ -39,7 +39,7 @@ class Journal:
         self.directory = directory
         # As it will be read back: JSON has no tuples.
         self.signature = json.loads(json.dumps(signature, sort_keys=True))
-        self.state = None
+        self.state: dict[str, Any] | None = None
 
     def read(self) -> None:
         """Reads the snapshot, if there is one.

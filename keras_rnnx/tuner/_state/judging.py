@@ -48,6 +48,7 @@ def judge(
     elif record.status == RUNNING:
         record.status = COMPLETED
         if record.epochs < epochs and record.reason is None:
+            assert record.best_epoch is not None
             since = record.epochs - record.best_epoch
             record.reason = f"no better for {since} epochs"
 

@@ -76,6 +76,12 @@ class Record:
         self.facts, self.history = {}, {}
 
     @property
+    def final_score(self) -> float:
+        """The score of a completed trial, which has one."""
+        assert self.score is not None
+        return self.score
+
+    @property
     def epochs(self) -> int:
         """Number of epochs that it has run."""
         return max(map(len, self.history.values()), default=0)

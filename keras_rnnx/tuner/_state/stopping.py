@@ -34,7 +34,7 @@ def rule(name: str | None, epochs: int, achieved: Achieved = min) -> Rule:
     Raises:
         ValueError: for another name.
     """
-    rules = {"median": median, "asha": asha}
+    rules: dict[str, Callable[..., Rule]] = {"median": median, "asha": asha}
     if name is None:
         return lambda mine, others: None
     if name not in rules:
@@ -79,7 +79,7 @@ def asha(epochs: int, factor: int = 2, achieved: Achieved = min) -> Rule:
         achieved: what a trial has achieved so far. Default: its best.
     """
     first = max(2, math.ceil(epochs / 5))
-    rungs = []
+    rungs: list[int] = []
     while first * factor ** len(rungs) < epochs:
         rungs.append(first * factor ** len(rungs))
 

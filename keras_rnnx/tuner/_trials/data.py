@@ -128,7 +128,7 @@ class TaskData(SearchData):
 
     def signature(self) -> dict[str, Any]:
         """Name, options, and sums of all parts."""
-        found = {
+        found: dict[str, Any] = {
             "task": self.name,
             "options": {k: repr(v) for k, v in self.task.options.items()},
             "data": [_checksum(values) for part in self.task.parts for values in part],

@@ -61,10 +61,15 @@ def data_for(
                 f"Batches are made: leave out {', '.join(f'`{n}`' for n in given)}."
             )
         return LoaderData(x, validation_data if y is None else y, test_data, kind)
-    parts = {"kind": kind}
-    if validation_data is not None or validation_split is not None:
-        parts["validation"] = validation_data or validation_split
-    if test_data is not None or test_split is not None:
-        parts["test"] = test_data or test_split
+    parts: dict[str, Any] = {"kind": kind}
+    for part in ("validation", "test"):
+        data, share = split[f"{part}_data"], split[f"{part}_split"]
+        if data is not None and share is not None:
+            raise ValueError(
+                f"`{part}_data` and `{part}_split` both give the {part} part, "
+                f"received {part}_split={share!r} too. Pass one of them."
+            )
+        if data is not None or share is not None:
+            parts[part] = share if data is None else data
     task = Task.from_arrays(x, y, **parts)
     return TaskData(task, batch_size, folds, groups, class_weight)

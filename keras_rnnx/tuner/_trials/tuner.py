@@ -56,6 +56,8 @@ class SearchTuner(keras_tuner.Tuner):
         watch: called after every epoch and every trial. Default: nothing is.
     """
 
+    oracle: keras_tuner.Oracle | Patient
+
     def __init__(
         self,
         oracle: keras_tuner.Oracle,

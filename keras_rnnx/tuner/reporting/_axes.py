@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
+from matplotlib.axis import XAxis, YAxis
 from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 from matplotlib.transforms import Bbox
@@ -25,7 +26,9 @@ def plain(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1e3 else f"{value:.6g}"
 
 
-def quantity(axis: Axis, label: str, limits: tuple[float, float], log: bool) -> None:
+def quantity(
+    axis: XAxis | YAxis, label: str, limits: tuple[float, float], log: bool
+) -> None:
     """Sets an axis up for numbers between two limits."""
     name = axis.axis_name
     axis.axes.set(**{f"{name}scale": "log" if log else "linear", f"{name}lim": limits})
@@ -50,13 +53,15 @@ def labelled(
     Returns:
         How many points have a label.
     """
-    renderer = axes.figure.canvas.get_renderer()
-    axes.figure.draw_without_rendering()
+    # A whole figure on a canvas of Agg, as `_style.figure` makes it.
+    figure: Any = axes.figure
+    renderer = figure.canvas.get_renderer()
+    figure.draw_without_rendering()
     inside = axes.get_window_extent(renderer)
     # A label may not cover the mark of another point.
     marks = axes.transData.transform([(x, y) for x, y, _ in points])
-    size_of_mark = 5 * axes.figure.dpi / 72
-    taken = [Bbox.from_bounds(*mark, 0, 0).padded(size_of_mark) for mark in marks]
+    size_of_mark = 5 * figure.dpi / 72
+    taken = [Bbox.from_bounds(x, y, 0, 0).padded(size_of_mark) for x, y in marks]
     for x, y, text in points:
         for dx, dy in PLACES:
             dy = dy if above else -dy

@@ -88,7 +88,9 @@ def magnitudes(values: Sequence[float]) -> bool:
     return spans(values) and statistics.median(values) < middle / 2
 
 
-def robust(values: Iterable[float], higher: bool | None, log: bool) -> tuple:
+def robust(
+    values: Iterable[float], higher: bool | None, log: bool
+) -> tuple[float, float]:
     """Limits of an axis: the good end whole, the bad one without outliers.
 
     Args:
@@ -99,15 +101,16 @@ def robust(values: Iterable[float], higher: bool | None, log: bool) -> tuple:
     Returns:
         The lower and the upper limit, with some space.
     """
-    values = np.array([v for v in values if math.isfinite(v)] or [1.0], float)
+    finite = [v for v in values if math.isfinite(v)]
+    shown: np.ndarray = np.array(finite or [1.0], float)
     if log:
-        values = np.log(values[values > 0])
+        shown = np.log(shown[shown > 0])
     # Differences of values of 1e308 overflow.
-    values = np.clip(values, -1e100, 1e100)
-    low, first, third, high = np.quantile(values, [0, 0.25, 0.75, 1])
+    shown = np.clip(shown, -1e100, 1e100)
+    low, first, third, high = np.quantile(shown, [0, 0.25, 0.75, 1])
     # Tukey's outer fences, which are of no use where half of the values are equal.
     fence = 3 * (third - first) or 10 * max(abs(first), 1e-6)
-    near = values[(values >= first - fence) & (values <= third + fence)]
+    near = shown[(shown >= first - fence) & (shown <= third + fence)]
     if higher is True and high - low > STRETCHED * (high - near.min()):
         low = near.min()
     if higher is False and high - low > STRETCHED * (near.max() - low):

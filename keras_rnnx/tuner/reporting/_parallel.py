@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import operator
 import re
 from typing import Any, NamedTuple
 
@@ -68,7 +69,7 @@ def parallel_coordinates(search: Search, order: list[str]) -> Figure | str:
     if not trials:
         return "No trial has a score."
     # By score, so that lines of one category do not cross without need.
-    trials.sort(key=lambda trial: trial.score, reverse=not search.higher)
+    trials.sort(key=operator.attrgetter("score"), reverse=not search.higher)
     grey = [trial for trial in search.trials if trial.score is None]
     columns = [_column(name, grey + trials) for name in names]
     scores = _scores(search, trials)
@@ -163,7 +164,8 @@ def _categories(values: list[Any]):
 
 
 def _line(axes: Axes, places, colour, alpha, width, zorder):
-    points, codes = [(0, places[0])], [Path.MOVETO]
+    points: list[tuple[float, float]] = [(0, places[0])]
+    codes = [Path.MOVETO]
     for x, (here, there) in enumerate(zip(places, places[1:])):
         points += [(x + 0.4, here), (x + 0.6, there), (x + 1, there)]
         codes += [Path.CURVE4] * 3

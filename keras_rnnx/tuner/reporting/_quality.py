@@ -56,7 +56,7 @@ def quality(search: Search, cost: Cost) -> Figure | str:
     if len(trials) < 2:
         return f"Fewer than 2 completed trials have a known {cost.noun}."
     (low, high), log = _limits(search, trials)
-    costs = [cost.of(trial) for trial in trials]
+    costs = [value for value in map(cost.of, trials) if value is not None]
     wide = spans(costs, 3)
 
     figure, (axes,) = _style.figure(5.6, 4.4)
@@ -99,8 +99,8 @@ def quality(search: Search, cost: Cost) -> Figure | str:
         clip_on=False,
         zorder=4,
     )
-    entries = list(dict.fromkeys(looks.values()))
-    entries = [(name, colour, marker, "") for name, colour, marker in entries]
+    distinct = dict.fromkeys(looks.values())
+    entries = [(name, colour, marker, "") for name, colour, marker in distinct]
     if len(entries) == 1:
         entries = [(count(len(trials), "completed trial"), *entries[0][1:])]
     front_entry = ("Pareto front", COLOUR["muted"], "", "--")
@@ -108,7 +108,11 @@ def quality(search: Search, cost: Cost) -> Figure | str:
     ends = sorted(
         best, key=lambda trial: trial is not best[-1] and trial is not best[0]
     )
-    points = [(cost.of(t), t.score, f"trial {t.trial}") for t in ends]
+    points = [
+        (value, t.score, f"trial {t.trial}")
+        for t in ends
+        if (value := cost.of(t)) is not None and t.score is not None
+    ]
     labelled(axes, points, 8, search.higher)
     return figure
 
@@ -128,7 +132,9 @@ def cells(search: Search) -> Figure | str | None:
     if len(search.cells) < 2:
         return None
     scores = {
-        cell: [t.score for t in search.completed if t.cell == cell]
+        cell: [
+            t.score for t in search.completed if t.cell == cell and t.score is not None
+        ]
         for cell in search.cells
     }
     shown = [value for values in scores.values() for value in values]

@@ -62,7 +62,9 @@ class Trial:
         """Why it ended: the same words for trials that differ in numbers alone."""
         if self.status == "failed" and self.message:
             error = self.message.strip().splitlines()[-1]
-            return re.match(r"[\w.]*", error)[0] or "an error"
+            name = re.match(r"[\w.]*", error)
+            assert name is not None
+            return name[0] or "an error"
         return re.sub(r"\d[\d.,e+-]*", "N", self.reason or "no reason given")
 
 
@@ -156,7 +158,15 @@ def read(path: Path) -> Search:
 
 def _trial(row):
     row = _known(Trial, row)
-    for name in ("score", "mean", "spread", "seconds", "began", "step_ms"):
+    for name in (
+        "score",
+        "mean",
+        "spread",
+        "seconds",
+        "began",
+        "step_ms",
+        "latency_ms",
+    ):
         row[name] = finite(row.get(name))
     return Trial(**row)
 

@@ -67,7 +67,7 @@ def importances(search: Search) -> Importances | str:
             f"this search has {len(trials)} and {len(scored)}."
         )
     sign = 1 if search.higher else -1
-    scores = [sign * trial.score for trial in scored]
+    scores = [sign * trial.score for trial in scored if trial.score is not None]
     if min(scores) == max(scores) and not diverged:
         return "All trials have the same score, so no hyperparameter matters."
     scores += [min(scores) - abs(min(scores)) - 1] * len(diverged)
@@ -147,7 +147,7 @@ def _distributions(trials, names) -> dict[str, tuple[Callable, Any]]:
     """For each name: what makes a value Optuna's, and the distribution it is from."""
     from optuna import distributions as known
 
-    columns = {}
+    columns: dict[str, tuple[Callable, Any]] = {}
     for name in names:
         values = [trial.values[name] for trial in trials if name in trial.values]
         if len(values) < 2 or len(set(map(repr, values))) < 2:

@@ -123,7 +123,7 @@ def key(axes: Axes, entries: Iterable[tuple[str, str, str, str]]) -> None:
     # Labels that begin with an underscore would be left out: names are data.
     legend = axes.legend(
         handles,
-        [handle.get_label() for handle in handles],
+        [str(handle.get_label()) for handle in handles],
         loc="lower left",
         bbox_to_anchor=(-0.01, 1.0),
         ncols=_columns(axes, handles),

@@ -38,11 +38,13 @@ def leaderboard(search: Search, order: list[str]) -> str:
     common = [name for name in search.common if name != "cell"]
     main = sorted(common, key=lambda name: rank.get(name, len(rank)))[:MAIN]
     main = [name for name in search.names if name in main]
-    rows = [_row(search, trial, main) for trial in search.trials]
+    cells = [_row(search, trial, main) for trial in search.trials]
     # A column that no trial has anything for is left out.
-    kept = [i for i, name in enumerate(rows[0]) if any(row[name].html for row in rows)]
-    head = [list(rows[0])[i] for i in kept]
-    rows = [[list(row.values())[i] for i in kept] for row in rows]
+    kept = [
+        i for i, name in enumerate(cells[0]) if any(row[name].html for row in cells)
+    ]
+    head = [list(cells[0])[i] for i in kept]
+    rows = [[list(row.values())[i] for i in kept] for row in cells]
     best = None if search.best is None else search.trials.index(search.best)
     tables = table(head, rows[:VISIBLE], best)
     if len(rows) > VISIBLE:

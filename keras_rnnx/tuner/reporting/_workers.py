@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
 from keras_rnnx.tuner.reporting import _style
 from keras_rnnx.tuner.reporting._axes import quantity
 from keras_rnnx.tuner.reporting._numbers import shortened
-from keras_rnnx.tuner.reporting._search import Search
+from keras_rnnx.tuner.reporting._search import Search, Trial
 from keras_rnnx.tuner.reporting._style import COLOUR
 
 # A bar has its trial's number in it from this share of the whole time on.
 LABELLED = 0.022
+
+
+class Bar(NamedTuple):
+    """A trial, whose it was, and when: seconds since the search began, and its own."""
+
+    trial: Trial
+    worker: str
+    began: float
+    seconds: float
 
 
 def workers(search: Search) -> Figure | str | None:
@@ -21,11 +31,14 @@ def workers(search: Search) -> Figure | str | None:
     names = sorted({t.worker for t in search.trials if t.worker}, key=_natural)
     if len(names) < 2:
         return None
-    trials = [t for t in search.trials if t.worker]
-    trials = [t for t in trials if None not in (t.began, t.seconds)]
-    if not trials:
+    bars = [
+        Bar(t, t.worker, t.began, t.seconds)
+        for t in search.trials
+        if t.worker and t.began is not None and t.seconds is not None
+    ]
+    if not bars:
         return "No trial has a known time."
-    end = max(trial.began + trial.seconds for trial in trials)
+    end = max(bar.began + bar.seconds for bar in bars)
     divisor, unit = 1, "s"
     if end >= 300:
         divisor, unit = (60, "min") if end < 3 * 3600 else (3600, "h")
@@ -43,9 +56,10 @@ def workers(search: Search) -> Figure | str | None:
     )
     axes.tick_params(left=False)
     axes.grid(axis="y", visible=False)
-    for trial in trials:
-        row = names.index(trial.worker)
-        begin, width = trial.began / divisor, trial.seconds / divisor
+    for bar in bars:
+        trial = bar.trial
+        row = names.index(bar.worker)
+        begin, width = bar.began / divisor, bar.seconds / divisor
         best = trial is search.best
         colour = COLOUR.get(trial.status, COLOUR["others"])
         axes.barh(row, width, 0.66, begin, color=colour, alpha=0.42, linewidth=0)
@@ -63,14 +77,14 @@ def workers(search: Search) -> Figure | str | None:
             axes.text(
                 begin + width / 2,
                 row,
-                trial.trial,
+                str(trial.trial),
                 ha="center",
                 va="center",
                 fontsize=7.5,
                 fontweight="bold" if best else "normal",
                 zorder=5,
             )
-    there = [s for s in search.counts if any(t.status == s for t in trials)]
+    there = [s for s in search.counts if any(bar.trial.status == s for bar in bars)]
     entries = [(s, COLOUR.get(s, COLOUR["others"]), "s", "") for s in there]
     _style.key(axes, entries)
     return figure

@@ -58,7 +58,7 @@ help:
 	@echo "make test-install  README's commands, in new environments, with the network"
 	@echo "make fuzz        random layers, every engine held to the step engine (SECONDS=60)"
 	@echo "make bench       times our layers beside Keras', on each backend"
-	@echo "make lint        ruff format --check and ruff check"
+	@echo "make lint        ruff format --check, ruff check and mypy"
 	@echo "make format      ruff format and ruff check --fix"
 	@echo "make build       the sdist and the wheel, into dist/"
 	@echo "make clean       remove the environment and everything built"
@@ -219,7 +219,7 @@ bench: $(VENV)/test.stamp
 	done
 
 lint: $(VENV)/lint.stamp
-	@$(RUN) -m ruff format --check . && $(RUN) -m ruff check .
+	@$(RUN) -m ruff format --check . && $(RUN) -m ruff check . && $(RUN) -m mypy
 
 format: $(VENV)/lint.stamp
 	@$(RUN) -m ruff check --fix . ; $(RUN) -m ruff format .

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -99,23 +100,12 @@ class SequenceEngine:
             given.sequences, return_sequences, zero_output_for_mask, training
         )
         if options not in self._compiled:
-            self._compiled[options] = self._made(options)
+            run = functools.partial(self._run, options=options)
+            self._compiled[options] = self.backend.compiled(run, options.xla)
         last, outputs, states, moments = self._compiled[options](given)
         if moments:
             self._note(moments, mask)
         return last, outputs, states
-
-    def _made(self, options):
-        """The compiled function of a call."""
-
-        def run(given):
-            return self._run(given, options)
-
-        if self.backend.EAGER:
-            return run
-        return _trees.over_trees(
-            lambda flat: self.backend.compiled(flat, options.xla), run
-        )
 
     def _tensors(self, sequences, states, mask, drawn, training):
         """The tensors of a call; masks on weights, and on inputs of every step, are

@@ -9,6 +9,7 @@ import jax
 import keras
 from jax.experimental import rnn
 
+from keras_rnnx import _trees
 from keras_rnnx.engine.kernels.served import missing
 
 # Steps from which on less memory is worth some time: see `Segments`.
@@ -88,15 +89,21 @@ def scan(step, carry, xs, length, outputs, reverse=False, unroll=False):
     """Runs `step(carry, slices) -> (carry, outs)` over the first axis of `xs`.
 
     See `protocol.py`. Here loose outputs are stacked too.
-
-    Returns:
-        The last carry, and the outputs of all steps.
     """
-    if not isinstance(length, int):
-        return _scan_of_any_length(step, list(carry), xs, length, reverse)
-    return jax.lax.scan(
-        step, list(carry), list(xs), length=length, reverse=reverse, unroll=unroll or 1
-    )
+    of_carry, of_xs, of_outputs = map(_trees.Structure, (carry, xs, outputs))
+
+    def flat(carry, slices):
+        new, outs = step(of_carry.tree(carry), of_xs.tree(slices))
+        return of_carry.flat(new), of_outputs.flat(outs)
+
+    carry, xs = of_carry.flat(carry), of_xs.flat(xs)
+    if isinstance(length, int):
+        found = jax.lax.scan(
+            flat, carry, xs, length=length, reverse=reverse, unroll=unroll or 1
+        )
+    else:
+        found = _scan_of_any_length(flat, carry, xs, length, reverse)
+    return of_carry.tree(found[0]), of_outputs.tree(found[1])
 
 
 def _scan_of_any_length(step, carry, xs, length, reverse):
@@ -186,8 +193,8 @@ def differentiable(forward, backward, spared, plain=None, again=None):
 
 
 def compiled(function: Callable, xla: bool) -> Callable:
-    """`function` compiled, so that calls outside of a compiled step are fast too."""
-    return jax.jit(function)
+    """A function of trees, compiled: calls outside of a compiled step are fast too."""
+    return _trees.over_trees(jax.jit, function)
 
 
 def compiled_part(function: Callable) -> Callable:

@@ -1,8 +1,8 @@
 """What a backend gives the engines: the contract of its file.
 
 `Backend` is what every file in this folder has, `EagerBackend` what one has more where
-every operation is a call of its own. Lists of tensors go in and out; `engine/loop` has
-the names. A new backend is a file with these functions and a line in `__init__.py`.
+every operation is a call of its own. Loops take trees of tensors, derivatives take lists.
+A new backend is a file with these functions and a line in `__init__.py`.
 
 `where`, `concatenate`, `total`, `outer` and the like are here, and not those of
 `keras.ops`, since these compute float64 in float32 on JAX and torch.
@@ -17,8 +17,10 @@ Tensor: TypeAlias = Any
 Tensors: TypeAlias = list[Any]
 # A number of steps: an int, or a tensor where it is not known beforehand.
 Length: TypeAlias = Any
+# Tensors in dataclasses, dicts and lists: see `keras_rnnx/_trees.py`.
+Tree: TypeAlias = Any
 # From the carry and the slices of a step to the new carry and what the step gives.
-Step: TypeAlias = Callable[[Tensors, Tensors], tuple[Tensors, Tensors]]
+Step: TypeAlias = Callable[[Tree, Tree], tuple[Tree, Tree]]
 # From cotangents of outputs (None for zero) and positions of inputs to their gradients.
 Pull: TypeAlias = Callable[[list[Any], Any], list[Any]]
 
@@ -97,13 +99,13 @@ class Backend(Protocol):
     def scan(
         self,
         step: Step,
-        carry: Tensors,
-        xs: Tensors,
+        carry: Tree,
+        xs: Tree,
         length: Length,
-        outputs: list[Any],
+        outputs: Tree,
         reverse: bool = False,
         unroll: bool = False,
-    ) -> tuple[Tensors, Tensors]:
+    ) -> tuple[Tree, Tree]:
         """Runs a step over the first axis of `xs`.
 
         Args:
@@ -122,13 +124,13 @@ class Backend(Protocol):
     def compiled_scan(
         self,
         step: Step,
-        carry: Tensors,
-        xs: Tensors,
+        carry: Tree,
+        xs: Tree,
         length: Length,
-        outputs: list[Any],
+        outputs: Tree,
         reverse: bool = False,
         unroll: bool = False,
-    ) -> tuple[Tensors, Tensors]:
+    ) -> tuple[Tree, Tree]:
         """The same, compiled by XLA where there is XLA."""
 
     def linear_way(self, steps: Length, batch: Any, units: int) -> str:
@@ -162,10 +164,11 @@ class Backend(Protocol):
     # --- compilation ---
 
     def compiled(self, function: Callable, xla: bool) -> Callable:
-        """A function of a list of tensors, prepared for being called often."""
+        """A function of trees of tensors, prepared for being called often."""
 
     def compiled_part(self, function: Callable) -> Callable:
-        """The same for a part of a graph, by XLA where there is XLA."""
+        """A function of lists of tensors, a part of a graph, by XLA where there is
+        XLA."""
 
     def prefers_xla(
         self,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 
 import keras
 import tensorflow as tf
 
+from keras_rnnx import _trees
 from keras_rnnx.engine.kernels.served import missing
 
 # Measured with benchmarks.run on 2 cores; see `prefers_xla`.
@@ -124,40 +124,43 @@ def scan(
 ):
     """Runs `step(carry, slices) -> (carry, outs)` over time.
 
-    Args:
-        step: the step function, over lists of tensors.
-        carry: the first carry.
-        xs: tensors with time first, or loose outputs of another scan.
-        length: number of steps.
-        outputs: a `StepOutput` for every tensor that a step gives.
-        reverse: whether to run from the last step to the first.
-        unroll: whether to write the loop out.
-
-    Returns:
-        The last carry, and the outputs of all steps.
+    See `protocol.py`. Loose outputs are kept in pieces, one for each step.
     """
+    of_carry, of_xs, of_outputs = map(_trees.Structure, (carry, xs, outputs))
+    outputs = of_outputs.flat(outputs)
     if unroll or (isinstance(length, int) and length == 1):
         # A loop of one step, or a program for XLA, costs more than the step.
-        return _unrolled(step, carry, xs, length, outputs, reverse)
-    carry = list(carry)
-    loose = [output.loose for output in outputs]
+        carry, found = _unrolled(step, carry, of_xs, of_xs.flat(xs), length, reverse)
+        pieces = map(_Pieces, zip(*map(of_outputs.flat, found)))
+        stacks = [
+            steps if output.loose else tf.stack(steps)
+            for steps, output in zip(pieces, outputs)
+        ]
+        return carry, of_outputs.tree(stacks)
+    carry = of_carry.flat(carry)
     shapes = [output.shape or _shape(carry[0]) for output in outputs]
     dtypes = [output.dtype or carry[0].dtype for output in outputs]
     readers = [
         x if isinstance(x, tf.TensorArray) else _array(x.dtype, length).unstack(x)
-        for x in xs
+        for x in of_xs.flat(xs)
     ]
     writers = [
-        _array(dtype, _some(length) if kept else length, element_shape=_static(shape))
-        for shape, dtype, kept in zip(shapes, dtypes, loose)
+        _array(
+            dtype,
+            _some(length) if output.loose else length,
+            element_shape=_static(shape),
+        )
+        for shape, dtype, output in zip(shapes, dtypes, outputs)
     ]
 
     def body(i, carry, writers):
         t = length - 1 - i if reverse else i
-        new, outs = step(carry, [reader.read(t) for reader in readers])
+        slices = of_xs.tree(reader.read(t) for reader in readers)
+        new, outs = step(of_carry.tree(carry), slices)
+        new, outs = of_carry.flat(new), of_outputs.flat(outs)
         for n, o in zip(new, carry):
             n.set_shape(o.shape)
-        return i + 1, list(new), [w.write(t, out) for w, out in zip(writers, outs)]
+        return i + 1, new, [w.write(t, out) for w, out in zip(writers, outs)]
 
     _, carry, writers = tf.while_loop(
         lambda i, *_: i < length,
@@ -165,10 +168,11 @@ def scan(
         (tf.constant(0), carry, writers),
         maximum_iterations=length,
     )
-    return carry, [
-        w if kept else _stacked(w, dtype, length, shape)
-        for w, kept, shape, dtype in zip(writers, loose, shapes, dtypes)
+    stacks = [
+        w if output.loose else _stacked(w, dtype, length, shape)
+        for w, output, shape, dtype in zip(writers, outputs, shapes, dtypes)
     ]
+    return of_carry.tree(carry), of_outputs.tree(stacks)
 
 
 def _shape(x):
@@ -204,16 +208,13 @@ class _Pieces(list):
     """What a step gave, for each step: one thing for what takes lists apart."""
 
 
-def _unrolled(step, carry, xs, length, outputs, reverse):
+def _unrolled(step, carry, of_xs, xs, length, reverse):
+    """The last carry, and what each step gave."""
     xs = [x if isinstance(x, list) else tf.unstack(x) for x in xs]
-    outs = [None] * length
+    found: list = [None] * length
     for t in reversed(range(length)) if reverse else range(length):
-        carry, outs[t] = step(carry, [x[t] for x in xs])
-    sequences = [[out[k] for out in outs] for k in range(len(outputs))]
-    return carry, [
-        _Pieces(steps) if output.loose else tf.stack(steps)
-        for steps, output in zip(sequences, outputs)
-    ]
+        carry, found[t] = step(carry, of_xs.tree(x[t] for x in xs))
+    return carry, found
 
 
 def counter(n):
@@ -270,33 +271,35 @@ def differentiable(forward, backward, spared, plain=None, again=None):
 
         return outputs, gradient
 
-    return lambda inputs: list(run(*inputs))
+    return lambda inputs: run(*inputs)
 
 
 def compiled(function: Callable, xla: bool) -> Callable:
-    """`function` as one graph, so that the eager loop does not run op by op.
+    """A function of trees as one graph, so that the eager loop does not run op by op.
 
     With `xla` shapes are fixed and a graph is made for each, without it one graph
     serves all shapes. Inside of a graph `function` becomes a part of that graph.
     """
-    graph = tf.function(function, autograph=False, reduce_retracing=not xla)
+    graph = _trees.over_trees(
+        lambda flat: tf.function(flat, autograph=False, reduce_retracing=not xla),
+        function,
+    )
 
-    @functools.wraps(function)
-    def run(*args):
+    def run(*trees):
         # The gradient of a nested function reads shapes from its forward part. XLA
         # would take them for constants, and compile again for every step.
-        return (function if tf.inside_function() else graph)(*args)
+        return (function if tf.inside_function() else graph)(*trees)
 
     return run
 
 
-def compiled_scan(step, carry, xs, length, outputs, **kwargs):
+def compiled_scan(step, carry, xs, length, outputs, reverse=False, unroll=False):
     """`scan` with the loop compiled by XLA; the large products around it are not."""
 
     def run(carry, xs):
-        return scan(step, carry, xs, length, outputs, **kwargs)
+        return scan(step, carry, xs, length, outputs, reverse, unroll)
 
-    return compiled_part(run)(list(carry), list(xs))
+    return _trees.over_trees(compiled_part, run)(carry, xs)
 
 
 def compiled_part(function: Callable) -> Callable:

@@ -89,15 +89,8 @@ class StackedKernel:
         tensors["mask"] = None if mask is None else masks.column(mask)
         key = (return_sequences, zero_output_for_mask, wants_states)
         if key not in self._compiled:
-            self._compiled[key] = self._made(self._function(*key))
+            self._compiled[key] = self.backend.compiled(self._function(*key), False)
         return self._compiled[key](tensors)
-
-    def _made(self, function):
-        if self.backend.EAGER:
-            return function
-        return _trees.over_trees(
-            lambda flat: self.backend.compiled(flat, False), function
-        )
 
     def _tensor(self, value):
         return ops.cast(ops.convert_to_tensor(value), self.dtype)

@@ -68,45 +68,51 @@ class Differentiable:
         flat = structure.flat(tensors)
         n = len(flat)
 
-        def steps(inputs):
-            found, residuals = self.forward(length, structure.tree(inputs), self.keep)
+        def forward(inputs):
+            given = structure.tree(inputs)
+            found, residuals = self.forward(length, given, self.keep)
             return results.flat(found), kept.flat(residuals) if self.keep else []
 
-        def steps_back(inputs, residuals, cotangents):
-            given = structure.tree(inputs)
-            residuals = kept.tree(residuals) if residuals else None
-            if residuals is None:
-                _, residuals = self.forward(length, given, keep=True)
-            found = self.backward(length, given, residuals, results.tree(cotangents))
-            return (structure.flat(found),)
-
-        recorder = self.recorder if recording.allowed() else None
-        recorder = recorder or _called
-        key = length, _trees.signature(tensors)
-
-        def forward(inputs):
-            return recorder(steps, ("forward", *key), inputs[:n])
-
         def backward(inputs, residuals, cotangents):
-            given = inputs[:n], residuals, cotangents
-            (found,) = recorder(steps_back, ("backward", *key), *given)
+            given, at_end = structure.tree(inputs), results.tree(cotangents)
+            if residuals:
+                residuals = kept.tree(residuals)
+            else:
+                _, residuals = self.forward(length, given, keep=True)
+            found = self.backward(length, given, residuals, at_end)
             # The source of the inputs gets its gradients through them.
+            return structure.flat(found) + [None] * (len(inputs) - n)
+
+        if self.recorder and recording.allowed():
+            key = length, _trees.signature(tensors)
+            forward, backward = self._recorded(forward, backward, key, n)
+        spared = set()
+        if self.keep and self.spared():
+            at = structure.positions().inputs
+            spared = {at[name] for name in self.spared()}
+            if self.backend.EAGER and source:
+                # Elsewhere nothing is run again.
+                flat += source[1]
+        plainly = self._plainly(length, structure, results, source)
+        run = self.backend.differentiable(forward, backward, spared, *plainly)
+        return results.tree(run(flat))
+
+    def _recorded(self, forward, backward, key, n):
+        """The two functions, recorded and played where that pays."""
+        recorder = self.recorder
+
+        def play(inputs):
+            return recorder(forward, ("forward", *key), inputs[:n])
+
+        def steps_back(inputs, residuals, cotangents):
+            return (backward(inputs, residuals, cotangents),)
+
+        def play_back(inputs, residuals, cotangents):
+            groups = inputs[:n], residuals, cotangents
+            (found,) = recorder(steps_back, ("backward", *key), *groups)
             return found + [None] * (len(inputs) - n)
 
-        spared = set()
-        if self.keep:
-            at = structure.positions().inputs if self.spared() else {}
-            spared = {at[name] for name in self.spared()}
-        if self.backend.EAGER and spared and source:
-            # Elsewhere nothing is run again.
-            flat += source[1]
-        run = self.backend.differentiable(
-            forward,
-            backward,
-            spared,
-            *self._plainly(length, structure, results, source),
-        )
-        return results.tree(run(flat))
+        return play, play_back
 
     def _results(self):
         """A tree as that of the results, with anything in the place of tensors."""
@@ -177,7 +183,3 @@ class Differentiable:
             cotangents: of what it returned.
         """
         raise NotImplementedError
-
-
-def _called(function, key, *groups):
-    return function(*groups)

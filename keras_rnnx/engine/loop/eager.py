@@ -24,7 +24,6 @@ from keras_rnnx.engine.loop.tensors import (
     LoopTensors,
     StepOutput,
 )
-from keras_rnnx.engine.loop.time_loop import scan
 
 # Elements of a state over the steps of a piece: those of some tens of such tensors fit
 # into a processor's cache.
@@ -124,8 +123,7 @@ class EagerRecurrence(Differentiable):
             wanted = _trees.mapped(lambda width: StepOutput(), self.kept)
         elif self.sequences:
             wanted = {"outputs": StepOutput()}
-        last, stacks = scan(
-            self.backend.scan,
+        last, stacks = self.backend.scan(
             step,
             given.states,
             {"x": given.inputs[ALL], "by_step": given.by_step},

@@ -69,11 +69,20 @@ class FusedEngine(SequenceEngine):
             steps = self._segment_steps(length(given.sequences), options)
             run = Segments(loop, self.backend, steps, options.return_sequences)
             return run(given)
-        found = loop(time_major(given))
+        given = time_major(given)
+        noted: dict[str, Any] | None = {} if loop.recurrence.moments else None
+        tensors = loop.inputs(given, noted)
+        steps = length(given.sequences, axis=0)
+        found = loop.recurrence(steps, tensors, loop.source(given))
+        moments = found.moments
+        if noted:
+            normalization: Any = self.program.normalization
+            (of_inputs,) = normalization.gathered(noted, ("inputs",))
+            moments = {"inputs": of_inputs, **moments}
         outputs = found.outputs
         if outputs is not None:
             outputs = ops.transpose(outputs, (1, 0, 2))
-        return found._replace(outputs=outputs)
+        return LoopResults(outputs, moments, found.states)
 
 
 def time_major(given: SequenceTensors) -> SequenceTensors:
@@ -90,11 +99,15 @@ def time_major(given: SequenceTensors) -> SequenceTensors:
 
 
 class Loop(Segment):
-    """The loop over a segment, or over a whole sequence when called.
+    """The loop over a whole sequence, or over a segment of it.
 
     Args:
         engine: the engine.
         options: how the call is computed.
+
+    Attributes:
+        inputs: what computes the input parts of the gates.
+        recurrence: what computes the states from them.
     """
 
     def __init__(self, engine: FusedEngine, options: CallOptions):
@@ -133,24 +146,6 @@ class Loop(Segment):
         recurrence = Recurrence(program, backend, self.loop_options)
         return GateInputs(program, backend, merged=False), recurrence
 
-    def __call__(self, given: SequenceTensors) -> LoopResults:
-        """Runs a whole sequence.
-
-        Args:
-            given: the tensors of the call, with time first.
-        """
-        noted: dict[str, Any] | None = {} if self.recurrence.moments else None
-        found = self.recurrence(
-            length(given.sequences, axis=0),
-            self.inputs(given, noted),
-            self._source(given),
-        )
-        if not noted:
-            return found
-        normalization: Any = self.program.normalization
-        (of_inputs,) = normalization.gathered(noted, ("inputs",))
-        return found._replace(moments={"inputs": of_inputs, **found.moments})
-
     def run(self, given):
         return self._run(given)
 
@@ -184,7 +179,7 @@ class Loop(Segment):
             by_step=None,
         )
 
-    def _source(self, given):
+    def source(self, given: SequenceTensors) -> tuple[Callable, list[Any]]:
         """What makes the input parts of the gates, and its tensors."""
         names = [k for k in ("kernel", "bias") if k in given.weights]
         tensors = [given.sequences, *(given.weights[name] for name in names)]

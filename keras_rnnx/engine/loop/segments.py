@@ -17,7 +17,6 @@ from keras import ops
 
 from keras_rnnx import _trees
 from keras_rnnx.engine.loop.tensors import LoopResults, SequenceTensors, StepOutput
-from keras_rnnx.engine.loop.time_loop import scan
 
 
 class SegmentResults(NamedTuple):
@@ -187,8 +186,7 @@ class Segments:
             of_segment = {"states": states, "kept": found.kept}
             return found.states, {"outputs": found.outputs, **of_segment}
 
-        behind, segments = scan(
-            self.backend.scan,
+        behind, segments = self.backend.scan(
             lambda states, i: run(i * self.steps, self.steps, states),
             given.states,
             self.backend.counter(whole),
@@ -256,8 +254,7 @@ class Segments:
                 whole * self.steps, rest, kept["end"], kept["behind"], carry
             )
         batch, features = ops.shape(given.sequences)[0], given.sequences.shape[2]
-        carry, d_x = scan(
-            self.backend.scan,
+        carry, d_x = self.backend.scan(
             step,
             carry,
             (self.backend.counter(whole), kept["segments"]),

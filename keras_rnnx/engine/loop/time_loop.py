@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+import functools
 from types import ModuleType
 from typing import Any
 
 from keras import ops
 
-from keras_rnnx import _trees
 from keras_rnnx.cells._base.program import CellProgram
 from keras_rnnx.cells._base.tensors import StepContext
 from keras_rnnx.engine.loop.differentiable import Differentiable
@@ -46,11 +45,17 @@ class TimeLoop(Differentiable):
         program: the cell.
         backend: one of the backend files of this package.
         options: how it is run.
+
+    Attributes:
+        scan: the loop of the backend; arguments as in `backends/protocol.py`.
     """
 
     def __init__(self, program: CellProgram, backend: ModuleType, options: LoopOptions):
         super().__init__(program, backend, options.sequences, options.keep)
         self.options = options
+        compiled = options.xla and options.pieces
+        run = backend.compiled_scan if compiled else backend.scan
+        self.scan = functools.partial(run, unroll=options.unroll)
         # XLA holds a sequence in one buffer.
         self.loose = options.pieces and not options.xla
 
@@ -72,66 +77,3 @@ class TimeLoop(Differentiable):
     def context(self, tensors: Any, of_step: StepContext) -> StepContext:
         """The context of a step, or of all steps, with the masks of the sequence."""
         return of_step.beside(tensors.whole)
-
-    def scan(
-        self,
-        step: Callable[[Any, Any], tuple[Any, Any]],
-        carry: Any,
-        xs: Any,
-        length: Any,
-        outputs: Any,
-        reverse: bool = False,
-    ) -> tuple[Any, Any]:
-        """The backend's loop, over trees of tensors.
-
-        Args:
-            step: from the carry and the slices of a step to the new carry and what the
-                step gives.
-            carry: the first carry.
-            xs: tensors with time first.
-            length: number of steps.
-            outputs: a `StepOutput` for each tensor that a step gives.
-            reverse: whether to run from the last step to the first.
-
-        Returns:
-            The last carry, and what the steps gave, with time first.
-        """
-        compiled = self.options.xla and self.options.pieces
-        run = self.backend.compiled_scan if compiled else self.backend.scan
-        return scan(run, step, carry, xs, length, outputs, reverse, self.options.unroll)
-
-
-def scan(
-    run: Callable,
-    step: Callable[[Any, Any], tuple[Any, Any]],
-    carry: Any,
-    xs: Any,
-    length: Any,
-    outputs: Any,
-    reverse: bool = False,
-    unroll: bool = False,
-) -> tuple[Any, Any]:
-    """A backend's loop over time, over trees of tensors.
-
-    Args:
-        run: the backend's function.
-        step, carry, xs, length, outputs, reverse: as for `TimeLoop.scan`.
-        unroll: whether to write the loop out.
-    """
-    of_carry, of_xs = _trees.Structure(carry), _trees.Structure(xs)
-    of_outputs = _trees.Structure(outputs)
-
-    def flat_step(carry, slices):
-        new, outs = step(of_carry.tree(carry), of_xs.tree(slices))
-        return of_carry.flat(new), of_outputs.flat(outs)
-
-    last, stacks = run(
-        flat_step,
-        of_carry.flat(carry),
-        of_xs.flat(xs),
-        length,
-        of_outputs.flat(outputs),
-        reverse=reverse,
-        unroll=unroll,
-    )
-    return of_carry.tree(last), of_outputs.tree(stacks)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import keras
 import torch
 
+from keras_rnnx import _trees
 from keras_rnnx.engine import recording
 from keras_rnnx.engine.backends.torch import cuda_graphs, export
 from keras_rnnx.engine.backends.torch.cuda_graphs import Recorder as Recorder
@@ -134,17 +135,29 @@ def scan(step, carry, xs, length, outputs, reverse=False, unroll=False):
     """Runs `step(carry, slices) -> (carry, outs)` over the first axis of `xs`.
 
     See `protocol.py`. Here loose outputs are stacked too.
-
-    Returns:
-        The last carry, and the outputs of all steps.
     """
+    of_xs, of_outputs = _trees.Structure(xs), _trees.Structure(outputs)
     if export.exporting() and not unroll:
-        return export.scan(step, carry, xs, reverse)
-    slices = [x.unbind(0) for x in xs]
-    outs = [None] * length
+        return _exported_scan(step, carry, xs, of_xs, of_outputs, reverse)
+    slices = [x.unbind(0) for x in of_xs.flat(xs)]
+    found: list = [None] * length
     for t in reversed(range(length)) if reverse else range(length):
-        carry, outs[t] = step(carry, [x[t] for x in slices])
-    return carry, [torch.stack([out[k] for out in outs]) for k in range(len(outputs))]
+        carry, outs = step(carry, of_xs.tree(x[t] for x in slices))
+        found[t] = of_outputs.flat(outs)
+    stacks = [torch.stack([outs[k] for outs in found]) for k in range(of_outputs.size)]
+    return carry, of_outputs.tree(stacks)
+
+
+def _exported_scan(step, carry, xs, of_xs, of_outputs, reverse):
+    """The same as an operation of a graph that is run elsewhere."""
+    of_carry = _trees.Structure(carry)
+
+    def flat(carry, slices):
+        new, outs = step(of_carry.tree(carry), of_xs.tree(slices))
+        return of_carry.flat(new), of_outputs.flat(outs)
+
+    last, stacks = export.scan(flat, of_carry.flat(carry), of_xs.flat(xs), reverse)
+    return of_carry.tree(last), of_outputs.tree(stacks)
 
 
 compiled_scan = scan

@@ -1,7 +1,7 @@
 """What a backend gives the engines: the contract of its file.
 
 `Backend` is what every file in this folder has, `EagerBackend` what one has more where
-every operation is a call of its own. Loops take trees of tensors, derivatives take lists.
+every operation is a call of its own. Loops take trees of tensors, derivatives lists.
 A new backend is a file with these functions and a line in `__init__.py`.
 
 `where`, `concatenate`, `total`, `outer` and the like are here, and not those of

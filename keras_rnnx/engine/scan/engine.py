@@ -97,7 +97,8 @@ class ScanRecurrence(Differentiable):
         pull = Pullback(
             self.backend,
             lambda states: self._linear(self._after(without, states)),
-            dict.fromkeys(self.linear, zeros),
+            # Each state its own: TensorFlow tells what it differentiates by identity.
+            {k: ops.zeros_like(zeros) for k in self.linear},
         )
         a = self._coefficients(pull, pull.positions, zeros)
         found = {}

@@ -2,21 +2,28 @@
 
 Frameworks take and return lists of tensors where they loop, differentiate and compile.
 Everything else goes by names. `Structure` is the way from one to the other.
+
+A tree is a dataclass, a dict, a tuple or a list of trees. What is none of these is a
+leaf, a subclass of list too. None is nothing at all.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
+
+# By dataclass the names of its fields: to ask for them takes long.
+_names: dict[type, tuple[str, ...]] = {}
+# The structures there are, by their signature.
+_known: dict[Any, tuple[int, Callable, Callable]] = {}
 
 
 class Structure:
-    """Where each tensor is in a tree.
+    """Where each leaf is in a tree.
 
-    A tree is a dataclass, a dict, a tuple or a list of trees; what is none of these is
-    a leaf, a subclass of list too, and None is nothing at all.
+    Where every operation is a call, trees are taken apart at every step. So there is
+    one expression for it, compiled once for each structure: `[t["a"], t.b]`.
 
     Args:
         example: a tree of this structure.
@@ -26,7 +33,10 @@ class Structure:
     """
 
     def __init__(self, example: Any):
-        self.size, self._read, self._build = _compiled(example)
+        key = signature(example)
+        if key not in _known:
+            _known[key] = _compiled(example)
+        self.size, self._read, self._build = _known[key]
 
     def flat(self, tree: Any) -> list[Any]:
         """The leaves of a tree. Where it lacks one there is None.
@@ -34,13 +44,15 @@ class Structure:
         Args:
             tree: of this structure, or a part of it.
         """
-        leaves: list[Any] = []
-        self._read(tree, leaves)
-        return leaves
+        try:
+            return self._read(tree)
+        except (AttributeError, IndexError, KeyError, TypeError):
+            return list(_parts(self.positions(), tree))
 
-    def tree(self, leaves: Any) -> Any:
+    def tree(self, leaves: Iterable[Any]) -> Any:
         """The tree with these leaves."""
-        return self._build(iter(leaves))
+        listed = isinstance(leaves, (list, tuple))
+        return self._build(leaves if listed else list(leaves))
 
     def positions(self) -> Any:
         """The tree with the position of each leaf in the list."""
@@ -49,112 +61,96 @@ class Structure:
 
 def _compiled(example):
     """Number of leaves; a function that reads a tree; one that builds it."""
-    if example is None:
-        return 0, lambda tree, leaves: None, lambda leaves: None
-    children = _children(example)
-    if children is None:
-        return 1, lambda tree, leaves: leaves.append(tree), next
-    # What holds nothing is skipped where a tree is read.
-    parts = [(key, *_compiled(child)) for key, child in children]
-    size = sum(part[1] for part in parts)
-    readers = [(key, read) for key, count, read, _ in parts if count]
-    get, make = _access(example)
+    places: list[str] = []
+    values: dict[str, Any] = {}
 
-    def read(tree, leaves):
+    def named(value):
+        """A name for a value in the expressions."""
+        name = f"v{len(values)}"
+        values[name] = value
+        return name
+
+    def built(tree, place):
+        """The expression for a tree with its leaves from the list `l`."""
         if tree is None:
-            leaves.extend([None] * size)
-            return
-        for key, of_child in readers:
-            of_child(get(tree, key), leaves)
+            return "None"
+        children = _children(tree)
+        if children is None:
+            places.append(place)
+            return f"l[{len(places) - 1}]"
+        kind = type(tree)
+        by_attribute = dataclasses.is_dataclass(tree)
+        found = []
+        for key, child in children:
+            at = f".{key}" if by_attribute else f"[{named(key)}]"
+            found.append((key, built(child, place + at)))
+        if kind is dict:
+            return "{" + "".join(f"{named(k)}: {text}, " for k, text in found) + "}"
+        inner = "".join(f"{text}, " for _, text in found)
+        if kind in (list, tuple):
+            return f"[{inner}]" if kind is list else f"({inner})"
+        return f"{named(kind)}({inner})"
 
-    builders = [(key, build) for key, _, _, build in parts]
-    return size, read, lambda leaves: make(builders, leaves)
+    build = built(example, "t")
+    read = f"[{', '.join(places)}]"
+    # What is evaluated here is made of names and brackets alone.
+    both = (("t", read), ("l", build))
+    read, build = (eval(f"lambda {name}: {text}", values) for name, text in both)
+    return len(places), read, build
 
 
 def _children(tree):
     """Keys and children of a tree, None for a leaf."""
-    if isinstance(tree, dict):
+    kind = type(tree)
+    if kind is dict:
         return list(tree.items())
-    if type(tree) in (list, tuple) or hasattr(tree, "_fields"):
+    if kind in (list, tuple) or hasattr(kind, "_fields"):
         return list(enumerate(tree))
-    if type(tree) in _names:
-        return [(name, getattr(tree, name)) for name in _names[type(tree)]]
-    if dataclasses.is_dataclass(tree):
-        _names[type(tree)] = tuple(f.name for f in dataclasses.fields(tree))
-        return _children(tree)
-    return None
+    if kind not in _names:
+        if not dataclasses.is_dataclass(tree):
+            return None
+        _names[kind] = tuple(field.name for field in dataclasses.fields(tree))
+    return [(name, getattr(tree, name)) for name in _names[kind]]
 
 
-# By dataclass the names of its fields: to ask for them takes long.
-_names: dict[type, tuple[str, ...]] = {}
-
-
-def _access(example):
-    """A function that gets a child by its key, and one that makes the tree."""
-    kind = type(example)
-    if isinstance(example, dict):
-        return _item, _make_dict
-    if isinstance(example, tuple) and hasattr(kind, "_fields"):
-        return _element, functools.partial(_make_fields, kind)
-    if isinstance(example, (list, tuple)):
-        return _element, functools.partial(_make_sequence, kind)
-    return _attribute, functools.partial(_make_fields, kind)
-
-
-def _item(tree, key):
-    return tree.get(key)
-
-
-def _element(tree, key):
-    return tree[key] if key < len(tree) else None
-
-
-def _attribute(tree, key):
-    return getattr(tree, key)
-
-
-def _make_dict(builders, leaves):
-    return {key: build(leaves) for key, build in builders}
-
-
-def _make_sequence(kind, builders, leaves):
-    return kind(build(leaves) for _, build in builders)
-
-
-def _make_fields(kind, builders, leaves):
-    return kind(*(build(leaves) for _, build in builders))
+def _parts(example, tree) -> Iterator[Any]:
+    """The leaves of a tree that may lack some of those of the example."""
+    if example is None:
+        return
+    children = _children(example)
+    if children is None:
+        yield tree
+        return
+    given = {} if tree is None else dict(_children(tree))
+    for key, child in children:
+        yield from _parts(child, given.get(key))
 
 
 def flatten(tree: Any) -> list[Any]:
     """The leaves of a tree."""
-    return list(_leaves(tree))
-
-
-def _leaves(tree) -> Iterator[Any]:
-    if tree is None:
-        return
-    children = _children(tree)
-    if children is None:
-        yield tree
-    else:
-        for _, child in children:
-            yield from _leaves(child)
+    return list(_parts(tree, tree))
 
 
 def mapped(function: Callable, tree: Any) -> Any:
     """A tree with `function(leaf)` in the place of each leaf."""
     structure = Structure(tree)
-    return structure.tree(map(function, structure.flat(tree)))
+    return structure.tree([function(leaf) for leaf in structure.flat(tree)])
 
 
 def signature(tree: Any) -> Any:
     """What tells structures apart, to be used as a key."""
     if tree is None:
         return None
+    kind = type(tree)
+    if kind is dict:
+        return dict, *[(key, signature(child)) for key, child in tree.items()]
+    names = _names.get(kind)
+    if names is not None:
+        return kind, *[signature(getattr(tree, name)) for name in names]
     children = _children(tree)
     if children is None:
         return ()
-    return type(tree), *((key, signature(child)) for key, child in children)
+    return kind, *[signature(child) for _, child in children]
 
 
 def over_trees(prepare: Callable[[Callable], Callable], function: Callable) -> Callable:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -67,6 +68,7 @@ class StepBack:
         # Gradients of vectors are summed in the loop, or taken behind it.
         self.along = recurrence.sums_along
         self.behind = program.has_vectors and not self.along
+        self.structures = Structures()
         held = _trees.flatten(self.vectors)
         self.rounds = any(vector.dtype != h.dtype for vector in held)
 
@@ -207,7 +209,7 @@ class StepBack:
             vectors = given["vectors"] if self.along else self.given.vectors
             return self._equation(given["values"], vectors, context)
 
-        pull = Pullback(self.backend, equation, wanted)
+        pull = Pullback(self.backend, equation, wanted, self.structures)
         cotangents = {"states": after, "multiplied": {}}
         at = pull.positions["values"]["gates"]
         # What a late gate multiplied may depend on one that was before.
@@ -268,6 +270,14 @@ class StepBack:
         return pull({"states": d_states, "multiplied": multiplied})
 
 
+@dataclasses.dataclass
+class Structures:
+    """Those of a function's trees, where it is called again and again."""
+
+    inputs: _trees.Structure | None = None
+    results: _trees.Structure | None = None
+
+
 class Pullback:
     """The vector-Jacobian product of a function of a tree of tensors.
 
@@ -275,23 +285,29 @@ class Pullback:
         backend: one of the backend files of this package.
         function: from a tree to a tree.
         tree: where it is taken.
+        known: of an earlier call of the same function, or to be filled.
 
     Attributes:
         positions: `tree` with the position of each tensor in the list of all.
         outputs: what the function gives there.
     """
 
-    def __init__(self, backend: Any, function: Any, tree: Any):
-        structure = self.structure = _trees.Structure(tree)
+    def __init__(
+        self, backend: Any, function: Any, tree: Any, known: Structures | None = None
+    ):
+        known = known or Structures()
+        known.inputs = known.inputs or _trees.Structure(tree)
+        structure = self.structure = known.inputs
         self.positions = structure.positions()
         self.inputs = structure.flat(tree)
 
         def flat(leaves):
             found = function(structure.tree(leaves))
-            self.results = _trees.Structure(found)
-            return self.results.flat(found)
+            known.results = known.results or _trees.Structure(found)
+            return known.results.flat(found)
 
         outputs, self.pull = backend.pullback(flat, self.inputs)
+        self.results = known.results
         self.outputs = self.results.tree(outputs)
 
     def some(self, cotangents: Any, positions: Sequence[int]) -> list[Any]:

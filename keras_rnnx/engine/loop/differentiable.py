@@ -63,6 +63,11 @@ class Differentiable:
                 more where second derivatives are asked for and they were not kept.
                 Default: none, for recurrences that spare nothing.
         """
+        state = tensors.states[self.program.output]
+        records = self.recorder is not None and self.recorder.may_record(state)
+        if self.backend.may_write() and not records:
+            # No gradient can be asked for.
+            return self.forward(length, tensors, keep=False)[0]
         structure, kept = _trees.Structure(tensors), _trees.Structure(self.kept)
         results = _trees.Structure(self._results())
         flat = structure.flat(tensors)

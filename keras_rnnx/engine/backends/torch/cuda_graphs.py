@@ -82,6 +82,14 @@ class Recorder:
             self.sizes.popitem(last=False)
         return results
 
+    def may_record(self, tensor: Any) -> bool:
+        """Whether calls with such a tensor may be recorded.
+
+        Args:
+            tensor: one of those of a call.
+        """
+        return not self.refused and recordable([tensor])
+
     def _watched(self, function, key, groups):
         """Its first call, in which what the host is asked for shows."""
         if key[0] in self.watched:

@@ -296,18 +296,18 @@ class Pullback:
         self, backend: Any, function: Any, tree: Any, known: Structures | None = None
     ):
         known = known or Structures()
-        known.inputs = known.inputs or _trees.Structure(tree)
-        structure = self.structure = known.inputs
+        structure = self.structure = known.inputs or _trees.Structure(tree)
+        known.inputs = structure
         self.positions = structure.positions()
         self.inputs = structure.flat(tree)
 
         def flat(leaves):
             found = function(structure.tree(leaves))
-            known.results = known.results or _trees.Structure(found)
-            return known.results.flat(found)
+            self.results = known.results or _trees.Structure(found)
+            known.results = self.results
+            return self.results.flat(found)
 
         outputs, self.pull = backend.pullback(flat, self.inputs)
-        self.results = known.results
         self.outputs = self.results.tree(outputs)
 
     def some(self, cotangents: Any, positions: Sequence[int]) -> list[Any]:

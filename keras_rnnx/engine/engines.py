@@ -85,13 +85,14 @@ class VendorKernels(Engine):
         if refused:
             return refused
         cell = layer.cell
-        lowering = cell.lowering()
-        if isinstance(lowering, str):
-            return lowering
+        # First what takes no time: plans are made in every call.
         if absence := device.absence(self.name):
             return absence
         if self.name == "cudnn" and getattr(layer, "use_cudnn", "auto") is False:
             return "use_cudnn=False"
+        lowering = cell.lowering()
+        if isinstance(lowering, str):
+            return lowering
         if cell.normalization:
             return f"{cell.normalization.argument}=True normalizes inside of every step"
         refused = cell.random_masks.refusal(training)

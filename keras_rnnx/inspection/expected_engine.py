@@ -47,4 +47,8 @@ def expected(cell: Cell, backend: str, device: str, training: bool = True) -> Ex
     """
     there = devices.elsewhere(backend, device == "GPU")
     engine, reason = choose(layers.RNN(cell), training, there)
+    lowering = cell.lowering()
+    if engine.name == "fused" and isinstance(lowering, str) and not cell.linear:
+        # That no kernel computes it says more than that there is none here.
+        reason = lowering
     return Expected(engine.name, reason)

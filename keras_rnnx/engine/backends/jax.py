@@ -210,7 +210,7 @@ def prefers_xla(
 
 
 def linear_way(steps, batch, units) -> str:
-    """The fastest of `linear_ways`.
+    """The fastest of `scan/algorithms.py`.
 
     In training on an H100, blocks took 3 to 10 times and steps 15 to 100 times as long
     as the parallel way. On the CPU XLA makes a plain loop of the steps: on 2 cores, in

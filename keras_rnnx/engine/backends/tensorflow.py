@@ -334,7 +334,7 @@ def prefers_xla(
 
 
 def linear_way(steps, batch, units) -> str:
-    """The fastest of `linear_ways`, of sizes as far as known.
+    """The fastest of `scan/algorithms.py`, of sizes as far as known.
 
     That for a GPU is what was measured with JAX and torch, and not here.
 

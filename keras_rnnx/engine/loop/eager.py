@@ -152,7 +152,7 @@ class EagerRecurrence(Differentiable):
         d_matrix: Any = None
         d_vectors: list[Any] = [None] * of_vectors.size
         for stop in range(length, 0, -at_once):
-            piece = self._piece(given, kept, slice(max(0, stop - at_once), stop))
+            piece = _Piece(self, given, kept, slice(max(0, stop - at_once), stop))
             steps = piece.steps
             of_products, of_states = piece.derivatives()
             carry, d_states = backend.reverse_loop(
@@ -190,9 +190,6 @@ class EagerRecurrence(Differentiable):
             vectors=of_vectors.tree(d_vectors),
             states=dict(zip(self.program.states, carry)),
         )
-
-    def _piece(self, given, kept, steps):
-        return _Piece(self, given, kept, steps)
 
     def _by_gate(self, derivative):
         if derivative is None:

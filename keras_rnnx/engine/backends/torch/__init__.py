@@ -239,7 +239,7 @@ def reverse_loop(of_gates, of_states, outer, last, back, dropped, carried, out):
 
 
 def linear_loop(a, b, carry, reverse, adjoint):
-    """All steps of a linear recurrence: see `linear_ways`.
+    """All steps of a linear recurrence: see `scan/algorithms.py`.
 
     Each is written to where it stays. The backward pass is one call a step too: it
     multiplies when it adds, by the coefficients of the step it comes from.
@@ -294,7 +294,7 @@ def prefers_xla(
 
 
 def linear_way(steps, batch, units) -> str:
-    """The fastest of `linear_ways`.
+    """The fastest of `scan/algorithms.py`.
 
     On an H100 the parallel way was the fastest at every size from 1 sequence of 200
     steps on, by 1.5 to 2.4 times in training.

@@ -44,7 +44,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 # One environment, and few cores: one thing at a time, with -j too.
 .NOTPARALLEL:
 .PHONY: help demo check test test-all test-keras test-versions test-gpu test-install
-.PHONY: test-raw fuzz bench lint format build clean
+.PHONY: test-raw fuzz bench docs docs-links lint format build clean
 
 help:
 	@echo "make demo        tune recurrent layers on the digits data, into demo/"
@@ -58,6 +58,7 @@ help:
 	@echo "make test-install  README's commands, in new environments, with the network"
 	@echo "make fuzz        random layers, every engine held to the step engine (SECONDS=60)"
 	@echo "make bench       times our layers beside Keras', on each backend"
+	@echo "make docs        the documentation site, into docs/_build/html"
 	@echo "make lint        ruff format --check, ruff check and mypy"
 	@echo "make format      ruff format and ruff check --fix"
 	@echo "make build       the sdist and the wheel, into dist/"
@@ -221,6 +222,24 @@ bench: $(VENV)/test.stamp
 lint: $(VENV)/lint.stamp
 	@$(RUN) -m ruff format --check . && $(RUN) -m ruff check . && $(RUN) -m mypy
 
+# Tutorials run once, and again when their text changes: NOTEBOOKS=off shows them as they
+# are written. A warning is an error.
+NOTEBOOKS ?= cache
+SPHINX = KERAS_BACKEND=tensorflow $(RUN) -m sphinx -W --keep-going -q \
+    -D nb_execution_mode=$(NOTEBOOKS) docs
+
+$(VENV)/docs.stamp: setup.cfg pyproject.toml | $(VENV)/venv.stamp
+	@echo "== installing what the documentation needs"
+	@$(PIP) $(TENSORFLOW) --editable '.[docs]'
+	@touch $@
+
+docs: $(VENV)/docs.stamp
+	@$(SPHINX) docs/_build/html && echo "the site is in docs/_build/html/index.html"
+
+# With the network: every link that leaves the site.
+docs-links: $(VENV)/docs.stamp
+	@$(SPHINX) -b linkcheck docs/_build/links
+
 format: $(VENV)/lint.stamp
 	@$(RUN) -m ruff check --fix . ; $(RUN) -m ruff format .
 
@@ -228,5 +247,5 @@ build: $(VENV)/test.stamp
 	@$(RUN) -m build
 
 clean:
-	rm -rf $(VENV) .venv-* build dist demo *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-* build dist demo docs/_build docs/api/generated *.egg-info .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,4 +1,4 @@
-"""Writes docs/cells: a page for each cell, and an index, from the cells themselves.
+"""Writes docs/cells: pages and diagrams of the cells, and an index, from the cells.
 
     python docs/cells.py            rewrites them
     python docs/cells.py --check    fails if they are not as the code is
@@ -15,6 +15,7 @@ import pathlib
 import re
 import sys
 
+from diagrams import diagram
 from notation import tex
 
 from keras_rnnx import cells
@@ -31,6 +32,7 @@ from keras_rnnx.inspection.expected_engine import BACKENDS, DEVICES, expected
 
 FOLDER = pathlib.Path(__file__).with_suffix("")
 INDEX = "README.md"
+IMAGES = "images"
 # Written by other commands.
 OTHERS = ("comparison.md",)
 FEATURES, UNITS = 64, 128
@@ -167,6 +169,7 @@ def page(name: str) -> str:
         f"# {found.layer or cls.__name__}: `{name}`",
         *(prose(paragraph, found) for paragraph in (text.summary, *text.body)),
         f"[What the letters mean]({INDEX}#notation).",
+        f"![A step of the cell]({IMAGES}/{name}.svg)",
         table("what, which", facts),
         "## When to use it",
         inline(found.use, found),
@@ -287,9 +290,13 @@ def package() -> list[cells.CellInfo]:
 
 
 def pages() -> dict[str, str]:
-    """All pages as the code is, by the name of the file."""
-    found = {f"{info.name}.md": page(info.name) for info in package()}
-    return {INDEX: index(), **found}
+    """All pages and diagrams as the code is, by the name of the file."""
+    files = {INDEX: index()}
+    for info in package():
+        cell = describe(info.name, FEATURES, UNITS).cell
+        files[f"{info.name}.md"] = page(info.name)
+        files[f"{IMAGES}/{info.name}.svg"] = diagram(cell)
+    return files
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -299,8 +306,8 @@ def main(argv: list[str] | None = None) -> int:
     check = parser.parse_args(argv).check
     current = pages()
     there = {
-        path.name: path.read_text()
-        for path in FOLDER.glob("*.md")
+        path.relative_to(FOLDER).as_posix(): path.read_text(encoding="utf-8")
+        for path in [*FOLDER.glob("*.md"), *FOLDER.glob(f"{IMAGES}/*.svg")]
         if path.name not in OTHERS
     }
     if there == current:
@@ -310,11 +317,11 @@ def main(argv: list[str] | None = None) -> int:
         wrong = sorted(n for n in names if there.get(n) != current.get(n))
         print(f"{', '.join(wrong)} not as the code is: run python docs/cells.py")
         return 1
-    FOLDER.mkdir(exist_ok=True)
+    (FOLDER / IMAGES).mkdir(parents=True, exist_ok=True)
     for name in there.keys() - current.keys():
         (FOLDER / name).unlink()
     for name, text in current.items():
-        (FOLDER / name).write_text(text)
+        (FOLDER / name).write_text(text, encoding="utf-8")
     return 0
 
 

@@ -121,7 +121,7 @@ def tables() -> str:
             row = given, code(activations), *lowering
             rows.setdefault(row, []).append(f"`{info.name}`")
     titles = "cell, arguments, activation, kernel, how, work, half, back ends"
-    reasons = "cell, arguments, activation, no kernel since"
+    reasons = "cell, arguments, activation, why no kernel"
     return "\n".join(
         [*table(titles, with_kernel), "", *table(reasons, without)],
     )

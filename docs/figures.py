@@ -378,14 +378,6 @@ def scan() -> None:
     save(figure, "scan")
 
 
-def tuning() -> None:
-    """The best model so far, by the time of the search."""
-    from benchmarks.tuning import figure as drawn
-
-    if hasattr(drawn, "page_figure"):
-        drawn.page_figure(IMAGES / "tuning.svg", STYLE)
-
-
 # --- README ---
 
 
@@ -437,7 +429,6 @@ FIGURES: tuple[Callable[[], None], ...] = (
     fit_cpu,
     regularized_gpu,
     scan,
-    tuning,
     readme,
 )
 

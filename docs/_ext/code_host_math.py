@@ -9,9 +9,25 @@ from __future__ import annotations
 
 import re
 
+from docutils.nodes import SkipNode
 from latex2mathml.converter import convert
 
 _INLINE = re.compile(r"\$`([^`]+)`\$")
+_ENVIRONMENT = re.compile(r"\\(begin|end)\{(\w+\*?)\}")
+
+
+def mathml(formula: str, display: str = "inline") -> str:
+    """A formula as MathML.
+
+    Raises:
+        ValueError: for an environment that would come out wrong.
+    """
+    # The converter calls it so.
+    formula = formula.replace("{aligned}", "{split}")
+    unknown = {name for _, name in _ENVIRONMENT.findall(formula)} - {"split", "cases"}
+    if unknown:
+        raise ValueError(f"docs/_ext/code_host_math.py does not know {unknown}.")
+    return convert(formula, display=display)
 
 
 def _as_role(app, docname, source):
@@ -19,17 +35,13 @@ def _as_role(app, docname, source):
 
 
 def _inline(self, node):
-    from docutils.nodes import SkipNode
-
-    self.body.append(convert(node.astext()))
+    self.body.append(mathml(node.astext()))
     raise SkipNode
 
 
 def _block(self, node):
-    from docutils.nodes import SkipNode
-
     self.body.append('<div class="formula">')
-    self.body.append(convert(node.astext(), display="block"))
+    self.body.append(mathml(node.astext(), display="block"))
     self.body.append("</div>")
     raise SkipNode
 

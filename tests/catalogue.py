@@ -113,11 +113,10 @@ VARIANTS |= {
 BEST = backends.current().kernels()[0] or "fused"
 # Those that a vendor's kernel computes.
 WITH_LOWERING = {
-    *("lstm", "cifg", "gru", "ugrnn", "janet_coupled", "mgu_reset_after"),
-    *("simple_rnn", "simple_rnn_relu", "simple_rnn_sigmoid", "simple_rnn_leaky_relu"),
-    *("irnn", "np_rnn", "leaky_rectifier_rnn", "fast_rnn", "fast_rnn_relu"),
+    *oracles.KERNELS,
+    *("janet_coupled", "mgu_reset_after", "lstmp_narrow", "fast_rnn_relu"),
+    *("simple_rnn_relu", "simple_rnn_sigmoid", "simple_rnn_leaky_relu"),
     *(name for name in VARIANTS if name.startswith("leaky_rnn")),
-    *("minimal_rnn", "lstmp", "lstmp_narrow"),
 }
 WITHOUT_LOWERING = tuple(name for name in VARIANTS if name not in WITH_LOWERING)
 

@@ -249,3 +249,47 @@ class LiGRUCell(Cell):
             lambda w: {"z": w.z, "r": w.held(OPEN), "h": w.h},
             says="reset gate held open",
         )
+
+
+@register
+class LightRUCell(Cell):
+    """Light recurrent unit: one gate, and a candidate that doesn't see the state.
+
+    `h' = (1 - f) h + f tanh(W_c x)` with `f = sigmoid(a_f)`. Ye, Zhang, Liu, Li, Chang
+    & Zheng 2024, Electronics 13(16), 3204.
+
+    Args:
+        units: number of units.
+        activation: of the candidate. Default "tanh".
+        recurrent_activation: of the gate. Default "sigmoid".
+        **kwargs: the arguments of `Cell`.
+
+    Example:
+
+    >>> keras_rnnx.layers.RNN(LightRUCell(4))(np.ones((2, 5, 3), "float32")).shape
+    (2, 4)
+    """
+
+    states = ("h",)
+    gates = ("f", "c")
+    inputs_only = ("c",)
+    biases = ("f",)
+    memory_gates = {"f": -1}
+    options = {"activation": "tanh", "recurrent_activation": "sigmoid"}
+    paper = Reference("Ye et al.", 2024)
+    use = (
+        "For a gated cell with a third of the weights of an LSTM, whose gate sees the "
+        "state. `MinGRU`, whose gate doesn't, is faster on long sequences."
+    )
+
+    def update(self, state, gate):
+        f = self.recurrent_activation(gate.f)
+        candidate = gate.drop(self.activation(gate.c))
+        return State(h=(1 - f) * state.h + f * candidate)
+
+    def lowering(self):
+        return families.sigmoid_gates(self.recurrent_activation) or families.gated(
+            self.activation,
+            lambda w: {"z": -w.f, "r": w.held(OPEN), "h": w.c},
+            says="reset gate held open, no recurrent product in the candidate",
+        )

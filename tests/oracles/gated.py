@@ -3,6 +3,7 @@
 import numpy as np
 
 from oracles.common import blocks, oracle, relu, sigmoid
+from oracles.layouts import Layout, register
 
 
 @oracle
@@ -219,3 +220,34 @@ def nas(x, weights, states):
         h = np.tanh(c * np.tanh(l3 + l4))
         outputs.append(h)
     return np.stack(outputs, 1), [h, c]
+
+
+@oracle
+def light_ru(x, weights, states):
+    """The candidate has neither a recurrent product nor a bias."""
+    (h,) = states
+    W = blocks(weights["kernel"], "f c")
+    outputs = []
+    for x_t in x.swapaxes(0, 1):
+        f = sigmoid(
+            x_t @ W.f + h @ weights["recurrent_kernel"] + weights.get("bias", 0)
+        )
+        h = (1 - f) * h + f * np.tanh(x_t @ W.c)
+        outputs.append(h)
+    return np.stack(outputs, 1), [h]
+
+
+# By the names of the cells, with their default options.
+register("atr", atr, Layout("h", "h", "h"))
+register("brc", brc, Layout("r z h", None, "r z", ("recurrent_r", "recurrent_z")))
+register("cfn", cfn, Layout("f i c", "f i", "f i"))
+register("janet", janet(), Layout("f c", "f c", "f c"))
+register("li_gru", li_gru(), Layout("z h", "z h", "z h"))
+register("light_ru", light_ru, Layout("f c", "f", "f"), kernel="gru")
+register("minimal_rnn", minimal_rnn, Layout("z", "f m", "z f"), kernel="gru")
+register("nas", nas, Layout(*["g1 g2 g3 g4 g5 g6 g7 g8"] * 3, states=2))
+register("nbrc", nbrc, Layout("r z h", "r z", "r z"))
+register("ran", ran, Layout("i f c", "i f", "i f", states=2))
+register("rhn", rhn(), Layout("h1 t1", "h1 t1 h2 t2", "h1 t1 h2 t2"))
+register("star", star, Layout("k z", "k", "k z"))
+register("ugrnn", ugrnn, Layout("g c", "g c", "g c"), kernel="gru")

@@ -3,6 +3,7 @@
 import numpy as np
 
 from oracles.common import blocks, oracle, sigmoid
+from oracles.layouts import Layout, register
 
 
 @oracle
@@ -133,3 +134,12 @@ def mut3(x, weights, states):
         h = candidate * z + h * (1 - z)
         outputs.append(h)
     return np.stack(outputs, 1), [h]
+
+
+# By the names of the cells, with their default options.
+register("gru", gru_v1, Layout("z r h", "z r h", "z r h"), kernel="gru")
+register("mgu", mgu, Layout("f h", "f h", "f h"))
+register("mgu2", mgu2, Layout("h", "f h", "h"))
+register("mut1", mut1, Layout("z r i", "r h", "z r h"))
+register("mut2", mut2, Layout("z r h", "z r h", "z r h"))
+register("mut3", mut3, Layout("z r h", "z r h", "z r h"))

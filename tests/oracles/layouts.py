@@ -1,5 +1,6 @@
-"""The weights each oracle reads: blocks of columns by gate, and the vectors."""
+"""The oracles by cell, and the weights each of them reads: columns by gate, vectors."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,54 +40,26 @@ class Layout:
         return [rng.uniform(0.1, 0.9, size=(batch, units)) for _ in range(self.states)]
 
 
-LAYOUTS = {
-    "antisymmetric_rnn": Layout("h", "h", "h"),
-    "atr": Layout("h", "h", "h"),
-    "brc": Layout("r z h", None, "r z", ("recurrent_r", "recurrent_z")),
-    "cfn": Layout("f i c", "f i", "f i"),
-    "cifg": Layout("f c o", "f c o", "f c o", states=2),
-    "clockwork_rnn": Layout("h", "h", "h", states=2),
-    "cornn": Layout("h", "h z", "h", states=2),
-    "fast_grnn": Layout("a", "a", None, ("bias_gate", "bias_update", "zeta", "nu")),
-    "fast_rnn": Layout("h", "h", "h", ("alpha", "beta")),
-    "gated_antisymmetric_rnn": Layout("h z", "s", "h z"),
-    "gru": Layout("z r h", "z r h", "z r h"),
-    "ind_rnn": Layout("h", None, "h", ("recurrent_kernel",)),
-    "irnn": Layout("h", "h", "h"),
-    "janet": Layout("f c", "f c", "f c"),
-    "leaky_rectifier_rnn": Layout("h", "h", "h"),
-    "leaky_rnn": Layout("h", "h", "h"),
-    "lem": Layout("d1 d2 z h", "d1 d2 z h", "d1 d2 z h", states=2),
-    "li_gru": Layout("z h", "z h", "z h"),
-    "lru": Layout("re im d", "c_re c_im", "d", ("nu", "theta"), states=3),
-    "lstm": Layout("i f c o", "i f c o", "i f c o", states=2),
-    "lstmp": Layout("i f c o", "i f c o", "i f c o", states=2),
-    "mgu": Layout("f h", "f h", "f h"),
-    "mgu2": Layout("h", "f h", "h"),
-    "min_gru": Layout("z h", None, "z h"),
-    "min_lstm": Layout("f i h", None, "f i h"),
-    "minimal_rnn": Layout("z", "f m", "z f"),
-    "multiplicative_lstm": Layout("m i f c o", "m i f c o", "i f c o", states=2),
-    "mut1": Layout("z r i", "r h", "z r h"),
-    "mut2": Layout("z r h", "z r h", "z r h"),
-    "mut3": Layout("z r h", "z r h", "z r h"),
-    "nas": Layout(*["g1 g2 g3 g4 g5 g6 g7 g8"] * 3, states=2),
-    "nbrc": Layout("r z h", "r z", "r z"),
-    "np_rnn": Layout("h", "h", "h"),
-    "peephole_lstm": Layout(
-        *["i f c o"] * 3, ("peephole_i", "peephole_f", "peephole_o"), states=2
-    ),
-    "qrnn": Layout("z f o", None, "z f o", states=2, window=2),
-    "ran": Layout("i f c", "i f", "i f", states=2),
-    "rhn": Layout("h1 t1", "h1 t1 h2 t2", "h1 t1 h2 t2"),
-    "scrn": Layout("s h", "h p", None, states=2),
-    "simple_rnn": Layout("h", "h", "h"),
-    "slstm": Layout("i f z o", "i f z o", "i f z o", states=4),
-    "sru": Layout("c f r s", None, "f r", ("peephole_f", "peephole_r"), states=2),
-    "star": Layout("k z", "k", "k z"),
-    "tgru": Layout("z f o", None, "z f o", window=2),
-    "tlstm": Layout("z f o", None, "z f o", states=2, window=2),
-    "trnn": Layout("z f", None, "f"),
-    "ugrnn": Layout("g c", "g c", "g c"),
-    "unicornn": Layout("h", None, "h", ("w", "c"), states=2),
-}
+# By the names of the registry.
+ORACLES: dict[str, Callable] = {}
+LAYOUTS: dict[str, Layout] = {}
+# The vendor's kernel that computes it, where one does.
+KERNELS: dict[str, str] = {}
+
+
+def register(
+    name: str, oracle: Callable, layout: Layout, kernel: str | None = None
+) -> None:
+    """Makes it the oracle of a cell.
+
+    Args:
+        name: of the cell in the registry.
+        oracle: with the default options of the cell.
+        layout: the weights that it reads.
+        kernel: the vendor's kernel that has to compute the cell, if one does.
+    """
+    if name in ORACLES:
+        raise ValueError(f"{name} has an oracle already.")
+    ORACLES[name], LAYOUTS[name] = oracle, layout
+    if kernel:
+        KERNELS[name] = kernel

@@ -5,6 +5,7 @@ the first step, `(batch, window - 1, features)`, older first."""
 import numpy as np
 
 from oracles.common import blocks, oracle, sigmoid
+from oracles.layouts import Layout, register
 
 
 def windows(x, states, n, window):
@@ -160,3 +161,16 @@ def lru(x, weights, states):
         h = (s @ (C.re + 1j * C.im)).real + x_t @ W.d + b_d
         outputs.append(h)
     return np.stack(outputs, 1), [h, s.real, s.imag]
+
+
+# By the names of the cells, with their default options.
+register("lru", lru, Layout("re im d", "c_re c_im", "d", ("nu", "theta"), states=3))
+register("min_gru", min_gru, Layout("z h", None, "z h"))
+register("min_lstm", min_lstm, Layout("f i h", None, "f i h"))
+register("qrnn", qrnn(), Layout("z f o", None, "z f o", states=2, window=2))
+register(
+    "sru", sru(), Layout("c f r s", None, "f r", ("peephole_f", "peephole_r"), states=2)
+)
+register("tgru", tgru, Layout("z f o", None, "z f o", window=2))
+register("tlstm", tlstm, Layout("z f o", None, "z f o", states=2, window=2))
+register("trnn", trnn, Layout("z f", None, "f"))

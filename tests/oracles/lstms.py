@@ -3,6 +3,7 @@
 import numpy as np
 
 from oracles.common import blocks, oracle, sigmoid
+from oracles.layouts import Layout, register
 
 
 @oracle
@@ -119,3 +120,22 @@ def slstm(x, weights, states):
         h = o * c / n
         outputs.append(h)
     return np.stack(outputs, 1), [h, c, n, m]
+
+
+# By the names of the cells, with their default options.
+register("cifg", cifg, Layout("f c o", "f c o", "f c o", states=2), kernel="lstm")
+register("lstm", lstm, Layout("i f c o", "i f c o", "i f c o", states=2), kernel="lstm")
+register(
+    "lstmp", lstmp, Layout("i f c o", "i f c o", "i f c o", states=2), kernel="lstmp"
+)
+register(
+    "multiplicative_lstm",
+    multiplicative_lstm,
+    Layout("m i f c o", "m i f c o", "i f c o", states=2),
+)
+register(
+    "peephole_lstm",
+    peephole_lstm,
+    Layout(*["i f c o"] * 3, ("peephole_i", "peephole_f", "peephole_o"), states=2),
+)
+register("slstm", slstm, Layout("i f z o", "i f z o", "i f z o", states=4))

@@ -3,6 +3,7 @@
 import numpy as np
 
 from oracles.common import blocks, oracle, sigmoid
+from oracles.layouts import Layout, register
 
 
 def cornn(dt=0.042, gamma=2.7, epsilon=4.7):
@@ -62,3 +63,9 @@ def lem(dt=1.0):
         return np.stack(outputs, 1), [y, z]
 
     return run
+
+
+# By the names of the cells, with their default options.
+register("cornn", cornn(), Layout("h", "h z", "h", states=2))
+register("lem", lem(), Layout("d1 d2 z h", "d1 d2 z h", "d1 d2 z h", states=2))
+register("unicornn", unicornn(), Layout("h", None, "h", ("w", "c"), states=2))

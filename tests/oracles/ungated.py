@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from oracles.common import blocks, oracle, relu, sigmoid
+from oracles.common import blocks, leaky_relu, oracle, relu, sigmoid
+from oracles.layouts import Layout, register
 
 
 def simple(activation=np.tanh):
@@ -174,3 +175,24 @@ def scrn(alpha=0.95, activation=sigmoid):
         return np.stack(outputs, 1), [h, s]
 
     return run
+
+
+# By the names of the cells, with their default options.
+register("antisymmetric_rnn", antisymmetric(), Layout("h", "h", "h"))
+register("clockwork_rnn", clockwork(), Layout("h", "h", "h", states=2))
+register(
+    "fast_grnn",
+    fast_grnn(),
+    Layout("a", "a", None, ("bias_gate", "bias_update", "zeta", "nu")),
+)
+register("fast_rnn", fast(), Layout("h", "h", "h", ("alpha", "beta")), kernel="gru")
+register("gated_antisymmetric_rnn", gated_antisymmetric(), Layout("h z", "s", "h z"))
+register("ind_rnn", ind_rnn(), Layout("h", None, "h", ("recurrent_kernel",)))
+register("irnn", simple(relu), Layout("h", "h", "h"), kernel="rnn_relu")
+register(
+    "leaky_rectifier_rnn", simple(leaky_relu), Layout("h", "h", "h"), kernel="rnn_relu"
+)
+register("leaky_rnn", leaky(0.5), Layout("h", "h", "h"), kernel="gru")
+register("np_rnn", simple(relu), Layout("h", "h", "h"), kernel="rnn_relu")
+register("scrn", scrn(), Layout("s h", "h p", None, states=2))
+register("simple_rnn", simple(), Layout("h", "h", "h"), kernel="rnn_tanh")

@@ -242,8 +242,10 @@ def _kernels(found):
 def _space(cls):
     rows = [(f"`{p.name}`", searched(p)) for p in search_space(cls)]
     if not rows:
-        return "The cell adds nothing to a search: units, depth, rates and the like are searched for "
-            "every cell."
+        return (
+            "The cell adds nothing to a search, which draws units, depth, rates and the "
+            "like for every cell."
+        )
     return table("argument, searched", rows)
 
 

@@ -243,8 +243,8 @@ def _space(cls):
     rows = [(f"`{p.name}`", searched(p)) for p in search_space(cls)]
     if not rows:
         return (
-            "The cell adds nothing to a search, which draws units, depth, rates and the "
-            "like for every cell."
+            "The cell adds nothing to a search, which draws units, depth, rates and so "
+            "on for every cell."
         )
     return table("argument, searched", rows)
 

@@ -6,7 +6,7 @@ import hashlib
 import numpy as np
 import tensorflow_datasets as tfds
 
-from keras_rnnx.datasets.builders import finding, raw_files
+from keras_rnnx.datasets.builders._files import finding, raw_files
 
 
 def unchecked(monkeypatch) -> None:

@@ -7,7 +7,7 @@ import re
 
 import tensorflow_datasets as tfds
 
-from keras_rnnx.datasets.builders import finding, raw_files
+from keras_rnnx.datasets.builders._files import finding, raw_files
 
 FILE = raw_files.RawFile(
     "cmudict.dict",

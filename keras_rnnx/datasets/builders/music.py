@@ -7,7 +7,7 @@ import io
 import numpy as np
 import tensorflow_datasets as tfds
 
-from keras_rnnx.datasets.builders import finding, raw_files
+from keras_rnnx.datasets.builders._files import finding, raw_files
 
 NOTES = 88
 _PAGE = (

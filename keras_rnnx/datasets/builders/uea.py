@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from etils import epath
 
-from keras_rnnx.datasets.builders import finding, raw_files, ts_files
+from keras_rnnx.datasets.builders._files import finding, raw_files, ts_files
 
 _PAGE = "https://www.timeseriesclassification.com/aeon-toolkit"
 PARTS = {"train": "TRAIN", "test": "TEST"}

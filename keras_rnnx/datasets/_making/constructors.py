@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from keras_rnnx._numbers import integer
-from keras_rnnx.datasets import arrays, files, series, texts
+from keras_rnnx.datasets._making import arrays, files, series, texts
 
 
 class Constructors:
@@ -288,7 +288,7 @@ class Constructors:
         >>> task.kind, task.input_shape, task.target_vocabulary.tokens
         ('classification', (7, 1), ('even', 'odd'))
         """
-        from keras_rnnx.datasets import from_tfds
+        from keras_rnnx.datasets._making import from_tfds
 
         found = from_tfds.fields(
             name, x, y, kind, groups, splits, data_dir, manual_dir, config, options

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from keras_rnnx._numbers import integer
-from keras_rnnx.datasets.random_steps import RandomSteps
+from keras_rnnx.datasets._batches.random_steps import RandomSteps
 
 
 class ContiguousBatches(keras.utils.PyDataset):

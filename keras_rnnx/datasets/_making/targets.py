@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_rnnx.datasets.vocabulary import (
+from keras_rnnx.datasets._making.vocabulary import (
     BLANK,
     END,
     PADDING,

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from keras_rnnx.datasets import targets
+from keras_rnnx.datasets._batches.padded import sequences
+from keras_rnnx.datasets._making import targets
+from keras_rnnx.datasets._making.splitting import Split, sizes, split_rows, take
+from keras_rnnx.datasets._making.vocabulary import PADDING, UNKNOWN, Vocabulary, is_text
 from keras_rnnx.datasets.kinds import kind_of
-from keras_rnnx.datasets.padded import sequences
-from keras_rnnx.datasets.splitting import Split, sizes, split_rows, take
-from keras_rnnx.datasets.vocabulary import PADDING, UNKNOWN, Vocabulary, is_text
 
 INPUTS = (PADDING, UNKNOWN)
 

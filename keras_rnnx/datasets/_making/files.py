@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 if TYPE_CHECKING:
-    from keras_rnnx.datasets.constructors import Constructors
+    from keras_rnnx.datasets._making.constructors import Constructors
 
 # The class of the task that is made.
 Made = TypeVar("Made", bound="Constructors")

@@ -8,8 +8,8 @@ import numpy as np
 
 from keras_rnnx import metrics
 from keras_rnnx._errors import unknown
-from keras_rnnx.datasets.splitting import Split, sizes
-from keras_rnnx.datasets.vocabulary import LEVELS, UNKNOWN, Vocabulary
+from keras_rnnx.datasets._making.splitting import Split, sizes
+from keras_rnnx.datasets._making.vocabulary import LEVELS, UNKNOWN, Vocabulary
 
 
 def fields(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from keras_rnnx._numbers import integer
-from keras_rnnx.datasets.padded import PaddedBatches
+from keras_rnnx.datasets._batches.padded import PaddedBatches
 
 
 class PairedBatches(PaddedBatches):

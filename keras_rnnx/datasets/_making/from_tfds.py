@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from keras_rnnx._errors import unknown
-from keras_rnnx.datasets import arrays, texts
+from keras_rnnx.datasets._making import arrays, texts
+from keras_rnnx.datasets._making.prepared import prepare, read
 from keras_rnnx.datasets.kinds import kind_of
-from keras_rnnx.datasets.prepared import prepare, read
 
 PARTS = ("train", "validation", "test")
 # Of other tasks, as `Task.from_arrays` has them.

@@ -218,7 +218,7 @@ def _is_readable(builder):
 
 
 def _prepare(tfds, builder, downloads, manual_dir):
-    from keras_rnnx.datasets.builders import network
+    from keras_rnnx.datasets.builders._files import network
 
     config = tfds.download.DownloadConfig(manual_dir=manual_dir)
     # Our own ask for their files one by one.

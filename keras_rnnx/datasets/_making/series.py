@@ -9,7 +9,7 @@ import numpy as np
 from keras_rnnx import metrics
 from keras_rnnx._errors import unknown
 from keras_rnnx._numbers import integer
-from keras_rnnx.datasets.splitting import Split, sizes
+from keras_rnnx.datasets._making.splitting import Split, sizes
 
 SCALINGS = ("standard", None)
 

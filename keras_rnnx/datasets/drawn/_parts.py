@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from keras_rnnx._numbers import integer
-from keras_rnnx.datasets.splitting import Split
+from keras_rnnx.datasets._making.splitting import Split
 
 Drawing = Callable[[np.random.Generator, int, int], tuple[np.ndarray, np.ndarray]]
 PARTS = ("train", "validation", "test")

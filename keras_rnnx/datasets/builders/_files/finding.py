@@ -7,8 +7,8 @@ from typing import Any
 
 import tensorflow_datasets as tfds
 
-from keras_rnnx.datasets.builders import network
-from keras_rnnx.datasets.builders.raw_files import Found, RawFile
+from keras_rnnx.datasets.builders._files import network
+from keras_rnnx.datasets.builders._files.raw_files import Found, RawFile
 
 
 def find(

@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from keras_rnnx._numbers import integer, number
-from keras_rnnx.models._halves import halves
+from keras_rnnx.models._decoding.halves import halves
 
 
 def decode(

@@ -9,8 +9,9 @@ import keras
 from keras_rnnx._errors import unknown
 from keras_rnnx._numbers import integer
 from keras_rnnx.layers import Stack
-from keras_rnnx.models.initial import arguments_of_cell, check_free, uniform
-from keras_rnnx.models.training import Training
+from keras_rnnx.models._front import check_free
+from keras_rnnx.models._published.initial import arguments_of_cell, uniform
+from keras_rnnx.models._published.training import Training
 
 
 class _Size(NamedTuple):

@@ -8,7 +8,8 @@ import keras
 
 from keras_rnnx.cells._base import arguments
 from keras_rnnx.layers import Embedding, Stack
-from keras_rnnx.models.initial import arguments_of_cell, check_free, uniform
+from keras_rnnx.models._front import check_free
+from keras_rnnx.models._published.initial import arguments_of_cell, uniform
 
 
 def awd_lstm(

@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from keras_rnnx.models._stepped import RECURRENT, Recurrent, Stepwise, refusal
+from keras_rnnx.models._one_step.layers import RECURRENT, Recurrent, Stepwise, refusal
 
 ADVICE = "A stepper runs models whose layers treat a sequence step by step."
 

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from keras_rnnx import _numbers
-from keras_rnnx.models.stepper import Stepper
+from keras_rnnx.models._one_step.stepper import Stepper
 
 
 def generate(

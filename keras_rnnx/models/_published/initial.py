@@ -14,22 +14,6 @@ def uniform(scale: float) -> keras.initializers.Initializer:
     return keras.initializers.RandomUniform(-scale, scale)
 
 
-def check_free(owner: str, given: dict[str, Any], taken: tuple[str, ...]) -> None:
-    """Raises a ValueError for arguments of a stack that a model sets itself.
-
-    Args:
-        owner: the function that makes the model.
-        given: further arguments that it was given.
-        taken: names of those that it sets.
-    """
-    for name in taken:
-        if name in given:
-            raise ValueError(
-                f"{owner} sets {name} itself, received {name}={given[name]!r}. Leave "
-                f"it out, or make the model of keras_rnnx.layers.Stack."
-            )
-
-
 def arguments_of_cell(cell: Any, scale: float) -> dict[str, Any]:
     """Arguments of a cell all of whose weights start between -scale and scale.
 

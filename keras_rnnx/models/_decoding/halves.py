@@ -9,8 +9,8 @@ import keras
 from keras import ops
 
 from keras_rnnx.engine import backends
-from keras_rnnx.models._stepped import Recurrent
-from keras_rnnx.models.stepper import _plain
+from keras_rnnx.models._one_step.layers import Recurrent
+from keras_rnnx.models._one_step.stepper import _plain
 
 
 class Halves:

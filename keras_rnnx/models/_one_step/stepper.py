@@ -9,7 +9,7 @@ import keras
 from keras import ops
 
 from keras_rnnx.engine import backends
-from keras_rnnx.models._step_graph import StepGraph
+from keras_rnnx.models._one_step.graph import StepGraph
 
 
 class Stepper:

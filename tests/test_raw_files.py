@@ -18,7 +18,7 @@ from keras_rnnx.datasets.builders import (
     spoken_digits,
 )
 from keras_rnnx.datasets.builders._files import ts_files
-from keras_rnnx.datasets.builders._files.raw_files import Found, RawFile
+from keras_rnnx.datasets.builders._files.raw_files import LocalFile, RawFile
 
 pytestmark = pytest.mark.any_backend
 
@@ -29,7 +29,7 @@ def found(path, content, packed=None):
     """A raw file with this content."""
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     name = path.name.removesuffix(".xz")
-    return Found(path, RawFile(name, URL, packed=packed), None)
+    return LocalFile(path, RawFile(name, URL, packed=packed), None)
 
 
 DICTIONARY = """\
@@ -174,7 +174,7 @@ def test_recordings_are_refused(name, write, said, tmp_path):
     else:
         raw_data.write_wav(path, **({"samples": [0] * 800} | write))
     with pytest.raises(ValueError, match=said) as error:
-        spoken_digits.recording(Found(path, RawFile(path.name, URL), None))
+        spoken_digits.recording(LocalFile(path, RawFile(path.name, URL), None))
     assert str(path) in str(error.value)
 
 
@@ -190,7 +190,7 @@ def test_spoken_digits_are_read_packed(tmp_path):
         "speaker_names": np.array(["lucas", "george"]),
     }
     path = tmp_path / "fsdd_logmel24.npz"
-    file = Found(path, spoken_digits.FILE, None)
+    file = LocalFile(path, spoken_digits.FILE, None)
     np.savez(path, **arrays)
     first, second = spoken_digits.packed(file)
     np.testing.assert_array_equal(second["sequence"], steps[4:] * 0.5 - 90)

@@ -88,7 +88,7 @@ class ContiguousBatches(keras.utils.PyDataset):
         self.seek(0)
 
     def seek(self, epoch: int, batch: int = 0) -> None:
-        """Goes to a place; `TruncatedBPTT` does so.
+        """Goes to a batch of an epoch; `TruncatedBPTT` calls it.
 
         Args:
             epoch: the epoch, which determines the order of random numbers of steps.
@@ -108,12 +108,12 @@ class ContiguousBatches(keras.utils.PyDataset):
         return _random(self.steps)
 
     def scale(self, batch: int) -> float:
-        """By how much a batch is longer than a usual one; 1 without `RandomSteps`."""
+        """The length of a batch over the usual one; 1 without `RandomSteps`."""
         return self.lengths[batch] / self.steps.steps if _random(self.steps) else 1.0
 
     @property
     def num_batches(self) -> int:
-        """Number of batches; while `fit` reads them, from where it began."""
+        """Number of batches; while `fit` reads them, of those from `start` on."""
         return len(self.lengths) - (self.start if self._reading else 0)
 
     def __len__(self):
@@ -128,7 +128,7 @@ class ContiguousBatches(keras.utils.PyDataset):
             self._last = self._ahead = index
             index += self.start
         elif index == self._ahead + 1:
-            # Keras may read ahead while an epoch ends that goes on in the next one.
+            # Between two epochs Keras may read batches of the next one ahead.
             self._ahead = index
         start, stop = self._borders[index : index + 2]
         return self._x[:, start:stop], self._y[:, start:stop]
@@ -163,8 +163,8 @@ def _rows(array, rows, length):
 def _lengths(steps, row, drop_remainder):
     if _random(steps):
         return steps.draw(row)
-    # The shorter batch is the first: on TensorFlow, Keras takes for fixed what is equal
-    # in the first two.
+    # The shorter batch comes first: on TensorFlow, Keras takes the length as fixed if
+    # the first two are equal.
     rest = row % steps
     first = (rest,) if rest and not drop_remainder else ()
     return first + (steps,) * (row // steps)

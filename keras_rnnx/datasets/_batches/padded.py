@@ -10,7 +10,7 @@ import numpy as np
 
 from keras_rnnx import _numbers
 
-# So many batches are cut from sequences that are sorted by length together.
+# Batches in a bucket: its sequences are sorted by length together.
 BUCKET_BATCHES = 50
 
 
@@ -20,7 +20,7 @@ class PaddedBatches(keras.utils.PyDataset):
     Each batch is as long as its longest sequence. With `shuffle`, every epoch draws a
     new order, and sequences of like length come together, so that little of a batch is
     padding: the sequences are shuffled, cut into buckets, and sorted by length inside
-    of each; then the batches are shuffled. Without it, they come in the order given,
+    of each; then the batches are shuffled. Without it, they come in the order of `x`,
     as `predict` needs.
 
     Sequences of floats are padded with NaN, which no valid data holds, and a model
@@ -43,8 +43,8 @@ class PaddedBatches(keras.utils.PyDataset):
             to the longest of their batch. Default True.
         bucket_size: sequences that are sorted by length together. More of them leave
             less padding and more of the order of lengths. Default: 50 batches.
-        pad_to_multiple_of: rounds up the length of batches. Where a length is compiled
-            (JAX, XLA), fewer lengths are fewer programs. Default 1.
+        pad_to_multiple_of: rounds up the length of batches. JAX and XLA compile a
+            program for each length: fewer lengths are fewer programs. Default 1.
         target_padding: the target of padding, for targets of each step. Default 0.
         drop_remainder: whether to leave out the last sequences if they fill no batch.
             Default False.
@@ -124,8 +124,8 @@ class PaddedBatches(keras.utils.PyDataset):
     def seek(self, epoch: int) -> None:
         """Goes to the order of an epoch.
 
-        Each pass of Keras over the data goes on to the next, one that only builds a
-        model too.
+        Each pass of Keras over the data goes on to the next epoch, also a pass that
+        only builds a model.
 
         Args:
             epoch: number of the epoch, from 0.
@@ -137,7 +137,7 @@ class PaddedBatches(keras.utils.PyDataset):
             random.shuffle(order)
             starts = range(self.bucket_size, len(order), self.bucket_size)
             buckets = np.split(order, starts)
-            # Sorting keeps the order of those that are equally long.
+            # Equally long sequences keep their order.
             order = np.concatenate([b[self._by_length(b)] for b in buckets])
         starts = range(self.batch_size, len(order), self.batch_size)
         batches = np.split(order, starts)
@@ -162,7 +162,7 @@ class PaddedBatches(keras.utils.PyDataset):
         longest = np.array([lengths[rows].max() for rows in self._batches])
         # A target without labels is valid, a batch without steps is not.
         steps = -(-np.maximum(longest, 1) // multiple) * multiple
-        # On TensorFlow, Keras takes for fixed what is equal in the first two batches.
+        # On TensorFlow, Keras takes the length as fixed if the first two are equal.
         if np.any(steps != steps[0]) and steps[0] == steps[1]:
             steps[1] += multiple
         return steps.tolist()
@@ -199,7 +199,7 @@ class PaddedBatches(keras.utils.PyDataset):
         self._within_epoch = True
 
     def on_epoch_end(self):
-        # Keras calls it before the first epoch of `fit`, too.
+        # Keras also calls it before the first epoch of `fit`.
         if self._within_epoch:
             self.seek(self.epoch + 1)
 
@@ -216,7 +216,8 @@ def sequences(x: Any) -> Any:
     """Sequences of int32 or float32, checked: a list of arrays, or one array.
 
     Raises:
-        ValueError: for what `PaddedBatches` refuses; it names the row.
+        ValueError: for sequences that `PaddedBatches` refuses; the message names the
+            row.
     """
     if not len(x):
         raise ValueError("`x` holds no sequence.")

@@ -16,8 +16,8 @@ class PairedBatches(PaddedBatches):
 
     The decoder learns to write a target token after token, and reads the token before
     in training (teacher forcing). So a batch is `((x, inputs), targets)`: `inputs` are
-    the target sequences behind `start`, `targets` the same ones with `end` behind them.
-    Both are padded with 0.
+    the target sequences with `start` before them, `targets` the same ones with `end`
+    behind them. Both are padded with 0.
 
     Args:
         x: source sequences, as for `PaddedBatches`.

@@ -10,15 +10,15 @@ from keras_rnnx._numbers import integer
 
 
 class RandomSteps:
-    """Random numbers of steps per batch, so that batches begin at other places.
+    """Random numbers of steps per batch: in each epoch batches begin elsewhere.
 
     A batch has about `steps` steps with probability `full`, and about half of them
-    otherwise; to both comes normal noise. Merity, Keskar & Socher 2017,
+    otherwise; normal noise is added. Merity, Keskar & Socher 2017,
     arXiv:1708.02182.
 
     The numbers are drawn once for a data set and come in a new order in each epoch, so
-    that every epoch has the same batches in number and the same shapes. JAX compiles a
-    model once for each shape. Numbers are therefore rounded: with the defaults there
+    that every epoch has as many batches, of the same shapes. JAX compiles a model once
+    for each shape. Numbers are therefore rounded: with the defaults there
     are about ten. Batches are not padded: padded steps would count in means, in
     activity regularizers and in the time that training takes.
 
@@ -77,12 +77,12 @@ class RandomSteps:
     def order(self, lengths: tuple[int, ...], epoch: int) -> tuple[int, ...]:
         """The numbers of steps in their order in an epoch."""
         random = np.random.default_rng((self.seed, epoch))
-        found = [lengths[i] for i in random.permutation(len(lengths))]
-        # On TensorFlow, Keras takes for fixed what is equal in the first two batches.
-        other = next((i for i, n in enumerate(found) if n != found[0]), None)
+        shuffled = [lengths[i] for i in random.permutation(len(lengths))]
+        # On TensorFlow, Keras takes the length as fixed if the first two are equal.
+        other = next((i for i, n in enumerate(shuffled) if n != shuffled[0]), None)
         if other is not None:
-            found[1], found[other] = found[other], found[1]
-        return tuple(found)
+            shuffled[1], shuffled[other] = shuffled[other], shuffled[1]
+        return tuple(shuffled)
 
     def __repr__(self):
         names = ("steps", "full", "deviation", "least", "round_to", "seed")

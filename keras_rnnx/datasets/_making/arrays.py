@@ -1,4 +1,4 @@
-"""Tasks of a user's own sequences: what is given is split, checked and encoded."""
+"""Tasks of a user's own sequences: they are checked, split and encoded."""
 
 from __future__ import annotations
 
@@ -49,32 +49,35 @@ def fields(
                 f"There are {len(part_x)} sequences in `x` and {len(part_y)} targets "
                 f"in `y`, of the part {name!r}."
             )
-    # Before the rows are split, so that errors name the row that was given.
-    given = list(parts)
-    xs = [_checked(parts[name][0], tokenize) for name in given]
-    ys, found = targets.encoded(kind, xs, [parts[name][1] for name in given], classes)
-    parts = dict(zip(given, zip(xs, ys)))
+    # Before the rows are split, so that errors name the row as the user knows it.
+    passed = list(parts)
+    xs = [_checked(parts[name][0], tokenize) for name in passed]
+    ys = [parts[name][1] for name in passed]
+    ys, attributes = targets.encoded(kind, xs, ys, classes)
+    parts = dict(zip(passed, zip(xs, ys)))
     shares = {
         name: share
         for name, share in (("validation", validation), ("test", test))
         if name not in parts
     }
-    names = found.pop("names", None)
+    names = attributes.pop("names", None)
     if shares:
         split = _split(split, kind, groups, len(parts["train"][0]))
         parts.update(_taken(parts["train"], shares, split, groups, seed, names))
     if names is not None:
         targets.check_learned(parts["train"][1], names)
-    found["vocabulary"] = _number(parts, 0, vocabulary_size, least, level, INPUTS)
+    attributes["vocabulary"] = _number(parts, 0, vocabulary_size, least, level, INPUTS)
     if kind == "sequence_to_sequence":
         level = target_level or level
         vocabulary = _number(parts, 1, None, 1, level, targets.TRANSDUCED)
-        found["target_vocabulary"] = vocabulary or found.get("target_vocabulary")
-    return {"kind": kind, **found, **{k: Split(*part) for k, part in parts.items()}}
+        if vocabulary is not None:
+            attributes["target_vocabulary"] = vocabulary
+    splits = {name: Split(*part) for name, part in parts.items()}
+    return {"kind": kind, **attributes, **splits}
 
 
 def _parts(x, y, validation, test):
-    """What is given of each part, as arrays or lists."""
+    """The parts that the user passes, as arrays or lists."""
     parts = {"train": (_listed("x", x), None if y is None else _listed("y", y))}
     for name, part in (("validation", validation), ("test", test)):
         if not isinstance(part, (tuple, list)):
@@ -106,7 +109,7 @@ def _listed(name, values):
 
 
 def _shifted(name, part):
-    """Each step is to tell the one behind it."""
+    """A part where the target of each step is the next step."""
     x, _ = part
     for n, row in enumerate(x):
         if len(row) < 2:
@@ -118,7 +121,7 @@ def _shifted(name, part):
 
 
 def _split(split, kind, groups, n):
-    """How rows are to be split."""
+    """How to split the rows."""
     if split is None:
         split = "random" if groups is None else "groups"
         if groups is None and kind == "classification":
@@ -139,7 +142,7 @@ def _split(split, kind, groups, n):
 
 
 def _taken(train, shares, split, groups, seed, names):
-    """Parts that are taken from the one for training."""
+    """The part for training, and those that are taken from it."""
     x, y = train
     counts = sizes(len(x), shares)
     if split == "stratified":
@@ -167,7 +170,7 @@ def _check_stratified(labels, names, counts):
 
 
 def _checked(x, tokenize):
-    """Sequences of numbers, or texts: as they are, or their tokens."""
+    """Checks sequences of numbers or texts; `tokenize` cuts texts into tokens."""
     if tokenize is not None:
         x = [tokenize(row) if isinstance(row, str) else row for row in x]
     texts = [is_text(row) for row in x]
@@ -184,16 +187,16 @@ def _checked(x, tokenize):
 
 
 def _number(parts, place, size, least, level, specials):
-    """Puts numbers in the place of tokens that are texts; the vocabulary, or None."""
+    """Replaces texts by the numbers of tokens. Returns their vocabulary, or None."""
     learned = parts["train"][place]
     if not any(is_text(row) for row in learned):
-        for name, given in (("vocabulary_size", size), ("least", least != 1 or None)):
-            if given is not None:
+        for name, value in (("vocabulary_size", size), ("least", least != 1 or None)):
+            if value is not None:
                 raise ValueError(
                     f"`{name}` is for texts, and `x` holds numbers already."
                 )
         return None
-    # Of the training part alone: tokens that only others have are not known.
+    # Of the training part alone: tokens that only other parts have are unknown.
     vocabulary = Vocabulary.of(
         learned, size=size, least=least, level=level, specials=specials
     )

@@ -40,10 +40,10 @@ class Constructors:
     ) -> Self:
         """A task of your own sequences.
 
-        What `y` holds says which kind of task it is, if `kind` does not: integers or
-        names `(n,)` classification; floats `(n,)` or `(n, outputs)` regression; a list
-        with a sequence for each row tagging, where all are as long as those of `x`;
-        otherwise CTC for `x` with features, sequence to sequence for tokens.
+        Without `kind`, `y` determines the kind of the task. Integers or names `(n,)`:
+        classification. Floats `(n,)` or `(n, outputs)`: regression. A list with a
+        sequence for each row: tagging, if all are as long as those of `x`; otherwise
+        CTC for `x` with features, and sequence to sequence for tokens.
 
         Args:
             x: sequences: an array `(n, time, features)`; a list of arrays
@@ -64,9 +64,10 @@ class Constructors:
             seed: seed of the split. Default 0.
             level: what texts are cut into: "word", at blanks, or "character". Default
                 "word".
-            tokenize: what cuts a text of `x` into tokens. Default None: by `level`.
-            vocabulary_size: most tokens of texts, the frequent ones. Default: all
-                tokens of the training part. Others become "<unk>".
+            tokenize: a function that cuts a text of `x` into tokens. Default None: cut
+                by `level`.
+            vocabulary_size: how many tokens of texts to keep, the frequent ones.
+                Default: all of the training part. Others become "<unk>".
             least: how often a token of a text must occur in the training part. With 2
                 the words that occur once become "<unk>", so that a model learns what to
                 make of a word that it doesn't know. Default 1.
@@ -91,7 +92,7 @@ class Constructors:
         >>> task.kind, task.input_shape, task.target_vocabulary.tokens
         ('classification', (None, 3), ('down', 'up'))
         """
-        found = arrays.fields(
+        attributes = arrays.fields(
             x,
             y,
             kind,
@@ -107,7 +108,7 @@ class Constructors:
             target_level,
             classes,
         )
-        return cls(name=name, description=description, **found)
+        return cls(name=name, description=description, **attributes)
 
     @classmethod
     def from_file(cls, path: str | os.PathLike, **options: Any) -> Self:
@@ -188,10 +189,10 @@ class Constructors:
         >>> task.train.x.shape, task.train.y.shape
         ((256, 20, 1), (256, 5, 1))
         """
-        found = series.fields(
+        attributes = series.fields(
             values, window, horizon, stride, targets, validation, test, scale, season
         )
-        return cls(name=name, description=description, kind="forecasting", **found)
+        return cls(name=name, description=description, kind="forecasting", **attributes)
 
     @classmethod
     def from_text(
@@ -216,8 +217,8 @@ class Constructors:
             validation: fraction of the tokens, their number, or another text. Default
                 0.05.
             test: the same for the test part. Default 0.05.
-            vocabulary_size: most tokens, the frequent ones. Default: all tokens of the
-                training part. Others become "<unk>".
+            vocabulary_size: how many tokens to keep, the frequent ones. Default: all of
+                the training part. Others become "<unk>".
             name: name of the task. Default "text".
             description: what is to be learned, on one line.
 
@@ -232,8 +233,10 @@ class Constructors:
         >>> x.shape, task.vocabulary.decode(x[0])
         ((2, 8), 'to be or')
         """
-        found = texts.fields(text, level, validation, test, vocabulary_size)
-        return cls(name=name, description=description, kind="language_model", **found)
+        attributes = texts.fields(text, level, validation, test, vocabulary_size)
+        return cls(
+            name=name, description=description, kind="language_model", **attributes
+        )
 
     @classmethod
     def from_tfds(
@@ -290,9 +293,9 @@ class Constructors:
         """
         from keras_rnnx.datasets._making import from_tfds
 
-        found = from_tfds.fields(
+        attributes = from_tfds.fields(
             name, x, y, kind, groups, splits, data_dir, manual_dir, config, options
         )
         kept = {"config": dict(config or {}), **options}
-        found.setdefault("kind", "language_model")
-        return cls(name=name, description=description, options=kept, **found)
+        attributes.setdefault("kind", "language_model")
+        return cls(name=name, description=description, options=kept, **attributes)

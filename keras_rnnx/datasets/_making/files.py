@@ -59,11 +59,11 @@ def _from_csv(make, path, options):
             raise ValueError(
                 f"{path} has no column {name!r}; it has {', '.join(map(repr, names))}."
             )
-    apart = {target, sequence} if sequence is not None else set()
-    numbers, left_out = _numbers(path, names, rows, columns, apart)
+    no_features = {target, sequence} if sequence is not None else set()
+    numbers, left_out = _numbers(path, names, rows, columns, no_features)
     if left_out:
-        said = f"Columns without numbers are left out: {', '.join(left_out)}."
-        options.setdefault("description", said)
+        note = f"Columns without numbers are left out: {', '.join(left_out)}."
+        options.setdefault("description", note)
     if sequence is None:
         for name in ("window", "horizon"):
             if name not in options:
@@ -95,14 +95,14 @@ def _table(path) -> tuple[list[str], list[list[str]]]:
     return names, rows
 
 
-def _numbers(path, names, rows, columns: Sequence[str] | None, apart):
+def _numbers(path, names, rows, columns: Sequence[str] | None, no_features):
     """The columns of numbers, and the names of the others."""
-    found, left_out = {}, []
+    numbers, left_out = {}, []
     for place, name in enumerate(names):
-        if name in apart or (columns is not None and name not in columns):
+        if name in no_features or (columns is not None and name not in columns):
             continue
         try:
-            found[name] = np.array([float(row[place] or "nan") for row in rows])
+            numbers[name] = np.array([float(row[place] or "nan") for row in rows])
         except ValueError:
             if columns is not None:
                 raise ValueError(
@@ -110,9 +110,9 @@ def _numbers(path, names, rows, columns: Sequence[str] | None, apart):
                     f"out of `columns`."
                 ) from None
             left_out.append(name)
-    if not found:
+    if not numbers:
         raise ValueError(f"{path} has no column of numbers.")
-    return found, left_out
+    return numbers, left_out
 
 
 def _sequences(names, rows, numbers, sequence, target):

@@ -12,7 +12,7 @@ from keras_rnnx.datasets._making.prepared import prepare, read
 from keras_rnnx.datasets.kinds import kind_of
 
 PARTS = ("train", "validation", "test")
-# Of other tasks, as `Task.from_arrays` has them.
+# Options and their defaults, as `Task.from_arrays` has them.
 DEFAULTS = {
     "validation": 0.1,
     "test": 0.1,
@@ -26,7 +26,7 @@ DEFAULTS = {
     "target_level": None,
     "classes": None,
 }
-# Of a language model, as `Task.from_text` has them.
+# Those of a language model, as `Task.from_text` has them.
 TEXT = {
     "level": "character",
     "validation": 0.05,
@@ -75,15 +75,23 @@ def fields(
                 f"by `groups`. Leave it out, or name other `splits`."
             )
         options["groups"] = whole["train"][_key(builder, "groups", groups)]
-    given = {part: parts[part] for part in PARTS[1:] if part in parts}
+    held_out = {part: parts[part] for part in PARTS[1:] if part in parts}
     train_x, train_y = parts["train"]
     return arrays.fields(
-        train_x, train_y, **{**DEFAULTS, **options, **given, "kind": kind}
+        train_x, train_y, **{**DEFAULTS, **options, **held_out, "kind": kind}
     )
 
 
 def read_parts(builder: Any, splits: Mapping[str, str] | None) -> dict[str, Any]:
-    """The parts of a prepared data set by name, those that there are."""
+    """The parts of a prepared data set, by name.
+
+    Args:
+        builder: the builder of the data set.
+        splits: as for `Task.from_tfds`.
+
+    Raises:
+        ValueError: for an unknown part, and where no part is for training.
+    """
     there = builder.info.splits
     if splits is None:
         splits = {part: part for part in PARTS if part in there}
@@ -99,7 +107,7 @@ def read_parts(builder: Any, splits: Mapping[str, str] | None) -> dict[str, Any]
 
 
 def _keys(builder, x, y, kind):
-    """The features to read and to learn."""
+    """The names of the features to read and to learn."""
     keys = builder.info.supervised_keys or (None, None)
     own = kind in ("next_step", "language_model")
     if own and x is None and keys[0] is None and len(builder.info.features) == 1:

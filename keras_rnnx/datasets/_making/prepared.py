@@ -16,9 +16,9 @@ from keras_rnnx._errors import nearest, unknown
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
 
-# The one format of TFDS that is read by row, and without TensorFlow.
+# The only format of TFDS that can be read by row and without TensorFlow.
 FORMAT = "array_record"
-# Eight times as fast as one by one.
+# Rows that are read at once, eight times as fast as one by one.
 AT_ONCE = 1_000
 
 
@@ -32,19 +32,19 @@ def prepare(
 ) -> tfds.core.DatasetBuilder:
     """Prepares a data set of tensorflow-datasets for any backend.
 
-    It is written in the format array_record, which needs no TensorFlow, with TFDS' own
-    progress bar, into the folder "array_record" of `data_dir`: tfds.load, which reads
-    tfrecord, finds its own beside it. What is prepared already is left as it is, and
-    taken from `data_dir` itself if it is in this format there. An attempt that fails or
-    is interrupted leaves nothing that is used later.
+    The data set is written in the format array_record, which needs no TensorFlow, into
+    the folder "array_record" of `data_dir`. `tfds.load` reads tfrecord, and its files
+    lie beside that folder. TFDS shows its progress bar. Nothing is written if the data
+    set is prepared already, in that folder or, in this format, in `data_dir` itself. An
+    attempt that fails or is interrupted leaves nothing that is used later.
 
     Args:
         name: "rnnx_adding", "rnnx_adding/length_400", or another name that TFDS knows.
         data_dir: folder of prepared data sets. Default: that of TFDS,
             "~/tensorflow_datasets".
-        manual_dir: folder with raw files, themselves or in folders in it. What lies
-            there is not downloaded.
-        **options: fields of the builder's configuration, as `length=123`.
+        manual_dir: folder with raw files, in itself or in folders in it. Files that lie
+            there are not downloaded.
+        **options: fields of the builder's configuration, such as `length=123`.
 
     Returns:
         The builder: `builder.info` describes the data set, `read` reads it.
@@ -126,17 +126,17 @@ def read(
     if "[" not in split and "+" not in split and split not in builder.info.splits:
         raise unknown(f"part of {builder.info.full_name}", split, builder.info.splits)
     source, features = builder.as_data_source(split), builder.info.features
-    found: dict[str, list[Any]] = {name: [] for name in features}
+    columns: dict[str, list[Any]] = {name: [] for name in features}
     for start in range(0, len(source), AT_ONCE):
         rows = range(start, min(start + AT_ONCE, len(source)))
         for example in source.__getitems__(rows):
-            for name, values in found.items():
+            for name, values in columns.items():
                 values.append(_value(features[name], example[name]))
-    return found
+    return columns
 
 
 def _value(feature, value):
-    """A value of a feature: texts as strings, numbers in arrays that one may change."""
+    """A value of a feature: texts as strings, numbers in writable arrays."""
     if isinstance(value, dict):
         return {name: _value(feature[name], inner) for name, inner in value.items()}
     if isinstance(value, bytes):
@@ -145,9 +145,9 @@ def _value(feature, value):
     is_array = isinstance(value, np.ndarray)
     if isinstance(value, list) or (is_array and value.dtype == np.object_):
         inner = getattr(feature, "feature", feature)
-        found = [_value(inner, v) for v in value]
+        values = [_value(inner, v) for v in value]
         of_numbers = inner.shape == () and inner.np_dtype not in (np.object_, np.str_)
-        return np.asarray(found, inner.np_dtype) if of_numbers else found
+        return np.asarray(values, inner.np_dtype) if of_numbers else values
     return value.copy() if is_array and not value.flags.writeable else value
 
 
@@ -158,7 +158,7 @@ def _tfds():
         )
     import tensorflow_datasets as tfds
 
-    # Ours are registered.
+    # This registers our data sets.
     import keras_rnnx.datasets.builders  # noqa: F401
 
     return tfds
@@ -210,8 +210,8 @@ def _config(tfds, builder, options):
 
 
 def _is_readable(builder):
-    """Whether it is prepared, in array_record."""
-    # TFDS warns about a folder that is not there.
+    """Whether a data set is prepared in array_record."""
+    # TFDS warns about a folder that does not exist.
     if not builder.data_path.exists() or not builder.is_prepared():
         return False
     return FORMAT in {form.value for form in builder.info.available_file_formats()}
@@ -221,7 +221,7 @@ def _prepare(tfds, builder, downloads, manual_dir):
     from keras_rnnx.datasets.builders._files import network
 
     config = tfds.download.DownloadConfig(manual_dir=manual_dir)
-    # Our own ask for their files one by one.
+    # Our own builders look for their files one by one.
     origins = [base.__module__.partition(".")[0] for base in type(builder).__mro__]
     if "keras_rnnx" not in origins:
         network.check_network(builder, downloads, manual_dir)
@@ -241,7 +241,7 @@ def _prepare(tfds, builder, downloads, manual_dir):
 
 
 def _is_full_disk(error):
-    """Whether an error, or one that it comes from, is that the disk is full."""
+    """Whether an error, or one of its causes, says that the disk is full."""
     while error is not None:
         if getattr(error, "errno", None) == errno.ENOSPC:
             return True

@@ -54,12 +54,12 @@ def fields(
     counts = sizes(len(values), {"validation": validation, "test": test})
     starts = np.cumsum([0, *counts])
     _check_lengths(counts, window, horizon)
-    # Of the part for training alone: what comes later is not known yet.
+    # Of the part for training alone: a forecast doesn't know what comes later.
     learned = values[: counts[0]]
     mean, deviation = np.zeros(values.shape[1]), np.ones(values.shape[1])
     if scale == "standard":
         mean, deviation = learned.mean(axis=0), learned.std(axis=0)
-        # A column that never changes says nothing, and stays what it is.
+        # A column that never changes is moved to 0, and not scaled.
         deviation = np.where(deviation > 0, deviation, 1.0)
     values = ((values - mean) / deviation).astype("float32")
     splits = [
@@ -103,7 +103,7 @@ def _columns(targets, names, width):
         return list(range(width))
     if isinstance(targets, (str, int)):
         targets = [targets]
-    found = []
+    columns = []
     for target in targets:
         if names is not None and isinstance(target, str):
             if target not in names:
@@ -112,10 +112,10 @@ def _columns(targets, names, width):
         column = integer("targets", target, 0)
         if column >= width:
             raise ValueError(f"`targets` names column {column} of {width}, from 0.")
-        found.append(column)
-    if not found or len(set(found)) < len(found):
+        columns.append(column)
+    if not columns or len(set(columns)) < len(columns):
         raise ValueError(f"`targets` must be distinct columns, received {targets!r}.")
-    return found
+    return columns
 
 
 def _check_lengths(counts, window, horizon):
@@ -135,7 +135,7 @@ def _check_lengths(counts, window, horizon):
 def _windows(values, columns, begin, end, window, horizon, stride):
     """All windows whose targets lie in `values[begin:end]`.
 
-    What a model reads may lie before: when it forecasts, the past is known.
+    The steps that a model reads may lie before: when it forecasts, it knows the past.
     """
     first = max(begin, window)
     series = values[first - window : end]

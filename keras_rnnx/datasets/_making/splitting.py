@@ -38,14 +38,14 @@ def take(values: Any, rows: np.ndarray) -> Any:
 
 
 def sizes(n: int, shares: dict[str, Any]) -> tuple[int, ...]:
-    """Rows for training, and of each part that is taken from them.
+    """Numbers of rows: for training, and of each part that is taken from them.
 
     Args:
         n: number of rows.
         shares: of each part by name, a fraction of the rows or a number of them.
 
     Raises:
-        ValueError: for what is neither, or if none are left to train on.
+        ValueError: for a share that is neither, or if no rows are left to train on.
     """
     counts = [_count(n, name, share) for name, share in shares.items()]
     if sum(counts) >= n:
@@ -87,8 +87,8 @@ def split_rows(
         groups: the group of each row, for "groups".
 
     Raises:
-        ValueError: for an unknown split, and if there are fewer rows of a class, or
-            fewer groups, than it takes.
+        ValueError: for an unknown split, and for too few rows of a class or too few
+            groups.
         ImportError: if scikit-learn is missing, which draws "stratified" and "groups".
     """
     if split not in SPLITS:
@@ -104,7 +104,7 @@ def split_rows(
 
 
 def _cut(rows, count, seed, split, labels, groups):
-    """Draws `count` of the rows: the others, and these."""
+    """Draws `count` of the rows. Returns the others, and those that are drawn."""
     if split == "random":
         order = np.random.default_rng(seed).permutation(rows)
         return order[count:], order[:count]

@@ -1,4 +1,4 @@
-"""Targets of tasks: which kind they are of, and their numbers."""
+"""Targets: which kind of task they are for, and their numbers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TRANSDUCED = (PADDING, START, END, UNKNOWN)
 
 
 def infer_kind(x: Any, y: Any) -> str:
-    """The kind of task that targets are of.
+    """The kind of task that targets are for.
 
     Raises:
         ValueError: for targets that fit no kind, or more than one.
@@ -61,8 +61,8 @@ def encoded(
 ) -> tuple[list[Any], dict[str, Any]]:
     """The targets of all parts as numbers, and what they say about the task.
 
-    Targets that are texts stay what they are: their vocabulary is that of the training
-    part, which is not known yet.
+    Target texts stay texts: their vocabulary is made from the training part, which is
+    split off later.
 
     Args:
         kind: kind of the task.
@@ -71,7 +71,7 @@ def encoded(
         classes: names of the classes, their number, or None.
 
     Raises:
-        ValueError: for targets that do not fit; it names the row.
+        ValueError: for targets that do not fit; the message names the row.
     """
     if kind in ("regression", "next_step", "sequence_to_sequence") and classes:
         raise ValueError(f"`classes` does not fit a task of kind {kind!r}.")
@@ -219,8 +219,8 @@ def _ctc(ys, classes):
     if not flat[0]:
         raise ValueError("No sequence for training has a label.")
     if isinstance(flat[0][0], str):
-        found = sorted({label for part in flat for label in part})
-        vocabulary = Vocabulary([BLANK, *(found if classes is None else classes)])
+        labels = sorted({label for part in flat for label in part})
+        vocabulary = Vocabulary([BLANK, *(labels if classes is None else classes)])
         numbers = [[vocabulary.number(label) for label in part] for part in flat]
         count = len(vocabulary) - 1
     else:

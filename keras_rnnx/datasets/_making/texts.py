@@ -30,7 +30,7 @@ def fields(
     for name, begin, end in zip(shares, borders, borders[1:]):
         parts[name] = text[begin:end]
     parts["train"] = text[: counts[0]]
-    # No sequence is padded: there is no token for it.
+    # Nothing is padded, so there is no token for padding.
     vocabulary = Vocabulary.of(
         [parts["train"]], vocabulary_size, level=level, specials=()
     )
@@ -40,11 +40,11 @@ def fields(
             [parts["train"]], vocabulary_size, level=level, specials=(UNKNOWN,)
         )
     splits = {name: Split(vocabulary.encode(part)) for name, part in parts.items()}
-    found = {"vocabulary": vocabulary, **splits}
+    attributes = {"vocabulary": vocabulary, **splits}
     if level == "character":
         judged = (metrics.BitsPerCharacter, metrics.Perplexity)
-        found["metrics"] = tuple(metric(from_logits=True) for metric in judged)
-    return found
+        attributes["metrics"] = tuple(metric(from_logits=True) for metric in judged)
+    return attributes
 
 
 def _tokens(name, text, level):

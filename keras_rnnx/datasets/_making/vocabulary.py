@@ -27,7 +27,7 @@ class Vocabulary:
             "word".
 
     Raises:
-        ValueError: for a token given twice, no tokens, or an unknown level.
+        ValueError: for a token that occurs twice, no tokens, or an unknown level.
 
     Example:
 
@@ -62,7 +62,7 @@ class Vocabulary:
 
         Args:
             sequences: texts, or sequences of tokens.
-            size: most tokens, with the special ones. Default None: all.
+            size: how many tokens to keep, with the special ones. Default None: all.
             least: how often a token must occur. Default 1.
             level: what texts are cut into: "word" or "character". Default "word".
             specials: tokens that come first. Default "<pad>" and "<unk>".
@@ -74,8 +74,8 @@ class Vocabulary:
         counts: collections.Counter[str] = collections.Counter()
         for sequence in sequences:
             counts.update(_cut(sequence, level))
-        found = (token for token, n in counts.items() if n >= least)
-        tokens = sorted(set(found) - set(specials), key=lambda t: (-counts[t], t))
+        frequent = {token for token, n in counts.items() if n >= least}
+        tokens = sorted(frequent - set(specials), key=lambda t: (-counts[t], t))
         if size is not None:
             tokens = tokens[: integer("size", size, len(specials)) - len(specials)]
         return cls((*specials, *tokens), level)
@@ -139,7 +139,7 @@ def _cut(sequence, level):
 
 
 def is_text(row: object) -> bool:
-    """Whether a sequence is a text, or tokens that are texts."""
+    """Whether a sequence is a text, or consists of tokens that are texts."""
     if isinstance(row, (list, tuple)):
         return bool(row) and all(isinstance(token, str) for token in row)
     return isinstance(row, str)

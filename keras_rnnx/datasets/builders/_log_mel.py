@@ -27,8 +27,8 @@ def steps(samples: np.ndarray) -> np.ndarray:
     frames = np.lib.stride_tricks.sliding_window_view(samples, WINDOW)[::HOP]
     spectrum = np.fft.rfft(frames * np.hanning(WINDOW), FFT)
     energies = (np.abs(spectrum) ** 2) @ _filters().T
-    found = 10 * np.log10(np.maximum(energies, 1e-10))
-    return np.clip(np.round((found + 90) / 0.5), 0, 255).astype("uint8")
+    decibels = 10 * np.log10(np.maximum(energies, 1e-10))
+    return np.clip(np.round((decibels + 90) / 0.5), 0, 255).astype("uint8")
 
 
 def decibel(steps: np.ndarray) -> np.ndarray:

@@ -87,7 +87,7 @@ def part_of(word: str) -> str:
     return {0: "test", 1: "validation"}.get(rest, "train")
 
 
-def parse(file: raw_files.Found, stress: bool) -> dict[str, list[str]]:
+def parse(file: raw_files.LocalFile, stress: bool) -> dict[str, list[str]]:
     """The words of a to z in a dictionary, and how each is pronounced.
 
     Args:

@@ -92,7 +92,7 @@ class PennTreebank(tfds.core.GeneratorBasedBuilder):
             yield row, {"text": sentence + end}
 
 
-def sentences(file: raw_files.Found) -> list[str]:
+def sentences(file: raw_files.LocalFile) -> list[str]:
     """The lines of a file without the blanks around them."""
     found = [line.strip(" ") for line in file.lines()]
     for row, line in enumerate(found, 1):

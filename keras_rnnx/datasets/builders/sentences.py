@@ -98,7 +98,7 @@ class _Sentences(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # ty
 
 
 def labelled(
-    file: raw_files.Found, encoding: str, classes: int
+    file: raw_files.LocalFile, encoding: str, classes: int
 ) -> list[tuple[int, str]]:
     """Lines of a class and words, as pairs of the two.
 

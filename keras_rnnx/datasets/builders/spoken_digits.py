@@ -90,7 +90,7 @@ class SpokenDigits(tfds.core.GeneratorBasedBuilder):
             yield f"{row['digit']}_{row['speaker']}_{row['index']}", row
 
 
-def packed(file: raw_files.Found) -> list[dict]:
+def packed(file: raw_files.LocalFile) -> list[dict]:
     """Examples of an .npz file with frames in steps of half a decibel.
 
     Raises:
@@ -116,7 +116,7 @@ def packed(file: raw_files.Found) -> list[dict]:
     ]
 
 
-def recording(file: raw_files.Found) -> dict:
+def recording(file: raw_files.LocalFile) -> dict:
     """The example of a recording, which is named `digit_speaker_index.wav`.
 
     Raises:

@@ -8,15 +8,15 @@ from typing import Any
 import tensorflow_datasets as tfds
 
 from keras_rnnx.datasets.builders._files import network
-from keras_rnnx.datasets.builders._files.raw_files import Found, RawFile
+from keras_rnnx.datasets.builders._files.raw_files import LocalFile, RawFile
 
 
 def find(
     builder: tfds.core.DatasetBuilder,
     manager: tfds.download.DownloadManager,
     files: Mapping[Any, RawFile],
-) -> dict[Any, Found]:
-    """Finds raw files by hand, or downloads them.
+) -> dict[Any, LocalFile]:
+    """Finds raw files in the folder of the user, or downloads them.
 
     Args:
         builder: the builder that needs them.
@@ -34,12 +34,12 @@ def find(
     """
     folder, why_none = _manual_folder(manager)
     infos = type(builder).url_infos or {}
-    found, to_download = {}, {}
+    located, to_download = {}, {}
     for key, file in files.items():
         path = by_hand(folder, file) if folder is not None else None
         known = infos[file.url].checksum if file.url in infos else file.sha256
         if path is not None:
-            found[key] = Found(path, file, known)
+            located[key] = LocalFile(path, file, known)
         elif file.url in infos:
             to_download[key] = file
         else:
@@ -50,8 +50,8 @@ def find(
     for key, file in to_download.items():
         path = _downloaded(builder, manager, file, folder, why_none)
         # TFDS has compared the checksum, and named the file in its own way.
-        found[key] = Found(path, file, None)
-    return {key: found[key] for key in files}
+        located[key] = LocalFile(path, file, None)
+    return {key: located[key] for key in files}
 
 
 def _manual_folder(manager):
@@ -104,7 +104,7 @@ def _downloaded(builder, manager, file, folder, why_none):
         return manager.download(file.url)
     except (tfds.download.DownloadError, OSError) as error:
         if getattr(error, "errno", None) is not None:
-            raise  # Of the disk, as when it is full.
+            raise  # An error of the disk: it is full, say.
         raise ConnectionError(
             f"{builder.name} needs {file.name}: {error} {what_to_do}"
         ) from error
@@ -115,7 +115,7 @@ def find_folder(
     manager: tfds.download.DownloadManager,
     folder: RawFile,
     pattern: str,
-) -> list[Found] | None:
+) -> list[LocalFile] | None:
     """The files in a folder that lies in `manual_dir`, sorted; None if it is not there.
 
     Args:
@@ -133,12 +133,12 @@ def find_folder(
     inside = sorted(path for path in manual.iterdir() if path.is_dir())
     for path in [manual, *inside, *(path / folder.name for path in inside)]:
         if path.name == folder.name and path.is_dir():
-            found = sorted(path.glob(pattern))
-            if not found:
+            files = sorted(path.glob(pattern))
+            if not files:
                 raise FileNotFoundError(
                     f"{builder.name} needs {pattern} in {path}. Get them from "
                     f"{folder.url}."
                 )
-            names = [folder._replace(name=file.name) for file in found]
-            return [Found(file, raw, None) for file, raw in zip(found, names)]
+            names = [folder._replace(name=file.name) for file in files]
+            return [LocalFile(file, raw, None) for file, raw in zip(files, names)]
     return None

@@ -1,4 +1,4 @@
-"""Whether what has to be downloaded is in reach."""
+"""Whether the files that are to be downloaded are in reach."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import tensorflow_datasets as tfds
 from etils import epath
 
-# Seconds after which a server that says nothing counts as out of reach.
+# Seconds after which a server that does not answer counts as out of reach.
 PATIENCE = 10
 
 
@@ -25,7 +25,7 @@ def check_network(
 
     Args:
         builder: the builder of the data set.
-        downloads: the folder of what has been downloaded before.
+        downloads: the folder of earlier downloads.
         manual_dir: the folder of files by hand.
 
     Raises:
@@ -59,11 +59,11 @@ def check_network(
 
 
 def out_of_reach(url: str, missing: bool = True) -> object | None:
-    """Why an address is out of reach, or None: TFDS finds out in 200 seconds.
+    """Why an address is out of reach, or None. TFDS takes 200 seconds to say so.
 
     Args:
         url: the address.
-        missing: whether it counts if the server says that it has no such file.
+        missing: whether a file that the server does not have is out of reach.
     """
     request = urllib.request.Request(url, method="HEAD")
     try:
@@ -77,7 +77,7 @@ def out_of_reach(url: str, missing: bool = True) -> object | None:
 
 
 def is_cached(folder: Any, url: str) -> bool:
-    """Whether an earlier download of an address is there; TFDS notes it beside it."""
+    """Whether an address was downloaded before: TFDS writes a note beside the file."""
     for note in folder.glob("*.INFO"):
         try:
             urls = json.loads(note.read_text()).get("urls", [])

@@ -31,14 +31,14 @@ class RawFile(NamedTuple):
     @property
     def names(self) -> list[str]:
         """The names it goes by in a folder, first the one that is preferred."""
-        found = [self.name]
+        names = [self.name]
         if "." in self.name and not self.name.endswith(".npz"):
-            found.append(f"{self.name}.xz")
-        return found + ([self.packed] if self.packed else [])
+            names.append(f"{self.name}.xz")
+        return names + ([self.packed] if self.packed else [])
 
 
-class Found(NamedTuple):
-    """A raw file that is there.
+class LocalFile(NamedTuple):
+    """A raw file that lies on this machine.
 
     Attributes:
         path: the file.
@@ -107,7 +107,7 @@ class Found(NamedTuple):
             with self.path.open("rb") as file, np.load(file) as arrays:
                 wanted = [*names, *(n for n in optional if n in arrays.files)]
                 missing = sorted(set(wanted) - set(arrays.files))
-                found = {} if missing else {name: arrays[name] for name in wanted}
+                contents = {} if missing else {name: arrays[name] for name in wanted}
         except (
             zipfile.BadZipFile,
             lzma.LZMAError,
@@ -120,10 +120,10 @@ class Found(NamedTuple):
             raise self.damaged(f"it is no whole .npz file: {error}") from error
         if missing:
             raise self.damaged(f"it lacks {', '.join(missing)}")
-        return found
+        return contents
 
     def check_content(self, arrays: Mapping[str, np.ndarray], sha256: str) -> None:
-        """Compares the checksum of arrays, in the order of their names.
+        """Compares the checksum of arrays, taken in the order of their names.
 
         Raises:
             ValueError: if it is another one.
@@ -146,10 +146,10 @@ class Found(NamedTuple):
 
 def content_checksum(arrays: Mapping[str, np.ndarray]) -> str:
     """SHA-256 of the bytes of arrays, in the order of their names."""
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for name in sorted(arrays):
-        found.update(np.ascontiguousarray(arrays[name]).tobytes())
-    return found.hexdigest()
+        digest.update(np.ascontiguousarray(arrays[name]).tobytes())
+    return digest.hexdigest()
 
 
 def instructions(files: Iterable[RawFile]) -> str:

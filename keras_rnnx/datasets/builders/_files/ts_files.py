@@ -30,8 +30,8 @@ class Series(NamedTuple):
 def parse(text: str, damaged: Callable[[str], Exception] = ValueError) -> Series:
     """The series of a .ts file.
 
-    Rows may be of different lengths. What is refused, since it would have to be guessed
-    at: missing values, time stamps, channels of different lengths in one row.
+    Rows may be of different lengths. Missing values, time stamps and channels of
+    different lengths in one row are refused, since one would have to guess them.
 
     Args:
         text: the text of the file.
@@ -41,8 +41,8 @@ def parse(text: str, damaged: Callable[[str], Exception] = ValueError) -> Series
         The series.
 
     Raises:
-        ValueError: for what is no .ts file with classes, or refused; it names row and
-            column.
+        ValueError: if it is no .ts file with classes, or is refused; the message names
+            row and column.
 
     Example:
 

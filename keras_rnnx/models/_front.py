@@ -119,19 +119,19 @@ def stack(
     return Stack(cell, units, depth, **{**kwargs, **own})
 
 
-def check_free(owner: str, given: dict[str, Any], taken: tuple[str, ...]) -> None:
+def check_free(owner: str, received: dict[str, Any], taken: tuple[str, ...]) -> None:
     """Raises a ValueError for arguments of a stack that a model sets itself.
 
     Args:
         owner: the function that makes the model.
-        given: further arguments that it was given.
-        taken: names of those that it sets.
+        received: the further arguments that a user passes.
+        taken: names of those that the model sets.
     """
     for name in taken:
-        if name in given:
+        if name in received:
             raise ValueError(
-                f"{owner} sets {name} itself, received {name}={given[name]!r}. Leave "
-                f"it out, or make the model of keras_rnnx.layers.Stack."
+                f"{owner} sets {name} itself, received {name}={received[name]!r}. "
+                f"Leave it out, or make the model of keras_rnnx.layers.Stack."
             )
 
 

@@ -1,4 +1,4 @@
-"""The labels that scores of connectionist temporal classification say."""
+"""Labels from the scores of connectionist temporal classification."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ def ctc_decode(scores: Any, beam_width: int = 1) -> tuple[list[np.ndarray], np.n
     """The labels of sequences, from the scores of `keras_rnnx.models.ctc_labeller`.
 
     With width 1 it takes the best path, the best class at each step, and drops
-    repetitions and then blanks. Else it searches for the labelling of which all paths
-    together are the most probable, by a beam of prefixes (Graves & Jaitly 2014; Hannun
-    et al. 2014, arXiv:1408.2873): for every prefix it keeps the probability of the
-    paths that end in a blank and that of the others. With as many beams as there are
-    prefixes the search is exhaustive.
+    repetitions and then blanks. Otherwise it searches for the labelling whose paths
+    together are the most probable, with a beam of prefixes (Graves & Jaitly 2014;
+    Hannun et al. 2014, arXiv:1408.2873): for every prefix it keeps the probability of
+    the paths that end in a blank and that of the others. If the beam holds all prefixes
+    there can be, the search is exhaustive.
 
     Args:
         scores: logits or log-probabilities `(batch, time, classes + 1)`; class 0 is the
@@ -65,12 +65,13 @@ def _best_path(scores):
 
 
 def _prefix_search(scores, width):
-    """Arrays `(batch, width, ...)` hold prefixes; a label 0 is behind their ends."""
+    """Searches with arrays `(batch, width, ...)` of prefixes, 0 behind their ends."""
     batch, steps, classes = scores.shape
     prefixes = np.zeros((batch, width, steps), "int32")
     lengths = np.zeros((batch, width), int)
-    blank = np.full((batch, width), -np.inf)  # of the paths that end in a blank,
-    label = blank.copy()  # and in the last label
+    # Log-probabilities of the paths that end in a blank, and in the last label.
+    blank = np.full((batch, width), -np.inf)
+    label = blank.copy()
     blank[:, 0] = 0.0
     rows = np.arange(batch)[:, None]
     for t in range(steps):
@@ -79,15 +80,15 @@ def _prefix_search(scores, width):
             prefixes, np.maximum(lengths - 1, 0)[..., None], axis=2
         )[..., 0]
         total = np.logaddexp(blank, label)
-        # A prefix stays by a blank, or by its last label again.
+        # A prefix stays as it is with a blank, or with its last label again.
         stay_blank = total + now[:, None, 0]
         stay_label = label + np.where(lengths > 0, now[rows, last], -np.inf)
-        # Or it grows. The same label again is another one behind a blank alone.
+        # Or it grows by a label. Its last label makes it longer only behind a blank.
         grown = total[..., None] + now[:, None, :]
         again = blank + now[rows, last]
         np.put_along_axis(grown, last[..., None], again[..., None], axis=2)
         grown[..., 0] = -np.inf
-        # What it grows to may be in the beam: then both are one.
+        # The longer prefix may be in the beam already: then the two are added up.
         child, parent = _children(prefixes, lengths, total > -np.inf)
         own = child[0], parent, last[child]
         np.logaddexp.at(stay_label, child, grown[own])
@@ -104,9 +105,9 @@ def _prefix_search(scores, width):
         written = np.where(grows[..., None], new[..., None], old)
         np.put_along_axis(prefixes, place, written.astype("int32"), axis=2)
         lengths = lengths + grows
-        found = np.take_along_axis(every, best, axis=1)
+        kept = np.take_along_axis(every, best, axis=1)
         blank = np.where(grows, -np.inf, stay_blank[rows, source])
-        label = np.where(grows, found, stay_label[rows, source])
+        label = np.where(grows, kept, stay_label[rows, source])
     total = np.logaddexp(blank, label)
     first = total.argmax(1)
     labels = [prefixes[row, k, : lengths[row, k]].copy() for row, k in enumerate(first)]
@@ -114,10 +115,10 @@ def _prefix_search(scores, width):
 
 
 def _children(prefixes, lengths, alive):
-    """Where in the beam a prefix is another one with a label more.
+    """Where in the beam a prefix is another one with one label more.
 
     Args:
-        alive: which places of the beam are taken.
+        alive: which places of the beam hold a prefix.
 
     Returns:
         `(rows, beams)` of the longer ones, and the beams of the shorter ones.

@@ -1,4 +1,4 @@
-"""The targets that an encoder-decoder says."""
+"""The targets that an encoder-decoder writes."""
 
 from __future__ import annotations
 
@@ -25,19 +25,20 @@ def decode(
 
     The source is encoded once. The decoder's states are carried, and its step is
     compiled on TensorFlow and JAX, once for each shape of a batch. Width 1 takes the
-    most probable token at each step. Else a beam of the most probable beginnings is
-    kept; those that have ended stay in it as they are. It stops when all have ended.
+    most probable token at each step. Otherwise a beam of the most probable beginnings
+    is kept; those that have ended stay in it as they are. The search stops when all
+    have ended.
 
     Args:
         model: the model, which may have been saved and loaded.
         source: sources `(batch, steps)` or `(batch, steps, features)`, padded as for
             the model.
-        beam_width: number of beginnings that are kept. Default 1. With as many as there
-            are, the search is exhaustive.
-        max_steps: greatest number of tokens, the end among them. A target that has not
-            ended then counts as it is. Default: 10 more than twice the steps of the
+        beam_width: number of beginnings that are kept. Default 1. If it is as large as
+            the number of beginnings there can be, the search is exhaustive.
+        max_steps: greatest number of tokens, with the end. A target that has not ended
+            by then counts as it is. Default: 10 more than twice the steps of the
             source.
-        length_penalty: `a` where targets of `n` tokens, the end among them, are ranked
+        length_penalty: the `a` by which targets of `n` tokens, with the end, are ranked
             by their log-probability over `((5 + n) / 6)**a`: above 0 long ones gain
             (Wu et al. 2016, arXiv:1609.08144). Default 0.
         start: the token before the first. Default 1.
@@ -46,7 +47,7 @@ def decode(
     Returns:
         For each source the tokens of its target, without start and end, int32,
         `(length,)`; and what they were ranked by, float64, `(batch,)`: without a length
-        penalty their log-probability. Padding and `start` are never said.
+        penalty their log-probability. Padding and `start` are never written.
 
     Raises:
         ValueError: for another model, or an argument out of range.
@@ -73,10 +74,10 @@ def decode(
                 f"`{name}` must be a token, less than the vocabulary of {words}; "
                 f"received {token}."
             )
-    given = [np.repeat(x, width, axis=0) for x in both.encode(source)]
-    given = [ops.convert_to_tensor(x) for x in given]
-    step = both.step(given)
-    memory, states = given[: -both.states], given[-both.states :]
+    encoded = [np.repeat(x, width, axis=0) for x in both.encode(source)]
+    encoded = [ops.convert_to_tensor(x) for x in encoded]
+    step = both.step(encoded)
+    memory, states = encoded[: -both.states], encoded[-both.states :]
     batch = len(source)
     rows = np.arange(batch)[:, None]
     tokens: np.ndarray = np.zeros((batch, width, max_steps), "int32")
@@ -86,15 +87,15 @@ def decode(
     lengths: np.ndarray = np.zeros((batch, width), int)
     last: np.ndarray = np.full((batch * width, 1), start, "int32")
     for t in range(max_steps):
-        found, *states = step([ops.convert_to_tensor(last), *memory, *states])
-        found = ops.convert_to_numpy(found).astype("float64")
-        found = found.reshape(batch, width, words)
-        found[..., [0, start]] = -np.inf
-        # What has ended goes on in one way, for nothing.
-        found[ended] = -np.inf
-        found[ended, 0] = 0.0
+        scores, *states = step([ops.convert_to_tensor(last), *memory, *states])
+        log_p = ops.convert_to_numpy(scores).astype("float64")
+        log_p = log_p.reshape(batch, width, words)
+        log_p[..., [0, start]] = -np.inf
+        # A target that has ended goes on with token 0 alone, which costs nothing.
+        log_p[ended] = -np.inf
+        log_p[ended, 0] = 0.0
         lengths = lengths + ~ended
-        every = total[..., None] + found
+        every = total[..., None] + log_p
         ranked = every / ((5 + lengths) / 6)[..., None] ** penalty
         best = _best(ranked.reshape(batch, -1), width)
         beam, token = np.divmod(best, words)
@@ -116,7 +117,7 @@ def decode(
 
 
 def _best(ranked, width):
-    """The places of the greatest in each row, the greatest first."""
+    """The places of the `width` greatest values in each row, the greatest first."""
     part = np.argpartition(-ranked, width - 1, axis=1)[:, :width]
     values = np.take_along_axis(ranked, part, axis=1)
     order = np.lexsort((part, -values), axis=1)

@@ -21,12 +21,12 @@ def generate(
     top_p: float | None = None,
     seed: int | None = None,
 ) -> np.ndarray:
-    """Goes on with texts, each token drawn by what a language model says of it.
+    """Continues texts: draws token after token as a language model predicts it.
 
     States are carried, so that each token is one step of the model, compiled on
     TensorFlow and JAX. Prompts may differ in length: each text goes on where its prompt
-    ends. Every text has random numbers of its own, so that the first does not depend on
-    what else is in the batch.
+    ends. Every text has random numbers of its own, by its place in the batch, so that
+    it does not depend on the other texts.
 
     Args:
         model: a model from tokens `(batch, steps)` to logits of the next, as
@@ -72,7 +72,7 @@ def generate(
             f"The stepper goes on with {stream.batch_size} sequences, received "
             f"{len(prompts)} prompts. Make it with batch_size={len(prompts)}."
         )
-    # A model that passes over token 0 has it for padding.
+    # A model that masks token 0 takes it for padding.
     layers = stream.source.layers
     padding = any(getattr(layer, "mask_zero", False) for layer in layers)
     entropy = np.random.SeedSequence(seed).entropy
@@ -94,8 +94,8 @@ def generate(
             written[row, t + 1] = _token(
                 logits[row], temperature, top_k, top_p, draws[row]
             )
-    found = np.stack([row[n : n + steps] for row, n in zip(written, lengths)])
-    return found[0] if alone else found
+    texts = np.stack([row[n : n + steps] for row, n in zip(written, lengths)])
+    return texts[0] if alone else texts
 
 
 def _token(logits, temperature, top_k, top_p, draw):
@@ -108,7 +108,7 @@ def _token(logits, temperature, top_k, top_p, draw):
 def probabilities(
     logits: np.ndarray, temperature: float, top_k: int | None, top_p: float | None
 ) -> np.ndarray:
-    """The probabilities that one token is drawn with.
+    """The probabilities with which one token is drawn.
 
     Args:
         logits: of all tokens, `(vocabulary,)`.
@@ -120,12 +120,12 @@ def probabilities(
         ranked[top_k:] = 0
     ranked /= ranked.sum()
     if top_p is not None:
-        # A token is out if those before it have the probability already.
+        # Drops a token if the likelier ones have the probability `top_p` already.
         ranked[np.cumsum(ranked) - ranked >= top_p] = 0
         ranked /= ranked.sum()
-    found = np.empty_like(ranked)
-    found[order] = ranked
-    return found
+    p = np.empty_like(ranked)
+    p[order] = ranked
+    return p
 
 
 def _prompts(prompt):

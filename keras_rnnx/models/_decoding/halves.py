@@ -10,13 +10,13 @@ from keras import ops
 
 from keras_rnnx.engine import backends
 from keras_rnnx.models._one_step.layers import Recurrent
-from keras_rnnx.models._one_step.stepper import _plain
+from keras_rnnx.models._one_step.stepper import uncompiled_step
 
 
 class Halves:
     """The encoder of a model, and steps of its decoder, which are compiled once.
 
-    They hold layers of the model and read the weights that these have.
+    They share the layers of the model, and with them its weights.
 
     Args:
         model: a model that `keras_rnnx.models.encoder_decoder` made, or one of the same
@@ -50,57 +50,57 @@ class Halves:
         """What the decoder reads of sources: what it attends to, and first states."""
         return keras.tree.flatten(self._encoder.predict_on_batch(source))
 
-    def step(self, given: list[Any]) -> Any:
-        """A step of the decoder for what was encoded, of this many rows.
+    def step(self, encoded: list[Any]) -> Any:
+        """A step of the decoder, for as many rows as `encoded` has.
 
         Args:
-            given: what it reads, in the order of `encode`.
+            encoded: tensors as `encode` returns them, with any number of rows.
 
         Returns:
-            A function from `[tokens, *given]`, with tokens `(rows, 1)`, to a list of
+            A function from `[tokens, *encoded]`, with tokens `(rows, 1)`, to a list of
             log-probabilities `(rows, vocabulary)` and the next states.
         """
-        rows = given[0].shape[0]
+        rows = encoded[0].shape[0]
         specs = [((rows, 1), "int32")]
         specs += [
-            (tuple(x.shape), keras.backend.standardize_dtype(x.dtype)) for x in given
+            (tuple(x.shape), keras.backend.standardize_dtype(x.dtype)) for x in encoded
         ]
         key = tuple(specs)
         if key not in self._steps:
             backend = backends.current()
-            make = _plain if backend is None else backend.stepping
+            make = uncompiled_step if backend is None else backend.stepping
             self._steps[key] = make(self._one_step(specs), _flat, specs)
         return self._steps[key]
 
     def _one_step(self, specs):
         inputs = [keras.Input(batch_shape=shape, dtype=dtype) for shape, dtype in specs]
-        token, given = inputs[0], inputs[1:]
-        memory, states = given[: -self.states], given[-self.states :]
+        token, encoded = inputs[0], inputs[1:]
+        memory, states = encoded[: -self.states], encoded[-self.states :]
         layers = self._layers
         vectors = layers["target_embedding"](token)
-        # Not masked: no step of a decoder is passed over.
+        # Not masked: a decoder skips no step.
         step = Recurrent(layers["decoder"], masked=False)
-        (found, *_), left = step(vectors, states)
+        (output, *_), new_states = step(vectors, states)
         if self.attends:
             valid, values, keys = memory
-            queries = layers.get("attention_queries", lambda x: x)(found)
+            queries = layers.get("attention_queries", lambda x: x)(output)
             context = layers["attention"](
                 [queries, values, keys], mask=[None, valid, valid]
             )
-            found = layers["combine"](layers["attended"]([context, found]))
-        scores = layers["scores"](found)
-        return keras.Model(inputs, [_LogSoftmax()(scores), *left])
+            output = layers["combine"](layers["attended"]([context, output]))
+        scores = layers["scores"](output)
+        return keras.Model(inputs, [_LogSoftmax()(scores), *new_states])
 
 
 def halves(model: keras.Model) -> Halves:
     """The halves of a model, made once."""
-    found = _HALVES.get(model)
-    if found is None:
-        found = _HALVES[model] = Halves(model)
-    return found
+    both = _HALVES.get(model)
+    if both is None:
+        both = _HALVES[model] = Halves(model)
+    return both
 
 
-# What is kept for a model goes with it.
+# The halves of a model, which are kept as long as the model is.
 _HALVES: Any = weakref.WeakKeyDictionary()
 
 

@@ -31,7 +31,8 @@ class StepGraph:
     def __init__(self, model: Any, batch_size: int, timed: list[bool] | None = None):
         model = as_functional(model)
         self.source, self.batch_size = model, batch_size
-        # Of each recurrent layer, and of each model inside, what gives its states.
+        # For each recurrent layer and each inner model a function that returns its
+        # states before the first step.
         self.first_states: list[Callable[[], list[Any]]] = []
         calls, inputs, outputs = _calls(model)
         self.masked = iter([call.masked for call in calls if call.keeps])
@@ -45,16 +46,16 @@ class StepGraph:
             keras.Input(batch_shape=shape, dtype=x.dtype, name=x.name)
             for shape, x in zip(shapes, model.inputs)
         ]
-        # By id those that have the axis of time, kept so that ids stay theirs.
+        # By id the tensors with a time axis; kept, so that no other gets their id.
         self._sequences = {id(x): x for x, t in zip(steps, self.timed) if t}
-        self._given: list[Any] = []
-        self._left: list[Any] = []
+        self._states: list[Any] = []
+        self._new_states: list[Any] = []
         packed = keras.tree.pack_sequence_as(model.input, steps)
         copy = _replayed(model, packed, self._call)
         outputs = copy.output
         flat = keras.tree.flatten(outputs)
         self.timed_outputs = [id(x) in self._sequences for x in flat]
-        self.model = keras.Model([packed, self._given], [outputs, self._left])
+        self.model = keras.Model([packed, self._states], [outputs, self._new_states])
 
     def initial_states(self) -> list[Any]:
         """The states before the first step."""
@@ -87,10 +88,10 @@ class StepGraph:
         part = Recurrent(layer, masked)
         first = functools.partial(part.initial_states, self.batch_size)
         self.first_states.append(first)
-        given = _Placeholders(first())(args[0])
-        outputs, left = part(args[0], given)
-        self._given += given
-        self._left += left
+        states = _Placeholders(first())(args[0])
+        outputs, new_states = part(args[0], states)
+        self._states += states
+        self._new_states += new_states
         if layer.return_sequences:
             self._marked(keras.tree.flatten(outputs)[0])
         return outputs
@@ -101,10 +102,10 @@ class StepGraph:
         timed = [id(x) in self._sequences for x in flat]
         graph = StepGraph(layer, self.batch_size, timed)
         self.first_states.append(graph.initial_states)
-        given = _Placeholders(graph.initial_states())(inputs)
-        outputs, left = graph.model([inputs, given])
-        self._given += given
-        self._left += left
+        states = _Placeholders(graph.initial_states())(inputs)
+        outputs, new_states = graph.model([inputs, states])
+        self._states += states
+        self._new_states += new_states
         for x, t in zip(keras.tree.flatten(outputs), graph.timed_outputs):
             if t:
                 self._marked(x)
@@ -117,7 +118,7 @@ class StepGraph:
 
 
 class _Placeholders(keras.layers.Layer):
-    """Stands for states while a graph is copied, which must hang on its inputs."""
+    """Stands for states while a graph is copied: they must depend on its inputs."""
 
     def __init__(self, states: list[Any]):
         super().__init__()
@@ -136,9 +137,10 @@ class _Placeholders(keras.layers.Layer):
 
 
 class _Refused:
-    """Stands for what an operation outside of a layer makes of a sequence.
+    """Stands for the result of an operation outside of a layer on a sequence.
 
-    Masks are made so, and layers make their own again. Others are an error when read.
+    Such operations make masks, which nothing reads: layers make their masks again. A
+    layer that reads another such result raises an error.
     """
 
     def __init__(self, operation: Any):
@@ -167,10 +169,10 @@ def _is_model(layer):
 
 
 def as_functional(model: Any) -> keras.Model:
-    """The functional model that a model is.
+    """A functional or Sequential model as a functional one.
 
     Raises:
-        ValueError: if it is none.
+        ValueError: for a model that does not know its inputs.
     """
     if isinstance(model, keras.Sequential) and model.built:
         return keras.Model(model.inputs[0], model.outputs[0], name=model.name)
@@ -203,7 +205,7 @@ class _Call:
 
     @property
     def keeps(self) -> bool:
-        """Whether it is of a recurrent layer."""
+        """Whether the layer is recurrent."""
         return isinstance(self.layer, RECURRENT)
 
 
@@ -245,7 +247,8 @@ def _calls(model):
 
 
 def _timed(calls, inputs, outputs):
-    """For each input whether a recurrent layer reads it, or one beside it."""
+    """For each input whether a recurrent layer reads it, or whether a layer combines it
+    with such an input."""
     timed: set[int] = set()
     for call in calls:
         both = isinstance(call.layer, keras.layers.Bidirectional)
@@ -254,7 +257,7 @@ def _timed(calls, inputs, outputs):
             timed |= {id(x) for x in call.read}
     if not timed:
         raise ValueError(f"The model has no recurrent layers. {ADVICE}")
-    # Backward to the inputs, and forward to what they are added to.
+    # Backward to the inputs, and forward through the layers that combine them.
     while True:
         size = len(timed)
         for call in reversed(calls):

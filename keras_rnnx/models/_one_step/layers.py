@@ -1,4 +1,4 @@
-"""A model of one step, made of a model of sequences."""
+"""Layers for one step: of a recurrent layer, or of any other as it is."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ STEPWISE = (
     AdaptiveSoftmax,
     MaskPadding,
 )
-# Those that do unless `axis` names the one of time.
+# Layers that do so unless their `axis` is that of time.
 BY_AXIS = (
     keras.layers.LayerNormalization,
     keras.layers.BatchNormalization,
@@ -59,7 +59,7 @@ class Recurrent(keras.layers.Layer):
 
     Args:
         layer: the layer, which keeps its weights.
-        masked: whether its inputs have a mask, which is not read else.
+        masked: whether its inputs have a mask. If not, no mask is read.
 
     Call arguments:
         sequences: `(batch, 1, features)`.
@@ -75,14 +75,14 @@ class Recurrent(keras.layers.Layer):
         super().__init__(dtype=layer.dtype_policy)
         self.layer = layer
         self.masked = masked
-        # What a step reads depends on the layer alone.
+        # Keras may pass a mask; `masked` alone says whether a step reads it.
         self.supports_masking = True
 
     def initial_states(self, batch_size: int) -> list[Any]:
         """The states before the first step, in one list, in the order of the layer.
 
-        With a mask the last is the output that was shown last, which masked steps
-        repeat.
+        With a mask the last one is the output of the last valid step, which masked
+        steps repeat.
         """
         if isinstance(self.layer, Stack):
             states = []
@@ -133,15 +133,15 @@ class Recurrent(keras.layers.Layer):
         return result, new + ([] if shown is None else [shown])
 
     def _step(self, sequences, states):
-        """The output `(batch, units)`, and the states but the one shown."""
+        """The output `(batch, units)`, and the states of the layer."""
         if not isinstance(self.layer, Stack):
             return _advanced(self.layer, sequences[:, 0], states)
         left = []
         for level in self.layer.levels:
             (rnn,) = level.rnns
             count = len(keras.tree.flatten(rnn.state_size))
-            given = _ordered(level, states[:count])
-            output, new = _advanced(rnn, sequences[:, 0], given)
+            own = _ordered(level, states[:count])
+            output, new = _advanced(rnn, sequences[:, 0], own)
             states = states[count:]
             left += _ordered(level, new)
             output = ops.expand_dims(output, 1)
@@ -155,8 +155,8 @@ class Recurrent(keras.layers.Layer):
 
 
 def _ordered(level, states):
-    """From the order in which a stack has the states of a level to that of the layer
-    that runs it, and back."""
+    """Reorders states of a level: from the order of the stack to that of the layer that
+    runs the level, and back."""
     feedback = isinstance(level, FeedbackLevel)
     return list(level.cell.by_layer(states)) if feedback else states
 
@@ -172,7 +172,7 @@ def _advanced(rnn, x, states):
 class Stepwise(keras.layers.Layer):
     """Any other layer, called as it is.
 
-    A layer of its own, so that the model it is from keeps its graph.
+    It stands around the layer, so that the graph of the model does not change.
     """
 
     def __init__(self, layer: Any):

@@ -1,4 +1,4 @@
-"""A trained model run one step at a time, with its states in the caller's hands."""
+"""A trained model, run one step at a time. The caller holds its states."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Stepper:
         specs += [(tuple(s.shape), s.dtype) for s in keras.tree.flatten(states)]
         self._count = len(keras.tree.flatten(states))
         backend = backends.current()
-        make = _plain if backend is None else backend.stepping
+        make = uncompiled_step if backend is None else backend.stepping
         self._run = make(self._graph.model, self._flat, specs)
 
     def init(self) -> list[Any]:
@@ -57,7 +57,7 @@ class Stepper:
         Args:
             x: inputs of one step, `(batch_size, features)`, or `(batch_size,)` for an
                 embedding; with several inputs in the structure of the model's.
-            states: what `init` or the step before returned. It is left as it is, so
+            states: what `init` or the step before returned. They are not changed, so
                 that any number of streams can go on from the same states.
 
         Returns:
@@ -142,6 +142,10 @@ def stepper(model: keras.Model, batch_size: int = 1) -> Stepper:
     return Stepper(model, batch_size)
 
 
-def _plain(model, flat, specs):
-    """A step on a backend that has no file here."""
-    return lambda tensors: flat(lambda given: model(given, training=False), tensors)
+def uncompiled_step(model: Any, flat: Any, specs: Any) -> Any:
+    """A step that is not compiled, for a backend without a file in `engine/backends/`.
+
+    Args:
+        model, flat, specs: as for `stepping` of a backend.
+    """
+    return lambda tensors: flat(lambda inputs: model(inputs, training=False), tensors)

@@ -41,8 +41,8 @@ def awd_lstm(
     code for Penn Treebank, where its test perplexity is 57.3.
 
     The paper trains with plain gradient descent at rate 30 on 70 steps, the norm of
-    the whole gradient clipped at 0.25, a weight decay of 1.2e-6, and averages weights
-    from when the validation loss stops to fall (NT-ASGD).
+    the whole gradient clipped at 0.25 and a weight decay of 1.2e-6. It averages weights
+    once the validation loss stops falling (NT-ASGD).
 
     Args:
         vocabulary: number of words. Default 10000.
@@ -78,8 +78,8 @@ def awd_lstm(
 
     Raises:
         ValueError: for an argument out of range, or one of the stack that the model
-            sets itself, and for outputs of the last layer
-            that are not as wide as a word vector.
+            sets itself, and for outputs of the last layer that are not as wide as a
+            word vector.
 
     Example:
 
@@ -94,7 +94,7 @@ def awd_lstm(
     depth = arguments.positive_int("depth", depth)
     units = arguments.positive_int("units", units)
     output_dropout = arguments.rate("output_dropout", output_dropout)
-    # Only what is asked for: not every cell has it.
+    # Passed on only if it is asked for: not every cell has this argument.
     weight_dropout = arguments.rate("weight_dropout", weight_dropout)
     if weight_dropout:
         kwargs = {"weight_dropout": weight_dropout, **kwargs}

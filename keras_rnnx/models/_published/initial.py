@@ -1,4 +1,4 @@
-"""Uniform first weights, biases among them."""
+"""Initial weights that are uniform, biases too."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from keras_rnnx.cells import registry
 
 
 def uniform(scale: float) -> keras.initializers.Initializer:
-    """An initializer between -scale and scale, with draws of its own."""
+    """A new initializer: uniform between -scale and scale."""
     return keras.initializers.RandomUniform(-scale, scale)
 
 
 def arguments_of_cell(cell: Any, scale: float) -> dict[str, Any]:
-    """Arguments of a cell all of whose weights start between -scale and scale.
+    """Arguments of a cell whose weights all start between -scale and scale.
 
     Args:
         cell: as for `keras_rnnx.layers.Stack`.
@@ -23,8 +23,8 @@ def arguments_of_cell(cell: Any, scale: float) -> dict[str, Any]:
     """
     names = ("kernel_initializer", "recurrent_initializer", "bias_initializer")
     initial = {name: uniform(scale) for name in names}
-    found = registry.lookup(cell) if isinstance(cell, str) else cell
-    # Else the forget gate would start open.
-    if "unit_forget_bias" in getattr(found, "options", ()):
+    chosen = registry.lookup(cell) if isinstance(cell, str) else cell
+    # Otherwise the forget gate would start open.
+    if "unit_forget_bias" in getattr(chosen, "options", ()):
         initial["unit_forget_bias"] = False
     return initial

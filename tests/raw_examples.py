@@ -6,16 +6,16 @@ import hashlib
 import numpy as np
 import tensorflow_datasets as tfds
 
-from keras_rnnx.datasets.builders import finding, raw_files
+from keras_rnnx.datasets.builders._files import finding, raw_files
 
 
 def unchecked(monkeypatch) -> None:
     """Takes raw files of other content than the published one."""
 
-    def found(path, file, known):
-        return raw_files.Found(path, file, None)
+    def unknown_checksum(path, file, known):
+        return raw_files.LocalFile(path, file, None)
 
-    monkeypatch.setattr(finding, "Found", found)
+    monkeypatch.setattr(finding, "LocalFile", unknown_checksum)
 
 
 def as_published(monkeypatch, builder: str, path) -> None:

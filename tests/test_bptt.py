@@ -448,8 +448,8 @@ def test_a_reset_between_batches_run_at_once_is_refused():
         "callbacks.reset_states",
         "callbacks.swap_averages",
         "callbacks.truncated_bptt",
-        "datasets.contiguous",
-        "datasets.random_steps",
+        "datasets._batches.contiguous",
+        "datasets._batches.random_steps",
         "optimizers.ntasgd",
     ],
 )

@@ -15,7 +15,7 @@ import tensorflow_datasets as tfds
 
 from keras_rnnx.datasets import builders, prepare, read
 from keras_rnnx.datasets.builders import cmudict
-from keras_rnnx.datasets.builders.raw_files import RawFile
+from keras_rnnx.datasets.builders._files.raw_files import RawFile
 
 pytestmark = pytest.mark.any_backend
 

@@ -6,7 +6,7 @@ import pytest
 from kinds import numpy, randomized
 
 from keras_rnnx import models
-from keras_rnnx.models.generate import probabilities
+from keras_rnnx.models._decoding.generate import probabilities
 
 WORDS = 7
 

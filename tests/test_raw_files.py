@@ -10,15 +10,15 @@ import raw_data
 
 from keras_rnnx.datasets import builders
 from keras_rnnx.datasets.builders import (
+    _log_mel,
     cmudict,
-    log_mel,
     music,
     penn_treebank,
     sentences,
     spoken_digits,
-    ts_files,
 )
-from keras_rnnx.datasets.builders.raw_files import Found, RawFile
+from keras_rnnx.datasets.builders._files import ts_files
+from keras_rnnx.datasets.builders._files.raw_files import LocalFile, RawFile
 
 pytestmark = pytest.mark.any_backend
 
@@ -29,7 +29,7 @@ def found(path, content, packed=None):
     """A raw file with this content."""
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     name = path.name.removesuffix(".xz")
-    return Found(path, RawFile(name, URL, packed=packed), None)
+    return LocalFile(path, RawFile(name, URL, packed=packed), None)
 
 
 DICTIONARY = """\
@@ -147,13 +147,13 @@ def test_ts_headers_are_refused():
 def test_log_mel_finds_a_tone_in_its_band():
     for band in (3, 12, 21):
         tone = raw_data.tone(band)
-        steps = log_mel.steps(0.1 * tone)
+        steps = _log_mel.steps(0.1 * tone)
         assert steps.shape == ((800 - 200) // 80 + 1, 24)
         assert np.all(steps.argmax(1) == band)
         # Ten times as loud is 20 dB more, 40 steps.
-        louder = log_mel.steps(tone)
+        louder = _log_mel.steps(tone)
         assert np.all(np.abs(louder[:, band].astype(int) - steps[:, band] - 40) <= 1)
-    silence = log_mel.decibel(log_mel.steps(np.zeros(200)))
+    silence = _log_mel.decibel(_log_mel.steps(np.zeros(200)))
     assert silence.shape == (1, 24) and np.all(silence == -90)
 
 
@@ -174,7 +174,7 @@ def test_recordings_are_refused(name, write, said, tmp_path):
     else:
         raw_data.write_wav(path, **({"samples": [0] * 800} | write))
     with pytest.raises(ValueError, match=said) as error:
-        spoken_digits.recording(Found(path, RawFile(path.name, URL), None))
+        spoken_digits.recording(LocalFile(path, RawFile(path.name, URL), None))
     assert str(path) in str(error.value)
 
 
@@ -190,7 +190,7 @@ def test_spoken_digits_are_read_packed(tmp_path):
         "speaker_names": np.array(["lucas", "george"]),
     }
     path = tmp_path / "fsdd_logmel24.npz"
-    file = Found(path, spoken_digits.FILE, None)
+    file = LocalFile(path, spoken_digits.FILE, None)
     np.savez(path, **arrays)
     first, second = spoken_digits.packed(file)
     np.testing.assert_array_equal(second["sequence"], steps[4:] * 0.5 - 90)

@@ -3,18 +3,18 @@
 import importlib.util
 
 from keras_rnnx.datasets import adding, baselines, digits, drawn, temporal_order
-from keras_rnnx.datasets.contiguous import ContiguousBatches
+from keras_rnnx.datasets._batches.contiguous import ContiguousBatches
+from keras_rnnx.datasets._batches.padded import PaddedBatches
+from keras_rnnx.datasets._batches.paired import PairedBatches
+from keras_rnnx.datasets._batches.random_steps import RandomSteps
+from keras_rnnx.datasets._making.prepared import prepare, read
+from keras_rnnx.datasets._making.series import Scaling
+from keras_rnnx.datasets._making.splitting import Split
+from keras_rnnx.datasets._making.vocabulary import Vocabulary
 from keras_rnnx.datasets.facts import Figure
 from keras_rnnx.datasets.kinds import KINDS, Kind, Objective
-from keras_rnnx.datasets.padded import PaddedBatches
-from keras_rnnx.datasets.paired import PairedBatches
-from keras_rnnx.datasets.prepared import prepare, read
-from keras_rnnx.datasets.random_steps import RandomSteps
 from keras_rnnx.datasets.registry import list_tasks, load_task, register_task
-from keras_rnnx.datasets.series import Scaling
-from keras_rnnx.datasets.splitting import Split
 from keras_rnnx.datasets.task import Task
-from keras_rnnx.datasets.vocabulary import Vocabulary
 
 # They register their tasks.
 from keras_rnnx.datasets import drawn_tasks, file_tasks, speech_tasks  # isort: skip

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from keras_rnnx.datasets._making.splitting import Split
 from keras_rnnx.datasets.kinds import Objective
 from keras_rnnx.datasets.registry import register_task
-from keras_rnnx.datasets.splitting import Split
 from keras_rnnx.datasets.task import Task
 
 

@@ -9,9 +9,9 @@ import numpy as np
 from keras_rnnx._errors import unknown
 from keras_rnnx._numbers import integer
 from keras_rnnx.datasets import digits, drawn
+from keras_rnnx.datasets._making.splitting import Split
+from keras_rnnx.datasets.drawn._parts import PARTS, generator, parts_and_options
 from keras_rnnx.datasets.registry import register_task
-from keras_rnnx.datasets.splitting import Split
-from keras_rnnx.datasets.synthetic import PARTS, generator, parts_and_options
 from keras_rnnx.datasets.task import Task
 
 

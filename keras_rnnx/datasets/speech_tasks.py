@@ -8,12 +8,12 @@ import os
 import numpy as np
 
 from keras_rnnx._numbers import integer
-from keras_rnnx.datasets.prepared import prepare, read
+from keras_rnnx.datasets._making.prepared import prepare, read
+from keras_rnnx.datasets._making.splitting import Split
+from keras_rnnx.datasets._making.vocabulary import BLANK, Vocabulary
+from keras_rnnx.datasets.drawn._parts import PARTS, generator
 from keras_rnnx.datasets.registry import register_task
-from keras_rnnx.datasets.splitting import Split
-from keras_rnnx.datasets.synthetic import PARTS, generator
 from keras_rnnx.datasets.task import Task
-from keras_rnnx.datasets.vocabulary import BLANK, Vocabulary
 
 Folder = str | os.PathLike | None
 # Of each speaker and digit, the recordings from this number on are for validation.

@@ -11,15 +11,16 @@ import keras
 import numpy as np
 
 from keras_rnnx._errors import unknown
-from keras_rnnx.datasets import series, trivial
-from keras_rnnx.datasets.constructors import Constructors
-from keras_rnnx.datasets.contiguous import ContiguousBatches
+from keras_rnnx.datasets import _trivial
+from keras_rnnx.datasets._batches.contiguous import ContiguousBatches
+from keras_rnnx.datasets._batches.padded import PaddedBatches
+from keras_rnnx.datasets._batches.paired import PairedBatches
+from keras_rnnx.datasets._making import series
+from keras_rnnx.datasets._making.constructors import Constructors
+from keras_rnnx.datasets._making.splitting import Split
+from keras_rnnx.datasets._making.vocabulary import Vocabulary
 from keras_rnnx.datasets.facts import Figure, table
 from keras_rnnx.datasets.kinds import Objective, kind_of, new_metrics
-from keras_rnnx.datasets.padded import PaddedBatches
-from keras_rnnx.datasets.paired import PairedBatches
-from keras_rnnx.datasets.splitting import Split
-from keras_rnnx.datasets.vocabulary import Vocabulary
 
 PARTS = ("train", "validation", "test")
 # Steps of a batch of a language model, as the medium model of Zaremba et al. has them.
@@ -159,7 +160,7 @@ class Task(Constructors):
         The most frequent class, the mean, the last value of a series, how often each
         note or token occurs: counted in the training part.
         """
-        return trivial.baseline(self)
+        return _trivial.baseline(self)
 
     @property
     def parts(self) -> tuple[Split, Split, Split]:

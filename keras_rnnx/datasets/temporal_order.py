@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from keras_rnnx.datasets import drawn
+from keras_rnnx.datasets.drawn._parts import parts_and_options
 from keras_rnnx.datasets.kinds import Objective
 from keras_rnnx.datasets.registry import register_task
-from keras_rnnx.datasets.synthetic import parts_and_options
 from keras_rnnx.datasets.task import Task
 
 

@@ -9,7 +9,6 @@ import keras
 from keras_rnnx._numbers import integer
 from keras_rnnx.cells._base import arguments
 from keras_rnnx.layers import Embedding, MaskPadding, PoolSteps, Stack
-from keras_rnnx.models.initial import check_free
 
 UNITS = 128
 
@@ -118,6 +117,22 @@ def stack(
     if "stateful" in kwargs:
         check_free(owner, kwargs, ("stateful",))
     return Stack(cell, units, depth, **{**kwargs, **own})
+
+
+def check_free(owner: str, received: dict[str, Any], taken: tuple[str, ...]) -> None:
+    """Raises a ValueError for arguments of a stack that a model sets itself.
+
+    Args:
+        owner: the function that makes the model.
+        received: the further arguments that a user passes.
+        taken: names of those that the model sets.
+    """
+    for name in taken:
+        if name in received:
+            raise ValueError(
+                f"{owner} sets {name} itself, received {name}={received[name]!r}. "
+                f"Leave it out, or make the model of keras_rnnx.layers.Stack."
+            )
 
 
 def outputs(

@@ -11,7 +11,7 @@ from keras_rnnx.cells._base import arguments
 from keras_rnnx.cells._base.masks import stream_seed
 from keras_rnnx.layers import Embedding, Stack
 from keras_rnnx.models import _front
-from keras_rnnx.models._stepped import refusal
+from keras_rnnx.models._one_step.layers import refusal
 
 ATTENTION: tuple[Any, ...] = (None, "additive", "multiplicative")
 # A stream that the encoder's dropout does not come to.

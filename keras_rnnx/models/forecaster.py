@@ -9,7 +9,7 @@ import keras
 from keras_rnnx._numbers import integer
 from keras_rnnx.cells._base import arguments
 from keras_rnnx.models import _front
-from keras_rnnx.models._stepped import refusal
+from keras_rnnx.models._one_step.layers import refusal
 
 
 def forecaster(

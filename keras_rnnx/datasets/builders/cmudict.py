@@ -7,7 +7,7 @@ import re
 
 import tensorflow_datasets as tfds
 
-from keras_rnnx.datasets.builders import finding, raw_files
+from keras_rnnx.datasets.builders._files import finding, raw_files
 
 FILE = raw_files.RawFile(
     "cmudict.dict",
@@ -87,7 +87,7 @@ def part_of(word: str) -> str:
     return {0: "test", 1: "validation"}.get(rest, "train")
 
 
-def parse(file: raw_files.Found, stress: bool) -> dict[str, list[str]]:
+def parse(file: raw_files.LocalFile, stress: bool) -> dict[str, list[str]]:
     """The words of a to z in a dictionary, and how each is pronounced.
 
     Args:

@@ -10,7 +10,8 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from keras_rnnx._numbers import integer
-from keras_rnnx.datasets import drawn, synthetic
+from keras_rnnx.datasets import drawn
+from keras_rnnx.datasets.drawn._parts import PARTS, generator
 
 HOCHREITER = """\
 @article{hochreiter1997long,
@@ -88,10 +89,10 @@ class DrawnBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # 
         )
 
     def _split_generators(self, dl_manager):
-        return {part: self._generate_examples(part) for part in synthetic.PARTS}
+        return {part: self._generate_examples(part) for part in PARTS}
 
     def _generate_examples(self, part: str) -> Iterator[tuple[int, dict[str, Any]]]:
-        random = synthetic.generator(self.builder_config.seed, part)
+        random = generator(self.builder_config.seed, part)
         arrays = self._draw(random, part)
         for row, values in enumerate(zip(*arrays)):
             yield row, dict(zip(self.info.supervised_keys, values))

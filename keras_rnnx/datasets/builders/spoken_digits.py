@@ -9,7 +9,8 @@ import wave
 import numpy as np
 import tensorflow_datasets as tfds
 
-from keras_rnnx.datasets.builders import finding, log_mel, raw_files
+from keras_rnnx.datasets.builders import _log_mel
+from keras_rnnx.datasets.builders._files import finding, raw_files
 
 FILE = raw_files.RawFile(
     "recordings",
@@ -46,7 +47,7 @@ class SpokenDigits(tfds.core.GeneratorBasedBuilder):
             features=tfds.features.FeaturesDict(
                 {
                     "sequence": tfds.features.Tensor(
-                        shape=(None, log_mel.BANDS), dtype=np.float32
+                        shape=(None, _log_mel.BANDS), dtype=np.float32
                     ),
                     "digit": tfds.features.ClassLabel(names=list("0123456789")),
                     "speaker": tfds.features.ClassLabel(names=SPEAKERS),
@@ -89,7 +90,7 @@ class SpokenDigits(tfds.core.GeneratorBasedBuilder):
             yield f"{row['digit']}_{row['speaker']}_{row['index']}", row
 
 
-def packed(file: raw_files.Found) -> list[dict]:
+def packed(file: raw_files.LocalFile) -> list[dict]:
     """Examples of an .npz file with frames in steps of half a decibel.
 
     Raises:
@@ -98,12 +99,12 @@ def packed(file: raw_files.Found) -> list[dict]:
     columns = ("digit", "speaker", "index")
     arrays = file.arrays(("logmel_q", "lengths", "speaker_names", *columns))
     steps, lengths = arrays["logmel_q"], arrays["lengths"]
-    if steps.shape != (lengths.sum(), log_mel.BANDS) or steps.dtype != np.uint8:
+    if steps.shape != (lengths.sum(), _log_mel.BANDS) or steps.dtype != np.uint8:
         raise file.damaged("logmel_q does not fit to lengths")
     if any(len(arrays[name]) != len(lengths) for name in columns):
         raise file.damaged("there is not a digit, speaker and index for each length")
     names = [str(name) for name in arrays["speaker_names"]]
-    frames = np.split(log_mel.decibel(steps), np.cumsum(lengths)[:-1])
+    frames = np.split(_log_mel.decibel(steps), np.cumsum(lengths)[:-1])
     return [
         {
             "sequence": clip,
@@ -115,7 +116,7 @@ def packed(file: raw_files.Found) -> list[dict]:
     ]
 
 
-def recording(file: raw_files.Found) -> dict:
+def recording(file: raw_files.LocalFile) -> dict:
     """The example of a recording, which is named `digit_speaker_index.wav`.
 
     Raises:
@@ -130,18 +131,18 @@ def recording(file: raw_files.Found) -> dict:
     try:
         with wave.open(io.BytesIO(file.read())) as sound:
             form = sound.getnchannels(), sound.getsampwidth(), sound.getframerate()
-            if form != (1, 2, log_mel.RATE):
+            if form != (1, 2, _log_mel.RATE):
                 raise file.damaged(
                     f"(channels, bytes, rate) is {form}, expected "
-                    f"(1, 2, {log_mel.RATE})"
+                    f"(1, 2, {_log_mel.RATE})"
                 )
             samples = np.frombuffer(sound.readframes(sound.getnframes()), "<i2")
     except (wave.Error, EOFError) as error:
         raise file.damaged(f"it is no whole .wav file: {error}") from error
-    if len(samples) < log_mel.WINDOW:
+    if len(samples) < _log_mel.WINDOW:
         raise file.damaged(f"it has {len(samples)} samples, less than one frame")
     return {
-        "sequence": log_mel.decibel(log_mel.steps(samples / 2**15)),
+        "sequence": _log_mel.decibel(_log_mel.steps(samples / 2**15)),
         "digit": int(name[1]),
         "speaker": name[2],
         "index": int(name[3]),

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from etils import epath
 
-from keras_rnnx.datasets.builders import finding, raw_files, ts_files
+from keras_rnnx.datasets.builders._files import finding, raw_files, ts_files
 
 _PAGE = "https://www.timeseriesclassification.com/aeon-toolkit"
 PARTS = {"train": "TRAIN", "test": "TEST"}
@@ -49,7 +49,7 @@ class UeaConfig(tfds.core.BuilderConfig):
                 f"rnnx_uea needs {raw.name}, which is not in {manual_dir}. Get it from "
                 f"{raw.url}."
             )
-        found = _from_ts(raw_files.Found(path, raw, None))
+        found = _from_ts(raw_files.LocalFile(path, raw, None))
         return cls(name=name, channels=found.channels, classes=tuple(found.classes))
 
 

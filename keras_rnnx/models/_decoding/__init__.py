@@ -1,0 +1,1 @@
+"""What the outputs of a trained model say: labels, targets, texts."""

@@ -1,0 +1,1 @@
+"""A trained model, run one step at a time."""

@@ -1,0 +1,1 @@
+"""Language models as published, and how their papers train them."""

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
+from tensors import randomize
 
 import keras_rnnx
 from keras_rnnx import cells, engine, layers, testing
@@ -38,8 +39,7 @@ def build(variant, rng, dtype="float64", **kwargs):
         **kwargs,
     )
     layer.build((3, 6, 4))
-    for variable in layer.trainable_variables:
-        variable.assign(0.5 * rng.normal(size=variable.shape))
+    randomize(layer, rng)
     weights = {
         v.name: keras.ops.convert_to_numpy(v).astype("float64")
         for v in layer.trainable_variables

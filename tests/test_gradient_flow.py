@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 from oracles import sigmoid
+from tensors import randomize
 
 from keras_rnnx import cells, engine, layers
 from keras_rnnx.regularizers import GradientFlow, PerGate, Sum
@@ -66,9 +67,7 @@ def test_the_immediate_derivative_is_added_to_that_of_the_loss(name, checkpoint)
         cell = cells.get(name, UNITS, recurrent_regularizer=regularizer, **arguments)
         layer = layers.RNN(cell, return_sequences=True, checkpoint=checkpoint)
         layer.build(x.shape)
-        draw = np.random.default_rng(1)
-        for variable in layer.trainable_variables:
-            variable.assign(0.5 * draw.normal(size=variable.shape))
+        randomize(layer, seed=1)
         weights = [keras.ops.convert_to_numpy(w) for w in layer.get_weights()]
         with engine.force("fused"):
             _, grads = gradients(

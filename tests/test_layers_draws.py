@@ -3,7 +3,8 @@
 import keras
 import numpy as np
 import pytest
-from pairs import FEATURES, ROWS, STEPS, UNITS, numpy, randomize
+from pairs import FEATURES, ROWS, STEPS, UNITS
+from tensors import numpy, randomize
 
 import keras_rnnx
 from keras_rnnx import cells, layers

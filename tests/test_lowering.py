@@ -12,6 +12,7 @@ import oracles
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tensors import randomize
 
 from keras_rnnx import cells, engine, layers, testing
 from keras_rnnx.engine import backends, costs
@@ -226,9 +227,7 @@ def test_segments_have_the_gradients_of_the_whole(
 def built(cell, x, seed=0, scale=0.5, **loop):
     layer = layers.RNN(cell, dtype=cell.dtype_policy, **loop)
     layer.build(x.shape)
-    rng = np.random.default_rng(seed)
-    for variable in layer.trainable_variables:
-        variable.assign(scale * rng.normal(size=variable.shape))
+    randomize(layer, seed, scale)
     return layer
 
 

@@ -1,5 +1,5 @@
-# Every target makes the environment it needs in .venv: Python 3.11 or newer is all
-# that has to be there. A change of setup.cfg brings the environment up to date.
+# Every target makes the environment that it needs, in .venv, and updates it when
+# setup.cfg has changed. You only need Python 3.11 or newer.
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
@@ -8,12 +8,12 @@ PYTHON ?= python3
 VENV ?= .venv
 BACKENDS ?= tensorflow jax torch
 
-# One backend alone: make test KERAS_BACKEND=jax
+# To run one backend only: make test KERAS_BACKEND=jax
 ifeq ($(origin KERAS_BACKEND),command line)
 BACKENDS := $(KERAS_BACKEND)
 endif
 
-# CPU builds of the backends. TensorFlow publishes a small one for Linux on x86-64.
+# Builds of the backends for the CPU. For Linux on x86-64, TensorFlow has a small one.
 ifeq ($(shell uname -sm),Linux x86_64)
 TENSORFLOW ?= tensorflow-cpu
 else
@@ -22,7 +22,7 @@ endif
 JAX ?= jax
 TORCH ?= torch==2.13.0
 
-# The demo's search: more trials and epochs find better models.
+# How long the demo searches. More trials and epochs find better models.
 TRIALS ?= 12
 EPOCHS ?= 40
 
@@ -30,41 +30,43 @@ RUN := $(VENV)/bin/python
 QUIET := -qq --disable-pip-version-check --no-input
 PIP = $(RUN) -m pip install $(QUIET)
 PYTEST = $(RUN) -m pytest -q
-# What `make fuzz` draws: for how long on each backend, how many at most, from where.
+# `make fuzz`: seconds on each backend, the most cases, and the seed of the first case.
 SECONDS ?= 60
 CASES ?=
 SEED ?=
-# Most of a test's time is compilation, which takes one core.
+# Tests run in parallel: most of their time goes into compiling, which takes one core.
 WORKERS ?= auto
 IN_PARALLEL = -n $(WORKERS) --dist loadgroup
 
-# TensorFlow's start-up lines would hide what the targets print.
+# Without TensorFlow's messages at its start, which would hide what the targets print.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-# One environment, and few cores: one thing at a time, with -j too.
+# Targets share one environment, so they run one after the other, with -j too.
 .NOTPARALLEL:
 .PHONY: help demo check test test-all test-keras test-versions test-gpu test-install
 .PHONY: test-raw fuzz bench docs docs-links lint format build clean
 
 help:
-	@echo "make demo        tune recurrent layers on the digits data, into demo/"
-	@echo "make check       lint, and the tests nearest to what has changed since $(SINCE)"
-	@echo "make test        the tests, once on each backend ($(BACKENDS))"
-	@echo "make test-all    the same with every cell, and those left out there as expensive"
-	@echo "make test-keras  Keras' own recurrent tests, with these layers in place"
+	@echo "make demo           tune recurrent layers on handwritten digits, into demo/"
+	@echo "make check          lint, and the tests for what changed since $(SINCE)"
+	@echo "make test           the tests, once on each backend ($(BACKENDS))"
+	@echo "make test-all       the same with every cell and every case: hours"
+	@echo "make test-keras     Keras' own recurrent tests, with our layers in place"
 	@echo "make test-versions  the tests on other versions ($(VERSIONS))"
-	@echo "make test-gpu    the tests that need a GPU, in the environment of $(PYTHON)"
-	@echo "make test-raw    the builders, on the raw files of data sets in RAW=folder"
-	@echo "make test-install  README's commands, in new environments, with the network"
-	@echo "make fuzz        random layers, every engine held to the step engine (SECONDS=60)"
-	@echo "make bench       times our layers beside Keras', on each backend"
-	@echo "make docs        the documentation site, into docs/_build/html"
-	@echo "make lint        ruff format --check, ruff check and mypy"
-	@echo "make format      ruff format and ruff check --fix"
-	@echo "make build       the sdist and the wheel, into dist/"
-	@echo "make clean       remove the environment and everything built"
+	@echo "make test-gpu       the tests that need a GPU, with PYTHON=$(PYTHON)"
+	@echo "make test-raw       the data sets, on the published files in RAW=folder"
+	@echo "make test-install   README's commands, in new environments; needs the network"
+	@echo "make fuzz           random layers on every engine, for SECONDS=$(SECONDS)"
+	@echo "make bench          times our layers and Keras' on each backend"
+	@echo "make docs           the documentation site, into docs/_build/html"
+	@echo "make lint           ruff format --check, ruff check and mypy"
+	@echo "make format         ruff check --fix and ruff format"
+	@echo "make build          the sdist and the wheel, into dist/"
+	@echo "make clean          removes the environments and everything that was built"
+	@echo
+	@echo "KERAS_BACKEND=jax runs one backend. ARGS=... is passed on to pytest."
 
-# --- environments: a stamp is younger than setup.cfg when its packages are there ---
+# --- environments: a stamp says that the packages of a target are installed ---
 
 $(VENV)/venv.stamp:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
@@ -87,14 +89,14 @@ $(VENV)/lint.stamp: setup.cfg pyproject.toml | $(VENV)/venv.stamp
 	@$(PIP) --editable '.[lint]'
 	@touch $@
 
-# --- what one runs ---
+# --- commands ---
 
 demo: $(VENV)/demo.stamp
 	@KERAS_BACKEND=tensorflow $(VENV)/bin/keras-rnnx tune digits --cells lstm,gru,leaky_rnn \
 	    --trials $(TRIALS) --max-epochs $(EPOCHS) --workers 2 --dir demo --report
 
-# In under two minutes: on torch, which compiles nothing, what a change concerns, as far
-# as the time goes; on TensorFlow whether anything works at all.
+# Takes less than two minutes. On torch, which compiles nothing, the tests that a change
+# concerns, the nearest first, for a minute. On TensorFlow four tests of the basics.
 SINCE ?= $(firstword $(shell git for-each-ref --format='%(refname:short)' \
     refs/remotes/origin/main refs/heads/main))
 SMOKE := $(foreach test,equals_its_oracle[lstm] equals_its_oracle[min_gru] \
@@ -107,9 +109,9 @@ check: lint $(VENV)/test.stamp
 	    $(ARGS); status=$$?; \
 	echo "== a few tests on tensorflow"; \
 	KERAS_BACKEND=tensorflow $(PYTEST) $(SMOKE:%='%') || exit 1; \
-	test $$status = 0 -o $$status = 5 # 5: it concerns no test
+	test $$status = 0 -o $$status = 5 # 5: the change concerns no test
 
-# All backends run, whatever the first one says; any failure fails the whole.
+# All backends run, also after a failure. Any failure fails the target.
 test: $(VENV)/test.stamp
 	@status=0; for backend in $(BACKENDS); do \
 	    echo "== tests on $$backend"; \
@@ -119,14 +121,14 @@ test: $(VENV)/test.stamp
 test-all:
 	@$(MAKE) --no-print-directory test BACKENDS="$(BACKENDS)" ARGS="--everything $(ARGS)"
 
-# The builds for a GPU are the machine's own: no environment is made here.
+# Makes no environment: PYTHON must have builds of the backends for the GPU.
 test-gpu:
 	@status=0; for backend in $(BACKENDS); do \
 	    echo "== GPU tests on $$backend"; \
 	    KERAS_BACKEND=$$backend $(PYTHON) -m pytest -q -m gpu $(ARGS) || status=1; \
 	done; exit $$status
 
-# A folder for each data set, or all files in one: see tests/test_builders_raw.py.
+# RAW has a folder for each data set, or all files: see tests/test_builders_raw.py.
 test-raw: $(VENV)/test.stamp
 	@test -d "$(RAW)" || { echo "make test-raw RAW=folder, with the raw files"; exit 2; }
 	@status=0; for backend in $(BACKENDS); do \
@@ -136,11 +138,12 @@ test-raw: $(VENV)/test.stamp
 	        tests/test_builders_raw.py tests/test_task_facts.py $(ARGS) || status=1; \
 	done; exit $$status
 
-# Once is enough: the environments that it makes have their own backends.
+# Runs once, not on each backend: it makes environments with backends of their own.
 test-install: $(VENV)/test.stamp
 	@KERAS_BACKEND=torch $(PYTEST) -m install $(ARGS)
 
-# Keras' wheel has its tests. Its own layers run once for an environment.
+# Keras' wheel contains its tests. They run on Keras' layers first, once for an
+# environment, and then on ours.
 KERAS_TESTS := lstm gru simple_rnn rnn bidirectional stacked_rnn_cells
 KERAS_SUITE = PYTHONPATH=tests $(PYTEST) -rx --disable-warnings -p no:cacheprovider \
     -c pyproject.toml -p keras_suite.plugin --outcomes $(VENV)/keras-$*.json \
@@ -158,18 +161,18 @@ test-keras-%: $(VENV)/keras-%.json
 	@echo "== Keras' tests on $*, layers of keras_rnnx"
 	@KERAS_BACKEND=$* $(KERAS_SUITE) --layers-from keras_rnnx
 
-# --- the tests on other versions, each in an environment of its own ---
+# --- the tests on other versions, each in its own environment .venv-VERSION ---
 
 VERSIONS ?= nightly oldest python3.12 python3.13
 KERAS_nightly := keras-nightly
-# The oldest that setup.cfg allows.
+# The oldest version that setup.cfg allows.
 KERAS_oldest := keras==$(shell sed -n 's/^ *keras>=//p' setup.cfg | head -n 1)
 PYTHON_python3.12 ?= python3.12
 PYTHON_python3.13 ?= python3.13
-# Without torch: PyPI's build for Linux brings CUDA.
+# Not torch: its build on PyPI for Linux contains CUDA.
 BACKENDS_python3.12 ?= tensorflow jax
 BACKENDS_python3.13 ?= tensorflow jax
-# All of them are installed, and run unless one is asked for.
+# BACKENDS_there are installed. BACKENDS_run are run, unless KERAS_BACKEND names one.
 BACKENDS_there = $(or $(BACKENDS_$*),tensorflow jax torch)
 BACKENDS_run = $(if $(findstring command,$(origin KERAS_BACKEND)),,$(BACKENDS_$*))
 BUILD_tensorflow = $(TENSORFLOW)
@@ -178,7 +181,7 @@ BUILD_torch = $(TORCH)
 
 .PRECIOUS: .venv-%/venv.stamp .venv-%/test.stamp
 
-# All versions run, whatever the first one says.
+# All versions run, also after a failure.
 test-versions:
 	@$(MAKE) --no-print-directory --keep-going $(VERSIONS:%=test-versions-%)
 
@@ -206,7 +209,7 @@ test-versions-%: .venv-%/test.stamp
 	        || status=1; \
 	done; exit $$status
 
-# SEED draws again what was drawn from it; any difference fails.
+# SEED=17 CASES=1 draws one case again. Any difference between engines fails.
 fuzz: $(VENV)/test.stamp
 	@status=0; for backend in $(BACKENDS); do \
 	    KERAS_BACKEND=$$backend PYTHONPATH=tests $(RUN) -m fuzz --seconds $(SECONDS) \

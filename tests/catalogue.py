@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import oracles
+from tensors import randomize
 
 from keras_rnnx import cells, engine, layers, testing
 from keras_rnnx.engine import backends
@@ -165,9 +166,7 @@ def built(variant, features=4, **kwargs):
     """A layer with random weights that returns sequences."""
     layer = layers.RNN(make(variant), return_sequences=True, **kwargs)
     layer.build((None, None, features))
-    rng = np.random.default_rng(0)
-    for variable in layer.trainable_variables:
-        variable.assign(0.5 * rng.normal(size=variable.shape))
+    randomize(layer)
     return layer
 
 

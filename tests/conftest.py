@@ -1,5 +1,6 @@
 """Quick compilation, seeds, and which tests run."""
 
+import gc
 import os
 import pathlib
 import time
@@ -112,3 +113,22 @@ def eager_trials():
 
     with small_searches.eager():
         yield
+
+
+@pytest.fixture(scope="module")
+def little_to_collect():
+    """A search collects garbage before each model, among all that was imported."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.fixture(scope="module")
+def without_progress_bar():
+    """tensorflow-datasets shows nothing while it prepares."""
+    import tensorflow_datasets as tfds
+
+    tfds.disable_progress_bar()
+    yield
+    tfds.enable_progress_bar()

@@ -2,7 +2,8 @@
 
 import keras
 import numpy as np
-from keras import layers, ops
+from keras import layers
+from tensors import arrays
 
 import keras_rnnx
 
@@ -23,10 +24,6 @@ def sample(seed=1):
     x = np.random.default_rng(seed).normal(size=(BATCH, STEPS, FEATURES))
     x[1, [0, 2]] = x[2, :4] = x[3, 3:] = 0
     return x.astype("float32")
-
-
-def arrays(outputs):
-    return [ops.convert_to_numpy(y) for y in keras.tree.flatten(outputs)]
 
 
 def run(model, *inputs, **kwargs):

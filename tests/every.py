@@ -24,13 +24,13 @@ VARIANTS |= {
 }
 
 
-def numpy(tensor):
+def float64(tensor):
     return keras.ops.convert_to_numpy(keras.ops.cast(tensor, "float64"))
 
 
 def close(found, expected, tolerance=1e-5, what=""):
     """Of the largest value, or of one where all are smaller."""
-    found, expected = numpy(found), numpy(expected)
+    found, expected = float64(found), float64(expected)
     scale = max(1.0, float(np.max(np.abs(expected))))
     np.testing.assert_allclose(
         found, expected, rtol=0, atol=tolerance * scale, err_msg=what
@@ -56,7 +56,7 @@ def randomize(layer, seed=0):
     """Other weights than any other layer: as they are, with noise."""
     rng = np.random.default_rng(seed)
     for variable in layer.trainable_variables:
-        start = numpy(variable)
+        start = float64(variable)
         variable.assign(start + 0.5 * rng.normal(size=variable.shape))
 
 

@@ -1,15 +1,11 @@
 """Cells with their first weights, gate by gate; for `test_initializers*.py`."""
 
-import keras
 import numpy as np
+from tensors import numpy
 
 from keras_rnnx import cells
 
 UNITS, FEATURES = 6, 4
-
-
-def numpy(tensor):
-    return keras.ops.convert_to_numpy(tensor)
 
 
 def built(name, units=UNITS, **kwargs):

@@ -1,7 +1,7 @@
 """Small models of each kind of sequence task, with inputs for them."""
 
-import keras
 import numpy as np
+from tensors import randomize
 
 from keras_rnnx import models
 
@@ -30,15 +30,8 @@ def padded(x, steps=PADDED):
 
 def randomized(model, seed=0, scale=0.7):
     """The model with weights drawn from a seed, all of them, biases too."""
-    rng = np.random.default_rng(seed)
-    for variable in model.trainable_variables:
-        variable.assign(scale * rng.normal(size=variable.shape))
+    randomize(model, seed, scale)
     return model
-
-
-def numpy(outputs):
-    """Outputs as an array."""
-    return keras.ops.convert_to_numpy(outputs)
 
 
 def pairs(rng, rows, steps=STEPS):

@@ -1,15 +1,10 @@
 """Methods against overfitting, and layers with them; for `test_regularized*.py`."""
 
-import keras
-import numpy as np
+from tensors import randomize
 
 from keras_rnnx import cells, layers
 
 UNITS, FEATURES, BATCH, STEPS = 6, 4, 3, 5
-
-
-def numpy(tensor):
-    return keras.ops.convert_to_numpy(tensor)
 
 
 def made(name, monkeypatch=None, **arguments):
@@ -18,9 +13,7 @@ def made(name, monkeypatch=None, **arguments):
         cells.get(name, UNITS, **arguments), return_sequences=True, return_state=True
     )
     layer.build((BATCH, STEPS, FEATURES))
-    rng = np.random.default_rng(1)
-    for variable in layer.trainable_variables:
-        variable.assign(0.6 * rng.normal(size=variable.shape))
+    randomize(layer, seed=1, scale=0.6)
     if monkeypatch:
         draw = layer.cell.random_masks.draw
 

@@ -1,4 +1,4 @@
-"""The programs that write pages, as modules."""
+"""Programs outside of the package, in docs/ and examples/, as modules."""
 
 import importlib.util
 

@@ -2,26 +2,11 @@
 
 import keras
 import numpy as np
+from tensors import randomize
 
 from keras_rnnx import layers
 
 ROWS, STEPS, FEATURES, UNITS = 4, 6, 3, 5
-
-
-def numpy(tensor):
-    return keras.ops.convert_to_numpy(tensor)
-
-
-def close(found, expected, tolerance=1e-5):
-    np.testing.assert_allclose(
-        numpy(found), numpy(expected), rtol=tolerance, atol=tolerance
-    )
-
-
-def randomize(layer, seed=0):
-    rng = np.random.default_rng(seed)
-    for variable in layer.trainable_variables:
-        variable.assign(0.5 * rng.normal(size=variable.shape))
 
 
 def pair(name, **kwargs):

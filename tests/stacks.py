@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+from tensors import numpy, randomize
 
 from keras_rnnx import layers
 
@@ -16,22 +17,6 @@ MASKS = {
 }
 
 
-def numpy(tensor):
-    return keras.ops.convert_to_numpy(tensor)
-
-
-def close(found, expected, tolerance=1e-5):
-    np.testing.assert_allclose(
-        numpy(found), numpy(expected), rtol=tolerance, atol=tolerance
-    )
-
-
-def all_close(found, expected):
-    found, expected = keras.tree.flatten(found), keras.tree.flatten(expected)
-    for a, b in zip(found, expected, strict=True):
-        close(a, b)
-
-
 def random(*shape, seed=1):
     return np.random.default_rng(seed).normal(size=shape).astype("float32")
 
@@ -40,9 +25,7 @@ def built(*args, features=FEATURES, batch=ROWS, **kwargs):
     """A stack with random weights."""
     stack = layers.Stack(*args, **kwargs)
     stack.build((batch, STEPS, features))
-    rng = np.random.default_rng(0)
-    for variable in stack.trainable_variables:
-        variable.assign(0.5 * rng.normal(size=variable.shape))
+    randomize(stack)
     return stack
 
 

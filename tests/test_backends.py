@@ -4,14 +4,11 @@ import catalogue
 import keras
 import numpy as np
 import pytest
+from tensors import numpy
 
 from keras_rnnx import layers
 
 BACKEND = keras.backend.backend()
-
-
-def numpy(tensor):
-    return keras.ops.convert_to_numpy(tensor)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
+from tensors import numpy, randomize
 
 from keras_rnnx import cells, engine, explain, layers
 from keras_rnnx.testing.gradients import gradients
@@ -12,10 +13,6 @@ UNITS, FEATURES, BATCH, STEPS = 4, 3, 6, 5
 EPSILON, MOMENTUM = 1e-5, 0.9
 LENGTHS = np.array([5, 2, 4, 0, 3, 5])
 MASK = np.arange(STEPS) < LENGTHS[:, None]
-
-
-def numpy(tensor):
-    return ops.convert_to_numpy(tensor)
 
 
 @pytest.fixture
@@ -29,9 +26,7 @@ def made(name, dtype="float32", **arguments):
     cell = cells.get(name, UNITS, dtype=dtype, **arguments)
     layer = layers.RNN(cell, return_sequences=True, dtype=dtype)
     layer.build((BATCH, STEPS, FEATURES))
-    rng = np.random.default_rng(1)
-    for variable in layer.trainable_variables:
-        variable.assign(0.7 * rng.normal(size=variable.shape))
+    randomize(layer, seed=1, scale=0.7)
     return layer
 
 

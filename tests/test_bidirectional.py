@@ -4,7 +4,8 @@ import keras
 import numpy as np
 import pytest
 from kernels import ENGINE, installed
-from pairs import FEATURES, MASKS, ROWS, STEPS, UNITS, close, numpy, randomize
+from pairs import FEATURES, MASKS, ROWS, STEPS, UNITS
+from tensors import all_close, arrays, close, numpy, randomize
 
 import keras_rnnx
 from keras_rnnx import engine, layers, regularizers, testing
@@ -28,15 +29,6 @@ def built(layer, seed=0, batch=ROWS, **options):
     both.build((batch, STEPS, FEATURES))
     randomize(both, seed)
     return both
-
-
-def flat(found):
-    return [numpy(tensor) for tensor in keras.tree.flatten(found)]
-
-
-def all_close(found, expected, tolerance=1e-5):
-    for a, b in zip(flat(found), flat(expected), strict=True):
-        close(a, b, tolerance)
 
 
 @pytest.mark.parametrize(
@@ -236,7 +228,7 @@ def test_stateful_in_pieces_is_the_whole(way, calls):
     with pytest.raises(ValueError, match="Bidirectional goes on from .* 2 sequences"):
         parts(x[:2])
     parts.reset_state()
-    assert not any(np.any(state) for state in flat(parts.states))
+    assert not any(np.any(state) for state in arrays(parts.states))
 
 
 @pytest.mark.parametrize(
@@ -256,10 +248,10 @@ def test_directions_draw_other_masks_from_one_seed(cell):
     )
     x = np.ones((1, 1, 4000), "float32")
     both = layers.Bidirectional(module.RNN(cell), merge_mode=None)
-    first, second = flat(both(x, training=True))
+    first, second = arrays(both(x, training=True))
     assert first[0, 0] != second[0, 0]
     again = layers.Bidirectional.from_config(both.get_config())
-    np.testing.assert_array_equal(flat(again(x, training=True)), [first, second])
+    np.testing.assert_array_equal(arrays(again(x, training=True)), [first, second])
 
 
 def test_a_penalty_on_all_steps_leaves_out_masked_ones():

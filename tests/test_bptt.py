@@ -6,6 +6,7 @@ import importlib
 import keras
 import numpy as np
 import pytest
+from tensors import close, numpy
 
 import keras_rnnx
 from keras_rnnx import _states
@@ -14,14 +15,6 @@ from keras_rnnx.datasets import ContiguousBatches, RandomSteps
 
 BACKEND = keras.backend.backend()
 ROWS, FEATURES, UNITS = 2, 3, 4
-
-
-def numpy(tensor):
-    return keras.ops.convert_to_numpy(tensor)
-
-
-def close(found, expected, tolerance=1e-5):
-    np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
 
 
 def series(steps, seed=0):

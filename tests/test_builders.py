@@ -14,14 +14,10 @@ import tensorflow_datasets as tfds
 from keras_rnnx import datasets
 from keras_rnnx.datasets import builders, load_task, prepare, read
 
-pytestmark = pytest.mark.any_backend
-
-
-@pytest.fixture(autouse=True, scope="module")
-def without_progress_bar():
-    tfds.disable_progress_bar()
-    yield
-    tfds.enable_progress_bar()
+pytestmark = [
+    pytest.mark.any_backend,
+    pytest.mark.usefixtures("without_progress_bar"),
+]
 
 
 OURS = sorted(

@@ -17,14 +17,10 @@ from keras_rnnx.datasets import builders, prepare, read
 from keras_rnnx.datasets.builders import cmudict
 from keras_rnnx.datasets.builders._files.raw_files import RawFile
 
-pytestmark = pytest.mark.any_backend
-
-
-@pytest.fixture(autouse=True, scope="module")
-def without_progress_bar():
-    tfds.disable_progress_bar()
-    yield
-    tfds.enable_progress_bar()
+pytestmark = [
+    pytest.mark.any_backend,
+    pytest.mark.usefixtures("without_progress_bar"),
+]
 
 
 def write_uea(folder, name, channels=2, classes=("p", "q")):

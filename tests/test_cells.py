@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
+from tensors import numpy, randomize
 
 import keras_rnnx
 from keras_rnnx import cells, engine, layers, testing
@@ -38,12 +39,8 @@ def build(variant, rng, dtype="float64", **kwargs):
         **kwargs,
     )
     layer.build((3, 6, 4))
-    for variable in layer.trainable_variables:
-        variable.assign(0.5 * rng.normal(size=variable.shape))
-    weights = {
-        v.name: keras.ops.convert_to_numpy(v).astype("float64")
-        for v in layer.trainable_variables
-    }
+    randomize(layer, rng)
+    weights = {v.name: numpy(v).astype("float64") for v in layer.trainable_variables}
     return layer, weights
 
 
@@ -65,7 +62,7 @@ def test_equals_its_oracle(variant):
             found = layer(x, initial_state=states)
         for ours, theirs in zip(found, [outputs, *last], strict=True):
             np.testing.assert_allclose(
-                keras.ops.convert_to_numpy(ours),
+                numpy(ours),
                 theirs,
                 rtol=1e-5,
                 atol=1e-5,
@@ -148,7 +145,7 @@ def test_swapped_gates_are_noticed():
     swapped.set_weights(layer.get_weights())
     x, states = data(layer, rng, "float32")
     outputs, _ = catalogue.VARIANTS["lstm"][2](x, weights, states)
-    found = keras.ops.convert_to_numpy(swapped(x, initial_state=states))
+    found = numpy(swapped(x, initial_state=states))
     assert np.max(np.abs(found - outputs)) > 0.01
 
 
@@ -418,10 +415,10 @@ def test_bad_arguments(call, message):
 def test_learned_leak_rates_start_where_told_and_stay_inside():
     cell = cells.LeakyRNNCell(3, leak=[0.1, 0.5, 0.9], leak_trainable=True)
     cell.build((2, 4))
-    leak = keras.ops.convert_to_numpy(cell.coefficients()["leak"])
+    leak = numpy(cell.coefficients()["leak"])
     np.testing.assert_allclose(leak, [0.1, 0.5, 0.9], rtol=1e-6)
     cell.leak_logit.assign([-20.0, 0.0, 20.0])
-    leak = keras.ops.convert_to_numpy(cell.coefficients()["leak"])
+    leak = numpy(cell.coefficients()["leak"])
     assert np.all((leak >= 0) & (leak <= 1))
 
 
@@ -431,11 +428,11 @@ def test_an_exponential_gate_that_underflows_at_the_first_step():
     layer.cell.kernel.assign([[100.0, 1.0, 0.5, 2.0]])
     # The state is what was stored, whatever its weight: there was nothing else.
     for x in (-2.0, -0.2, 2.0):
-        h = keras.ops.convert_to_numpy(layer(np.full((1, 1, 1), x, "float32"))[0])
+        h = numpy(layer(np.full((1, 1, 1), x, "float32"))[0])
         np.testing.assert_allclose(h, np.tanh(x / 2) / (1 + np.exp(-2 * x)), rtol=1e-5)
     # exp(-300) against exp(-200): nothing of the second is seen.
     _, _, c, n, m = layer(np.array([[[-2.0], [-3.0]]], "float32"))
-    states = [keras.ops.convert_to_numpy(s).item() for s in (c, n, m)]
+    states = [numpy(s).item() for s in (c, n, m)]
     expected = [np.tanh(-1), 1, -200 + np.log(1 / (1 + np.exp(3)))]
     np.testing.assert_allclose(states, expected, rtol=1e-5)
 
@@ -448,7 +445,7 @@ def test_gates_that_both_underflow_still_weigh_the_old_against_the_new():
         h = layer(np.full((1, 1, 1), 3.0, "float32"), initial_state=np.ones((1, 1)))[0]
         keep = 1 / (1 + np.exp(i - f))
         expected = keep + (1 - keep) * 3
-        np.testing.assert_allclose(keras.ops.convert_to_numpy(h), expected, rtol=1e-5)
+        np.testing.assert_allclose(numpy(h), expected, rtol=1e-5)
 
 
 def test_a_step_in_training_without_a_sequence_is_refused():
@@ -461,9 +458,7 @@ def test_a_step_in_training_without_a_sequence_is_refused():
     with cell.masks(2):
         first, _ = cell(x, states, training=True)
         again, _ = cell(x, states, training=True)
-    np.testing.assert_array_equal(
-        keras.ops.convert_to_numpy(first), keras.ops.convert_to_numpy(again)
-    )
+    np.testing.assert_array_equal(numpy(first), numpy(again))
 
 
 @pytest.mark.parametrize("dtype", ["mixed_bfloat16", "mixed_float16", "float32"])
@@ -477,7 +472,7 @@ def test_a_clockwork_keeps_time_over_long_sequences(dtype):
     cell.kernel.assign(np.ones((1, 4)))
     cell.recurrent_kernel.assign(np.zeros((4, 4)))
     last = [x[np.arange(steps) // period * period] for period in periods]
-    found = ops.convert_to_numpy(ops.cast(layer(x[None, :, None]), "float32"))
+    found = numpy(ops.cast(layer(x[None, :, None]), "float32"))
     np.testing.assert_array_equal(found[0], np.stack(last, axis=-1))
 
 

@@ -5,15 +5,12 @@ import json
 import keras
 import numpy as np
 import pytest
+from tensors import numpy
 
 import keras_rnnx
 from keras_rnnx import cells, constraints, engine, layers
 
 ROWS, STEPS, FEATURES, UNITS = 4, 6, 3, 5
-
-
-def numpy(tensor):
-    return keras.ops.convert_to_numpy(tensor)
 
 
 def kernel(gates, n=UNITS, seed=0, scale=1.0):

@@ -9,7 +9,6 @@ from conversions import (
     BATCH,
     FEATURES,
     STEPS,
-    arrays,
     assert_converted,
     assert_equal,
     inputs,
@@ -22,6 +21,7 @@ from conversions import (
     sequential,
 )
 from keras import layers, ops
+from tensors import arrays
 
 import keras_rnnx
 

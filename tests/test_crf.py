@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
+from tensors import numpy
 
 import keras_rnnx
 from keras_rnnx import layers, losses, metrics, models
@@ -22,10 +23,6 @@ MASKS = {
     "one": [0, 0, 1, 0],
     "all": [0, 0, 0, 0],
 }
-
-
-def numpy(tensor):
-    return ops.convert_to_numpy(tensor)
 
 
 def chain():

@@ -5,7 +5,8 @@ import itertools
 import keras
 import numpy as np
 import pytest
-from kinds import numbers, numpy, padded, randomized
+from kinds import numbers, padded, randomized
+from tensors import numpy
 
 from keras_rnnx import metrics, models
 

@@ -15,6 +15,7 @@ from graphs import (
     unrecorded,
     values,
 )
+from tensors import numpy
 
 from keras_rnnx import engine, layers
 from keras_rnnx.regularizers import GradientFlow
@@ -34,7 +35,7 @@ def test_what_is_played_is_what_the_loop_computes(variant, arguments, masked, pl
         smaller(ours, plain)
     assert len(set(played)) == 2
     moving = [layer.non_trainable_variables for layer in (ours, plain)]
-    same(*([keras.ops.convert_to_numpy(v) for v in group] for group in moving))
+    same(*([numpy(v) for v in group] for group in moving))
 
 
 @pytest.mark.parametrize("variant", catalogue.VARIANTS)
@@ -63,10 +64,10 @@ def test_results_are_not_written_to_by_a_later_call(played):
     with engine.force("fused"):
         layer(x)
         found = layer(x)
-        before = keras.ops.convert_to_numpy(found).copy()
+        before = numpy(found).copy()
         layer(other)
     assert len(played) == 2
-    np.testing.assert_array_equal(keras.ops.convert_to_numpy(found), before)
+    np.testing.assert_array_equal(numpy(found), before)
 
 
 def test_inference_mode_before_and_after(played):

@@ -90,7 +90,7 @@ def test_files(variant, tmp_path):
     loaded.load_weights(weights)
     for a, b in zip(again.weights, layer.weights, strict=True):
         assert a.path == b.path
-        np.testing.assert_array_equal(every.numpy(a), every.numpy(b))
+        np.testing.assert_array_equal(every.float64(a), every.float64(b))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -139,7 +139,7 @@ def test_bidirectional(name):
         reversed_ = forward.__class__.from_config(forward.get_config())
         reversed_.build((None, None, FEATURES))
         reversed_.set_weights(backward.get_weights())
-        expected = every.numpy(reversed_(alone[:, ::-1].copy()))[:, ::-1]
+        expected = every.float64(reversed_(alone[:, ::-1].copy()))[:, ::-1]
         close(back[k : k + 1, :steps], expected, what="backward")
 
 
@@ -152,7 +152,7 @@ def test_stack(name):
     stack = layers.Stack(name, units, 2, return_sequences=True, return_state=True)
     stack.build((None, None, FEATURES))
     every.randomize(stack)
-    weights = [every.numpy(w) for w in stack.weights]
+    weights = [every.float64(w) for w in stack.weights]
     count = len(first.weights)
     first.set_weights(weights[:count])
     second.set_weights(weights[count:])
@@ -162,7 +162,7 @@ def test_stack(name):
     below, above = stack.states_by_layer(found)
     for a, b in zip([outputs, *above, *below], expected, strict=True):
         close(a, b)
-    assert np.any(np.abs(every.numpy(outputs) - every.numpy(between)) > 1e-3)
+    assert np.any(np.abs(every.float64(outputs) - every.float64(between)) > 1e-3)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -179,7 +179,7 @@ def test_gates_far_out_give_numbers(variant):
             [np.ones(shape, "float32")],
         )
         for value in (*outputs, *found):
-            assert np.all(np.isfinite(every.numpy(value))), scale
+            assert np.all(np.isfinite(every.float64(value))), scale
 
 
 def another_value(parameter, values):

@@ -69,7 +69,7 @@ def results(cell, name, dtype="float32", seed=0, scale=1.0):
     return [np.asarray(v, "float64") for v in (*found, *slopes)]
 
 
-def numpy(tensor):
+def float32(tensor):
     return ops.convert_to_numpy(ops.cast(tensor, "float32"))
 
 
@@ -124,7 +124,7 @@ def test_half_precision_rounds_inputs_and_outputs_alone(name, arguments, half):
             scale = np.max(np.abs(b))
             assert np.max(np.abs(a - b)) <= 2 * ULP[half] * scale, (way, position)
         exact = ops.cast(ops.convert_to_tensor(full[0].astype("float32")), half)
-        np.testing.assert_allclose(found[0], numpy(exact), rtol=2 * ULP[half])
+        np.testing.assert_allclose(found[0], float32(exact), rtol=2 * ULP[half])
 
 
 @pytest.mark.parametrize("dtype", ["float16", "mixed_bfloat16"])
@@ -155,4 +155,4 @@ def test_cells_of_half_precision_run_in_keras_own_layers():
     for cell in (inner[0], keras.layers.StackedRNNCells(inner, dtype="mixed_bfloat16")):
         y = keras.layers.RNN(cell, dtype="mixed_bfloat16")(x)
         assert keras.backend.standardize_dtype(y.dtype) == "bfloat16"
-        assert np.all(np.isfinite(numpy(y)))
+        assert np.all(np.isfinite(float32(y)))

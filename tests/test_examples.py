@@ -1,9 +1,9 @@
 """The examples do what they say, in small."""
 
-import importlib.util
 import pathlib
 
 import numpy as np
+import pages
 import pytest
 import raw_examples
 
@@ -11,10 +11,7 @@ FOLDER = pathlib.Path(__file__).parents[1] / "examples"
 
 
 def load(name):
-    spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return pages.load(FOLDER / f"{name}.py")
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,8 @@
 import keras
 import numpy as np
 import pytest
-from kinds import numbers, numpy, randomized
+from kinds import numbers, randomized
+from tensors import numpy
 
 from keras_rnnx import models
 

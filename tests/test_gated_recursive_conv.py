@@ -5,6 +5,7 @@ import doctest
 import keras
 import numpy as np
 import pytest
+from tensors import arrays, numpy, randomize
 
 import keras_rnnx
 from keras_rnnx import testing
@@ -54,10 +55,8 @@ def built(seed=0, **kwargs):
     """A layer with distinct random weights."""
     layer = GatedRecursiveConv(UNITS, **kwargs)
     layer.build((None, None, FEATURES))
-    rng = np.random.default_rng(seed)
-    for variable in layer.trainable_variables:
-        variable.assign(0.5 * rng.normal(size=variable.shape))
-    weights = {v.name: keras.ops.convert_to_numpy(v) for v in layer.weights}
+    randomize(layer, seed)
+    weights = {v.name: numpy(v) for v in layer.weights}
     return layer, weights
 
 
@@ -65,10 +64,6 @@ def inputs(dtype="float32", seed=1):
     return (
         np.random.default_rng(seed).normal(size=(BATCH, TIME, FEATURES)).astype(dtype)
     )
-
-
-def numpy(outputs):
-    return keras.tree.map_structure(keras.ops.convert_to_numpy, outputs)
 
 
 @pytest.mark.parametrize("use_bias", [True, False])
@@ -80,7 +75,7 @@ def test_is_the_pyramid_of_the_valid_steps(mask, use_bias):
     if mask is not None:
         # What stands in masked steps is not read.
         x = np.where(mask[..., None], x, np.nan)
-    for ours, theirs in zip(numpy(layer(x, mask=mask)), expected(x, weights, mask)):
+    for ours, theirs in zip(arrays(layer(x, mask=mask)), expected(x, weights, mask)):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)
     layer.return_gates = False
     alone = numpy(layer(x, mask=mask))
@@ -93,7 +88,7 @@ def test_is_the_pyramid_of_the_valid_steps(mask, use_bias):
 def test_few_steps(time):
     layer, weights = built(return_gates=True)
     x = inputs()[:, :time]
-    vector, gates = numpy(layer(x))
+    vector, gates = arrays(layer(x))
     np.testing.assert_allclose(vector, expected(x, weights)[0], rtol=1e-5, atol=1e-5)
     assert gates.shape == (BATCH, time - 1, time - 1, 3)
 

@@ -3,7 +3,8 @@
 import keras
 import numpy as np
 import pytest
-from kinds import numpy, randomized
+from kinds import randomized
+from tensors import numpy
 
 from keras_rnnx import models
 from keras_rnnx.models._decoding.generate import probabilities

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 import test_lowering
+from tensors import randomize
 from test_lowering import HOLES, KINDS, Drawn, make
 
 from keras_rnnx import cells, engine, layers, testing
@@ -214,9 +215,7 @@ def test_a_stack_is_one_call(name, mask, bidirectional, kernel_calls):
         return_state=True,
     )
     stack.build((BATCH, STEPS, FEATURES))
-    rng = np.random.default_rng(0)
-    for variable in stack.trainable_variables:
-        variable.assign(0.5 * rng.normal(size=variable.shape))
+    randomize(stack)
     x = test_lowering.normal(BATCH, STEPS, FEATURES)
     sizes = enumerate(stack.state_size)
     states = [test_lowering.normal(BATCH, n, seed=k) for k, n in sizes]

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 from oracles import sigmoid
+from tensors import numpy, randomize
 
 from keras_rnnx import cells, engine, layers
 from keras_rnnx.regularizers import GradientFlow, PerGate, Sum
@@ -66,10 +67,8 @@ def test_the_immediate_derivative_is_added_to_that_of_the_loss(name, checkpoint)
         cell = cells.get(name, UNITS, recurrent_regularizer=regularizer, **arguments)
         layer = layers.RNN(cell, return_sequences=True, checkpoint=checkpoint)
         layer.build(x.shape)
-        draw = np.random.default_rng(1)
-        for variable in layer.trainable_variables:
-            variable.assign(0.5 * draw.normal(size=variable.shape))
-        weights = [keras.ops.convert_to_numpy(w) for w in layer.get_weights()]
+        randomize(layer, seed=1)
+        weights = [numpy(w) for w in layer.get_weights()]
         with engine.force("fused"):
             _, grads = gradients(
                 lambda x, layer=layer: [layer(x, training=True)],
@@ -124,7 +123,7 @@ def test_it_lengthens_gradients_that_vanish(rate, least, most):
     model.set_weights([rng.normal(0, 0.1, w.shape) for w in model.get_weights()])
 
     def reach():
-        u = keras.ops.convert_to_numpy(layer.cell.recurrent_kernel)
+        u = numpy(layer.cell.recurrent_kernel)
         return np.abs(np.linalg.eigvals(u)).max()
 
     before = reach()

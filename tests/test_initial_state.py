@@ -3,14 +3,11 @@
 import keras
 import numpy as np
 import pytest
+from tensors import numpy, randomize
 
 from keras_rnnx import cells, explain, layers
 
 UNITS, BATCH, STEPS, FEATURES = 5, 3, 4, 2
-
-
-def numpy(tensor):
-    return keras.ops.convert_to_numpy(tensor)
 
 
 @pytest.fixture
@@ -19,11 +16,9 @@ def x():
     return rng.normal(size=(BATCH, STEPS, FEATURES)).astype("float32")
 
 
-def randomize(layer, shape):
+def built(layer, shape):
     layer.build(shape)
-    rng = np.random.default_rng(1)
-    for variable in layer.trainable_variables:
-        variable.assign(0.5 * rng.normal(size=variable.shape))
+    randomize(layer, seed=1)
     return layer
 
 
@@ -35,7 +30,7 @@ def learned(layer):
 @pytest.mark.parametrize("name", ["LSTM", "GRU", "LeakyRNN"])
 def test_a_learned_state_is_where_every_sequence_starts(name, x):
     make = getattr(layers, name)
-    layer = randomize(make(UNITS, initial_state_trainable=True, seed=1), x.shape)
+    layer = built(make(UNITS, initial_state_trainable=True, seed=1), x.shape)
     plain = make(UNITS)
     plain.build(x.shape)
     plain.cell.set_weights(layer.cell.get_weights())
@@ -91,7 +86,7 @@ def test_in_keras_wrappers_and_over_stacks(x):
         initial_state_trainable=True,
         initial_state_noise=0.1,
     )
-    randomize(stack, x.shape)
+    built(stack, x.shape)
     assert [len(state) for state in learned(stack)] == [3, 4, 4]
     assert not np.allclose(numpy(stack(x)), numpy(stack(x, training=True)))
     both = keras.layers.Bidirectional(layers.GRU(3, initial_state_trainable=True))
@@ -114,7 +109,7 @@ def test_windows_counts_and_normalizers_start_at_zero(name, free, noise, x):
     arguments = {"window": 3} if name == "qrnn" else {}
     cell = cells.get(name, UNITS, seed=2, **arguments)
     layer = layers.RNN(cell, initial_state_trainable=True, initial_state_noise=noise)
-    randomize(layer, x.shape)
+    built(layer, x.shape)
     names = [v.name for v in layer.weights if "initial_state" in v.name]
     assert names == [f"initial_state_{k}" for k in free]
     states = dict(zip(cell.state_names, layer.first_states(BATCH, training=True)))
@@ -126,7 +121,7 @@ def test_windows_counts_and_normalizers_start_at_zero(name, free, noise, x):
     stacked = layers.RNN(
         [cells.GRUCell(2), cells.get(name, UNITS)], initial_state_trainable=True
     )
-    randomize(stacked, x.shape)
+    built(stacked, x.shape)
     assert len(learned(stacked)) == 1 + len(free)
     assert np.all(np.isfinite(numpy(stacked(x))))
 

@@ -5,7 +5,8 @@ import json
 import keras
 import numpy as np
 import pytest
-from initialized import FEATURES, UNITS, built, numpy
+from initialized import FEATURES, UNITS, built
+from tensors import numpy
 
 import keras_rnnx
 from keras_rnnx import cells, engine, initializers, layers

@@ -3,7 +3,8 @@
 import numpy as np
 import oracles
 import pytest
-from initialized import FEATURES, UNITS, blocks, built, numpy
+from initialized import FEATURES, UNITS, blocks, built
+from tensors import numpy
 
 from keras_rnnx import cells, initializers
 

@@ -3,7 +3,8 @@
 import keras
 import numpy as np
 import pytest
-from initialized import FEATURES, UNITS, blocks, built, numpy
+from initialized import FEATURES, UNITS, blocks, built
+from tensors import numpy
 
 from keras_rnnx import initializers
 

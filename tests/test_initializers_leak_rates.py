@@ -5,7 +5,8 @@ import keras
 import numpy as np
 import oracles
 import pytest
-from initialized import FEATURES, UNITS, numpy
+from initialized import FEATURES, UNITS
+from tensors import numpy, randomize
 
 from keras_rnnx import cells, engine, initializers, layers, testing
 
@@ -29,8 +30,7 @@ def test_leak_rates_are_spread_evenly_over_orders_of_magnitude():
 def test_drawn_leak_rates_are_those_of_the_equation(activation):
     layer = leaky(activation=activation, leak=initializers.LeakRates(1, 40, seed=1))
     rng = np.random.default_rng(1)
-    for variable in layer.trainable_variables:
-        variable.assign(0.5 * rng.normal(size=variable.shape))
+    randomize(layer, rng)
     weights = {v.name: numpy(v).astype("float64") for v in layer.weights}
     assert "leak_rates" not in {v.name for v in layer.trainable_variables}
     function = {"tanh": np.tanh, "leaky_relu": oracles.leaky_relu}[activation]

@@ -1,6 +1,5 @@
 """Installing: README's commands, what is said without a backend, an index's page."""
 
-import configparser
 import importlib.util
 import os
 import re
@@ -11,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from settings import setup_cfg
 
 import keras_rnnx
 from keras_rnnx import cli
@@ -30,12 +30,6 @@ def commands(program):
     found = [words for name, *words in COMMANDS if name == program]
     assert found
     return found
-
-
-def setup_cfg():
-    config = configparser.ConfigParser(interpolation=None)
-    config.read(ROOT / "setup.cfg")
-    return config
 
 
 def test_the_first_command_installs_what_is_here():

@@ -6,6 +6,7 @@ import jax_lstm
 import keras
 import numpy as np
 import pytest
+from tensors import randomize
 
 from keras_rnnx import cells, engine, layers, testing
 
@@ -30,8 +31,7 @@ def values(name, engine_name, masked, go_backwards, return_sequences):
     )
     layer.build((BATCH, STEPS, FEATURES))
     rng = np.random.default_rng(4)
-    for variable in layer.trainable_variables:
-        variable.assign(0.5 * rng.normal(size=variable.shape))
+    randomize(layer, rng)
     x = rng.normal(size=(BATCH, STEPS, FEATURES)).astype("float32")
     states = [rng.normal(size=(BATCH, UNITS)).astype("float32") for _ in "hc"]
     shape = (BATCH, STEPS, UNITS) if return_sequences else (BATCH, UNITS)

@@ -6,7 +6,8 @@ import catalogue
 import keras
 import numpy as np
 import pytest
-from pairs import FEATURES, MASKS, ROWS, STEPS, UNITS, close, numpy, pair, randomize
+from pairs import FEATURES, MASKS, ROWS, STEPS, UNITS, pair
+from tensors import close, numpy, randomize
 
 import keras_rnnx
 from keras_rnnx import cells, engine, layers

@@ -3,7 +3,8 @@
 import keras
 import numpy as np
 import pytest
-from pairs import FEATURES, ROWS, STEPS, UNITS, numpy, randomize
+from pairs import FEATURES, ROWS, STEPS, UNITS
+from tensors import numpy, randomize
 
 import keras_rnnx
 from keras_rnnx import cells, layers
@@ -98,7 +99,7 @@ def test_lists_of_cells_know_the_length_and_the_seed():
         layer.build(x.shape)
         for cell in made:
             cell.recurrent_kernel.assign(np.ones((4, 12)))
-        return keras.ops.convert_to_numpy(layer(x, training=True))
+        return numpy(layer(x, training=True))
 
     np.testing.assert_array_equal(outputs(), outputs())
     assert not np.allclose(outputs(), outputs(go_backwards=True))
@@ -119,5 +120,5 @@ def test_the_directions_of_a_wrapper_draw_apart(one):
     rnn = layers.RNN(cell() if one else [cell(), cell()], return_sequences=True)
     both = keras.layers.Bidirectional(rnn)
     x = np.ones((8, 3, 16), "float32")
-    outputs = keras.ops.convert_to_numpy(both(x, training=True))
+    outputs = numpy(both(x, training=True))
     assert not np.array_equal(outputs[..., :4], outputs[..., 4:])

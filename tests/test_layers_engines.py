@@ -5,7 +5,8 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
-from pairs import FEATURES, ROWS, STEPS, UNITS, numpy, randomize
+from pairs import FEATURES, ROWS, STEPS, UNITS
+from tensors import numpy, randomize
 
 from keras_rnnx import cells, engine, layers
 

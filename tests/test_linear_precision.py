@@ -10,6 +10,7 @@ from recurrences import (
     loop,
     loop_gradients,
 )
+from tensors import numpy
 
 from benchmarks import linear_recurrence as linear
 from keras_rnnx import testing
@@ -23,7 +24,7 @@ def test_half_precision_is_rounded_once(dtype, digits):
     a, b, d = 1 - 0.01 * np.abs(a), np.abs(b), np.abs(d) / 100
     initial = np.abs(initial)
     given = [
-        keras.ops.convert_to_numpy(
+        numpy(
             keras.ops.cast(
                 keras.ops.cast(keras.ops.convert_to_tensor(x), dtype), "float64"
             )
@@ -82,8 +83,5 @@ def test_logarithms_would_be_less_exact():
     sums = np.logaddexp.accumulate(np.concatenate([first, terms]), 0)[1:]
     logarithmic = np.exp(total + sums)
     assert keras.backend.standardize_dtype(direct.dtype) == logarithmic.dtype
-    errors = [
-        np.max(np.abs(keras.ops.convert_to_numpy(x) / expected - 1))
-        for x in (direct, logarithmic)
-    ]
+    errors = [np.max(np.abs(numpy(x) / expected - 1)) for x in (direct, logarithmic)]
     assert errors[0] < 1e-5 and errors[1] > 1e-3

@@ -12,6 +12,7 @@ import oracles
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tensors import numpy, randomize
 
 from keras_rnnx import cells, engine, layers, testing
 from keras_rnnx.engine import backends, costs
@@ -226,9 +227,7 @@ def test_segments_have_the_gradients_of_the_whole(
 def built(cell, x, seed=0, scale=0.5, **loop):
     layer = layers.RNN(cell, dtype=cell.dtype_policy, **loop)
     layer.build(x.shape)
-    rng = np.random.default_rng(seed)
-    for variable in layer.trainable_variables:
-        variable.assign(scale * rng.normal(size=variable.shape))
+    randomize(layer, seed, scale)
     return layer
 
 
@@ -277,9 +276,7 @@ def test_a_learned_leak_rate_gets_its_gradient_through_the_kernel(
     states = first_states(cell, 3, dtype)
     found = values(layer, x, states)
     assert kernel_calls[0] == 1
-    weights = {
-        v.name: keras.ops.convert_to_numpy(v).copy() for v in layer.trainable_variables
-    }
+    weights = {v.name: numpy(v).copy() for v in layer.trainable_variables}
     functions = {"tanh": np.tanh} | {
         name: getattr(oracles, name) for name in ("sigmoid", "relu", "leaky_relu")
     }
@@ -364,7 +361,7 @@ def test_gradients_where_the_argument_is_exactly_zero(name, activation, kernel_c
     assert np.all(np.abs(found["output"]) < 1e-20)
     cotangent = (normal(1, 1, 4, seed=7) + normal(1, 4, seed=8))[0, 0]
     vectors = cell.coefficients()
-    vectors = {k: keras.ops.convert_to_numpy(v) for k, v in vectors.items()}
+    vectors = {k: numpy(v) for k, v in vectors.items()}
     write = vectors.get("leak", vectors.get("alpha", 1.0))
     keep = 1 - vectors["leak"] if "leak" in vectors else vectors.get("beta", 0.0)
     slope = found["gradient bias"] / (write * cotangent)
@@ -374,12 +371,12 @@ def test_gradients_where_the_argument_is_exactly_zero(name, activation, kernel_c
     through = slope * write * cotangent
     np.testing.assert_allclose(
         found["gradient x"][0, 0],
-        keras.ops.convert_to_numpy(cell.kernel) @ through,
+        numpy(cell.kernel) @ through,
         rtol=1e-5,
     )
     np.testing.assert_allclose(
         found["gradient h"][0],
-        keep * cotangent + keras.ops.convert_to_numpy(cell.recurrent_kernel) @ through,
+        keep * cotangent + numpy(cell.recurrent_kernel) @ through,
         rtol=1e-5,
         atol=1e-6,
     )
@@ -429,7 +426,7 @@ def test_a_negative_initial_state(variant, kernel_calls):
     states = [-1 - np.abs(normal(3, cell.units))]
     found = values(layer, x, states)
     assert kernel_calls[0] == 1
-    weights = {v.name: keras.ops.convert_to_numpy(v) for v in layer.trainable_variables}
+    weights = {v.name: numpy(v) for v in layer.trainable_variables}
     outputs, (last,) = catalogue.VARIANTS[variant][2](x, weights, states)
     np.testing.assert_allclose(found["output"], outputs, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(found["h"], last, rtol=1e-5, atol=1e-5)

@@ -5,6 +5,7 @@ import keras
 import kernels
 import numpy as np
 import pytest
+from tensors import numpy
 
 from keras_rnnx import cells, engine, layers, testing
 from keras_rnnx.regularizers import TAR, GradientFlow
@@ -79,7 +80,7 @@ def built(make):
     layer, rng = make(), np.random.default_rng(1)
     layer.build((*MASK.shape, FEATURES))
     for variable in layer.trainable_variables:
-        start = keras.ops.convert_to_numpy(variable)
+        start = numpy(variable)
         variable.assign(start + 0.4 * rng.normal(size=start.shape))
     return layer
 
@@ -87,7 +88,7 @@ def built(make):
 def values(layer, way, x, first):
     """Outputs, last states, penalties; the gradients of inputs, first states and
     weights; and what a call of the layer moves, which is put back."""
-    held = [keras.ops.convert_to_numpy(v) for v in layer.non_trainable_variables]
+    held = [numpy(v) for v in layer.non_trainable_variables]
 
     def call(x, *states):
         states = list(states) or None
@@ -105,7 +106,7 @@ def values(layer, way, x, first):
         [rng.normal(size=shape) for shape in shapes],
     )
     for variable, value in zip(layer.non_trainable_variables, held):
-        gradients.append(keras.ops.convert_to_numpy(variable))
+        gradients.append(numpy(variable))
         variable.assign(value)
     return [*found, *gradients]
 

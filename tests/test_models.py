@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from tensors import close, numpy, randomize
 
 import keras_rnnx
 from keras_rnnx import layers, models
@@ -12,25 +13,9 @@ WORDS, BATCH, STEPS = 30, 4, 6
 PLAIN = {"weight_dropout": 0.0, "ar": 0.0, "tar": 0.0}
 
 
-def numpy(tensor):
-    return keras.ops.convert_to_numpy(tensor)
-
-
-def close(found, expected, tolerance=1e-5):
-    np.testing.assert_allclose(
-        numpy(found), numpy(expected), rtol=tolerance, atol=tolerance
-    )
-
-
 def tokens(steps=STEPS, seed=0):
     rng = np.random.default_rng(seed)
     return rng.integers(0, WORDS, (BATCH, steps)).astype("int32")
-
-
-def randomize(model):
-    rng = np.random.default_rng(0)
-    for variable in model.trainable_variables:
-        variable.assign(0.3 * rng.normal(size=variable.shape))
 
 
 def small(name, **kwargs):
@@ -39,7 +24,7 @@ def small(name, **kwargs):
     else:
         kwargs = {**PLAIN, **kwargs}
         model = models.awd_lstm(WORDS, 4, 6, batch_size=BATCH, **kwargs)
-    randomize(model)
+    randomize(model, scale=0.3)
     return model
 
 

@@ -4,6 +4,7 @@ import keras
 import kinds
 import numpy as np
 import pytest
+from tensors import numpy
 
 from keras_rnnx import layers, losses, models
 
@@ -20,9 +21,9 @@ def made(kind):
 @pytest.mark.cases(3)
 def test_a_sequence_has_the_same_answer_in_a_padded_batch(kind):
     model, x, by_step = made(kind)
-    alone = kinds.numpy(model(x))
+    alone = numpy(model(x))
     assert np.std(alone, axis=0).min() > 1e-4, "sequences differ, and so do answers"
-    found = kinds.numpy(model(kinds.padded(x)))
+    found = numpy(model(kinds.padded(x)))
     if by_step:
         found = found[:, : kinds.STEPS]
     np.testing.assert_allclose(found, alone, atol=1e-5)
@@ -34,7 +35,7 @@ def test_a_saved_model_answers_the_same(kind, tmp_path):
     model, x, _ = made(kind)
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
-    np.testing.assert_array_equal(kinds.numpy(again(x)), kinds.numpy(model(x)))
+    np.testing.assert_array_equal(numpy(again(x)), numpy(model(x)))
 
 
 @KINDS
@@ -75,7 +76,7 @@ def test_outputs_are_of_float32_under_mixed_precision(kind):
     finally:
         keras.config.set_dtype_policy(before)
     assert keras.backend.standardize_dtype(found.dtype) == "float32"
-    assert np.isfinite(kinds.numpy(found)).all()
+    assert np.isfinite(numpy(found)).all()
 
 
 @pytest.mark.any_backend
@@ -87,8 +88,8 @@ def test_models_of_the_next_step_run_step_by_step():
         states = stream.init()
         for t in range(kinds.PADDED):
             y, states = stream.step(x[:, t], states)
-            found.append(kinds.numpy(y))
-        whole = kinds.numpy(model(x))
+            found.append(numpy(y))
+        whole = numpy(model(x))
         np.testing.assert_allclose(np.stack(found, 1), whole, atol=1e-5)
 
 
@@ -100,8 +101,8 @@ def test_a_classifier_is_layers_in_a_row():
     layer.set_weights(model.get_layer("stack").get_weights())
     head.build((None, 5))
     head.set_weights(model.get_layer("probabilities").get_weights())
-    expected = kinds.numpy(head(layer(x)))
-    np.testing.assert_allclose(kinds.numpy(model(x)), expected, atol=1e-5)
+    expected = numpy(head(layer(x)))
+    np.testing.assert_allclose(numpy(model(x)), expected, atol=1e-5)
 
 
 @pytest.mark.any_backend
@@ -109,10 +110,10 @@ def test_pooling_reads_valid_steps_alone():
     x = np.random.default_rng(0).normal(size=(3, 5, 2)).astype("float32") - 5
     mask = np.array([[1, 0, 1, 1, 0], [1] * 5, [0] * 5], "bool")
     for mode, over in (("mean", np.mean), ("max", np.max)):
-        found = kinds.numpy(layers.PoolSteps(mode)(x, mask=mask))
+        found = numpy(layers.PoolSteps(mode)(x, mask=mask))
         expected = [over(x[0][mask[0]], 0), over(x[1], 0), np.zeros(2)]
         np.testing.assert_allclose(found, expected, rtol=1e-5)
-        whole = kinds.numpy(layers.PoolSteps(mode)(x))
+        whole = numpy(layers.PoolSteps(mode)(x))
         np.testing.assert_allclose(whole, over(x, 1), rtol=1e-5)
 
 
@@ -142,7 +143,7 @@ def test_an_adaptive_softmax_is_a_softmax_of_clusters():
     layer.build(x.shape)
     for variable in layer.weights:
         variable.assign(rng.normal(size=variable.shape))
-    head, bias, *rest = (kinds.numpy(w).astype("float64") for w in layer.weights)
+    head, bias, *rest = (numpy(w).astype("float64") for w in layer.weights)
     assert [w.shape for w in rest] == [(8, 2), (2, 2), (8, 1), (1, 4)]
 
     def softmax(a):
@@ -154,7 +155,7 @@ def test_an_adaptive_softmax_is_a_softmax_of_clusters():
     expected = [head[:, :3], head[:, 3:4] * first, head[:, 4:] * second]
     expected = np.concatenate(expected, 1)
     np.testing.assert_allclose(expected.sum(1), 1)
-    np.testing.assert_allclose(np.exp(kinds.numpy(layer(x))), expected, rtol=1e-4)
+    np.testing.assert_allclose(np.exp(numpy(layer(x))), expected, rtol=1e-4)
 
 
 def test_tied_scores_are_products_with_the_vectors_of_tokens():
@@ -163,17 +164,17 @@ def test_tied_scores_are_products_with_the_vectors_of_tokens():
     x = kinds.tokens(np.random.default_rng(0), 2)
     inner = keras.Model(model.input, model.get_layer("projection").output)
     matrix, bias = model.get_layer("embedding").weights
-    expected = kinds.numpy(inner(x)) @ kinds.numpy(matrix).T + kinds.numpy(bias)
-    np.testing.assert_allclose(kinds.numpy(model(x)), expected, atol=1e-5)
+    expected = numpy(inner(x)) @ numpy(matrix).T + numpy(bias)
+    np.testing.assert_allclose(numpy(model(x)), expected, atol=1e-5)
 
 
 def test_a_stateful_language_model_goes_on():
     model = models.language_model(7, units=5, batch_size=2, stateful=True, masked=False)
     kinds.randomized(model)
     x = np.random.default_rng(0).integers(0, 7, (2, 8))
-    whole = kinds.numpy(model(x))
+    whole = numpy(model(x))
     models.reset_states(model)
-    parts = [kinds.numpy(model(x[:, :3])), kinds.numpy(model(x[:, 3:]))]
+    parts = [numpy(model(x[:, :3])), numpy(model(x[:, 3:]))]
     np.testing.assert_allclose(np.concatenate(parts, 1), whole, atol=1e-5)
 
 

@@ -5,6 +5,7 @@ import warnings
 import keras
 import numpy as np
 import pytest
+from tensors import all_close
 
 import keras_rnnx  # noqa: F401
 from keras_rnnx.callbacks import SwapAverages
@@ -16,9 +17,9 @@ X = RNG.normal(size=(12, 3)).astype("float32")
 Y = RNG.normal(size=(12, 2)).astype("float32")
 
 
-def close(found, expected, tolerance=1e-5):
-    for a, b in zip(found, expected, strict=True):
-        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
+def means(weights):
+    """The mean of each weight over what it was at several times."""
+    return [np.mean(values, axis=0) for values in zip(*weights)]
 
 
 def model(optimizer, **kwargs):
@@ -108,16 +109,16 @@ def test_averages_are_the_means_of_the_weights_since_the_trigger():
     )
     # Training goes on as without averages.
     for found, expected in zip(script.weights, reference.weights, strict=True):
-        close(found, expected)
+        all_close(found, expected)
     # w_T is the weight at the trigger, after 3 epochs of 3 batches.
-    mean = [np.mean(w, axis=0) for w in zip(*script.weights[8:])]
-    close(made.get_weights(), mean)
+    mean = means(script.weights[8:])
+    all_close(made.get_weights(), mean)
     assert not np.allclose(mean[0], script.weights[-1][0], atol=1e-3)
     # What is validated: weights before the trigger, averages since.
-    close(script.tested[2], script.weights[8])
-    close(script.tested[3], [np.mean(w, axis=0) for w in zip(*script.weights[8:12])])
-    close(script.tested[4], mean)
-    close(script.at_end[4], script.weights[14])
+    all_close(script.tested[2], script.weights[8])
+    all_close(script.tested[3], means(script.weights[8:12]))
+    all_close(script.tested[4], mean)
+    all_close(script.at_end[4], script.weights[14])
     assert int(made.optimizer.averaged) == 7
     assert int(made.optimizer.iterations) == 15
 
@@ -128,26 +129,26 @@ def test_any_optimizer_can_be_inside(name):
     made, plain = model(NTASGD(make(0.1), 1)), model(make(0.1))
     script = train(made, LOSSES)
     plain.fit(X, Y, batch_size=4, shuffle=False, verbose=0, epochs=5)
-    close(script.weights[-1], plain.get_weights())
-    close(made.get_weights(), [np.mean(w, axis=0) for w in zip(*script.weights[8:])])
+    all_close(script.weights[-1], plain.get_weights())
+    all_close(made.get_weights(), means(script.weights[8:]))
 
 
 def test_training_goes_on_from_the_weights_not_from_the_averages(tmp_path):
     whole, parts = (model(NTASGD(keras.optimizers.SGD(0.2, 0.9), 1)) for _ in range(2))
     expected = train(whole, LOSSES)
     first = train(parts, LOSSES, epochs=4)
-    close(parts.get_weights(), [np.mean(w, axis=0) for w in zip(*first.weights[8:])])
+    all_close(parts.get_weights(), means(first.weights[8:]))
     parts.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     assert isinstance(loaded.optimizer, NTASGD) and loaded.optimizer.nonmonotone == 1
     assert isinstance(loaded.optimizer.inner_optimizer, keras.optimizers.SGD)
     held = parts.get_weights()
     for made in (parts, loaded):
-        close(made.get_weights(), held)
+        all_close(made.get_weights(), held)
         rest = train(made, LOSSES, initial_epoch=4, epochs=5)
         for found, wanted in zip(rest.weights, expected.weights[12:], strict=True):
-            close(found, wanted)
-        close(made.get_weights(), whole.get_weights())
+            all_close(found, wanted)
+        all_close(made.get_weights(), whole.get_weights())
 
 
 def test_gradients_accumulated_over_steps_are_averaged_per_update():
@@ -156,7 +157,7 @@ def test_gradients_accumulated_over_steps_are_averaged_per_update():
     script = train(made, [2.0, 2.5, 3.0, 1.0, 1.0, 1.0])
     # Updates are made in every second step; w_T is that after step 9, of update 4.
     updates = [script.weights[8], *script.weights[9::2]]
-    close(made.get_weights(), [np.mean(w, axis=0) for w in zip(*updates)])
+    all_close(made.get_weights(), means(updates))
 
 
 def test_settings_reach_the_inner_optimizer():
@@ -165,7 +166,7 @@ def test_settings_reach_the_inner_optimizer():
     assert float(made.optimizer.inner_optimizer.learning_rate) == 0.25
     before = made.get_weights()
     made.train_on_batch(X, Y)
-    close(made.get_weights(), before)
+    all_close(made.get_weights(), before)
     config = made.optimizer.get_config()
     again = NTASGD.from_config(config)
     assert again.get_config() == config
@@ -178,7 +179,7 @@ def test_loss_scaling_goes_around():
     )
     made = model(outer)
     script = train(made, LOSSES)
-    close(made.get_weights(), [np.mean(w, axis=0) for w in zip(*script.weights[8:])])
+    all_close(made.get_weights(), means(script.weights[8:]))
     with pytest.raises(ValueError, match="goes around NTASGD"):
         NTASGD(keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.2)))
 
@@ -190,9 +191,9 @@ def test_the_averages_can_stay_for_what_saves_models():
         on_epoch_end=lambda epoch, logs: noted.append(made.get_weights())
     )
     script = train(made, LOSSES, note, swap=SwapAverages(swap_on_epoch=True))
-    close(noted[3], [np.mean(w, axis=0) for w in zip(*script.weights[8:12])])
-    close(noted[4], made.get_weights())
-    close(made.get_weights(), [np.mean(w, axis=0) for w in zip(*script.weights[8:])])
+    all_close(noted[3], means(script.weights[8:12]))
+    all_close(noted[4], made.get_weights())
+    all_close(made.get_weights(), means(script.weights[8:]))
 
 
 def test_more_can_be_better():
@@ -240,7 +241,7 @@ def test_what_cannot_be_monitored_is_refused():
 def test_averages_are_compiled_by_xla_too():
     made = model(NTASGD(keras.optimizers.SGD(0.2), 1), jit_compile=True)
     script = train(made, LOSSES)
-    close(made.get_weights(), [np.mean(w, axis=0) for w in zip(*script.weights[8:])])
+    all_close(made.get_weights(), means(script.weights[8:]))
 
 
 def test_it_goes_around_an_optimizer():

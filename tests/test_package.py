@@ -1,7 +1,6 @@
 """What holds for the package as a whole: imports, names, docstrings, what ships."""
 
 import ast
-import configparser
 import importlib
 import re
 import shutil
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import keras
 import pytest
+from settings import setup_cfg
 
 import keras_rnnx
 
@@ -42,12 +42,6 @@ def other_backend(path):
         return False
     name = path.relative_to(folder).parts[0].removesuffix(".py")
     return name in BACKENDS - {keras.config.backend()}
-
-
-def setup_cfg():
-    config = configparser.ConfigParser(interpolation=None)
-    config.read(ROOT / "setup.cfg")
-    return config
 
 
 def test_the_version_is_said_once():

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from keras import ops
+from tensors import numpy
 
 from keras_rnnx import layers
 from keras_rnnx.datasets import PaddedBatches
@@ -85,7 +85,7 @@ def test_a_sequence_alone_and_in_a_batch_have_the_same_outputs():
         ]
     )
     together = model.predict(PaddedBatches(x, batch_size=4, shuffle=False), verbose=0)
-    alone = [ops.convert_to_numpy(model(row[None]))[0] for row in x]
+    alone = [numpy(model(row[None]))[0] for row in x]
     np.testing.assert_allclose(together, alone, rtol=1e-5, atol=1e-6)
 
 
@@ -124,10 +124,10 @@ def test_tokens_are_padded_with_zero():
 def test_a_step_that_is_partly_nan_stays_and_masks_are_joined():
     x = np.array([[[np.nan, 1.0], [np.nan, np.nan], [0.0, 0.0], [2.0, 1.0]]], "float32")
     layer = layers.MaskPadding()
-    masked = ops.convert_to_numpy(layer(x))
+    masked = numpy(layer(x))
     assert np.isnan(masked[0, 0, 0]) and not np.isnan(masked[0, 1:]).any()
     mask = np.array([[True, True, True, False]])
-    joined = ops.convert_to_numpy(layer.compute_mask(x, mask))
+    joined = numpy(layer.compute_mask(x, mask))
     np.testing.assert_array_equal(joined, [[True, False, True, False]])
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import oracles
 import pytest
 from keras import ops
+from tensors import all_close, numpy, randomize
 
 import keras_rnnx
 from keras_rnnx import (
@@ -30,10 +31,6 @@ MASK = np.array(
 )
 
 
-def numpy(tensor):
-    return ops.convert_to_numpy(tensor)
-
-
 def random(*shape, seed=1, dtype="float32"):
     return np.random.default_rng(seed).normal(size=shape).astype(dtype)
 
@@ -41,9 +38,7 @@ def random(*shape, seed=1, dtype="float32"):
 def drawn(layer, shape=(BATCH, STEPS, FEATURES)):
     """The layer, with random weights."""
     layer.build(shape)
-    rng = np.random.default_rng(0)
-    for variable in layer.trainable_variables:
-        variable.assign(0.5 * rng.normal(size=variable.shape))
+    randomize(layer)
     return layer
 
 
@@ -52,12 +47,6 @@ def by_oracle(x, cell, states=None):
     if states is None:
         states = [np.zeros((len(x), n)) for n in cell.state_size]
     return oracles.lstmp(x, weights, states)
-
-
-def close(found, wanted, tolerance=1e-5):
-    found, wanted = keras.tree.flatten(found), keras.tree.flatten(wanted)
-    for a, b in zip(found, wanted, strict=True):
-        np.testing.assert_allclose(numpy(a), numpy(b), rtol=tolerance, atol=tolerance)
 
 
 @pytest.mark.parametrize("width", [None, 3, 5, 9])
@@ -99,7 +88,7 @@ def test_with_the_identity_it_is_an_lstm():
         getattr(layer.cell, variable.name).assign(variable)
     layer.cell.projection_kernel.assign(np.eye(UNITS))
     x = random(BATCH, STEPS, FEATURES)
-    close(layer(x, mask=MASK), plain(x, mask=MASK))
+    all_close(layer(x, mask=MASK), plain(x, mask=MASK))
 
 
 def test_what_a_kernel_does_not_project():
@@ -175,7 +164,7 @@ def test_it_is_the_lstm_of_torch(bidirectional, monkeypatch):
         found = stack(x)
     assert calls == [2 * (1 + bidirectional)]
     last = [state[n] for n in range(len(h)) for state in (h, c)]
-    close(found, [outputs.detach(), *(state.detach() for state in last)])
+    all_close(found, [outputs.detach(), *(state.detach() for state in last)])
 
 
 @pytest.mark.skipif(BACKEND != "torch", reason="torch alone has the kernel")
@@ -187,7 +176,7 @@ def test_a_stack_in_one_call_is_its_layers(mask):
     with engine.force("step"):
         wanted = stack(x, mask=mask)
     with engine.force("native", at_once=True):
-        close(stack(x, mask=mask), wanted)
+        all_close(stack(x, mask=mask), wanted)
 
 
 def test_a_stack_reads_the_projected_outputs():
@@ -200,7 +189,7 @@ def test_a_stack_reads_the_projected_outputs():
     x, states = random(BATCH, STEPS, FEATURES), [random(BATCH, n) for n in (3, 6, 3, 4)]
     first, last = by_oracle(x, stack.layers[0].cell, states[:2])
     second, more = by_oracle(first, stack.layers[1].cell, states[2:])
-    close(stack(x, initial_state=states), [second, *last, *more])
+    all_close(stack(x, initial_state=states), [second, *last, *more])
     shape = stack.compute_output_shape(x.shape)
     assert [tuple(s)[-1] for s in shape] == [3, 3, 6, 3, 4]
 
@@ -224,7 +213,7 @@ def test_in_both_directions(merge_mode):
     wanted = forward + backward
     if merge_mode == "concat":
         wanted = np.concatenate([forward, backward], -1)
-    close(both(x), wanted)
+    all_close(both(x), wanted)
     assert both.compute_output_shape(x.shape)[-1] == wanted.shape[-1]
 
 
@@ -243,12 +232,12 @@ def test_learned_and_noisy_and_kept_initial_states():
     assert [w.shape for w in first] == [(WIDTH,), (UNITS,)]
     states = [np.tile(w, (BATCH, 1)) for w in first]
     outputs, last = by_oracle(x, layer.cell, states)
-    close(layer(x), [outputs[:, -1], *last])
+    all_close(layer(x), [outputs[:, -1], *last])
     kept = layers.LSTMP(UNITS, stateful=True, return_sequences=True)
     kept.build(x.shape)
     found = [kept(x[:, :2]), kept(x[:, 2:])]
-    close(ops.concatenate(found, 1), by_oracle(x, kept.cell)[0])
-    close(kept.states, by_oracle(x, kept.cell)[1])
+    all_close(ops.concatenate(found, 1), by_oracle(x, kept.cell)[0])
+    all_close(kept.states, by_oracle(x, kept.cell)[1])
 
 
 def test_masks_are_as_wide_as_what_they_are_for():
@@ -282,12 +271,12 @@ def test_what_is_said_of_the_projection_holds(tmp_path):
     )
     model = keras.Sequential([keras.Input((STEPS, FEATURES)), layer])
     kernel = layer.cell.projection_kernel
-    close(layer.losses, [0.5 * UNITS * 3])
+    all_close(layer.losses, [0.5 * UNITS * 3])
     kernel.assign(random(UNITS, 3))
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     x = random(BATCH, STEPS, FEATURES)
-    close(loaded(x), model(x))
+    all_close(loaded(x), model(x))
     config = loaded.layers[0].get_config()
     assert config == layer.get_config() and config["projection_units"] == 3
     model.compile("sgd", "mse")
@@ -319,9 +308,9 @@ def test_gates_apart():
     layer = layers.LSTMP(6, recurrent_initializer=apart)
     layer.build((None, STEPS, FEATURES))
     blocks = np.split(numpy(layer.cell.recurrent_kernel), 4, -1)
-    close(blocks[0], np.zeros((3, 6)))
+    all_close(blocks[0], np.zeros((3, 6)))
     for block in blocks[1:]:
-        close(block @ block.T, np.eye(3))
+        all_close(block @ block.T, np.eye(3))
     with pytest.raises(ValueError, match="in its recurrent_kernel"):
         wrong = initializers.PerGate({"r": "zeros", "default": "zeros"})
         layers.LSTMP(6, recurrent_initializer=wrong).build((None, STEPS, FEATURES))
@@ -393,7 +382,7 @@ def test_a_delay_is_one():
         # The line holds the states before the last step and before that one.
         h.append(np.tanh(x[:, t] @ w + h[-1] @ u + b + 0.5 * h[-3]))
         found.append(h[-1])
-    close(layer(x), np.stack(found, 1))
+    all_close(layer(x), np.stack(found, 1))
 
 
 def declare(**body):

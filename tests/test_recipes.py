@@ -3,15 +3,12 @@
 import keras
 import numpy as np
 import pytest
+from tensors import numpy
 
 from keras_rnnx import explain, layers
 from keras_rnnx.layers.recipes import RECIPES
 
 STEPS, FEATURES, UNITS = 50, 3, 400
-
-
-def numpy(tensor):
-    return keras.ops.convert_to_numpy(tensor)
 
 
 def built(layer):

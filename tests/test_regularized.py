@@ -4,8 +4,9 @@ import catalogue
 import keras
 import numpy as np
 import pytest
-from methods import BATCH, FEATURES, METHODS, STEPS, UNITS, made, numpy
+from methods import BATCH, FEATURES, METHODS, STEPS, UNITS, made
 from oracles import columns, sigmoid
+from tensors import numpy, randomize
 
 from keras_rnnx import cells, engine, layers
 from keras_rnnx.testing.cases import Case
@@ -206,9 +207,7 @@ class PartlyBiasedCell(cells.Cell):
 def test_a_bias_of_a_product_stays_with_it_behind_a_normalization(x):
     layer = layers.RNN(PartlyBiasedCell(UNITS, layer_norm=True), return_sequences=True)
     layer.build(x.shape)
-    rng = np.random.default_rng(1)
-    for variable in layer.trainable_variables:
-        variable.assign(0.6 * rng.normal(size=variable.shape))
+    randomize(layer, seed=1, scale=0.6)
     w = {v.name: numpy(v) for v in layer.cell.weights}
     h = np.zeros((BATCH, UNITS))
     found = numpy(layer(x))

@@ -3,7 +3,8 @@
 import keras
 import numpy as np
 import pytest
-from methods import BATCH, FEATURES, METHODS, STEPS, UNITS, made, numpy
+from methods import BATCH, FEATURES, METHODS, STEPS, UNITS, made
+from tensors import numpy
 
 from keras_rnnx import cells, layers
 

@@ -4,7 +4,8 @@ import catalogue
 import keras
 import numpy as np
 import pytest
-from methods import BATCH, FEATURES, METHODS, STEPS, UNITS, numpy
+from methods import BATCH, FEATURES, METHODS, STEPS, UNITS
+from tensors import numpy
 
 from keras_rnnx import cells, engine, explain, layers
 from keras_rnnx.testing.cases import Case

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
+from tensors import numpy
 
 import keras_rnnx
 from keras_rnnx import cells, engine, layers, regularizers
@@ -15,10 +16,6 @@ ROWS, STEPS, FEATURES, UNITS = 4, 6, 3, 5
 HOLES = np.array(
     [[0, 1, 1, 0, 1, 0], [1, 0, 0, 1, 1, 1], [0] * 6, [0, 0, 0, 0, 0, 1]], bool
 )
-
-
-def numpy(tensor):
-    return ops.convert_to_numpy(tensor)
 
 
 def number(tensor):

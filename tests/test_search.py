@@ -1,6 +1,5 @@
 """Searches over small data: what they keep, how they go on, and what they refuse."""
 
-import gc
 import json
 import math
 import os
@@ -21,16 +20,7 @@ from keras_rnnx.tuner._trials.data import TaskData
 
 ROOT = Path(__file__).parents[1]
 
-pytestmark = pytest.mark.usefixtures("eager_trials")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def little_to_collect():
-    """A search collects garbage before each model, among all that was imported."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
+pytestmark = pytest.mark.usefixtures("little_to_collect", "eager_trials")
 
 
 @pytest.fixture(scope="module")

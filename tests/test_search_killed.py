@@ -1,6 +1,5 @@
 """A search that is killed loses the trials that ran, and nothing else."""
 
-import gc
 import socket
 
 import killing
@@ -8,18 +7,12 @@ import pytest
 
 from keras_rnnx.tuner import SearchError
 
-pytestmark = [pytest.mark.any_backend, pytest.mark.usefixtures("seeds_as_stated")]
+pytestmark = [
+    pytest.mark.any_backend,
+    pytest.mark.usefixtures("little_to_collect", "seeds_as_stated"),
+]
 
 FINALS = {"finalists": 2, "runs": 2}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def little_to_collect():
-    """KerasTuner collects garbage before each model, among all that was imported."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture

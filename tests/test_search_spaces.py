@@ -2,10 +2,10 @@
 
 import math
 
-import keras
 import keras_tuner
 import numpy as np
 import pytest
+from tensors import numpy
 
 from keras_rnnx import cells, layers
 from keras_rnnx.cells import Cell, State
@@ -83,7 +83,7 @@ def test_the_ends_of_ranges_do_not_diverge():
         for end in (0, -1):
             options = {k: v.examples()[end] for k, v in OURS[name].search.items()}
             outputs = layers.RNN(OURS[name](4, **options))(x)
-            assert np.abs(keras.ops.convert_to_numpy(outputs)).max() < 1e3, name
+            assert np.abs(numpy(outputs)).max() < 1e3, name
 
 
 def test_pages_tell_of_it():
@@ -169,7 +169,7 @@ def test_a_wrong_range_is_explained(make, message):
 
 
 def std(weight):
-    return float(np.std(keras.ops.convert_to_numpy(weight)))
+    return float(np.std(numpy(weight)))
 
 
 def test_first_weights_are_those_of_the_authors():
@@ -181,7 +181,7 @@ def test_first_weights_are_those_of_the_authors():
         return cell
 
     def blocks(weight, n):
-        return np.split(keras.ops.convert_to_numpy(weight), n, axis=-1)
+        return np.split(numpy(weight), n, axis=-1)
 
     sru = made("sru")
     variances = [np.var(block) * features for block in blocks(sru.kernel, 4)]
@@ -209,7 +209,7 @@ def test_first_weights_are_those_of_the_authors():
     assert not np.any(made("ran").bias)
     assert made("nas").bias is None
     slstm = made("slstm")
-    assert not np.any(keras.ops.convert_to_numpy(slstm.recurrent_kernel))
+    assert not np.any(numpy(slstm.recurrent_kernel))
     assert [np.ptp(block) for block in blocks(slstm.bias, 4)] == [0, 3, 0, 0]
     assert blocks(slstm.bias, 4)[1][[0, -1]].tolist() == [3, 6]
     assert not np.any(blocks(made("slstm", forget_bias=None).bias, 1))

@@ -4,6 +4,7 @@ import catalogue
 import keras
 import numpy as np
 import pytest
+from tensors import numpy
 
 from keras_rnnx import engine, layers, testing
 from keras_rnnx.engine import backends
@@ -137,7 +138,7 @@ def test_a_checkpointed_model_trains_and_is_saved(tmp_path):
     assert losses[-1] < 0.7 * losses[0]
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
-    expected = keras.ops.convert_to_numpy(model(x))
+    expected = numpy(model(x))
     np.testing.assert_allclose(loaded.predict(x, verbose=0), expected, atol=1e-5)
     assert loaded.layers[1].forward_layer.checkpoint is True
     assert loaded.layers[2].checkpoint == 2
@@ -210,7 +211,7 @@ def test_a_length_that_is_not_known_beforehand(checkpoint, runs):
             lambda x, whole=whole: [whole(x, training=True)],
             [x],
             whole.trainable_variables,
-            [2 * keras.ops.convert_to_numpy(whole(x))],
+            [2 * numpy(whole(x))],
         )
         for ours, theirs in zip(gradients(x), expected[1:], strict=True):
             np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)

@@ -5,7 +5,8 @@ import copy
 import keras
 import numpy as np
 import pytest
-from stacks import FEATURES, ROWS, STEPS, UNITS, all_close, built, close, numpy, random
+from stacks import FEATURES, ROWS, STEPS, UNITS, built, random
+from tensors import all_close, close, numpy
 
 import keras_rnnx
 from keras_rnnx import cells, layers

@@ -6,7 +6,8 @@ import keras
 import numpy as np
 import pytest
 from kernels import ENGINE, installed
-from stacks import FEATURES, MASKS, ROWS, STEPS, UNITS, close, numpy
+from stacks import FEATURES, MASKS, ROWS, STEPS, UNITS
+from tensors import close, numpy, randomize
 
 from keras_rnnx import engine, layers, testing
 
@@ -29,9 +30,7 @@ def calls(monkeypatch):
 def made(name="lstm", depth=2, **options):
     stack = layers.Stack(name, UNITS, depth=depth, return_sequences=True, **options)
     stack.build((ROWS, STEPS, FEATURES))
-    rng = np.random.default_rng(0)
-    for variable in stack.trainable_variables:
-        variable.assign(0.5 * rng.normal(size=variable.shape))
+    randomize(stack)
     return stack
 
 

@@ -3,7 +3,8 @@
 import keras
 import pytest
 from kernels import ENGINE, installed
-from stacks import FEATURES, MASKS, ROWS, STEPS, close, numpy
+from stacks import FEATURES, MASKS, ROWS, STEPS
+from tensors import close, numpy
 from test_stack_at_once import made, normal
 
 import keras_rnnx

@@ -4,7 +4,9 @@ import keras
 import methods
 import numpy as np
 import pytest
-from stacks import FEATURES, MASKS, ROWS, STEPS, UNITS, built, close, numpy, random
+from oracles import sigmoid
+from stacks import FEATURES, MASKS, ROWS, STEPS, UNITS, built, random
+from tensors import close, numpy
 
 from keras_rnnx import layers
 
@@ -13,10 +15,6 @@ from keras_rnnx import layers
 def x():
     rng = np.random.default_rng(0)
     return rng.normal(size=(ROWS, STEPS, FEATURES)).astype("float32")
-
-
-def sigmoid(a):
-    return 1 / (1 + np.exp(-a))
 
 
 @pytest.mark.parametrize("zero", [False, True])

@@ -3,20 +3,8 @@
 import keras
 import numpy as np
 import pytest
-from stacks import (
-    FEATURES,
-    MASKS,
-    NAMES,
-    ROWS,
-    STEPS,
-    UNITS,
-    all_close,
-    built,
-    by_hand,
-    close,
-    numpy,
-    random,
-)
+from stacks import FEATURES, MASKS, NAMES, ROWS, STEPS, UNITS, built, by_hand, random
+from tensors import all_close, close, numpy, randomize
 
 import keras_rnnx
 from keras_rnnx import cells, layers
@@ -149,9 +137,7 @@ def test_initial_states_are_learned_in_every_layer(x):
     stack.build(x.shape)
     learned = [v for v in stack.trainable_variables if "initial_state" in v.name]
     assert [v.shape[0] for v in learned] == [4, 4, 5, 5]
-    rng = np.random.default_rng(0)
-    for variable in stack.trainable_variables:
-        variable.assign(0.5 * rng.normal(size=variable.shape))
+    randomize(stack)
     given = [np.repeat(numpy(v)[None], len(x), axis=0) for v in learned]
     zeros = [np.zeros_like(state) for state in given]
     np.testing.assert_allclose(

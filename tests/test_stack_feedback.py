@@ -3,18 +3,9 @@
 import keras
 import numpy as np
 import pytest
-from stacks import (
-    FEATURES,
-    MASKS,
-    NAMES,
-    ROWS,
-    STEPS,
-    all_close,
-    built,
-    close,
-    numpy,
-    random,
-)
+from oracles import sigmoid
+from stacks import FEATURES, MASKS, NAMES, ROWS, STEPS, built, random
+from tensors import all_close, close, numpy
 
 import keras_rnnx
 from keras_rnnx import cells, constraints, initializers, layers, regularizers
@@ -25,10 +16,6 @@ from keras_rnnx.regularizers import GradientFlow, Sum
 def x():
     rng = np.random.default_rng(0)
     return rng.normal(size=(ROWS, STEPS, FEATURES)).astype("float32")
-
-
-def sigmoid(a):
-    return 1 / (1 + np.exp(-a))
 
 
 def feedback_oracle(name, weights, x, states):

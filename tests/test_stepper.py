@@ -3,11 +3,10 @@
 import keras
 import numpy as np
 import pytest
+from tensors import numpy
 
 import keras_rnnx
 from keras_rnnx import layers
-
-numpy = keras.ops.convert_to_numpy
 
 
 def dense(*inner):

@@ -1,7 +1,6 @@
 """TensorFlow: dynamic shapes, XLA, what is in the loop, export."""
 
 import catalogue
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -11,10 +10,6 @@ from keras_rnnx import cells, engine, layers, regularizers, testing
 from keras_rnnx.engine import backends
 from keras_rnnx.engine.loop.engine import FusedEngine
 from keras_rnnx.regularizers import sequences
-
-
-def numpy(tensor):
-    return keras.ops.convert_to_numpy(tensor)
 
 
 def reference(layer, x, cotangent):

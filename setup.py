@@ -15,16 +15,19 @@ def long_description(readme: str, source: str | None) -> str:
     Args:
         readme: its text.
         source: where the repository is on the web; None leaves the text of links
-            without the links.
+            without the links, and leaves images out.
     """
 
     def absolute(link):
-        text, target = link.groups()
+        image, text, target = link.groups()
         if "://" in target or target.startswith("#"):
             return link.group()
-        return f"[{text}]({source}/blob/main/{target})" if source else text
+        if not source:
+            return "" if image else text
+        # A page about a file shows no image; the file itself does.
+        return f"{image}[{text}]({source}/{'raw' if image else 'blob'}/main/{target})"
 
-    return re.sub(r"\[([^\]]*)\]\(([^)\s]+)\)", absolute, readme)
+    return re.sub(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)", absolute, readme)
 
 
 def source() -> str | None:

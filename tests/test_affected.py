@@ -21,7 +21,7 @@ def test_what_helpers_of_tests_use_counts():
 
 
 def test_a_page_concerns_tests_that_name_it_and_settings_concern_all():
-    assert "test_docs.py" in affected.distances(["docs/guide.md"])
+    assert "test_docs.py" in affected.distances(["docs/choosing.md"])
     everything = affected.distances(["tests/conftest.py", "tests/test_bptt.py"])
     assert len(everything) > 60 and everything["test_bptt.py"] == 0
 

@@ -119,7 +119,7 @@ def blocks(page):
     return re.findall(r"^```python\n(.*?)^```", (ROOT / page).read_text(), re.M | re.S)
 
 
-@pytest.mark.cases(2)
+@pytest.mark.cases(3)
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)])
 def test_the_examples_of_a_page_run(page, catalogue_copy, monkeypatch, tmp_path):
     """One after the other, as in one session."""
@@ -133,9 +133,9 @@ def test_the_examples_of_a_page_run(page, catalogue_copy, monkeypatch, tmp_path)
         exec(compile(block, f"{page}, example {number}", "exec"), session)
 
 
-def test_the_guide_says_of_every_cell_what_to_take_it_for():
-    text = (ROOT / "docs" / "guide.md").read_text()
-    advice = text.split("## Which cell")[1].split("\n## ")[0]
+def test_a_page_says_of_every_cell_what_to_take_it_for():
+    text = (ROOT / "docs" / "choosing.md").read_text()
+    advice = text.split("## By what you need")[1].split("\n## ")[0]
     named = set(re.findall(r"`(\w+)", advice))
     made = {
         name
@@ -160,16 +160,16 @@ def test_links_lead_somewhere(page):
             assert anchor in [t.replace(" ", "-") for t in plain], target
 
 
-@pytest.mark.skipif(BACKEND != "torch", reason="the page shows torch's")
-def test_the_explanation_in_the_readme_is_what_is_printed(monkeypatch, capsys):
+@pytest.mark.skipif(BACKEND != "torch", reason="the pages show torch's")
+@pytest.mark.parametrize("page", ["README.md", "docs/getting_started.md"])
+def test_the_explanation_on_a_page_is_what_is_printed(page, monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "88")
     keras.utils.clear_session()
-    exec(blocks("README.md")[0], {"__name__": "session"})
+    exec(blocks(page)[0], {"__name__": "session"})
     printed = "".join(f"    {line}\n" for line in capsys.readouterr().out.splitlines())
-    page = (ROOT / "README.md").read_text()
     assert printed.count("\n") > 4
     if backends.current().kernels()[0] != "cudnn":
-        assert printed in page
+        assert printed in (ROOT / page).read_text()
 
 
 @pytest.mark.any_backend

@@ -114,11 +114,15 @@ def test_links_of_the_long_description():
     spec = importlib.util.spec_from_file_location("setup", ROOT / "setup.py")
     setup = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(setup)
-    readme = "[Guide](docs/guide.md#a) [x](https://a.b) [y](#here)"
+    readme = "[Guide](docs/masks.md#a) [x](https://a.b) [y](#here)"
     kept = "[x](https://a.b) [y](#here)"
     assert setup.long_description(readme, None) == f"Guide {kept}"
-    absolute = "[Guide](https://c.d/blob/main/docs/guide.md#a)"
+    absolute = "[Guide](https://c.d/blob/main/docs/masks.md#a)"
     assert setup.long_description(readme, "https://c.d") == f"{absolute} {kept}"
+    image = "![A picture](docs/images/a.png)"
+    assert setup.long_description(image, None) == ""
+    shown = "![A picture](https://c.d/raw/main/docs/images/a.png)"
+    assert setup.long_description(image, "https://c.d") == shown
     urls = setup_cfg()["metadata"].get("project_urls", "")
     assert (setup.source() is None) == ("Source" not in urls)
 

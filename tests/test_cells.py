@@ -220,7 +220,7 @@ def declare(**body):
             {"states": ("h",), "gates": ("h",), "split": ("h",), "late": ("h",)},
             "both `split` and `late`",
         ),
-        ({"states": ("h",), "gate": ("h",)}, "did you mean it by `gate`"),
+        ({"states": ("h",), "gate": ("h",)}, "is `gate` meant to be it"),
         (
             {
                 "states": ("h",),

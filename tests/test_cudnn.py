@@ -100,7 +100,12 @@ def test_use_cudnn_changes_no_number(name, emulator, x):
     [
         ("GRU", {"reset_after": False}, False, "reset_after=False multiplies by U"),
         ("MGU", {"reset_after": False}, False, "reset_after=False multiplies by U"),
-        ("JANET", {"beta": 1.0}, False, "beta=1.0 forgets and writes apart"),
+        (
+            "JANET",
+            {"beta": 1.0},
+            False,
+            "beta=1.0 forgets and writes by different amounts",
+        ),
         ("LSTM", {"activation": "relu"}, False, "activation='relu', where"),
         ("LSTM", {"recurrent_dropout": 0.5}, True, "recurrent_dropout=0.5 draws"),
         ("LSTM", {"unroll": True}, False, "unroll=True asks for the loop"),

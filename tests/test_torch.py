@@ -107,7 +107,7 @@ def test_explain_says_which_kernel_and_why():
         (layers.GRU(3, dtype="mixed_float16"), True, "have no float16"),
         (layers.GRU(3, dtype="mixed_bfloat16"), True, None),
         (layers.FastRNN(3, dtype="mixed_bfloat16"), True, "not exact enough"),
-        (layers.JANET(3), True, "beta=1.0 forgets and writes apart"),
+        (layers.JANET(3), True, "beta=1.0 forgets and writes by different amounts"),
         (layers.MGU(3), True, "reset_after=False"),
     ],
     ids=lambda value: getattr(value, "name", None),

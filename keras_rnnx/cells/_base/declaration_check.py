@@ -97,7 +97,7 @@ def _names(cls, attribute, example, empty):
     if not isinstance(value, tuple) or not (value or empty):
         if attribute not in vars(cls):
             close = [n for n in nearest(attribute, vars(cls)) if n[0] != "_"]
-            hint = f"; is `{close[0]}` meant to be it?" if close else ""
+            hint = f"; did you write `{close[0]}` instead?" if close else ""
             _fail(cls, f"`{attribute}` is missing; write {attribute} = {example}{hint}")
         _fail(cls, f"`{attribute}` must be a tuple like {example}, not {value!r}")
     for name in value:

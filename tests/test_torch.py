@@ -216,10 +216,10 @@ def test_what_does_not_fit_the_weights_reaches_no_kernel(kernel):
 
     assert run()[0].shape == (4, 6, width)
     for wrong, message in (
-        ({"features": 4}, "with 4 features, and its weights are for 3"),
+        ({"features": 4}, "with 4 features, but its weights are for 3"),
         ({"rows": 2}, r"given 4 sequences and 1 layer.*received shape \(1, 2, "),
         ({"count": 2}, r"received shape \(2, 4, "),
-        ({"units": 6}, f"states of 6 units, and its weights are for {width}"),
+        ({"units": 6}, f"states of 6 units, but its weights are for {width}"),
     ):
         with pytest.raises(ValueError, match=message):
             run(**wrong)

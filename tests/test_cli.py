@@ -97,7 +97,7 @@ def test_cells_lists_those_that_all_filters_let_through(capsys, own, monkeypatch
     assert found["--since 2016"] == recent
     assert found["--cudnn --since 2016"] == recent & found["--cudnn"]
     assert cli.main(["cells", "--linear", "--cudnn"]) == 0
-    assert "No cell of the catalogue is all of that" in capsys.readouterr().out
+    assert "No cell of the catalogue fits all filters" in capsys.readouterr().out
 
 
 def test_cells_shows_one(capsys, monkeypatch):

@@ -247,7 +247,7 @@ def test_data_in_files(tmp_path, capsys, monkeypatch):
         (["tune", "adding", "--space", "x=(2,1)", "--dir", "{}"], "'x' with .2, 1"),
         (["tune", "no.csv", "--dir", "{}"], "no.csv: no such file"),
         (["tune", "no.py:task", "--dir", "{}"], "TASK: no.py: no such file"),
-        (["report", "{}"], "holds no search that has ended"),
+        (["report", "{}"], "holds no finished search"),
         (["tune", "adding"], "--dir"),
         (["tune", "adding", "--import", "no_such", "--dir", "{}"], "no_such"),
         (["tune", "adding", "--import", "no/such.py", "--dir", "{}"], "no/such.py"),

@@ -10,7 +10,6 @@ from keras import ops
 
 from keras_rnnx import _trees
 from keras_rnnx.cells._base.masks import RATES
-from keras_rnnx.cells._base.program import CellProgram
 from keras_rnnx.cells._base.tensors import DrawnMasks
 
 
@@ -23,7 +22,7 @@ class KerasStep:
 
     def __init__(self, cell: Any):
         self.cell = cell
-        self.program = CellProgram(cell)
+        self.program = cell.program
         self._held: DrawnMasks | None = None
         # The number of sequences, if each call draws the masks of its step.
         self._drawing: Any = None

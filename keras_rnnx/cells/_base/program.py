@@ -249,6 +249,3 @@ class CellProgram:
         }
         gates = self.read(inputs, products, vectors, context)
         return self.update(states, gates, vectors, context)
-
-    def __repr__(self):
-        return f"CellProgram({self.name}, units={self.units})"

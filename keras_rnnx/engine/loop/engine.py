@@ -190,11 +190,11 @@ class Loop(Segment):
         leaves += [tensors.input_mask] * masked
 
         def parts(leaves):
-            x, *weights = leaves
+            weights = leaves[1 : 1 + len(names)]
             changed = dataclasses.replace(
                 tensors,
-                sequences=x,
-                weights=tensors.weights | dict(zip(names, weights)),
+                sequences=leaves[0],
+                weights=tensors.weights | dict(zip(names, weights, strict=True)),
                 input_mask=leaves[-1] if masked else None,
             )
             return self.inputs(changed).inputs

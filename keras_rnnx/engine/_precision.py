@@ -49,6 +49,20 @@ def rounded(tensors: Any) -> Any:
     return dataclasses.replace(tensors, **_trees.mapped(fit, weights))
 
 
+def added(sums: Any, terms: Any) -> Any:
+    """The sums plus a term each, in their own precision.
+
+    Args:
+        sums: a tree of tensors.
+        terms: a tree like it; a term that is missing or None is zero.
+    """
+    structure = _trees.Structure(sums)
+    pairs = zip(structure.flat(sums), structure.flat(terms))
+    return structure.tree(
+        total if term is None else total + cast(term, total) for total, term in pairs
+    )
+
+
 def along(vector: Any, like: Any) -> Any:
     """A vector as the equation reads it at all steps.
 

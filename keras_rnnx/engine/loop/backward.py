@@ -221,7 +221,7 @@ class StepBack:
             cotangents["multiplied"][k] = self.program.masked(d, context, k)
         gradients = pull(cotangents)
         if self.along:
-            sums = _added(sums, gradients["vectors"])
+            sums = _precision.added(sums, gradients["vectors"])
         return gradients["values"], sums
 
     def gradients(self, last: dict[str, Any], stacks: dict[str, Any]) -> LoopGradients:
@@ -333,9 +333,3 @@ class Pullback:
     def __call__(self, cotangents: Any) -> Any:
         """The gradients of all tensors, in a tree."""
         return self.structure.tree(self.some(cotangents, range(self.structure.size)))
-
-
-def _added(sums, terms):
-    structure = _trees.Structure(sums)
-    pairs = zip(structure.flat(sums), structure.flat(terms))
-    return structure.tree(total + ops.cast(d, total.dtype) for total, d in pairs)

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from keras import ops
 
 from keras_rnnx import _trees
+from keras_rnnx.engine import _precision
 from keras_rnnx.engine.loop.tensors import LoopResults, SequenceTensors, StepOutput
 
 
@@ -242,7 +243,7 @@ class Segments:
                 of_run,
                 SegmentResults(part(cotangents.outputs), carry["states"]),
             )
-            sums = _added(carry["sums"], _summed(gradients))
+            sums = _precision.added(carry["sums"], _summed(gradients))
             return {"states": gradients.states, "sums": sums}, gradients.sequences
 
         def step(carry, at):
@@ -309,12 +310,6 @@ class Segments:
 def _summed(tensors):
     """The tensors whose gradients are sums over segments."""
     return {"weights": tensors.weights, "vectors": tensors.vectors}
-
-
-def _added(sums, terms):
-    structure = _trees.Structure(sums)
-    pairs = zip(structure.flat(sums), structure.flat(terms))
-    return structure.tree(a if b is None else a + b for a, b in pairs)
 
 
 def length(x: Any, axis: int = 1) -> Any:

@@ -8,13 +8,13 @@ round them only where they compute.
 from __future__ import annotations
 
 import dataclasses
-from types import ModuleType
 from typing import Any
 
 import keras
 from keras import ops
 
 from keras_rnnx import _trees
+from keras_rnnx.engine.backends.protocol import Backend
 
 HALVES = ("float16", "bfloat16")
 
@@ -79,7 +79,7 @@ def along(vector: Any, like: Any) -> Any:
     return cast(zeros + vector, like)
 
 
-def product(backend: ModuleType, x: Any, matrix: Any, bias: Any = None) -> Any:
+def product(backend: Backend, x: Any, matrix: Any, bias: Any = None) -> Any:
     """`x @ matrix + bias` in the precision of `x`, for weights in a higher precision.
 
     Args:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 from keras_rnnx import _trees
 from keras_rnnx.cells._base.program import CellProgram
 from keras_rnnx.engine import recording
+from keras_rnnx.engine.backends.protocol import Backend, EagerBackend
 from keras_rnnx.engine.loop.tensors import LoopResults
 
 
@@ -35,7 +35,7 @@ class Differentiable:
     def __init__(
         self,
         program: CellProgram,
-        backend: ModuleType,
+        backend: Backend,
         sequences: bool,
         keep: bool = True,
     ):
@@ -46,7 +46,7 @@ class Differentiable:
         # Other backends compile the loop.
         self.recorder = None
         if backend.EAGER and self.loops:
-            self.recorder = backend.Recorder(program)
+            self.recorder = cast(EagerBackend, backend).Recorder(program)
 
     def __call__(
         self,
@@ -143,7 +143,8 @@ class Differentiable:
                 for name, position in at.items():
                     if inputs[position] is None:
                         inputs[position] = made[name]
-            d_inputs = self.backend.gradients(plain, inputs, cotangents)
+            backend = cast(EagerBackend, self.backend)
+            d_inputs = backend.gradients(plain, inputs, cotangents)
             return d_inputs + [None] * len(tensors)
 
         return plain, again

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from types import ModuleType
 from typing import Any
 
 from keras import ops
@@ -16,6 +15,7 @@ from keras import ops
 from keras_rnnx import _trees
 from keras_rnnx.cells._base.program import CellProgram
 from keras_rnnx.engine import _precision
+from keras_rnnx.engine.backends.protocol import EagerBackend
 from keras_rnnx.engine.loop.differentiable import Differentiable
 from keras_rnnx.engine.loop.inputs import ALL
 from keras_rnnx.engine.loop.tensors import (
@@ -39,10 +39,12 @@ class EagerRecurrence(Differentiable):
             units)`, instead of the loop, for a cell with one state. Default: the loop.
     """
 
+    backend: EagerBackend
+
     def __init__(
         self,
         program: CellProgram,
-        backend: ModuleType,
+        backend: EagerBackend,
         sequences: bool,
         keep: bool = True,
         kernel: Callable[[], Any] | None = None,

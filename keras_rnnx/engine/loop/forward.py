@@ -8,7 +8,6 @@ steps: see `backward.py`.
 
 from __future__ import annotations
 
-from types import ModuleType
 from typing import Any
 
 from keras import ops
@@ -16,6 +15,7 @@ from keras import ops
 from keras_rnnx.cells._base.layout import SUM
 from keras_rnnx.cells._base.program import CellProgram
 from keras_rnnx.engine import _precision
+from keras_rnnx.engine.backends.protocol import Backend
 from keras_rnnx.engine.loop.backward import StepBack
 from keras_rnnx.engine.loop.products import Products
 from keras_rnnx.engine.loop.tensors import LoopResults, LoopTensors, StepOutput
@@ -28,7 +28,7 @@ class Recurrence(TimeLoop):
     The arguments are those of `TimeLoop`.
     """
 
-    def __init__(self, program: CellProgram, backend: ModuleType, options: LoopOptions):
+    def __init__(self, program: CellProgram, backend: Backend, options: LoopOptions):
         super().__init__(program, backend, options)
         # Gradients of vectors need all steps at once, so no separate pieces.
         if program.has_vectors:

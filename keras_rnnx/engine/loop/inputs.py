@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import operator
-from types import ModuleType
 from typing import Any
 
 from keras import ops
@@ -13,6 +12,7 @@ from keras_rnnx import _trees
 from keras_rnnx.cells._base.program import CellProgram
 from keras_rnnx.cells._base.tensors import StepContext
 from keras_rnnx.engine import _precision
+from keras_rnnx.engine.backends.protocol import Backend
 from keras_rnnx.engine.loop.tensors import LoopGradients, LoopTensors, SequenceTensors
 
 MATRICES = ("recurrent_kernel", "projection_kernel")
@@ -31,7 +31,7 @@ class GateInputs:
             than one for all, and needs no copies here or in the loop.
     """
 
-    def __init__(self, program: CellProgram, backend: ModuleType, merged: bool):
+    def __init__(self, program: CellProgram, backend: Backend, merged: bool):
         self.program, self.layout = program, program.layout
         self.backend = backend
         self.merged = merged

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 import operator
-from types import ModuleType
 from typing import Any
 
 from keras import ops
 
 from keras_rnnx.cells._base.layout import Layout
+from keras_rnnx.engine.backends.protocol import Backend
 
 
 class Products:
@@ -29,7 +29,7 @@ class Products:
         self,
         layout: Layout,
         matrices: dict[str, Any],
-        backend: ModuleType,
+        backend: Backend,
         xla: bool,
     ):
         self.backend = backend

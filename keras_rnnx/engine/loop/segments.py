@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from types import ModuleType
 from typing import Any, NamedTuple
 
 from keras import ops
 
 from keras_rnnx import _trees
 from keras_rnnx.engine import _precision
+from keras_rnnx.engine.backends.protocol import Backend
 from keras_rnnx.engine.loop.tensors import LoopResults, SequenceTensors, StepOutput
 
 
@@ -75,7 +75,7 @@ class Recomputed(Segment):
     """
 
     def __init__(
-        self, function: Callable[[SequenceTensors], SegmentResults], backend: ModuleType
+        self, function: Callable[[SequenceTensors], SegmentResults], backend: Backend
     ):
         self.function = function
         self.backend = backend
@@ -122,9 +122,7 @@ class Segments:
         sequences: whether the output of every step is wanted.
     """
 
-    def __init__(
-        self, segment: Segment, backend: ModuleType, steps: Any, sequences: bool
-    ):
+    def __init__(self, segment: Segment, backend: Backend, steps: Any, sequences: bool):
         self.segment = segment
         self.backend = backend
         self.steps = steps

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from types import ModuleType
 from typing import Any
 
 from keras import ops
 
 from keras_rnnx.cells._base.program import CellProgram
 from keras_rnnx.cells._base.tensors import StepContext
+from keras_rnnx.engine.backends.protocol import Backend
 from keras_rnnx.engine.loop.differentiable import Differentiable
 
 
@@ -50,7 +50,7 @@ class TimeLoop(Differentiable):
         scan: the loop of the backend; arguments as in `backends/protocol.py`.
     """
 
-    def __init__(self, program: CellProgram, backend: ModuleType, options: LoopOptions):
+    def __init__(self, program: CellProgram, backend: Backend, options: LoopOptions):
         super().__init__(program, backend, options.sequences, options.keep)
         self.options = options
         compiled = options.xla and options.pieces

@@ -8,7 +8,6 @@ gradients of all steps are computed at once, from the cell's own equation. Only
 from __future__ import annotations
 
 import dataclasses
-from types import ModuleType
 
 import keras
 from keras import ops
@@ -16,6 +15,7 @@ from keras import ops
 from keras_rnnx import _trees
 from keras_rnnx.cells._base.program import CellProgram
 from keras_rnnx.engine import _precision
+from keras_rnnx.engine.backends.protocol import Backend
 from keras_rnnx.engine.loop.backward import Pullback
 from keras_rnnx.engine.loop.differentiable import Differentiable
 from keras_rnnx.engine.loop.engine import FusedEngine, Loop
@@ -62,7 +62,7 @@ class ScanRecurrence(Differentiable):
     def __init__(
         self,
         program: CellProgram,
-        backend: ModuleType,
+        backend: Backend,
         sequences: bool,
         keep: bool = True,
         xla: bool = False,

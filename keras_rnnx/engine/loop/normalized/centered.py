@@ -11,7 +11,6 @@ import dataclasses
 import functools
 import operator
 from collections.abc import Callable
-from types import ModuleType
 from typing import Any
 
 from keras import ops
@@ -19,6 +18,7 @@ from keras import ops
 from keras_rnnx.cells._base.normalization import exact, over_units
 from keras_rnnx.cells._base.program import CellProgram
 from keras_rnnx.cells._base.tensors import StepContext, StepVectors
+from keras_rnnx.engine.backends.protocol import Backend
 from keras_rnnx.engine.loop.inputs import masked_inputs
 from keras_rnnx.engine.loop.tensors import SequenceTensors
 
@@ -60,7 +60,7 @@ class CenteredInputs:
         backend: one of the backend files of this package.
     """
 
-    def __init__(self, program: CellProgram, backend: ModuleType):
+    def __init__(self, program: CellProgram, backend: Backend):
         self.program, self.layout = program, program.layout
         normalization = program.normalization
         assert normalization is not None and normalization.groups is not None

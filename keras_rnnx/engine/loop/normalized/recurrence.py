@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import operator
-from types import ModuleType
 from typing import Any
 
 from keras import ops
@@ -19,6 +18,7 @@ from keras_rnnx.cells._base.layout import SUM
 from keras_rnnx.cells._base.normalization import EPSILON, exact
 from keras_rnnx.cells._base.program import CellProgram
 from keras_rnnx.cells._base.tensors import Parts
+from keras_rnnx.engine.backends.protocol import Backend
 from keras_rnnx.engine.loop.normalized.centered import (
     NormalizedTensors,
     inputs_gradient,
@@ -35,7 +35,7 @@ class NormalizedRecurrence(TimeLoop):
     The arguments are those of `TimeLoop`.
     """
 
-    def __init__(self, program: CellProgram, backend: ModuleType, options: LoopOptions):
+    def __init__(self, program: CellProgram, backend: Backend, options: LoopOptions):
         super().__init__(program, backend, options)
         self.gates = list(program.layout.gates)
         normalization = program.normalization

@@ -6,13 +6,13 @@ Modules:
     initializers: initializers of recurrent weights.
     regularizers: penalties on recurrent weights and on outputs of all steps.
     constraints: constraints on recurrent weights.
-    engine: how a sequence is run.
+    engine: the engines that run sequences, and the plan that chooses one.
     testing: the conformance suite for cells.
     losses: losses of sequences of classes.
     models: a model for each kind of sequence task, and its decoding.
     datasets: tasks to train and tune on.
-    callbacks: training: truncated backpropagation, divergence, backups.
-    metrics: perplexity, error rates, and others that weigh every step alike.
+    callbacks: truncated backpropagation, divergence, backups.
+    metrics: perplexity, error rates, and others that weight all steps equally.
     optimizers: averages of weights.
     tuner: KerasTuner search over recurrent models.
 """
@@ -31,7 +31,7 @@ except ImportError as error:
     if _sentence is None:
         raise
     if _missing_backend.is_command():
-        # A command prints what is wrong, and no traceback.
+        # The command prints a message without a traceback.
         print(f"keras-rnnx: {_sentence}", file=sys.stderr)
         sys.exit(2)
     raise ImportError(_sentence) from None

@@ -1,10 +1,10 @@
-"""Linear chains: what a path scores, all paths, and the best one.
+"""Linear chains: the scores of paths, the sum over all paths, and the best path.
 
-A chain is a tensor `(batch, time, classes, classes)`. Element `[b, t, i, j]` is what
-the path scores that goes from class `i` to class `j` at step `t`. A path begins in
-class 0 before the first step: row 0 of the first valid step holds the scores of a
-start. A masked step lets every class stay what it is, for nothing, and `IMPOSSIBLE` is
-the score of all else, so that adding paths up passes over it exactly.
+A chain is a tensor `(batch, time, classes, classes)`. Element `[b, t, i, j]` is the
+score of going from class `i` to class `j` at step `t`. A path begins in class 0 before
+the first step: row 0 of the first valid step holds the scores of a start. At a masked
+step, staying in a class scores 0 and everything else `IMPOSSIBLE`, so that sums over
+paths skip the step exactly.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from typing import Any
 
 from keras import ops
 
-# Finite, so that no gradient is NaN. A score of float32 added to it is lost.
+# Finite, so that no gradient is NaN. In float32, adding a score does not change it.
 IMPOSSIBLE = -1e30
 
 
 def check(scores: Any) -> None:
-    """Raises a ValueError for scores that are no chain."""
+    """Raises a ValueError for scores that are not a chain."""
     shape = tuple(scores.shape)
     if len(shape) != 4 or shape[2] != shape[3]:
         raise ValueError(
-            f"Scores of a chain are what keras_rnnx.layers.CRF returns, of shape "
+            f"Scores of a chain must come from keras_rnnx.layers.CRF, of shape "
             f"(batch, time, classes, classes); received shape {shape}."
         )
 
@@ -44,14 +44,14 @@ def _start(scores):
 
 
 def negative_log_likelihood(classes: Any, scores: Any) -> Any:
-    """Minus the log-probability of paths.
+    """The negative log-probability of paths.
 
     Args:
-        classes: `(batch, time)`, int32. Those at masked steps are not read.
+        classes: `(batch, time)`, int32. Classes at masked steps are not read.
         scores: a chain.
 
     Returns:
-        `(batch,)`. NaN where a class at a valid step is out of range.
+        `(batch,)`. NaN if a class at a valid step is out of range.
     """
     scores = ops.cast(scores, "float32")
     count = scores.shape[-1]
@@ -74,8 +74,8 @@ def negative_log_likelihood(classes: Any, scores: Any) -> Any:
 
     start = _start(scores)
     nothing = ops.zeros_like(start[:, 0])
-    # In one tensor: `ops.scan` fails on TensorFlow for several with an open number of
-    # steps.
+    # In one tensor: on TensorFlow `ops.scan` fails for several tensors with an open
+    # number of steps.
     steps = ops.shape(scores)[1]
     flat = ops.reshape(scores, (-1, steps, count**2))
     flat = ops.concatenate([flat, ops.cast(classes[..., None], "float32")], axis=-1)
@@ -88,10 +88,10 @@ def negative_log_likelihood(classes: Any, scores: Any) -> Any:
 def viterbi(scores: Any) -> Any:
     """The best path through a linear chain, for a model that ends in a CRF.
 
-    Viterbi 1967. It is compiled where it is called in a compiled function.
+    Viterbi 1967. Inside of a compiled function it is compiled.
 
     Args:
-        scores: what a model returns that ends in `keras_rnnx.layers.CRF`,
+        scores: the output of a model that ends in `keras_rnnx.layers.CRF`,
             `(batch, time, classes, classes)`.
 
     Returns:

@@ -6,17 +6,17 @@ from typing import Any
 
 
 class CountsChanges:
-    """Counts how often an attribute is set to something else.
+    """Counts how often an attribute is set to another object.
 
-    What is made from the attributes, such as the plan of a layer, holds while the count
-    stays the same.
+    A result that depends on the attributes, such as the plan of a layer, stays valid
+    while the count is the same.
     """
 
     _changes = 0
 
     def __setattr__(self, name: str, value: Any):
         if self.__dict__.get(name, self) is not value:
-            # Past Keras, which looks into all that is set.
+            # Not through Keras, which inspects every value.
             object.__setattr__(self, "_changes", self._changes + 1)
         super().__setattr__(name, value)
 

@@ -1,4 +1,4 @@
-"""What the commands of `keras-rnnx` share: arguments, errors, and imports."""
+"""Shared by the commands of `keras-rnnx`: arguments, errors, and imports."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 
 class CommandError(Exception):
-    """What the user can mend; printed on one line, without a traceback."""
+    """An error that the user can fix; printed on one line, without a traceback."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -32,10 +32,10 @@ def command(
     """Adds a command.
 
     Args:
-        commands: what `add_subparsers` gave.
+        commands: the result of `add_subparsers`.
         name: of the command.
         run: called with its arguments.
-        text: what it does, on one line.
+        text: one line of help.
     """
     parser = commands.add_parser(name, help=text, description=text.capitalize() + ".")
     parser.set_defaults(run=run)
@@ -43,13 +43,13 @@ def command(
 
 
 def add_data(parser: argparse.ArgumentParser) -> None:
-    """Adds the arguments that say which data a task has."""
+    """Adds the arguments about the data of a task."""
     data = parser.add_argument_group("the data of the task")
     data.add_argument(
-        "--manual-dir", metavar="DIR", help="folder with raw files, not downloaded then"
+        "--manual-dir", metavar="DIR", help="folder with raw files, instead of download"
     )
     data.add_argument(
-        "--data-dir", metavar="DIR", help="folder of prepared data (that of TFDS)"
+        "--data-dir", metavar="DIR", help="folder of prepared data (default: TFDS')"
     )
     data.add_argument(
         "--option",
@@ -58,7 +58,7 @@ def add_data(parser: argparse.ArgumentParser) -> None:
         default=[],
         type=option,
         metavar="NAME=VALUE",
-        help="an option of the task, as level=character; may be repeated",
+        help="an option of the task, such as level=character; may be repeated",
     )
 
 
@@ -72,7 +72,7 @@ def option(text: str) -> tuple[str, object]:
     try:
         return name, ast.literal_eval(value)
     except (SyntaxError, ValueError):
-        # A word without quotes, as one types it.
+        # A word without quotes, as users type it.
         return name, value
 
 
@@ -126,7 +126,7 @@ def import_all(imports: Sequence[str]) -> None:
         if Path(name).suffix == ".py":
             load_file(name, f"--import {name}")
             continue
-        # A command's first path is its own folder, not the user's.
+        # The first path of a command is its own folder, not the user's.
         if os.getcwd() not in sys.path:
             sys.path.insert(0, os.getcwd())
         try:
@@ -145,9 +145,9 @@ def load_file(name: str, owner: str) -> ModuleType:
     path = Path(name)
     if not path.is_file():
         raise CommandError(f"{owner}: {name}: no such file")
-    held = sys.modules.get(path.stem)
-    if held is not None and getattr(held, "__file__", None) == str(path.resolve()):
-        return held
+    loaded = sys.modules.get(path.stem)
+    if loaded is not None and getattr(loaded, "__file__", None) == str(path.resolve()):
+        return loaded
     spec = importlib.util.spec_from_file_location(path.stem, path.resolve())
     assert spec is not None
     module = importlib.util.module_from_spec(spec)
@@ -160,10 +160,10 @@ def load_file(name: str, owner: str) -> ModuleType:
 
 def task_options(arguments: argparse.Namespace) -> dict[str, Any]:
     """The options of a task, by name."""
-    folders = given(manual_dir=arguments.manual_dir, data_dir=arguments.data_dir)
+    folders = without_none(manual_dir=arguments.manual_dir, data_dir=arguments.data_dir)
     return {**folders, **dict(arguments.options)}
 
 
-def given(**options: Any) -> dict[str, Any]:
-    """Those that are not None."""
+def without_none(**options: Any) -> dict[str, Any]:
+    """The options that are not None."""
     return {name: value for name, value in options.items() if value is not None}

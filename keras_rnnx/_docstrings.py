@@ -1,4 +1,4 @@
-"""Docstrings of cells, taken apart, and those of layers, put together from them."""
+"""Parses docstrings of cells, and makes docstrings of layers from them."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ import keras
 _SECTION = re.compile(
     r"^(Args|Call arguments|Returns|Raises|Example|Attributes):$", re.MULTILINE
 )
-# What stands beside it as a value.
+# The default at the end of the text about an argument.
 _DEFAULT = re.compile(r"\s*Default (\"[^\"]*\"|[-\w.]+?)\.$")
 SPAN = re.compile(r"`([^`]+)`")
 _PRIMED = re.compile(r"^\w+' = ")
-# Equations on end, with no more than a word between them.
+# Consecutive equations, with at most a word between them.
 _RUN = re.compile(r"`[^`]+`(?:,? (?:and |with |where )?`[^`]+`)*")
 
 
 class CellText(NamedTuple):
-    """What the docstring of a cell says.
+    """The docstring of a cell, in parts.
 
     Attributes:
         summary: its first line.
-        body: the paragraphs behind it, up to the sections, each on one line.
-        arguments: by name what `Args` says about each, in one line.
-        equations: the equations, as they stand in backticks in `summary` and `body`.
+        body: the paragraphs after it, up to the sections, each on one line.
+        arguments: the text of `Args` about each argument, by name, on one line.
+        equations: the equations in backticks in `summary` and `body`.
     """
 
     summary: str
@@ -39,10 +39,10 @@ class CellText(NamedTuple):
 
 
 def cell_text(cls: type[Any]) -> CellText:
-    """Takes the docstring of a cell class apart.
+    """Parses the docstring of a cell class.
 
     Args:
-        cls: the class. One without a docstring of its own has none.
+        cls: the class. Docstrings of base classes are not used.
     """
     about, by_section = _sections(cls)
     summary, *body = [" ".join(paragraph.split()) for paragraph in about.split("\n\n")]
@@ -57,37 +57,37 @@ def cell_text(cls: type[Any]) -> CellText:
 
 
 def arguments(cls: type[Any]) -> dict[str, str]:
-    """By name what the docstring of a class says about each argument, in one line."""
+    """The text about each argument in a class's docstring, by name, on one line."""
     return _arguments(_sections(cls)[1].get("Args", ""))
 
 
 def without_default(meaning: str) -> str:
-    """What is said about an argument, without the value that it has by default."""
+    """The text about an argument, without its default."""
     return _DEFAULT.sub("", meaning)
 
 
 def shown(value: Any) -> str:
-    """The default of an argument, as one would write it."""
+    """The default of an argument, as a user would write it."""
     if isinstance(value, dict) and "class_name" in value:
         config = value.get("config", {}).items()
-        given = ", ".join(f"{k}={v!r}" for k, v in config if v is not None)
-        return f"{value['class_name'].split('>')[-1]}({given})"
+        arguments = ", ".join(f"{k}={v!r}" for k, v in config if v is not None)
+        return f"{value['class_name'].split('>')[-1]}({arguments})"
     if isinstance(value, keras.initializers.Initializer):
         return type(value).__name__
-    # The representation of a function has its address in it.
+    # The representation of a function contains its address.
     return getattr(value, "__name__", repr(value))
 
 
 def with_arguments(
     doc: str, signature: inspect.Signature, meanings: Mapping[str, str]
 ) -> str:
-    """A docstring with a section that says of each argument what it is.
+    """A docstring with a section about the arguments.
 
     Args:
         doc: the docstring, without that section.
-        signature: which arguments there are, and their defaults.
-        meanings: by name what each is. A default that is said at the end is not
-            looked at.
+        signature: the arguments, with their defaults.
+        meanings: the text about each argument, by name. A default at its end is
+            replaced by that of the signature.
     """
     about, *example = re.split(r"^(?=Example:$)", inspect.cleandoc(doc), flags=re.M)
     lines = []
@@ -114,39 +114,39 @@ def _starred(parameter):
 
 
 def is_equation(span: str) -> bool:
-    """Whether what stands in backticks is an equation: `h' = h`, and not `depth=2`."""
+    """Whether a text in backticks is an equation: `h' = h`, and not `depth=2`."""
     return bool(re.search(r"(?<![<>]) = ", span))
 
 
 def parted(paragraph: str) -> list[str | list[str]]:
-    """A paragraph with the equations that define its states apart from the text.
+    """Separates the equations that define states from the text of a paragraph.
 
     Args:
-        paragraph: in one line.
+        paragraph: on one line.
 
     Returns:
-        Texts, and lists of equations, in their order. Equations on end, with a word
+        Texts and lists of equations, in their order. Consecutive equations, with a word
         such as "with" between them, are one list if one of them defines a new state,
-        as `h' = ...`; others stay in the text.
+        as `h' = ...`; other equations stay in the text.
     """
-    found: list[str | list[str]] = []
+    parts: list[str | list[str]] = []
     at = 0
     for run in _RUN.finditer(paragraph):
         spans = list(itertools.takewhile(_equal, SPAN.finditer(run[0])))
         equations = [span[1] for span in spans]
         if any(map(_PRIMED.match, equations)):
-            found += [paragraph[at : run.start()].strip(), equations]
+            parts += [paragraph[at : run.start()].strip(), equations]
             at = run.start() + spans[-1].end()
-    rest = paragraph[at:].strip()
-    found.append(re.sub(r"^[.,;:] ?", "", rest) if found else rest)
-    return [part for part in found if part and part != "."]
+    text = paragraph[at:].strip()
+    parts.append(re.sub(r"^[.,;:] ?", "", text) if parts else text)
+    return [part for part in parts if part and part != "."]
 
 
 def _sections(cls):
-    """What stands before the sections, and the sections by title."""
+    """The text before the sections, and the sections by title."""
     doc = inspect.cleandoc(vars(cls).get("__doc__") or "")
-    about, *rest = _SECTION.split(doc)
-    return about, dict(zip(rest[::2], rest[1::2]))
+    about, *sections = _SECTION.split(doc)
+    return about, dict(zip(sections[::2], sections[1::2]))
 
 
 def _equal(span):
@@ -154,9 +154,9 @@ def _equal(span):
 
 
 def _arguments(text):
-    found = {}
+    meanings = {}
     for entry in re.split(r"\n(?=\S)", textwrap.dedent(text).strip()):
         names, _, meaning = entry.partition(":")
         for name in names.split(","):
-            found[name.strip()] = " ".join(meaning.split())
-    return found
+            meanings[name.strip()] = " ".join(meaning.split())
+    return meanings

@@ -1,4 +1,4 @@
-"""Error messages that name what was received and what would have fitted."""
+"""Error messages with the received name and similar valid ones."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def unknown(kind: str, received: object, valid: Iterable[str]) -> ValueError:
     """A ValueError for a name that is not one of `valid`.
 
     Args:
-        kind: what the name stands for, as in "cell" or "task".
-        received: the name that was given.
+        kind: the kind of thing that it names, such as "cell" or "task".
+        received: the received name.
         valid: the names that exist.
     """
     valid = sorted(valid)

@@ -1,4 +1,4 @@
-"""What a search shows in a terminal while it runs."""
+"""Shows a search in a terminal while it runs."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import rich.table
 
 
 class LiveSearch(rich.live.Live):
-    """A line for each trial that has ended, and a table of those that run.
+    """A line for each ended trial, and a table of the running ones.
 
     Args:
-        console: where it shows.
-        objective: the logged name that counts.
+        console: the console to print to.
+        objective: the logged name of the objective.
         direction: "min" or "max", which is better.
         trials: number of trials, or None.
         budget: seconds, or None.
@@ -92,14 +92,14 @@ class LiveSearch(rich.live.Live):
 
     def _title(self, seconds):
         of = f" of {self._trials}" if self._trials else ""
-        said = [f"{self._ended}{of} trials", f"{_time(seconds)} so far"]
+        parts = [f"{self._ended}{of} trials", f"{_time(seconds)} so far"]
         left = self._left(seconds)
         if left is not None:
-            said.append(f"about {_time(left)} left")
+            parts.append(f"about {_time(left)} left")
         if self._best is not None:
             score, trial, model = self._best
-            said.append(f"best {score:.4f} (trial {trial}, {model})")
-        return ", ".join(said)
+            parts.append(f"best {score:.4f} (trial {trial}, {model})")
+        return ", ".join(parts)
 
     def _left(self, seconds):
         """Seconds until the last trial of the search has ended, or None."""

@@ -1,4 +1,4 @@
-"""What to say where Keras has no backend to run on."""
+"""The message if Keras has no backend to run on."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import os
 import pathlib
 import sys
 
-# The module that Keras imports: the name that people know.
+# The modules that Keras imports, with their common names.
 BACKENDS = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "torch"}
 
 
 def explanation(error: ImportError) -> str | None:
-    """One sentence that says what to install or to set.
+    """One sentence about what to install or to set.
 
     Args:
-        error: what `import keras` raised.
+        error: the error of `import keras`.
 
     Returns:
-        The sentence; None where it is no backend that is missing.
+        The sentence; None if something else than a backend is missing.
     """
     missing = (error.name or "").partition(".")[0]
     if missing not in BACKENDS or importlib.util.find_spec(missing):
@@ -27,7 +27,7 @@ def explanation(error: ImportError) -> str | None:
     if not there:
         extras = [f'pip install "keras-rnnx[{name}]"' for name in BACKENDS]
         return (
-            f"Keras needs a backend, and none is installed: "
+            f"Keras needs a backend, but none is installed: "
             f"{', '.join(extras[:-1])} or {extras[-1]}."
         )
     asked = os.environ.get("KERAS_BACKEND")

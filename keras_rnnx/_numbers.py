@@ -1,4 +1,4 @@
-"""Checks of numbers that users give."""
+"""Checks of numbers in arguments."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ def integer(name: str, value: Any, least: int) -> int:
 
     Args:
         name: the name of the argument, for the message.
-        value: what was given.
+        value: the received value.
         least: the smallest valid value.
 
     Raises:
-        ValueError: if it is not; it says what was received.
+        ValueError: if it is not, with the received value.
     """
     try:
         number = operator.index(value)
@@ -31,7 +31,7 @@ def integer(name: str, value: Any, least: int) -> int:
 
 
 def seed(name: str, value: object) -> int | None:
-    """`value` if it is None, or an integer that is a seed; else a ValueError."""
+    """`value` if it is None or a valid seed, else a ValueError."""
     if value is None:
         return None
     value = integer(name, value, least=0)

@@ -1,4 +1,4 @@
-"""Random state that Keras does not hold in variables."""
+"""Random state that Keras does not keep in variables."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 
 
 def get_state() -> list[np.ndarray]:
-    """States of torch's own generators; nothing on other backends.
+    """The states of torch's own generators; an empty list on other backends.
 
-    On torch, dropout without a seed draws from these and not from a SeedGenerator.
+    On torch, dropout without a seed draws from these instead of a SeedGenerator.
     """
     if keras.backend.backend() != "torch":
         return []
@@ -23,7 +23,7 @@ def get_state() -> list[np.ndarray]:
 
 
 def set_state(states: list[np.ndarray]) -> None:
-    """Puts back what `get_state` returned."""
+    """Restores the states that `get_state` returned."""
     if not states:
         return
     torch = importlib.import_module("torch")

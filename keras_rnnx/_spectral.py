@@ -1,4 +1,4 @@
-"""The spectral radius, by matrix products alone."""
+"""The spectral radius, computed only by matrix products."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ def spectral_radius(blocks: Any, doublings: int = DOUBLINGS) -> Any:
     """The largest absolute value of an eigenvalue of each matrix.
 
     By Gelfand's formula: the limit of `norm(A ** m) ** (1 / m)`, here with
-    `m = 2 ** doublings`. Eigenvalues themselves are not to be had in all compiled
-    programs, and a power iteration does not converge where the largest are complex.
-    It is never less than the radius but for rounding, and more by a factor of
-    `norm(...) ** (1 / m)` of a matrix of radius 1, as a rule 1.0005.
+    `m = 2 ** doublings`. Not all compiled programs can compute eigenvalues, and a power
+    iteration does not converge if the largest ones are complex. Up to rounding the
+    result is never less than the radius. It is larger by a factor of
+    `norm(...) ** (1 / m)` of a matrix of radius 1, typically 1.0005.
 
     Args:
         blocks: `(k, n, n)`.
@@ -28,7 +28,7 @@ def spectral_radius(blocks: Any, doublings: int = DOUBLINGS) -> Any:
     tiny = 1e-30
 
     def normed(matrix):
-        # Scaled first, since squares of small entries would be 0.
+        # Scaled first, since squares of small entries would underflow to 0.
         largest = ops.maximum(ops.max(ops.abs(matrix), axis=(1, 2)), tiny)
         matrix = matrix / ops.reshape(largest, (-1, 1, 1))
         norm = ops.sqrt(ops.maximum(ops.sum(matrix * matrix, axis=(1, 2)), tiny))

@@ -11,11 +11,11 @@ from keras_rnnx._sublayers import path, walk
 
 
 def layers(model: keras.Layer) -> dict[str, keras.Layer]:
-    """The stateful layers in a model that have states, nested ones too, by path."""
+    """The stateful layers with states in a model, including nested ones, by path."""
     return {
         path(owners, layer) or layer.name: layer
         for owners, layer in walk(model)
-        # A stack holds such layers, and has none of its own.
+        # A stack holds such layers, but is not a `keras.layers.RNN` itself.
         if isinstance(layer, keras.layers.RNN) and layer.stateful and layer.states
     }
 
@@ -41,16 +41,15 @@ def get(model: keras.Layer) -> list[np.ndarray]:
 
 
 def put(model: keras.Layer, values: Sequence[np.ndarray]) -> None:
-    """Puts back what `get` returned."""
+    """Restores the states that `get` returned."""
     for state, value in zip(variables(model), values, strict=True):
         state.assign(value)
 
 
 def lost(model: keras.Layer) -> list[str]:
-    """Paths of the stateful layers whose states do not outlive a step of `fit`.
+    """Paths of the stateful layers whose states are lost after a step of `fit`.
 
-    On JAX the states of Keras' own layers are not among the variables that Keras
-    carries from step to step.
+    On JAX, Keras does not keep the states of its own layers from step to step.
     """
     if keras.backend.backend() != "jax":
         return []

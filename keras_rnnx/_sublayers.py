@@ -1,4 +1,4 @@
-"""The layers inside of a layer, and how to put others in their place."""
+"""Finds and replaces the layers inside of a layer."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import keras
 def walk(
     layer: keras.Layer, owners: tuple[keras.Layer, ...] = (), seen: set | None = None
 ) -> Iterator[tuple[tuple[keras.Layer, ...], keras.Layer]]:
-    """Yields a layer and all layers inside of it, each once, owners first.
+    """Iterates over a layer and all layers inside of it, each once, owners first.
 
     Yields:
-        The layers that hold it, outermost first, and the layer.
+        The layers that hold a layer, outermost first, and the layer.
     """
     seen = set() if seen is None else seen
     if id(layer) in seen:
@@ -27,53 +27,55 @@ def walk(
 
 
 def path(owners: tuple[keras.Layer, ...], layer: keras.Layer) -> str:
-    """The name of a layer under those of its owners, without the outermost."""
+    """The name of a layer after the names of its owners, without the outermost."""
     return "/".join(item.name for item in (*owners[1:], layer))
 
 
 def children(layer: keras.Layer) -> list[keras.Layer]:
-    """The layers that a layer holds itself, in the order in which it got them.
+    """The layers that a layer holds directly, in the order in which it got them.
 
-    Those are the layers of a model, and those in attributes or in lists, tuples, sets
-    and dicts in attributes.
+    These are the layers of a model, the layers in attributes, and the layers in lists,
+    tuples, sets and dicts in attributes.
     """
-    held = [layer.layers] if isinstance(layer, keras.Model) else []
-    held.extend(vars(layer).values())
-    found = {id(item): item for value in held for item in _layers(value)}
-    found.pop(id(layer), None)
-    return list(found.values())
+    values = [layer.layers] if isinstance(layer, keras.Model) else []
+    values.extend(vars(layer).values())
+    result = {id(item): item for value in values for item in _layers(value)}
+    result.pop(id(layer), None)
+    return list(result.values())
 
 
 def replace(owner: keras.Layer, replacements: dict[int, keras.Layer]) -> None:
-    """Puts layers in place of others in the attributes of a layer not yet built.
+    """Replaces layers in the attributes of a layer that is not built yet.
 
     Args:
         owner: the layer that holds them.
-        replacements: the new layers, by the `id` of those they replace.
+        replacements: the new layers, by the `id` of the layers they replace.
     """
     old = children(owner)
     new = [replacements.get(id(layer), layer) for layer in old]
-    held = {k: v for k, v in _attributes(owner) if next(_layers(v), None) is not None}
-    # Keras keeps a layer among the sublayers after its attribute was assigned anew, and
-    # appends the new one, so that weights would come twice and in another order. It
-    # forgets layers that are taken out of a list: all are, and come back in order.
-    borrowed = next(iter(held))
+    attributes = {
+        k: v for k, v in _attributes(owner) if next(_layers(v), None) is not None
+    }
+    # If an attribute is assigned again, Keras keeps the old sublayer and appends the
+    # new one, so that weights would come twice and in another order. But it forgets
+    # layers that are removed from a list: so all are removed, and added in order.
+    borrowed = next(iter(attributes))
     delattr(owner, borrowed)
     setattr(owner, borrowed, old)
     getattr(owner, borrowed).clear()
     setattr(owner, borrowed, new)
     delattr(owner, borrowed)
-    for name, value in held.items():
+    for name, value in attributes.items():
         setattr(owner, name, _replaced(value, replacements))
 
 
 def _attributes(layer):
-    """Attributes that the class of a layer has set, those of Keras aside."""
+    """The attributes that the class of a layer has set, without those of Keras."""
     base = keras.Model if isinstance(layer, keras.Model) else keras.Layer
-    own = vars(base(name=layer.name))
-    attributes = {k: v for k, v in vars(layer).items() if k not in own}
+    inherited = vars(base(name=layer.name))
+    attributes = {k: v for k, v in vars(layer).items() if k not in inherited}
     if keras.backend.backend() == "torch":
-        # torch keeps modules in a dict of its own.
+        # torch keeps modules in a separate dict.
         modules = layer.named_modules(remove_duplicate=False)
         attributes.update((k, v) for k, v in modules if k and "." not in k)
     return attributes.items()

@@ -1,4 +1,4 @@
-"""What `keras-rnnx tasks` prints: the tasks there are, or one of them."""
+"""The output of `keras-rnnx tasks`: all tasks, or one of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from keras_rnnx import datasets
 from keras_rnnx.datasets.facts import FACTS, Figure
 from keras_rnnx.inspection.table import Table
 
-# Of one task: examples, and the steps of each that are shown.
+# The number of examples of a task, and of their steps, that are shown.
 EXAMPLES, STEPS = 3, 60
 
 
@@ -44,7 +44,7 @@ class _Tasks(Table):
 
 
 def listing() -> Table:
-    """All registered tasks; of those that are not of the package the names alone."""
+    """All registered tasks; for tasks of users only the names."""
     return _Tasks(map(_row, datasets.list_tasks()))
 
 
@@ -78,7 +78,7 @@ def _value(figure: Figure) -> str:
 
 
 def about(task: datasets.Task) -> rich.console.Group:
-    """One task: its data, what trivial answers and others achieve, and examples."""
+    """One task: its data, the results of trivial and published methods, examples."""
     return rich.console.Group(*_lines(task))
 
 

@@ -1,10 +1,10 @@
-"""Tensors in dataclasses, dicts and tuples, as a flat list and back.
+"""Converts tensors in dataclasses, dicts and tuples to a flat list and back.
 
-Frameworks take and return lists of tensors where they loop, differentiate and compile.
-Everything else goes by names. `Structure` is the way from one to the other.
+Frameworks loop over, differentiate and compile functions of lists of tensors. All other
+code uses names. `Structure` converts between both.
 
-A tree is a dataclass, a dict, a tuple or a list of trees. What is none of these is a
-leaf, a subclass of list too. None is nothing at all.
+A tree is a dataclass, a dict, a tuple or a list of trees. Any other object is a leaf,
+also a subclass of list. None is an empty tree.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-# By dataclass the names of its fields: to ask for them takes long.
+# The names of the fields of dataclasses, kept because looking them up is slow.
 _names: dict[type, tuple[str, ...]] = {}
-# The structures there are, by their signature.
+# The compiled structures, by their signature.
 _known: dict[Any, tuple[int, Callable, Callable]] = {}
 
 
 class Structure:
-    """Where each leaf is in a tree.
+    """The positions of the leaves in a tree.
 
-    Where every operation is a call, trees are taken apart at every step. So there is
-    one expression for it, compiled once for each structure: `[t["a"], t.b]`.
+    Eager backends flatten trees at every step. So that this is fast, each structure has
+    an expression that is compiled once: `[t["a"], t.b]`.
 
     Args:
         example: a tree of this structure.
@@ -39,10 +39,10 @@ class Structure:
         self.size, self._read, self._build = _known[key]
 
     def flat(self, tree: Any) -> list[Any]:
-        """The leaves of a tree. Where it lacks one there is None.
+        """The leaves of a tree, with None for missing ones.
 
         Args:
-            tree: of this structure, or a part of it.
+            tree: a tree with this structure, or with a part of it.
         """
         try:
             return self._read(tree)
@@ -60,7 +60,7 @@ class Structure:
 
 
 def _compiled(example):
-    """Number of leaves; a function that reads a tree; one that builds it."""
+    """The number of leaves, a function that flattens a tree, and one that builds it."""
     places: list[str] = []
     values: dict[str, Any] = {}
 
@@ -71,7 +71,7 @@ def _compiled(example):
         return name
 
     def built(tree, place):
-        """The expression for a tree with its leaves from the list `l`."""
+        """The expression that builds a tree from the list of leaves `l`."""
         if tree is None:
             return "None"
         children = _children(tree)
@@ -80,20 +80,22 @@ def _compiled(example):
             return f"l[{len(places) - 1}]"
         kind = type(tree)
         by_attribute = dataclasses.is_dataclass(tree)
-        found = []
+        expressions = []
         for key, child in children:
             at = f".{key}" if by_attribute else f"[{named(key)}]"
-            found.append((key, built(child, place + at)))
+            expressions.append((key, built(child, place + at)))
         if kind is dict:
-            return "{" + "".join(f"{named(k)}: {text}, " for k, text in found) + "}"
-        inner = "".join(f"{text}, " for _, text in found)
+            return (
+                "{" + "".join(f"{named(k)}: {text}, " for k, text in expressions) + "}"
+            )
+        inner = "".join(f"{text}, " for _, text in expressions)
         if kind in (list, tuple):
             return f"[{inner}]" if kind is list else f"({inner})"
         return f"{named(kind)}({inner})"
 
     build = built(example, "t")
     read = f"[{', '.join(places)}]"
-    # What is evaluated here is made of names and brackets alone.
+    # The evaluated expressions contain only names and brackets.
     both = (("t", read), ("l", build))
     read, build = (eval(f"lambda {name}: {text}", values) for name, text in both)
     return len(places), read, build
@@ -114,16 +116,16 @@ def _children(tree):
 
 
 def _parts(example, tree) -> Iterator[Any]:
-    """The leaves of a tree that may lack some of those of the example."""
+    """The leaves of a tree that may lack some leaves of the example."""
     if example is None:
         return
     children = _children(example)
     if children is None:
         yield tree
         return
-    given = {} if tree is None else dict(_children(tree))
+    values = {} if tree is None else dict(_children(tree))
     for key, child in children:
-        yield from _parts(child, given.get(key))
+        yield from _parts(child, values.get(key))
 
 
 def flatten(tree: Any) -> list[Any]:
@@ -132,13 +134,13 @@ def flatten(tree: Any) -> list[Any]:
 
 
 def mapped(function: Callable, tree: Any) -> Any:
-    """A tree with `function(leaf)` in the place of each leaf."""
+    """The tree with each leaf replaced by `function(leaf)`."""
     structure = Structure(tree)
     return structure.tree([function(leaf) for leaf in structure.flat(tree)])
 
 
 def signature(tree: Any) -> Any:
-    """What tells structures apart, to be used as a key."""
+    """A key that is equal for trees of the same structure."""
     if tree is None:
         return None
     kind = type(tree)
@@ -154,31 +156,31 @@ def signature(tree: Any) -> Any:
 
 
 def over_trees(prepare: Callable[[Callable], Callable], function: Callable) -> Callable:
-    """A function of trees, prepared by what takes functions of lists.
+    """A function of trees, prepared by a function that takes functions of lists.
 
     Args:
-        prepare: from a function of a list of tensors, which returns such a list, to one
-            that does the same, such as a compiled one. It is called once for each
+        prepare: a function such as a compiler: from a function of a list of tensors
+            that returns a list to one that does the same. It is called once for each
             structure of the arguments.
         function: from trees to a tree.
     """
-    known: dict[Any, tuple[Structure, Callable, dict]] = {}
+    prepared_functions: dict[Any, tuple[Structure, Callable, dict]] = {}
 
     def make(trees):
         structure, results = Structure(trees), {}
 
         def flat(leaves):
-            found = function(*structure.tree(leaves))
-            results["structure"] = Structure(found)
-            return results["structure"].flat(found)
+            result = function(*structure.tree(leaves))
+            results["structure"] = Structure(result)
+            return results["structure"].flat(result)
 
         return structure, prepare(flat), results
 
     def run(*trees):
         key = signature(trees)
-        if key not in known:
-            known[key] = make(trees)
-        structure, prepared, results = known[key]
+        if key not in prepared_functions:
+            prepared_functions[key] = make(trees)
+        structure, prepared, results = prepared_functions[key]
         leaves = prepared(structure.flat(trees))
         return results["structure"].tree(leaves)
 

@@ -34,16 +34,18 @@ def add(commands: Any) -> None:
     tune.add_argument(
         "task",
         metavar="TASK",
-        help="a task of `keras-rnnx tasks`; FILE.py:FUNCTION that gives one; or data, "
-        "FILE.npz or FILE.csv (see keras_rnnx.datasets.Task.from_file)",
+        help="a task of `keras-rnnx tasks`; FILE.py:FUNCTION that returns one; or "
+        "data, FILE.npz or FILE.csv (see keras_rnnx.datasets.Task.from_file)",
     )
     add_data(tune)
     tune.add_argument(
         "--length", type=int, metavar="N", help="steps of the adding problem"
     )
-    tune.add_argument("--dir", required=True, help="where to save, and to go on")
     tune.add_argument(
-        "--report", action="store_true", help="write a page about it, too"
+        "--dir", required=True, help="folder of the search, to save or to continue it"
+    )
+    tune.add_argument(
+        "--report", action="store_true", help="write a page about the search, too"
     )
     _add_space(tune)
     _add_effort(tune)
@@ -52,17 +54,17 @@ def add(commands: Any) -> None:
     report = command(
         commands, "report", _report, "write a page about a search, with figures"
     )
-    report.add_argument("directory", metavar="DIR", help="where the search was saved")
+    report.add_argument("directory", metavar="DIR", help="folder of the search")
     report.add_argument(
-        "--optuna", metavar="FILE", help="write a journal for optuna-dashboard, too"
+        "--optuna", metavar="FILE", help="also write a journal for optuna-dashboard"
     )
     report.add_argument(
-        "--tensorboard", metavar="DIR", help="write runs for TensorBoard's HParams, too"
+        "--tensorboard", metavar="DIR", help="also write runs for TensorBoard's HParams"
     )
 
 
 def _add_space(tune):
-    space = tune.add_argument_group("what is searched")
+    space = tune.add_argument_group("the search space")
     space.add_argument(
         "--cells", type=names, metavar="A,B", help="cells (lstm,gru,leaky_rnn)"
     )
@@ -79,16 +81,19 @@ def _add_space(tune):
         type=option,
         metavar="NAME=VALUE",
         help="a value to fix, a list of values, a range (LOW,HIGH), or None for "
-        "its default, as 'units=(16, 64)'; may be repeated",
+        "its default, such as 'units=(16, 64)'; may be repeated",
     )
     space.add_argument(
-        "--params", type=positive, metavar="N", help="weights of each model, by units"
+        "--params",
+        type=positive,
+        metavar="N",
+        help="number of weights of each model, instead of units",
     )
     space.add_argument("--batch-size", type=positive, metavar="N", help="(32)")
 
 
 def _add_effort(tune):
-    effort = tune.add_argument_group("how long, and how")
+    effort = tune.add_argument_group("time and method")
     effort.add_argument(
         "--trials",
         type=positive,
@@ -96,10 +101,17 @@ def _add_effort(tune):
         help="models to try (10; with --budget as many as it allows)",
     )
     effort.add_argument(
-        "--max-epochs", type=positive, default=40, metavar="N", help="most epochs (40)"
+        "--max-epochs",
+        type=positive,
+        default=40,
+        metavar="N",
+        help="largest number of epochs of a trial (40)",
     )
     effort.add_argument(
-        "--budget", type=duration, metavar="TIME", help="time for all, as 90s, 30m, 2h"
+        "--budget",
+        type=duration,
+        metavar="TIME",
+        help="time for the whole search, such as 90s, 30m, 2h",
     )
     effort.add_argument(
         "--workers",
@@ -107,7 +119,7 @@ def _add_effort(tune):
         default=1,
         metavar="N",
         help="processes that run trials, each with its share of the cores, or a GPU "
-        "(1); 0: the process of the command",
+        "(1); 0: the process of the command itself",
     )
     effort.add_argument(
         "--tuner",
@@ -126,22 +138,29 @@ def _add_effort(tune):
         type=natural,
         default=3,
         metavar="N",
-        help="so many of the best are trained again with other seeds (3)",
+        help="number of the best trials that are trained again with other seeds (3)",
     )
     effort.add_argument(
-        "--runs", type=positive, default=3, metavar="N", help="trainings of each (3)"
+        "--runs",
+        type=positive,
+        default=3,
+        metavar="N",
+        help="trainings of each finalist (3)",
     )
     effort.add_argument("--folds", type=positive, default=1, metavar="N", help="(1)")
     effort.add_argument("--seed", type=natural, default=0, metavar="N", help="(0)")
 
 
 def _add_goal(tune):
-    goal = tune.add_argument_group("what is best")
+    goal = tune.add_argument_group("the objective, and limits")
     goal.add_argument(
-        "--objective", metavar="NAME", help="a name in the logs (that of the task)"
+        "--objective", metavar="NAME", help="a name in the logs (the task's objective)"
     )
     goal.add_argument(
-        "--max-params", type=positive, metavar="N", help="most weights of a model"
+        "--max-params",
+        type=positive,
+        metavar="N",
+        help="largest number of weights of a model",
     )
     goal.add_argument(
         "--max-step-ms",
@@ -159,12 +178,12 @@ def _add_goal(tune):
 
 def duration(text: str) -> float:
     """Seconds of a text such as 90s, 30m or 2h."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text)
-    if not found or not float(found[1]):
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text)
+    if not match or not float(match[1]):
         raise argparse.ArgumentTypeError(
             f"must be a time such as 90s, 30m or 2h, received {text!r}"
         )
-    return float(found[1]) * UNITS[found[2] or "s"]
+    return float(match[1]) * UNITS[match[2] or "s"]
 
 
 def milliseconds(text: str) -> float:
@@ -195,16 +214,16 @@ def _task(arguments):
 
 
 def _made(file, function, options):
-    """The task that a function in a file gives."""
+    """The task that a function in a file returns."""
     from keras_rnnx import datasets
 
-    found = getattr(load_file(file, "TASK"), function, None)
-    if not isinstance(found, Callable):
+    make = getattr(load_file(file, "TASK"), function, None)
+    if not isinstance(make, Callable):
         raise CommandError(f"{file} has no function {function!r}")
-    task = found(**options)
+    task = make(**options)
     if not isinstance(task, datasets.Task):
         raise CommandError(
-            f"{file}:{function} must give a keras_rnnx.datasets.Task, and gave "
+            f"{file}:{function} must return a keras_rnnx.datasets.Task, but returned "
             f"{type(task).__name__}"
         )
     return task
@@ -220,8 +239,8 @@ def _tune(arguments):
 
         task = _task(arguments)
         space = dict(arguments.changes)
-        chosen = _given(arguments, "cells", "preset", "params")
-        # What is wrong with these is said before anything else.
+        chosen = _passed(arguments, "cells", "preset", "params")
+        # Errors in these arguments are reported before anything else.
         tuner.HyperRNN.for_task(task, space=space, **chosen)
         console.print(task.description or f"The task {task.name}.")
         goal = task.objective
@@ -250,7 +269,7 @@ def _tune(arguments):
                 progress=live,
                 command=arguments.command,
                 **chosen,
-                **_given(
+                **_passed(
                     arguments,
                     *("batch_size", "trials", "budget", "workers", "objective"),
                     *("max_params", "max_step_ms", "max_latency_ms"),
@@ -268,9 +287,9 @@ def _tune(arguments):
     _say(console, arguments, result)
 
 
-def _given(arguments, *names_):
-    found = {name: getattr(arguments, name) for name in names_}
-    return {name: value for name, value in found.items() if value is not None}
+def _passed(arguments, *names_):
+    values = {name: getattr(arguments, name) for name in names_}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _say(console, arguments, result):
@@ -300,7 +319,7 @@ def _report(arguments):
     directory = Path(arguments.directory)
     if not (directory / "leaderboard.json").is_file():
         raise CommandError(
-            f"{directory} holds no search that has ended: run keras-rnnx tune with "
+            f"{directory} holds no finished search: run keras-rnnx tune with "
             f"--dir {directory} first"
         )
     try:
@@ -317,5 +336,5 @@ def _report(arguments):
     except (ImportError, OSError, ValueError) as error:
         raise CommandError(error) from error
     console = rich.console.Console(highlight=False)
-    for said, path in written.items():
-        console.print(f"{said} {path}", soft_wrap=True)
+    for label, path in written.items():
+        console.print(f"{label} {path}", soft_wrap=True)

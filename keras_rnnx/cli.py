@@ -1,4 +1,4 @@
-"""The command `keras-rnnx`: the catalogue, tasks, explanations, and searches."""
+"""The command `keras-rnnx`: the catalogue, tasks, explanations and searches."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from keras_rnnx._command_line import (
     add_data,
     add_import,
     command,
-    given,
     import_all,
     positive,
     task_options,
+    without_none,
     year,
 )
 from keras_rnnx.inspection import describe, listing
@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command.
 
     Args:
-        argv: its arguments. Default: those of the process.
+        argv: its arguments. Default: the arguments of the process.
 
     Returns:
         The exit status: 0, or 2 after an error, or 130 when stopped by Ctrl-C.
@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         print(
-            f"Stopped. Finished trials are kept; to go on: {arguments.command}"
+            f"Stopped. Finished trials are kept; to continue: {arguments.command}"
             if argv[:1] == ["tune"]
             else "Stopped.",
             file=sys.stderr,
@@ -78,9 +78,7 @@ def _parser():
     explain.add_argument("model", metavar="MODEL.keras", help="a saved model")
     add_import(explain)
 
-    tasks = command(
-        commands, "tasks", _tasks, "list the tasks there are data for, or show one"
-    )
+    tasks = command(commands, "tasks", _tasks, "list the tasks, or show one of them")
     tasks.add_argument("name", metavar="NAME", nargs="?", help="a task to show")
     add_data(tasks)
     add_import(tasks)
@@ -91,21 +89,24 @@ def _parser():
 
 def _add_choices(cells):
     chosen = cells.add_argument_group(
-        "cells to list (all; given together, all must fit)"
+        "cells to list (all; a cell must fit all filters)"
     )
     chosen.add_argument(
         "--linear",
         action="store_true",
-        help="linear in the state, always or with an argument, which is shown",
+        help="cells that are linear in the state, always or with an argument",
     )
     chosen.add_argument(
         "--cudnn",
         action="store_true",
-        help="computed exactly by a kernel of cuDNN, with the arguments that are shown "
-        "(on JAX by lstm alone)",
+        help="cells that a kernel of cuDNN computes exactly, with some arguments (on "
+        "JAX only by lstm)",
     )
     chosen.add_argument(
-        "--since", type=year, metavar="YEAR", help="with a paper of this year or later"
+        "--since",
+        type=year,
+        metavar="YEAR",
+        help="cells with a paper of this year or later",
     )
     shown = cells.add_argument_group("the cell to show")
     shown.add_argument(
@@ -118,13 +119,11 @@ def _add_choices(cells):
 
 def _cells(arguments):
     import_all(arguments.imports)
-    sizes = given(features=arguments.features, units=arguments.units)
+    sizes = without_none(features=arguments.features, units=arguments.units)
     console = rich.console.Console()
     if arguments.name is None:
         if sizes:
-            raise CommandError(
-                f"--{next(iter(sizes))} is about one cell: give its name"
-            )
+            raise CommandError(f"--{next(iter(sizes))} is about one cell: add its name")
         rows = listing.listing(arguments.linear, arguments.cudnn, arguments.since)
         console.print(rows)
         return
@@ -132,14 +131,14 @@ def _cells(arguments):
     for name in filters:
         if getattr(arguments, name):
             raise CommandError(
-                f"--{name} chooses from the list, and {arguments.name!r} is one cell: "
-                f"leave one of them out"
+                f"--{name} filters the list, but {arguments.name!r} is one cell: leave "
+                f"one of them out"
             )
     try:
-        found = describe.describe(arguments.name, **sizes)
+        description = describe.describe(arguments.name, **sizes)
     except ValueError as error:
         raise CommandError(error) from error
-    console.print(listing.about(found))
+    console.print(listing.about(description))
 
 
 def _explain(arguments):
@@ -156,13 +155,13 @@ def _explain(arguments):
 
 def _tasks(arguments):
     import_all(arguments.imports)
-    # Data sets are not needed by other commands.
+    # Imported here, since other commands do not need data sets.
     from keras_rnnx import _task_listing, datasets
 
     console = rich.console.Console(highlight=False)
     if arguments.name is None:
         for name, value in task_options(arguments).items():
-            raise CommandError(f"{name}={value!r} is about one task: give its name")
+            raise CommandError(f"{name}={value!r} is about one task: add its name")
         console.print(_task_listing.listing())
         return
     try:

@@ -245,7 +245,7 @@ def test_what_cannot_be_had_is_explained(x):
     with pytest.raises(ValueError, match="pass batch_norm_steps"):
         layers.LSTM(3, batch_norm=True).build((None, None, 3))
     layers.LSTM(3, batch_norm=True, batch_norm_steps=10).build((None, None, 3))
-    with pytest.raises(ValueError, match="does not know which it is"):
+    with pytest.raises(ValueError, match="does not know its number"):
         keras.layers.RNN(cells.LSTMCell(3, batch_norm=True, batch_norm_steps=4))(x)
     with pytest.raises(ValueError, match="checkpoint=2 computes steps twice"):
         layers.LSTM(3, batch_norm=True, checkpoint=2)(x, training=True)

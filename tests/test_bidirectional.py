@@ -225,7 +225,7 @@ def test_stateful_in_pieces_is_the_whole(way, calls):
         close(outputs, expected)
         all_close([*last, *parts.states], [*states, *states])
     assert bool(calls) == (way == "one call")
-    with pytest.raises(ValueError, match="Bidirectional goes on from .* 2 sequences"):
+    with pytest.raises(ValueError, match="Bidirectional continues from .* 2 sequences"):
         parts(x[:2])
     parts.reset_state()
     assert not any(np.any(state) for state in arrays(parts.states))

@@ -217,7 +217,7 @@ def declare(**body):
             {"states": ("h",), "gates": ("h",), "split": ("h",), "late": ("h",)},
             "both `split` and `late`",
         ),
-        ({"states": ("h",), "gate": ("h",)}, "did you mean it by `gate`"),
+        ({"states": ("h",), "gate": ("h",)}, "did you write `gate` instead"),
         (
             {
                 "states": ("h",),
@@ -271,7 +271,7 @@ def test_a_missing_equation_is_explained():
         (
             lambda self, state, gate: State(h=gate.u.z),
             AttributeError,
-            r"gate\.u\.z was read, and the cell has no such part: gate\.u has \[\]",
+            r"gate\.u\.z was read, but the cell has no such part: gate\.u has \[\]",
         ),
         (
             lambda self, state, gate: State(h=gate.h if gate.h > 0 else state.h),

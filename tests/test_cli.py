@@ -97,7 +97,7 @@ def test_cells_lists_those_that_all_filters_let_through(capsys, own, monkeypatch
     assert found["--since 2016"] == recent
     assert found["--cudnn --since 2016"] == recent & found["--cudnn"]
     assert cli.main(["cells", "--linear", "--cudnn"]) == 0
-    assert "No cell of the catalogue is all of that" in capsys.readouterr().out
+    assert "No cell of the catalogue fits all filters" in capsys.readouterr().out
 
 
 def test_cells_shows_one(capsys, monkeypatch):
@@ -247,7 +247,7 @@ def test_data_in_files(tmp_path, capsys, monkeypatch):
         (["tune", "adding", "--space", "x=(2,1)", "--dir", "{}"], "'x' with .2, 1"),
         (["tune", "no.csv", "--dir", "{}"], "no.csv: no such file"),
         (["tune", "no.py:task", "--dir", "{}"], "TASK: no.py: no such file"),
-        (["report", "{}"], "holds no search that has ended"),
+        (["report", "{}"], "holds no finished search"),
         (["tune", "adding"], "--dir"),
         (["tune", "adding", "--import", "no_such", "--dir", "{}"], "no_such"),
         (["tune", "adding", "--import", "no/such.py", "--dir", "{}"], "no/such.py"),

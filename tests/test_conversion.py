@@ -223,7 +223,7 @@ def test_explicit_cudnn_is_asked_of_the_new_layer(name):
     if refused is None:
         assert keras_rnnx.engine.plan(new).engine == "cudnn"
         return
-    message = f"use_cudnn=True cannot be had for layer 'memory' .*{refused}"
+    message = f"use_cudnn=True is not possible for layer 'memory' .*{refused}"
     with pytest.raises(ValueError, match=message):
         new(np.ones((2, STEPS, FEATURES), "float32"))
 

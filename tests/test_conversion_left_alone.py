@@ -59,9 +59,9 @@ def test_layers_left_alone_are_reported():
     assert reasons == {
         "subclass": "Doubling is a subclass, whose own code would be lost",
         "convolution": "keras_rnnx has no ConvLSTM1D",
-        "all_dropped": "recurrent_dropout=1.0 is not in [0, 1), where keras_rnnx "
-        "has its rates",
-        "stack": "dropout=1.0 is not in [0, 1), where keras_rnnx has its rates",
+        "all_dropped": "recurrent_dropout=1.0 is not in [0, 1), the range of "
+        "rates in keras_rnnx",
+        "stack": "dropout=1.0 is not in [0, 1), the range of rates in keras_rnnx",
         "both/forward_doubling": reasons["subclass"],
         "both/backward_doubling": reasons["subclass"],
     }

@@ -130,4 +130,4 @@ def test_what_fails_says_its_own_cause_and_leaves_the_pool(steps):
 def test_the_watch_names_what_waits_for_the_host(call, found):
     with Watch() as watch:
         call(torch.ones(3))
-    assert watch.found == found
+    assert watch.blocked == found

@@ -95,17 +95,22 @@ def test_use_cudnn_changes_no_number(name, emulator, x):
     [
         ("GRU", {"reset_after": False}, False, "reset_after=False multiplies by U"),
         ("MGU", {"reset_after": False}, False, "reset_after=False multiplies by U"),
-        ("JANET", {"beta": 1.0}, False, "beta=1.0 forgets and writes apart"),
+        (
+            "JANET",
+            {"beta": 1.0},
+            False,
+            "beta=1.0 forgets and writes by different amounts",
+        ),
         ("LSTM", {"activation": "relu"}, False, "activation='relu', where"),
         ("LSTM", {"recurrent_dropout": 0.5}, True, "recurrent_dropout=0.5 draws"),
-        ("LSTM", {"unroll": True}, False, "unroll=True asks for the loop"),
+        ("LSTM", {"unroll": True}, False, "unroll=True asks for an unrolled loop"),
     ],
 )
 def test_use_cudnn_says_why_it_cannot_be_had(
     name, kwargs, training, reason, emulator, x
 ):
     layer = make(name, use_cudnn=True, **kwargs)
-    message = f"use_cudnn=True cannot be had for layer '{layer.name}' .*{reason}"
+    message = f"use_cudnn=True is not possible for layer '{layer.name}' .*{reason}"
     with pytest.raises(ValueError, match=message):
         layer(x, training=training)
     assert not emulator.calls
@@ -290,7 +295,7 @@ def test_a_stack_with_use_cudnn_is_one_call_or_a_call_for_each_layer(emulator, x
     off = layers.Stack("lstm", UNITS, use_cudnn=False)
     assert "use_cudnn=False" in off.plan()
     refused = layers.Stack("gru", UNITS, use_cudnn=True, reset_after=False)
-    with pytest.raises(ValueError, match="use_cudnn=True cannot be had for layer"):
+    with pytest.raises(ValueError, match="use_cudnn=True is not possible for layer"):
         refused(x)
 
 

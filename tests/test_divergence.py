@@ -198,10 +198,10 @@ def test_a_gradient_that_is_not_finite_is_found_before_the_next_batch():
     guard = DivergenceGuard()
     report = diverge(made, guard.watch(X, Y, batch_size=4), guard)
     assert report.batch == 0 and np.isfinite(report.loss)
-    assert "weights after the update not finite" in report.reason
+    assert "updated weights are not finite" in report.reason
     assert np.isfinite(row(report, "above").gradient)
     assert not np.isfinite(row(report, "edge").gradient)
-    assert "first gradient not finite is that of 'edge'" in str(report)
+    assert "first gradient that is not finite: 'edge'" in str(report)
 
 
 def test_the_layer_whose_outputs_overflow_is_found():
@@ -217,7 +217,7 @@ def test_the_layer_whose_outputs_overflow_is_found():
     made.compile("sgd", "mse")
     guard = DivergenceGuard()
     report = diverge(made, guard.watch(X, Y, batch_size=4), guard)
-    assert "first outputs not finite are those of 'bursts'" in str(report)
+    assert "first outputs that are not finite: 'bursts'" in str(report)
     assert np.isfinite(row(report, "fine").output)
 
 

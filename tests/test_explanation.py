@@ -116,7 +116,7 @@ def test_request_that_cannot_be_met_is_shown():
     model = keras.Sequential([keras_rnnx.layers.GRU(4, use_cudnn=True, name="memory")])
     (row,) = keras_rnnx.explain(model)
     assert (row.engine, row.kernel) == ("none", "none")
-    assert "use_cudnn=True cannot be had for layer 'memory'" in row.reason
+    assert "use_cudnn=True is not possible for layer 'memory'" in row.reason
 
 
 class Own(layers.LSTM):

@@ -151,7 +151,10 @@ def test_it_chooses_the_engine_that_has_the_gradients():
             lambda r: layers.GRU(3, reset_after=False, recurrent_regularizer=r),
             "gate 'h' of GRUCell multiplies in the middle",
         ),
-        (lambda r: layers.SimpleRNN(3, kernel_regularizer=r), "kernel is not what"),
+        (
+            lambda r: layers.SimpleRNN(3, kernel_regularizer=r),
+            "gradients do not flow from step to step through kernel",
+        ),
         (
             lambda r: layers.SimpleRNN(
                 3, recurrent_regularizer=r, dtype="mixed_float16"
@@ -177,7 +180,7 @@ def test_a_rate_is_a_number(rate):
 def test_where_it_would_have_no_effect_it_says_so(given):
     x = np.ones((1, 2, 3), "float32")
     for one in (given, {"h": given}):
-        with pytest.raises(ValueError, match="PerGate cannot have it"):
+        with pytest.raises(ValueError, match="PerGate cannot hold it"):
             PerGate(one)
     plain = cells.SimpleRNNCell(3)
     stacked = layers.RNN([plain, cells.SimpleRNNCell(3, recurrent_regularizer=given)])

@@ -145,7 +145,7 @@ def test_initial_weights_leave_the_engine_as_it_is():
             lambda: built("lstm", bias_initializer=initializers.PerGate({"f": "ones"})),
             "nothing for the gates i, c, o.*'default'",
         ),
-        (lambda: initializers.PerGate("ones")((3, 8)), r"cannot tell.*\(3, 8\)"),
+        (lambda: initializers.PerGate("ones")((3, 8)), r"cannot recognize.*\(3, 8\)"),
         (lambda: initializers.PerGate({"f": "ones"})((3, 9)), "gates by name"),
         (lambda: initializers.LeakRates(0.5, 9), "shortest=0.5"),
         (lambda: initializers.LeakRates(9, 2), "shortest=9, longest=2"),

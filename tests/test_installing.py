@@ -72,7 +72,7 @@ def without(missing, program, *argv, **environment):
 
 ALL = ["tensorflow", "jax", "torch"]
 INSTALL = (
-    "Keras needs a backend, and none is installed: "
+    "Keras needs a backend, but none is installed: "
     'pip install "keras-rnnx[tensorflow]", pip install "keras-rnnx[jax]" or '
     'pip install "keras-rnnx[torch]".'
 )

@@ -25,7 +25,7 @@ def x():
         (lambda x: layers.LSTM(3, drop_out=0.1), "no argument 'drop_out'.*'dropout'"),
         (lambda x: layers.LSTM(3, dropout=1.5), "got 1.5"),
         (lambda x: layers.GRU(3, use_cudnn="yes"), "use_cudnn='yes'"),
-        (lambda x: layers.GRU(3, use_cudnn=True)(x), "use_cudnn=True cannot be had"),
+        (lambda x: layers.GRU(3, use_cudnn=True)(x), "use_cudnn=True is not possible"),
         (lambda x: layers.LSTM(3)(x[0]), r"\(batch, time, features\).*\(6, 3\)"),
         (
             lambda x: layers.LSTM(3)(x, initial_state=[np.zeros((4, 3))]),

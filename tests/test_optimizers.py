@@ -180,7 +180,7 @@ def test_loss_scaling_goes_around():
     made = model(outer)
     script = train(made, LOSSES)
     all_close(made.get_weights(), means(script.weights[8:]))
-    with pytest.raises(ValueError, match="goes around NTASGD"):
+    with pytest.raises(ValueError, match="must wrap NTASGD"):
         NTASGD(keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.2)))
 
 
@@ -245,7 +245,7 @@ def test_averages_are_compiled_by_xla_too():
 
 
 def test_it_goes_around_an_optimizer():
-    with pytest.raises(ValueError, match="goes around another optimizer.*None"):
+    with pytest.raises(ValueError, match="wraps another optimizer.*None"):
         NTASGD(None)
 
 

@@ -177,7 +177,7 @@ def test_options_matter_where_there_is_a_lowering_alone():
 def test_a_description_tells_the_kinds_apart():
     mgu = describe.describe("mgu2", features=3, units=5)
     kinds = {row.gate: row.kind for row in mgu.gates}
-    assert kinds["f"] == "of the state alone"
+    assert kinds["f"] == "reads the state alone"
     assert "(late)" in kinds["h"]
     shapes = {row.weight: row.shape for row in mgu.weights}
     assert shapes == {"kernel": (3, 5), "recurrent_kernel": (5, 10), "bias": (5,)}
@@ -188,7 +188,7 @@ def test_a_description_tells_the_kinds_apart():
     assert [row.shape for row in qrnn.states] == ["(5,)", "(5,)", "(3,)"]
     assert qrnn.states[1].kind == "linear"
     brc = {row.gate: row.kind for row in describe.describe("brc").gates}
-    assert "(diagonal)" in brc["z"] and brc["h"] == "of the inputs alone"
+    assert "(diagonal)" in brc["z"] and brc["h"] == "reads the inputs alone"
     nbrc = {row.gate: row.kind for row in describe.describe("nbrc").gates}
     assert "diagonal" not in nbrc["z"]
     assert describe.describe("minimal_rnn").layer == "MinimalRNN"

@@ -382,7 +382,7 @@ def last_step_later(x):
                 return_state=True,
                 activity_regularizer=AR(),
             )(x),
-            "return_state=True gives states too",
+            "return_state=True returns states too",
         ),
         (lambda x: AR(-1), "`alpha` must not be negative, received -1"),
         (lambda x: TAR("a"), "`beta`.*'a'"),
@@ -398,7 +398,7 @@ def last_step_later(x):
             lambda x: gru(kernel_regularizer=regularizers.PerGate({"zz": "l2"})),
             "received the gate 'zz', but GRUCell has the gates z, r, h. Did you mean",
         ),
-        (lambda x: regularizers.PerGate("l2")(x[0]), r"cannot tell.*\(6, 3\)"),
+        (lambda x: regularizers.PerGate("l2")(x[0]), r"cannot recognize.*\(6, 3\)"),
     ],
 )
 def test_bad_input(call, message, x):
@@ -427,7 +427,7 @@ def test_all_are_exported():
 @pytest.mark.parametrize("given", [AR(), Sum(TAR(), "l2")])
 def test_penalties_on_outputs_are_for_no_weight(weight, given):
     layer = layers.LSTM(4, **{f"{weight}_regularizer": given})
-    with pytest.raises(ValueError, match="is a penalty on outputs, and was given for"):
+    with pytest.raises(ValueError, match="is a penalty on outputs, but was passed for"):
         layer.build((1, 2, 3))
 
 
@@ -441,7 +441,7 @@ def test_penalties_on_outputs_are_for_no_weight(weight, given):
     ids=lambda options: next(iter(options)),
 )
 def test_what_is_for_matrices_is_refused_where_there_are_none(options):
-    with pytest.raises(ValueError, match="is for matrices, and IndRNNCell has one"):
+    with pytest.raises(ValueError, match="is for matrices, but IndRNNCell has one"):
         layers.IndRNN(4, **options).build((None, 5, 3))
     with pytest.raises(ValueError, match="MinGRUCell multiplies its state by none"):
         layers.MinGRU(4, **options).build((None, 5, 3))

@@ -345,9 +345,13 @@ def test_a_full_disk_pauses(task, tmp_path, monkeypatch):
         ({"budget": 0}, ValueError, "`budget` must be positive.*received 0"),
         ({"workers": -1}, ValueError, "`workers` .* received -1"),
         ({"max_step_ms": "x"}, ValueError, "max_step_ms"),
-        ({"y": np.ones(3)}, ValueError, "A task has its parts.*leave out `y`"),
-        ({"groups": [1]}, ValueError, "`groups` are those of `folds`"),
-        ({"objective": "val_los"}, ValueError, "whether more of 'val_los' is better"),
+        ({"y": np.ones(3)}, ValueError, "A task has its own parts.*leave out `y`"),
+        ({"groups": [1]}, ValueError, "`groups` need `folds`"),
+        (
+            {"objective": "val_los"},
+            ValueError,
+            "whether higher values of 'val_los' is better",
+        ),
         (
             {"hypermodel": 3},
             ValueError,
@@ -392,9 +396,9 @@ def test_data_that_do_not_fit_are_named_before_the_first_trial(tmp_path):
             objective="val_accuracy",
             directory=tmp_path / "labels",
         )
-    with pytest.raises(ValueError, match="needs others for validation"):
+    with pytest.raises(ValueError, match="needs other batches for validation"):
         search(batches, directory=tmp_path / "alone")
-    with pytest.raises(ValueError, match="Batches are made: leave out `batch_size`"):
+    with pytest.raises(ValueError, match="are made already: leave out `batch_size`"):
         search(batches, batches, batch_size=3, directory=tmp_path / "size")
     both = {"validation_data": (x, labels), "validation_split": 0.2}
     with pytest.raises(ValueError, match="received validation_split=0.2 too"):

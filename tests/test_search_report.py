@@ -556,7 +556,7 @@ def test_for_other_tools(tmp_path):
     assert study.best_value == max(
         r["score"] for r in rows if r["status"] == "completed"
     )
-    with pytest.raises(FileExistsError, match="study.log is there already"):
+    with pytest.raises(FileExistsError, match="study.log exists already"):
         reporting.to_optuna(tmp_path, path)
 
     folder = reporting.to_tensorboard(tmp_path, tmp_path / "runs")

@@ -158,7 +158,7 @@ def test_what_checkpoints_cannot_go_with():
     with pytest.raises(ValueError, match="a stack of cells.*checkpoint=2.*=None"):
         stack(x)
     with (
-        pytest.raises(ValueError, match="step.*checkpoint=2 cannot be had"),
+        pytest.raises(ValueError, match="step.*checkpoint=2 is not possible"),
         engine.force("step"),
     ):
         layers.LSTM(2, checkpoint=2)(x)

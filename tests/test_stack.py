@@ -190,7 +190,7 @@ def test_a_cell_is_copied(x):
         (lambda: layers.Stack(keras.layers.LSTMCell(4), 4), "class of keras_rnnx"),
         (
             lambda: layers.Stack("mgu", 4, gated_feedback=True),
-            "Gated feedback is known for.*MGUCell",
+            "Gated feedback is defined for.*MGUCell",
         ),
         (
             lambda: layers.Stack("gru", 4, gated_feedback=True, reset_after=False),

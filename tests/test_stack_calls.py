@@ -135,7 +135,7 @@ def test_one_call_that_does_not_pay_is_not_made():
         return costs.refusal_at_once(cell, engine, training, batch, sorted_rows)
 
     assert refusal(lstm, "native") is None
-    assert "train slower" in refusal(lstm, "native", sorted_rows=True)
+    assert "train more slowly" in refusal(lstm, "native", sorted_rows=True)
     assert refusal(lstm, "native", training=False, sorted_rows=True) is None
     assert "with 8 sequences the derived backward pass" in refusal(gru, "native")
     assert refusal(gru, "native", training=False) is None

@@ -209,7 +209,7 @@ def test_what_is_for_square_matrices_needs_layers_of_one_width():
     }
     for name, value in given.items():
         feedback_kernels("simple_rnn", 4, **{name: value})
-        with pytest.raises(ValueError, match="a layer of 4 units reads those of 8"):
+        with pytest.raises(ValueError, match="a layer of 4 units reads one of 8"):
             feedback_kernels("simple_rnn", [4, 8], **{name: value})
 
 

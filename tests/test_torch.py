@@ -107,7 +107,7 @@ def test_explain_says_which_kernel_and_why():
         (layers.GRU(3, dtype="mixed_float16"), True, "have no float16"),
         (layers.GRU(3, dtype="mixed_bfloat16"), True, None),
         (layers.FastRNN(3, dtype="mixed_bfloat16"), True, "not exact enough"),
-        (layers.JANET(3), True, "beta=1.0 forgets and writes apart"),
+        (layers.JANET(3), True, "beta=1.0 forgets and writes by different amounts"),
         (layers.MGU(3), True, "reset_after=False"),
     ],
     ids=lambda value: getattr(value, "name", None),
@@ -216,10 +216,10 @@ def test_what_does_not_fit_the_weights_reaches_no_kernel(kernel):
 
     assert run()[0].shape == (4, 6, width)
     for wrong, message in (
-        ({"features": 4}, "with 4 features, and its weights are for 3"),
+        ({"features": 4}, "with 4 features, but its weights are for 3"),
         ({"rows": 2}, r"given 4 sequences and 1 layer.*received shape \(1, 2, "),
         ({"count": 2}, r"received shape \(2, 4, "),
-        ({"units": 6}, f"states of 6 units, and its weights are for {width}"),
+        ({"units": 6}, f"states of 6 units, but its weights are for {width}"),
     ):
         with pytest.raises(ValueError, match=message):
             run(**wrong)

@@ -367,7 +367,7 @@ def test_a_run(method):
         try:
             found = one.run({**request, "seconds": limit}, task)
         except SearchError as error:
-            assert "budget of time is too small" in str(error)
+            assert "time budget is too small" in str(error)
             continue
         if found["curve"]:
             break

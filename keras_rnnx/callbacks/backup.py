@@ -1,4 +1,4 @@
-"""Backups that training goes on from, in the middle of an epoch too."""
+"""Backups that training resumes from, also in the middle of an epoch."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ SLOTS = ("a", "b")
 
 
 class BackupAndRestore(keras.callbacks.Callback):
-    """Backs training up, so that the same script goes on from there when run again.
+    """Backs training up, so that the same script resumes it when run again.
 
-    As `keras.callbacks.BackupAndRestore`, which it uses for weights and optimizer. It
-    also keeps the states of stateful layers, random seeds (so the dropout masks are
-    the same), the metrics of the epoch so far and the place in a `ContiguousBatches`:
-    training goes on in the middle of an epoch, to the same weights as if it had not
-    been interrupted.
+    It works as `keras.callbacks.BackupAndRestore`, which it uses for weights and
+    optimizer. It also keeps the states of stateful layers, random seeds (so that the
+    dropout masks are the same), the metrics of the epoch so far and the position in a
+    `ContiguousBatches`. So training can resume in the middle of an epoch, and gives the
+    same weights as without the interruption.
 
-    A new backup takes the place of the old one when it is complete. At the end of each
-    epoch there is one. List this callback last. Other callbacks begin anew, such as
-    the patience of `EarlyStopping`.
+    It makes a backup at the end of each epoch. A new backup replaces the old one once
+    it is complete. List this callback last. Other callbacks start again, such as the
+    patience of `EarlyStopping`.
 
     Args:
-        backup_dir: a directory of its own.
-        dataset: the `ContiguousBatches` given to `fit` and to `TruncatedBPTT`. Default
-            None: backups at the end of epochs alone.
+        backup_dir: a directory that nothing else uses.
+        dataset: the `ContiguousBatches` that `fit` and `TruncatedBPTT` receive. Default
+            None: backups only at the end of epochs.
         save_freq: "epoch", or the number of batches after which to back up. Default
             "epoch".
         delete_checkpoint: whether to delete the backup once `fit` has ended. Default
             True.
 
     Raises:
-        ValueError: for another kind of data set, a `save_freq` that is no number of
-            batches or comes without `dataset`; when training begins, for a backup of
-            another model, or for `steps_per_epoch`; in training, where `TruncatedBPTT`
-            is not listed before.
+        ValueError: for another kind of data set, for a `save_freq` that is not a number
+            of batches or comes without `dataset`; when training begins, for a backup of
+            another model, or for `steps_per_epoch`; in training, if `TruncatedBPTT` is
+            not listed before.
 
     Example:
 
@@ -85,7 +85,7 @@ class BackupAndRestore(keras.callbacks.Callback):
             if dataset is None:
                 raise ValueError(
                     f"save_freq={save_freq} backs up in the middle of an epoch, which "
-                    "needs `dataset`, to go on from there. Received None."
+                    "needs `dataset`, to resume from there. Received None."
                 )
         self.backup_dir = Path(backup_dir)
         self.dataset = dataset
@@ -99,7 +99,7 @@ class BackupAndRestore(keras.callbacks.Callback):
         if self.dataset is not None and steps not in (None, len(self.dataset)):
             raise ValueError(
                 f"Received steps_per_epoch={steps}, for {len(self.dataset)} batches: "
-                "training can be resumed where epochs are whole. Leave it out."
+                "training can only be resumed if epochs are whole. Leave it out."
             )
         self._place = self._arrays = None
         self._random = _random.get_state()
@@ -126,7 +126,7 @@ class BackupAndRestore(keras.callbacks.Callback):
         if self._place and self._place["batch"]:
             self._saved = self._place["batch"]
             self.dataset.seek(epoch, self._saved)
-            # Keras reads fewer batches than it had counted, as is right here.
+            # Keras rightly reads fewer batches than it counted.
             self._quiet.enter_context(warnings.catch_warnings())
             warnings.filterwarnings("ignore", "Your input ran out of data")
             self._put()
@@ -137,8 +137,8 @@ class BackupAndRestore(keras.callbacks.Callback):
 
     def on_train_batch_begin(self, batch, logs=None):
         if not self._begun:
-            # Torch's data loaders draw from the same generator as dropout, and draw
-            # more often in an epoch that is not resumed: training is not to see it.
+            # Torch's data loaders draw from the same generator as dropout, and more
+            # often in an epoch that is not resumed. Training must not depend on that.
             _random.set_state(self._random)
             self._begun = True
 
@@ -153,7 +153,7 @@ class BackupAndRestore(keras.callbacks.Callback):
                 "BackupAndRestore needs TruncatedBPTT, with the same data set, before "
                 "it in the list of callbacks."
             )
-        # The backup after the last batch is that at the end of the epoch.
+        # The backup after the last batch is made at the end of the epoch.
         if position < batches and position - self._saved >= self.save_freq:
             self._save(self._epoch, position)
             self._saved = position
@@ -172,7 +172,7 @@ class BackupAndRestore(keras.callbacks.Callback):
             for slot in SLOTS:
                 shutil.rmtree(self.backup_dir / slot, ignore_errors=True)
             with contextlib.suppress(OSError):
-                # There may be files of others.
+                # The folder may contain other files.
                 self.backup_dir.rmdir()
 
     def _keras(self, slot):
@@ -181,11 +181,11 @@ class BackupAndRestore(keras.callbacks.Callback):
         return callback
 
     def _save(self, epoch, batch):
-        held = json.loads(self._latest.read_text()) if self._latest.exists() else {}
-        slot = SLOTS[held.get("slot") == SLOTS[0]]
+        latest = json.loads(self._latest.read_text()) if self._latest.exists() else {}
+        slot = SLOTS[latest.get("slot") == SLOTS[0]]
         folder = self.backup_dir / slot
         folder.mkdir(parents=True, exist_ok=True)
-        # Told of the end of the epoch before, it saves and will begin with this one.
+        # At the end of the epoch before, Keras saves that `epoch` is the next one.
         self._keras(folder).on_epoch_end(epoch - 1)
         arrays = {f"random_{i}": state for i, state in enumerate(self._random)}
         for kind, variables in self._variables(batch).items():
@@ -198,11 +198,11 @@ class BackupAndRestore(keras.callbacks.Callback):
         os.replace(written, self._latest)
 
     def _variables(self, batch):
-        """What a file of weights does not have, metrics within an epoch alone."""
+        """Variables that a weights file lacks; metrics only within an epoch."""
         model = self.model
         weights = set(map(id, model.weights))
-        found = [*model.variables, *_states.variables(model)]
-        unique = {id(variable): variable for variable in found}
+        variables = [*model.variables, *_states.variables(model)]
+        unique = {id(variable): variable for variable in variables}
         more = [v for key, v in unique.items() if key not in weights]
         return {"variable": more, "metric": model.metrics_variables if batch else []}
 
@@ -215,7 +215,7 @@ class BackupAndRestore(keras.callbacks.Callback):
                 variable.assign(value)
 
     def _build_metrics(self):
-        """Makes the variables of metrics, which on TensorFlow the first batch does."""
+        """Makes the variables of metrics; on TensorFlow the first batch makes them."""
         model, missing = self.model, self._found("metric")
         if self.dataset and len(missing) > len(model.metrics_variables):
             x, y = map(keras.ops.convert_to_tensor, self.dataset[0])
@@ -232,5 +232,5 @@ class BackupAndRestore(keras.callbacks.Callback):
         if not fits or (batch and (not dataset or batch >= len(dataset))):
             raise ValueError(
                 f"The backup in {str(self.backup_dir)!r} is of another model or data "
-                "set: delete it, or give another backup_dir."
+                "set: delete it, or pass another backup_dir."
             )

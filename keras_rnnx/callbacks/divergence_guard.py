@@ -1,4 +1,4 @@
-"""Stops training that diverges, and says where."""
+"""Stops training that diverges, and reports where."""
 
 from __future__ import annotations
 
@@ -33,31 +33,31 @@ class DivergenceError(ArithmeticError):
 
 
 class DivergenceGuard(keras.callbacks.Callback):
-    """Stops training that diverges, and says at which batch and in which layer.
+    """Stops training that diverges, and reports at which batch and in which layer.
 
-    Looked at is the loss of every batch, not the running mean in the logs, and whether
-    the weights are finite after it. When one is not, the gradients of that batch are
-    computed again, layer by layer, with the weights, states and random seeds from
-    before it. For this a copy of the weights is kept, and the data has to be watched:
+    It checks the loss of every batch, not the running mean in the logs, and whether the
+    weights are finite after it. If a batch diverges, it computes the gradients of that
+    batch again, layer by layer, with the weights, states and random seeds from before.
+    For this it keeps a copy of the weights, and has to watch the data:
 
         guard = keras_rnnx.callbacks.DivergenceGuard()
         model.fit(guard.watch(x, y, batch_size=32), callbacks=[guard])
 
-    List it last, so that it sees the model as it is trained.
+    List it last, so that it sees the model as training sees it.
 
     Args:
-        factor: how many times the best mean of `window` batch losses a batch loss may
-            be, or None for any. Default 1000.
-        limit: the largest batch loss, or None for any. Default None.
-        window: batches in the mean. Default 20.
-        restore_weights: whether to put back the weights, and the variables of the
+        factor: the largest allowed ratio of a batch loss to the best mean of `window`
+            batch losses, or None for any. Default 1000.
+        limit: the largest allowed batch loss, or None for any. Default None.
+        window: number of batches in the mean. Default 20.
+        restore_weights: whether to restore the weights, and the variables of the
             optimizer, from the end of the last epoch without divergence, or from the
             beginning. Default False.
         raise_error: whether to raise a `DivergenceError` instead of a warning. Default
             False.
 
     Attributes:
-        report: a `DivergenceReport`; None while all is well.
+        report: a `DivergenceReport`, or None as long as training does not diverge.
 
     Raises:
         ValueError: for an argument out of range; when training begins, for a model that
@@ -105,7 +105,7 @@ class DivergenceGuard(keras.callbacks.Callback):
         shuffle: bool = True,
         seed: int = 0,
     ) -> keras.utils.PyDataset:
-        """The training data, for `fit`, in a form in which the guard sees its batches.
+        """The training data for `fit`, in a form that lets the guard see its batches.
 
         Args:
             x: inputs, as arrays; or a `keras.utils.PyDataset` and nothing else.
@@ -113,12 +113,12 @@ class DivergenceGuard(keras.callbacks.Callback):
             sample_weight: weights of samples. Default None.
             batch_size: samples in a batch. Default 32.
             shuffle: whether samples come in a new order in each epoch. Default True.
-                In what order batches come `fit` says, with its own `shuffle`.
+                The order of batches depends on `shuffle` of `fit`.
             seed: seed of the order. Default 0.
 
         Raises:
-            ValueError: for a data set with several workers, other arguments along with
-                a data set, or arrays of unequal length.
+            ValueError: for a data set with several workers, for other arguments besides
+                a data set, or for arrays of unequal length.
         """
         if isinstance(x, keras.utils.PyDataset):
             if y is not None or sample_weight is not None:
@@ -140,7 +140,7 @@ class DivergenceGuard(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         if self.model.steps_per_execution != 1:
             raise ValueError(
-                "DivergenceGuard looks at every batch, and the model runs several at "
+                "DivergenceGuard looks at every batch, but the model runs several at "
                 f"once: steps_per_execution={self.model.steps_per_execution}. Compile "
                 "with 1."
             )
@@ -154,7 +154,7 @@ class DivergenceGuard(keras.callbacks.Callback):
         self._epoch = epoch
         steps = self.params["steps"]
         if self._watched and steps == self._watched.num_batches:
-            # Keras begins the data anew; what it has read ahead is not trained on.
+            # Keras reads the data from the start; batches read ahead are not used.
             self._clear()
 
     def on_train_batch_begin(self, batch, logs=None):
@@ -187,15 +187,15 @@ class DivergenceGuard(keras.callbacks.Callback):
             self._good = _copies(self._everything())
 
     def _state(self):
-        """What determines the gradients of a batch."""
-        found = [*self.model.variables, *_states.variables(self.model)]
-        return list({id(variable): variable for variable in found}.values())
+        """The variables that determine the gradients of a batch."""
+        variables = [*self.model.variables, *_states.variables(self.model)]
+        return list({id(variable): variable for variable in variables}.values())
 
     def _everything(self):
         return [*self._state(), *self.model.optimizer.variables]
 
     def _batch_loss(self, logs):
-        """The loss of the batch alone; `fit` logs the mean of the epoch so far."""
+        """The loss of this batch; `fit` logs the mean of the epoch so far."""
         before, self._seen = self._seen, self._totals()
         if before:
             return (self._seen[0] - before[0]) / (self._seen[1] - before[1])
@@ -207,7 +207,7 @@ class DivergenceGuard(keras.callbacks.Callback):
         return float(logs["loss"])
 
     def _totals(self):
-        """Sum and count of the mean that `fit` logs; None if train_step has its own."""
+        """Sum and count of the mean that `fit` logs; None with a custom train_step."""
         for metric in self.model.metrics:
             if metric.name == "loss" and hasattr(metric, "total"):
                 return float(metric.total), float(metric.count)
@@ -219,7 +219,7 @@ class DivergenceGuard(keras.callbacks.Callback):
         if self.limit is not None and loss > self.limit:
             return f"the loss is {loss:g}, above the limit {self.limit:g}"
         best = self._best
-        # A loss may be negative, as a log-likelihood is.
+        # A loss may be negative, such as a log-likelihood.
         if self.factor and loss > best + (self.factor - 1) * abs(best):
             return f"the loss is {loss:g}, and was {best:g} at its best"
         finite = [
@@ -227,7 +227,7 @@ class DivergenceGuard(keras.callbacks.Callback):
             for variable in self.model.trainable_variables
         ]
         if finite and not bool(ops.all(ops.stack(finite))):
-            return f"the loss is {loss:g}, and the weights after the update not finite"
+            return f"the loss is {loss:g}, but the updated weights are not finite"
         return None
 
     def _stop(self, batch, index, loss, reason, data):
@@ -253,7 +253,7 @@ class DivergenceGuard(keras.callbacks.Callback):
 
 
 def _copies(variables):
-    # The model writes into its variables in place, or gives their memory away.
+    # The model overwrites its variables in place, or donates their memory.
     return [ops.stop_gradient(ops.copy(variable)) for variable in variables]
 
 

@@ -1,4 +1,4 @@
-"""What went wrong when training diverged."""
+"""The report on training that diverged."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from keras_rnnx.inspection.table import Table
 
 
 class LayerNorms(NamedTuple):
-    """What a layer shows in the batch at which training diverged.
+    """The norms of a layer in the batch at which training diverged.
 
     Attributes:
         layer: its path in the model.
-        output: the largest absolute value of its outputs; None where unknown.
+        output: the largest absolute value of its outputs; None if unknown.
         weights: the Euclidean norm of its own trainable weights before the batch.
-        gradient: that of their gradients.
+        gradient: the Euclidean norm of their gradients.
     """
 
     layer: str
@@ -38,12 +38,12 @@ class DivergenceReport:
         epoch: the epoch, from 0.
         batch: the batch in it, from 0, as callbacks count.
         loss: the loss of the batch.
-        reason: what was wrong with it.
-        inputs: number of values of the batch that are not finite, of inputs, targets
+        reason: why the batch counts as diverged.
+        inputs: number of values in the batch that are not finite, in inputs, targets
             and sample weights together; None if the data was not watched.
         layers: a table of `LayerNorms`, from the inputs to the outputs.
-        index: which batch of the data set it was, from 0: `fit` takes them in another
-            order with its default of `shuffle=True`. None if the data was not watched.
+        index: number of the batch in the data set, from 0: `fit` shuffles batches with
+            its default `shuffle=True`. None if the data was not watched.
     """
 
     epoch: int
@@ -62,27 +62,26 @@ class DivergenceReport:
         if self.index not in (None, self.batch):
             parts.append(f"In the order of the data it is batch {self.index}.")
         if self.inputs is None:
-            parts.append("Give fit guard.watch(data) to see inputs and gradients.")
+            parts.append("Pass guard.watch(data) to fit to see inputs and gradients.")
         elif self.inputs:
             parts.append(
                 f"{self.inputs} values in the data of the batch are NaN or inf."
             )
         bad = [row for row in self.layers if not _finite(row.output)]
         if bad:
-            parts.append(f"The first outputs not finite are those of {bad[0].layer!r}.")
+            parts.append(f"The first outputs that are not finite: {bad[0].layer!r}.")
         bad = [row for row in self.layers if not _finite(row.gradient)]
         if bad:
             parts.append(
-                "On the way back, the first gradient not finite is that of "
+                "In the backward pass, the first gradient that is not finite: "
                 f"{bad[-1].layer!r}."
             )
         else:
-            known = [row for row in self.layers if row.gradient is not None]
-            if known:
-                top = max(known, key=lambda row: row.gradient)
+            measured = [row for row in self.layers if row.gradient is not None]
+            if measured:
+                top = max(measured, key=lambda row: row.gradient)
                 parts.append(
-                    f"The largest gradient is that of {top.layer!r}: norm "
-                    f"{top.gradient:g}."
+                    f"The largest gradient: {top.layer!r}, with norm {top.gradient:g}."
                 )
         return " ".join(parts) + f"\n{self.layers}"
 
@@ -97,7 +96,7 @@ def not_finite(batch: Any) -> int:
 def layer_norms(model: keras.Model, batch: Any = None) -> Table:
     """A table of `LayerNorms`, without gradients and outputs if there is no batch.
 
-    States and random seeds of the model move on.
+    States and random seeds of the model advance.
     """
     gradients, outputs = {}, {}
     if batch is not None:
@@ -108,19 +107,21 @@ def layer_norms(model: keras.Model, batch: Any = None) -> Table:
         _random.set_state(random)
         for variable, value in zip(moving, before):
             variable.assign(value)
-        found = batch_gradients(model, batch)
-        gradients = {id(v): g for v, g in zip(model.trainable_variables, found)}
+        values_of_gradients = batch_gradients(model, batch)
+        gradients = {
+            id(v): g for v, g in zip(model.trainable_variables, values_of_gradients)
+        }
     rows = []
     for owners, layer in walk(model):
         inner = {id(v) for child in children(layer) for v in child.trainable_variables}
-        own = [v for v in layer.trainable_variables if id(v) not in inner]
-        known = [g for v in own if (g := gradients.get(id(v))) is not None]
-        values = [keras.ops.convert_to_numpy(v) for v in own]
+        weights = [v for v in layer.trainable_variables if id(v) not in inner]
+        of_weights = [g for v in weights if (g := gradients.get(id(v))) is not None]
+        values = [keras.ops.convert_to_numpy(v) for v in weights]
         row = LayerNorms(
             path(owners, layer) or layer.name,
             outputs.get(str(id(layer))),
             _norm(values),
-            _norm(known),
+            _norm(of_weights),
         )
         if any(value is not None for value in row[1:]):
             rows.append(row)
@@ -134,7 +135,7 @@ def _outputs(model, batch):
         try:
             tensors[str(id(layer))] = layer.output
         except (AttributeError, ValueError):
-            # A layer that is called more than once has no one output.
+            # A layer that is called more than once has no single output.
             continue
     if not tensors:
         return {}

@@ -11,16 +11,16 @@ import numpy as np
 
 
 def batch_gradients(model: keras.Model, batch: Any) -> list[np.ndarray | None]:
-    """The gradients of the loss of one batch in training, for trainable variables.
+    """The gradients of the training loss of one batch, for the trainable variables.
 
-    States and random seeds move on as in a training step, but for JAX.
+    States and random seeds advance as in a training step, except on JAX.
 
     Args:
         model: a compiled model.
-        batch: what a data set gives: inputs, or a tuple with targets and weights.
+        batch: an item of a data set: inputs, or a tuple with targets and weights.
 
     Returns:
-        A gradient for each of `model.trainable_variables`; None where the loss does not
+        A gradient for each of `model.trainable_variables`; None if the loss does not
         depend on it.
     """
     x, y, weights = keras.utils.unpack_x_y_sample_weight(batch)
@@ -28,8 +28,8 @@ def batch_gradients(model: keras.Model, batch: Any) -> list[np.ndarray | None]:
         lambda a: None if a is None else keras.ops.convert_to_tensor(a), (x, y, weights)
     )
     compute = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}
-    found = compute[keras.backend.backend()](model, x, y, weights)
-    return [None if g is None else keras.ops.convert_to_numpy(g) for g in found]
+    gradients = compute[keras.backend.backend()](model, x, y, weights)
+    return [None if g is None else keras.ops.convert_to_numpy(g) for g in gradients]
 
 
 def forward(model: keras.Model, x: Any) -> Any:
@@ -50,9 +50,9 @@ def _tensorflow(model, x, y, weights):
     def compute():
         with tf.GradientTape() as tape:
             loss = _loss(model, x, y, weights)
-        found = tape.gradient(loss, [v.value for v in model.trainable_variables])
-        # Those of embeddings are sparse.
-        return [None if g is None else tf.convert_to_tensor(g) for g in found]
+        gradients = tape.gradient(loss, [v.value for v in model.trainable_variables])
+        # The gradients of embeddings are sparse.
+        return [None if g is None else tf.convert_to_tensor(g) for g in gradients]
 
     return compute()
 
@@ -73,7 +73,7 @@ def _jax(model, x, y, weights):
     )
     optimizer = model.optimizer
     compute = jax.grad(model.compute_loss_and_updates, has_aux=True)
-    found, _ = compute(
+    gradients, _ = compute(
         *state,
         x,
         y,
@@ -83,4 +83,4 @@ def _jax(model, x, y, weights):
     )
     # The optimizer may have scaled the loss.
     scale = float(optimizer.scale_loss(1.0))
-    return [g / scale for g in found]
+    return [g / scale for g in gradients]

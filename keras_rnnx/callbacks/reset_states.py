@@ -1,4 +1,4 @@
-"""When the states of stateful layers are reset."""
+"""Resets the states of stateful layers in training."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from keras_rnnx._numbers import integer
 
 
 class ResetStates(keras.callbacks.Callback):
-    """Resets the states of all stateful layers in a model, nested ones too.
+    """Resets the states of all stateful layers in a model, including nested ones.
 
-    Validation, `evaluate` and `predict` begin with states of zero; the states of
-    training are put back after them.
+    Validation, `evaluate` and `predict` begin with states of zero; afterwards the
+    states of training are restored.
 
     Args:
         every: "epoch": at the beginning of each epoch; an integer n: before batches
             0, n, 2n, ... of each epoch; a list of integers: before these batches.
-            Batches of validation and prediction count likewise. Default "epoch".
+            Batches of validation and prediction count in the same way. Default "epoch".
 
     Raises:
         ValueError: for another `every`; when training begins, for a model without
-            stateful layers, one whose states Keras does not carry on (its own layers
-            on JAX), or one that runs several batches at once, when a reset would fall
+            stateful layers, for one whose states Keras loses (Keras' own layers on
+            JAX), or for one that runs several batches at once if a reset would fall
             between them.
 
     Example:
@@ -87,7 +87,7 @@ class ResetStates(keras.callbacks.Callback):
         name, model = type(self).__name__, self.model
         if not _states.layers(model):
             raise ValueError(
-                f"{name} is about stateful layers, and model {model.name!r} has none, "
+                f"{name} is about stateful layers, but model {model.name!r} has none, "
                 "or was not built. Make layers with stateful=True, and the model with "
                 "keras.Input(batch_shape=(batch_size, None, features))."
             )
@@ -101,7 +101,7 @@ class ResetStates(keras.callbacks.Callback):
         batches = [self.every] if isinstance(self.every, int) else self.every
         if self.every != "epoch" and any(batch % at_once for batch in batches):
             raise ValueError(
-                f"The model runs {at_once} batches at once, and {name} cannot reset "
-                f"states between them: every={self.every!r}. Give multiples of "
+                f"The model runs {at_once} batches at once, but {name} cannot reset "
+                f"states between them: every={self.every!r}. Pass multiples of "
                 f"{at_once}, or compile with steps_per_execution=1."
             )

@@ -1,4 +1,4 @@
-"""What the optimizer NTASGD needs from `fit`."""
+"""The callback that the optimizer NTASGD needs in `fit`."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from keras_rnnx.optimizers import NTASGD
 class SwapAverages(keras.callbacks.Callback):
     """Tells the optimizer `NTASGD` the validation loss, and validates its averages.
 
-    Once weights are averaged, the averages are in the model during validation, and the
+    Once weights are averaged, the model has the averages during validation, and the
     weights in training. List it before callbacks that save the model at the end of an
     epoch.
 
     Args:
         monitor: the name of the validation loss in the logs. Default "val_loss".
-        mode: "min" or "max": whether less or more is better. Default "min".
+        mode: "min" or "max": whether lower or higher is better. Default "min".
         swap_on_epoch: whether the averages stay in the model until the next epoch
             begins, so that `ModelCheckpoint` saves them. Default False.
 
     Raises:
         ValueError: for another `mode`; when training begins, for another optimizer than
-            `NTASGD`; at the end of an epoch, if validation gave no `monitor`.
+            `NTASGD`; at the end of an epoch, if validation did not log `monitor`.
 
     Example:
 
@@ -64,10 +64,10 @@ class SwapAverages(keras.callbacks.Callback):
         if self.monitor in logs:
             value = float(logs[self.monitor])
             self._optimizer().check(value if self.mode == "min" else -value)
-        elif found := [name for name in logs if name.startswith("val_")]:
+        elif validated := [name for name in logs if name.startswith("val_")]:
             raise ValueError(
-                f"monitor={self.monitor!r} is not in the logs; validation gave "
-                f"{', '.join(found)}."
+                f"monitor={self.monitor!r} is not in the logs; validation logged "
+                f"{', '.join(validated)}."
             )
         if self.swap_on_epoch:
             self._optimizer().swap(averages=True)
@@ -78,7 +78,7 @@ class SwapAverages(keras.callbacks.Callback):
     def _optimizer(self):
         optimizer = self.model.optimizer
         while not isinstance(optimizer, NTASGD):
-            # A LossScaleOptimizer may be around it.
+            # A LossScaleOptimizer may wrap it.
             optimizer = getattr(optimizer, "inner_optimizer", None)
             if optimizer is None:
                 raise ValueError(

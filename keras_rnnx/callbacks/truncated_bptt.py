@@ -12,24 +12,24 @@ class TruncatedBPTT(ResetStates):
 
     Stateful layers begin each batch with the states at the end of the one before; the
     gradient goes back to the beginning of the batch. States are zero at the beginning
-    of the sequence. Validation and `evaluate` begin with states of zero too, and the
-    states of training are put back after them. Williams & Peng 1990.
+    of the sequence. Validation and `evaluate` begin with states of zero too; afterwards
+    the states of training are restored. Williams & Peng 1990.
 
     With `RandomSteps` the learning rate of a batch is multiplied by its number of steps
     over the usual one, as in Merity, Keskar & Socher 2017, arXiv:1708.02182.
 
-    With `steps_per_epoch` an epoch is a part of the sequence. The next one goes on
-    there, with the states kept.
+    With `steps_per_epoch` an epoch is a part of the sequence. The next epoch continues
+    there, with the kept states.
 
     Args:
-        dataset: the `ContiguousBatches` given to `fit`, or to `evaluate`.
+        dataset: the `ContiguousBatches` that `fit` or `evaluate` receives.
         scale_learning_rate: whether the learning rate follows random numbers of steps.
             Default True.
 
     Raises:
         ValueError: for another kind of data set. When training begins: for a model
             without stateful layers; for another batch size; on JAX, for stateful layers
-            of Keras' own, whose states Keras does not carry on; for `RandomSteps` with
+            of Keras' own, whose states Keras loses; for `RandomSteps` with
             `steps_per_epoch`, with `steps_per_execution` or, unless
             `scale_learning_rate=False`, with a learning rate schedule. In training: for
             `fit(shuffle=True)`.
@@ -75,8 +75,8 @@ class TruncatedBPTT(ResetStates):
         self.dataset.check_order()
         position = self.dataset.start + self._first + batch
         if self._whole and position >= self._batches:
-            # Keras counts on a whole epoch where one was resumed. The data would end
-            # it now, but with parts of a step run on TensorFlow and JAX.
+            # Keras expects a whole epoch, but this one was resumed. If the data ended
+            # it, parts of a step would already have run on TensorFlow and JAX.
             raise StopIteration
         if position % self._batches == 0:
             _states.reset(self.model)
@@ -100,7 +100,7 @@ class TruncatedBPTT(ResetStates):
         return self.scale_learning_rate and self.dataset.random_steps
 
     def _check_fit(self):
-        """Raises what cannot work, before it goes wrong."""
+        """Raises a ValueError for arguments of `fit` that cannot work."""
         dataset, model, steps = self.dataset, self.model, self.params["steps"]
         if dataset.start:
             dataset.seek(0)
@@ -112,36 +112,36 @@ class TruncatedBPTT(ResetStates):
         if steps is not None and steps > self._batches:
             raise ValueError(
                 f"fit reads {steps} batches an epoch, but `dataset` has "
-                f"{self._batches}. Give fit and TruncatedBPTT the same data set, and "
-                "no larger steps_per_epoch."
+                f"{self._batches}. Pass the same data set to fit and TruncatedBPTT, "
+                "and no larger steps_per_epoch."
             )
         rows = {state.shape[0] for state in _states.variables(model)}
         if rows != {dataset.batch_size}:
             raise ValueError(
                 f"`dataset` has batch_size={dataset.batch_size}, but the stateful "
                 "layers of the model were made for batches of "
-                f"{', '.join(map(str, sorted(rows)))}: give both the same."
+                f"{', '.join(map(str, sorted(rows)))}: use the same for both."
             )
         if not dataset.random_steps:
             return
         if not self._whole:
             raise ValueError(
-                "With RandomSteps each epoch has batches of its own: received "
+                "With RandomSteps each epoch has different batches: received "
                 f"steps_per_epoch={steps}, for {self._batches} batches. Leave it out."
             )
         if not self.scale_learning_rate:
             return
         if model.steps_per_execution != 1:
             raise ValueError(
-                "The learning rate is another one for each batch: received "
+                "The learning rate differs from batch to batch: received "
                 f"steps_per_execution={model.steps_per_execution}. Compile with 1, or "
-                "give scale_learning_rate=False."
+                "pass scale_learning_rate=False."
             )
         try:
             model.optimizer.learning_rate = float(model.optimizer.learning_rate)
         except (TypeError, AttributeError) as error:
             raise ValueError(
                 "The learning rate cannot be scaled for a batch: the optimizer has a "
-                "schedule or a function. Give it a number, or give "
+                "schedule or a function. Give it a number, or pass "
                 "scale_learning_rate=False."
             ) from error

@@ -1,4 +1,4 @@
-"""Data sets whose last batches can be looked at."""
+"""Data sets that keep their last batches."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from keras_rnnx._numbers import integer
 
 
 class WatchedBatches(keras.utils.PyDataset):
-    """Another data set, that keeps the batches which Keras has not trained on yet.
+    """Wraps a data set, and keeps the batches that Keras has not trained on yet.
 
     Args:
-        dataset: a `keras.utils.PyDataset` that is read in one thread.
+        dataset: a `keras.utils.PyDataset` that one thread reads.
 
     Attributes:
-        pending: these batches, each after its index in the data set.
+        pending: the kept batches, each with its index in the data set.
 
     Raises:
         ValueError: for more than one worker.
@@ -29,9 +29,9 @@ class WatchedBatches(keras.utils.PyDataset):
         super().__init__()
         if dataset.workers > 1 or dataset.use_multiprocessing:
             raise ValueError(
-                "Batches can be watched where one thread reads them: received a data "
+                "Batches can only be watched if one thread reads them: received a data "
                 f"set with workers={dataset.workers}, use_multiprocessing="
-                f"{dataset.use_multiprocessing}. Give workers=1."
+                f"{dataset.use_multiprocessing}. Use workers=1."
             )
         self.dataset = dataset
         self.pending: collections.deque[tuple[int, Any]] = collections.deque()

@@ -1,7 +1,7 @@
 """Recurrent cells: each a declaration and an equation.
 
-The catalogue is the files of this folder without an underscore. A cell that is
-registered in one of them is exported here, and has a layer of its name.
+The catalogue is the files of this folder without an underscore. This package exports
+each cell that one of them registers, and the layers have one of its name.
 """
 
 import importlib

@@ -1,4 +1,4 @@
-"""Gated cells whose candidate is of the inputs alone."""
+"""Gated cells whose candidate depends on the inputs alone."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ class RANCell(Cell):
     options = LSTMCell.options | {"unit_forget_bias": False}
     paper = Reference("Lee et al.", 2017, "1705.07393")
     use = (
-        "For language tasks in which one wants to know what the memory is made "
-        "of: how much each input counts can be read off the gates."
+        "For language tasks in which you want to know what the memory is made of: "
+        "the gates show how much each input counts."
     )
 
     def update(self, state, gate):
@@ -78,9 +78,9 @@ class CFNCell(Cell):
     options = LSTMCell.options
     paper = Reference("Laurent & von Brecht", 2016, "1612.06212")
     use = (
-        "For sequences after whose end the state should fade, and where the "
-        "dynamics of a network matter: no chaos can arise. The paper has results "
-        "on language models alone."
+        "For tasks where the state should fade once the inputs end, or where the "
+        "dynamics of the network matter: no chaos can arise. The paper reports "
+        "results for language models only."
     )
 
     def update(self, state, gate):
@@ -122,7 +122,7 @@ class MinimalRNNCell(Cell):
     paper = Reference("Chen", 2017, "1711.06788")
     use = (
         "For small models that train well over long sequences: the state is an "
-        "average of embedded inputs, and has no more than one gate."
+        "average of embedded inputs, with a single gate."
     )
 
     def update(self, state, gate):

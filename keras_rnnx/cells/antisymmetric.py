@@ -16,7 +16,7 @@ from keras_rnnx.cells.registry import register
 
 
 class _Antisymmetric:
-    """What both cells share: the matrix, and its two numbers."""
+    """Shared by both cells: the recurrent matrix, `epsilon` and `gamma`."""
 
     units: int
     epsilon: float
@@ -108,8 +108,8 @@ class GatedAntisymmetricRNNCell(_Antisymmetric, Cell):
     biases = ("h", "z")
     paper = Reference("Chang et al.", 2019, "1902.09689")
     use = (
-        "For what one would take `AntisymmetricRNNCell` for, where much of the "
-        "input is to be ignored. `epsilon` has to fit the length."
+        "For the tasks of `AntisymmetricRNNCell`, where the cell should ignore much "
+        "of the input. `epsilon` has to fit the length."
     )
 
     def update(self, state, gate):

@@ -14,7 +14,7 @@ from keras_rnnx.cells._base.values import State
 from keras_rnnx.cells.ranges import Choice, Uniform
 from keras_rnnx.cells.registry import register
 
-# Up to here every whole number is one of the dtype.
+# Up to these numbers the dtype represents every whole number.
 _EXACT = {"bfloat16": 2**8, "float16": 2**11}
 
 
@@ -33,14 +33,14 @@ class ClockworkRNNCell(Cell):
     Args:
         units: number of units, as many as periods or more.
         activation: of the state. Default "tanh".
-        periods: in steps, one for each group of units. Groups are as equal as can be,
-            the first ones the larger. Default (1, 2, 4, 8).
+        periods: in steps, one for each group of units. Groups are as equal in size as
+            possible; the first ones are larger. Default (1, 2, 4, 8).
         **kwargs: the arguments of `Cell`.
 
     Raises:
-        ValueError: for periods that are not positive integers, none, or more of them
-            than units; when built, for one above 256 in bfloat16 or 2048 in float16,
-            in which it could not be counted.
+        ValueError: for periods that are not positive integers, for no periods, or for
+            more periods than units; when built, for a period above 256 in bfloat16 or
+            2048 in float16, which cannot count that far.
 
     Example:
 

@@ -14,8 +14,10 @@ from keras_rnnx.cells.registry import register
 
 
 class _WithNumbers:
-    """A cell with learned numbers, shared by all units, of which the logistic function
-    is taken."""
+    """A cell with learned numbers that all units share.
+
+    The equation reads the logistic function of each of these `numbers`.
+    """
 
     numbers: tuple[str, ...] = ()
 
@@ -28,8 +30,8 @@ class _WithNumbers:
         setattr(self, name, weight)
 
     def coefficients(self):
-        found = {k: self._for_each_unit(getattr(self, k)) for k in self.vectors}
-        return found | {k: ops.sigmoid(found[k]) for k in self.numbers}
+        vectors = {k: self._for_each_unit(getattr(self, k)) for k in self.vectors}
+        return vectors | {k: ops.sigmoid(vectors[k]) for k in self.numbers}
 
     def _for_each_unit(self, weight):
         return ops.broadcast_to(ops.convert_to_tensor(weight), (self.units,))

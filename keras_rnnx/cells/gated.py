@@ -61,7 +61,7 @@ class UGRNNCell(Cell):
 
 @register
 class JANETCell(Cell):
-    """Just another network: an LSTM of which only the forget gate is left.
+    """Just another network: an LSTM that keeps only the forget gate.
 
     `h' = sigmoid(s) h + (1 - sigmoid(s - beta)) tanh(a_c)` with `s = a_f`.
     van der Westhuizen & Lasenby 2018, arXiv:1804.04849.
@@ -109,7 +109,10 @@ class JANETCell(Cell):
 
     def lowering(self):
         if self.beta:
-            return f"beta={self.beta} forgets and writes apart; beta=0 couples them"
+            return (
+                f"beta={self.beta} forgets and writes by different amounts; "
+                f"beta=0 couples them"
+            )
         return families.sigmoid_gates(self.recurrent_activation) or families.gated(
             self.activation,
             lambda w: {"z": w.f, "r": w.held(OPEN), "h": w.c},
@@ -149,8 +152,8 @@ class MGUCell(Cell):
     }
     paper = Reference("Zhou et al.", 2016, "1603.09420")
     use = (
-        "For a GRU with a third of the weights less. With `reset_after=True` it "
-        "runs on the vendors' kernels."
+        "For a GRU with a third fewer weights. With `reset_after=True` it runs on "
+        "the vendors' kernels."
     )
 
     def configure(self):

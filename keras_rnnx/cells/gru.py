@@ -43,9 +43,8 @@ class GRUCell(Cell):
     }
     paper = Reference("Cho et al.", 2014, "1406.1078")
     use = (
-        "For what one would take an LSTM for, with a quarter of the weights less; "
-        "neither is the better in general. Keep `reset_after=True` for the "
-        "vendors' kernels."
+        "For the tasks of an LSTM, with a quarter fewer weights; neither is better "
+        "in general. Keep `reset_after=True` for the vendors' kernels."
     )
 
     def configure(self):

@@ -11,8 +11,8 @@ from keras_rnnx.cells._base.values import State
 from keras_rnnx.cells.ranges import Choice
 from keras_rnnx.cells.registry import register
 
-# Memories of all lengths, of both signs too, or long ones alone: of tens of steps and
-# more, or of thousands.
+# Where recurrent weights start. "all": memories of all lengths; "both": of both signs
+# too; "long": of tens of steps and more; "longest": of thousands.
 _STARTS = {"all": uniform(0, 1), "both": uniform(-1, 1)}
 _STARTS |= {"long": uniform(0.9, 1), "longest": uniform(0.999, 1)}
 _SPANS = Choice(_STARTS)
@@ -27,7 +27,7 @@ class IndRNNCell(Cell):
     Gao 2018, arXiv:1803.04831. Nothing bounds the state: once training has moved a
     weight beyond 1, it overflows over long sequences.
     `recurrent_constraint=keras_rnnx.constraints.UnitRange()` prevents that, and
-    keeps gradients from exploding; the paper has it always, as has the layer's
+    keeps gradients from exploding; the paper always uses it, and so does the layer's
     `recipe="indrnn"`.
 
     Args:
@@ -97,7 +97,7 @@ class BRCCell(Cell):
     options = _GATED | {"recurrent_initializer": "ones"}
     paper = Reference("Vecoven et al.", 2021, "2006.05252")
     use = (
-        "For what must be held unchanged over hundreds of steps. Units see each "
+        "For memories that must stay unchanged over hundreds of steps. Units see each "
         "other through the next layer alone: stack two or more."
     )
 
@@ -129,6 +129,6 @@ class NBRCCell(BRCCell):
     diagonal = False
     options = _GATED
     use = (
-        "For what must be held unchanged over hundreds of steps, in one layer: unlike "
-        "those of `BRCCell` its gates see all units."
+        "For memories that must stay unchanged over hundreds of steps, in one layer: "
+        "unlike the gates of `BRCCell`, its gates see all units."
     )

@@ -36,7 +36,7 @@ class LeakyRNNCell(Cell):
         **kwargs: the arguments of `Cell`.
 
     Raises:
-        ValueError: for a leak rate out of range or a list of another length than
+        ValueError: for a leak rate out of range, or a list whose length is not
             `units`.
 
     Example:
@@ -68,7 +68,8 @@ class LeakyRNNCell(Cell):
             if self.leak_trainable and self.leak.shortest == 1:
                 raise ValueError(
                     "`leak` must be in (0, 1) where leak_trainable=True; received "
-                    "LeakRates with shortest=1, which is a rate of 1. Pass more than 1."
+                    "LeakRates with shortest=1, which is a rate of 1. Pass a "
+                    "`shortest` above 1."
                 )
             return
         if isinstance(self.leak, keras.initializers.Initializer):
@@ -136,7 +137,7 @@ class LeakyRNNCell(Cell):
 
 
 def _logit(rates):
-    # At leak 1 next to nothing is kept: a logit must be finite. (The operator, since
+    # At leak 1 a tiny share is kept, so that the logit is finite. (The operator, since
     # `ops.maximum` computes float64 in float32 on torch.)
     kept = 1 - rates + float(np.finfo("float32").tiny)
     return ops.log(rates) - ops.log(kept)

@@ -1,4 +1,4 @@
-"""Cells that are linear in their state, with gates of the inputs alone."""
+"""Cells that are linear in their state, with gates that read the inputs alone."""
 
 from __future__ import annotations
 
@@ -194,7 +194,7 @@ class TRNNCell(Cell):
     use = (
         "For long sequences and fast training with few weights: a scan over time "
         "computes it. It is a gated average of the inputs; nonlinear layers must "
-        "come behind it."
+        "follow it."
     )
 
     def update(self, state, gate):

@@ -46,7 +46,7 @@ class LSTMCell(Cell):
         Reference("Gers et al.", 2000),
     )
     use = (
-        "For most tasks with long dependencies, where nothing speaks for another "
+        "For most tasks with long dependencies, unless you have a reason for another "
         "cell: it trains reliably, and every vendor has a kernel for it."
     )
 
@@ -63,10 +63,10 @@ class LSTMCell(Cell):
 
 @register
 class CIFGCell(LSTMCell):
-    """LSTM with coupled input and forget gates: what is forgotten is written anew.
+    """LSTM with coupled input and forget gates: it writes as much as it forgets.
 
-    `c' = f c + (1 - f) tanh(a_c)`, `h' = o tanh(c')` with `f, o = sigmoid(a)`: a gate
-    less than an LSTM. Greff, Srivastava, Koutnik, Steunebrink & Schmidhuber 2015,
+    `c' = f c + (1 - f) tanh(a_c)`, `h' = o tanh(c')` with `f, o = sigmoid(a)`: one gate
+    fewer than an LSTM. Greff, Srivastava, Koutnik, Steunebrink & Schmidhuber 2015,
     arXiv:1503.04069.
 
     Args:
@@ -86,8 +86,8 @@ class CIFGCell(LSTMCell):
     memory_gates = {"f": 1}
     paper = Reference("Greff et al.", 2015, "1503.04069")
     use = (
-        "For an LSTM with a quarter of the weights less, which in the study of "
-        "the paper did about as well."
+        "For an LSTM with a quarter fewer weights. In the paper's study it did about "
+        "as well."
     )
 
     def update(self, state, gate):

@@ -1,4 +1,4 @@
-"""Long short-term memory, with more or other gates."""
+"""Long short-term memory with additional or different gates."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ class PeepholeLSTMCell(Cell):
     options = LSTMCell.options
     paper = Reference("Gers et al.", 2002)
     use = (
-        "For tasks that turn on exact times or counts, as those of the paper. "
-        "Elsewhere peepholes seldom pay, and they keep the cell off the vendors' "
+        "For tasks that depend on exact times or counts, as in the paper. "
+        "Elsewhere peepholes seldom help, and they keep the cell off the vendors' "
         "kernels."
     )
 
@@ -91,8 +91,8 @@ class MultiplicativeLSTMCell(Cell):
     paper = Reference("Krause et al.", 2016, "1609.07959")
     use = (
         "For language models on characters, as in the paper. A step has two "
-        "products one after the other, and is slower than that of an LSTM of this "
-        "size."
+        "products one after the other, so it is slower than a step of an LSTM of "
+        "the same size."
     )
 
     def update(self, state, gate):
@@ -138,7 +138,7 @@ class SLSTMCell(Cell):
     gates = ("i", "f", "z", "o")
     memory_gates = {"f": 1, "i": -1}
     state_kinds = {"n": "positive"}
-    # The others are meant relative to `m`.
+    # The other states are stored relative to `m`.
     zoned = ("h",)
     options = {
         "activation": "tanh",
@@ -147,9 +147,9 @@ class SLSTMCell(Cell):
     }
     paper = Reference("Beck et al.", 2024, "2405.04517")
     use = (
-        "For tasks in which what was stored has to be replaced by something more "
-        "important: the gates are exponential and weigh one input against all "
-        "before. The paper puts it into residual blocks."
+        "For tasks in which a more important input has to replace stored ones: the "
+        "gates are exponential and weigh one input against all before it. The paper "
+        "puts it into residual blocks."
     )
 
     def update(self, state, gate):
@@ -183,22 +183,23 @@ class SLSTMCell(Cell):
 
 @register(name="lstmp")
 class LSTMPCell(Cell):
-    """LSTM with a projection: its output is less wide than its memory.
+    """LSTM with a projection: its output is narrower than its memory.
 
     `c' = f c + i tanh(a_c)`, `r' = P (o tanh(c'))` with `i, f, o = sigmoid(a)` and
-    `a = W x + U r + b`. Without the peepholes of the paper, as vendors have it. Sak,
-    Senior & Beaufays 2014, arXiv:1402.1128.
+    `a = W x + U r + b`. It has no peepholes, as the vendors' kernels; the paper has
+    them. Sak, Senior & Beaufays 2014, arXiv:1402.1128.
 
     Args:
         units: number of units, the width of the memory `c`.
-        projection_units: width of the output `r`, and of what is fed back, a positive
+        projection_units: width of the output `r`, which is also fed back, a positive
             integer. Default: half of `units`, rounded down, but at least 1.
         activation: of candidate and output. Default "tanh".
         recurrent_activation: of the gates. Default "sigmoid".
         unit_forget_bias: start the forget gate's bias at 1. Default True.
         projection_initializer: of `projection_kernel` `(units, projection_units)`, `P`.
             Default "glorot_uniform".
-        projection_regularizer, projection_constraint: for it. Default None.
+        projection_regularizer, projection_constraint: for `projection_kernel`. Default
+            None.
         **kwargs: the arguments of `Cell`.
 
     Raises:
@@ -226,8 +227,8 @@ class LSTMPCell(Cell):
     use = (
         "For a large memory with few weights, as in speech and with large "
         "vocabularies. With an output half as wide as the memory it has five "
-        "eighths of the recurrent weights of an LSTM, `P` counted in, and the "
-        "layer above half the inputs."
+        "eighths of the recurrent weights of an LSTM, `P` included, and the layer "
+        "above has half the inputs."
     )
 
     def update(self, state, gate):
@@ -249,7 +250,7 @@ class LSTMPCell(Cell):
         width = self.state_units["r"]
         if width >= self.units:
             return (
-                f"the kernels project to less than units={self.units}, and "
+                f"the kernels project to less than units={self.units}, but "
                 f"projection_units={width}"
             )
         return Lowering("lstmp")

@@ -11,16 +11,16 @@ from keras_rnnx.cells.registry import register
 
 
 class _Mutant:
-    """What the three share."""
+    """Shared by the three cells MUT1, MUT2 and MUT3."""
 
     states = ("h",)
     memory_gates = {"z": -1}
     options = {"activation": "tanh", "recurrent_activation": "sigmoid"}
     paper = Reference("Jozefowicz et al.", 2015)
     use = (
-        "For comparison with GRU and LSTM, from which the search set out. It is no "
-        "common choice, and its products one after the other make it slower than a "
-        "GRU."
+        "For comparison with GRU and LSTM, from which the search started. It is not "
+        "a common choice, and its products one after the other make it slower than "
+        "a GRU."
     )
 
 
@@ -29,9 +29,9 @@ class MUT1Cell(_Mutant, Cell):
     """The first of the three cells of an evolutionary search.
 
     `h' = z tanh(U_h (r h) + tanh(W_i x) + b_h) + (1 - z) h` with
-    `z = sigmoid(W_z x + b_z)`, `r = sigmoid(a_r)`. The paper has `tanh(x)` of `x`
-    itself, of the width of the state; here a projection of it. Jozefowicz, Zaremba &
-    Sutskever 2015, ICML.
+    `z = sigmoid(W_z x + b_z)`, `r = sigmoid(a_r)`. The paper has `tanh(x)`, where `x`
+    is as wide as the state; here `W_i` projects `x`. Jozefowicz, Zaremba & Sutskever
+    2015, ICML.
 
     Args:
         units: number of units.
@@ -63,8 +63,8 @@ class MUT2Cell(_Mutant, Cell):
     """The second of the three cells of an evolutionary search.
 
     `h' = z tanh(U_h (r h) + W_h x + b_h) + (1 - z) h` with `z, r = sigmoid(a)`. In the
-    paper `r` sees `x` itself, of the width of the state; here a projection of it.
-    Jozefowicz, Zaremba & Sutskever 2015, ICML.
+    paper `r` sees `x` itself, which is as wide as the state; here it sees a projection
+    of `x`. Jozefowicz, Zaremba & Sutskever 2015, ICML.
 
     Args:
         units: number of units.
@@ -145,8 +145,8 @@ class NASCell(Cell):
     options = {"use_bias": False}
     paper = Reference("Zoph & Le", 2017, "1611.01578")
     use = (
-        "For language models, on which it was found. It has twice the weights of "
-        "an LSTM of this size and many operations in a step."
+        "For language models, for which the search was made. It has twice the "
+        "weights of an LSTM of the same size and many operations in a step."
     )
 
     def update(self, state, gate):

@@ -15,7 +15,7 @@ from keras_rnnx.cells.registry import register
 
 
 class _Oscillator:
-    """What they share: numbers that are positive."""
+    """Shared by these cells: the check that their numbers are positive."""
 
     def configure(self):
         for name in ("dt", "gamma", "epsilon", "alpha"):
@@ -37,8 +37,9 @@ class CoRNNCell(_Oscillator, Cell):
     Args:
         units: number of units.
         activation: of the drive. Default "tanh".
-        dt: step size, positive. Default 0.042, the authors' for digits pixel by
-            pixel, 784 steps, as the next two (0.076, 0.4 and 8.0 for permuted ones).
+        dt: step size, positive. Default 0.042. This and the next two defaults are the
+            authors' for digits read pixel by pixel, 784 steps (0.076, 0.4 and 8.0 for
+            permuted digits).
         gamma: squared frequency of the oscillators, positive. Default 2.7.
         epsilon: damping, positive. Default 4.7.
         **kwargs: the arguments of `Cell`.
@@ -82,8 +83,8 @@ class UnICORNNCell(_Oscillator, Cell):
     Args:
         units: number of units.
         activation: of the drive. Default "tanh".
-        dt: largest step size, positive. Default 0.19, the authors' for permuted digits,
-            as the next.
+        dt: largest step size, positive. Default 0.19. This and the next default are
+            the authors' for permuted digits.
         alpha: squared frequency of the oscillators, positive. Default 30.65.
         kernel_initializer: of `kernel`. Default uniform with variance `2 / 65` over
             the number of features, as in the authors' code.

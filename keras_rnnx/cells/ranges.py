@@ -1,4 +1,4 @@
-"""What a cell's own options are searched over: the values of `Cell.search`."""
+"""Ranges of a search over a cell's own options: the values of `Cell.search`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Uniform:
         low, high: the bounds.
 
     Raises:
-        ValueError: for bounds that leave nothing between them, here and below.
+        ValueError: if `low` is not below `high`; the classes below raise it too.
 
     Example:
 
@@ -128,9 +128,9 @@ class Choice:
     def draw(self, hp: Any, name: str, default: Any) -> Any:
         """Draws a value from a `keras_tuner.HyperParameters`."""
         first = next(key for key, value in self.values.items() if value == default)
-        found = hp.Choice(name, list(self.values), default=first)
-        # None where another hyperparameter makes it inactive.
-        return None if found is None else self.values[found]
+        drawn = hp.Choice(name, list(self.values), default=first)
+        # KerasTuner returns None where another hyperparameter makes it inactive.
+        return None if drawn is None else self.values[drawn]
 
 
 KINDS = (Uniform, Boolean, Choice)

@@ -49,8 +49,8 @@ def register(
 ) -> Any:
     """Class decorator that puts a `Cell` into the catalogue.
 
-    A registered cell is found by `keras_rnnx.cells.get`, listed by `catalog`, can be
-    tuned by name and is known to `keras.models.load_model`.
+    `keras_rnnx.cells.get` makes a registered cell, `catalog` lists it, a search can
+    tune it by name, and `keras.models.load_model` can load it.
 
     Args:
         cls: the class, when used as a bare decorator.
@@ -99,18 +99,18 @@ def names() -> list[str]:
 
 def built_in() -> list[type[Any]]:
     """The registered classes of the package itself, by name of the class."""
-    own = [cls for cls in _CELLS.values() if cls.__module__.startswith(_PACKAGE)]
-    return sorted(own, key=lambda cls: cls.__name__)
+    classes = [cls for cls in _CELLS.values() if cls.__module__.startswith(_PACKAGE)]
+    return sorted(classes, key=lambda cls: cls.__name__)
 
 
 def catalog_name(name: str) -> str:
-    """The name in the catalogue of a cell that may be named as its class or its layer.
+    """The catalogue name of a cell that is named by its class or its layer.
 
     Args:
         name: "leaky_rnn", "LeakyRNN" or "LeakyRNNCell".
 
     Raises:
-        ValueError: if no cell is called so, or several; it says which names are near.
+        ValueError: if no cell or several cells have this name, with similar names.
     """
     if name in _CELLS:
         return name
@@ -124,10 +124,10 @@ def catalog_name(name: str) -> str:
 
 
 def lookup(name: str) -> type[Any]:
-    """The registered class of that name, as `catalog_name` takes it.
+    """The registered class of a name, in any form that `catalog_name` takes.
 
     Raises:
-        ValueError: if there is none; it says which names are near.
+        ValueError: if there is none, with similar names.
     """
     return _CELLS[catalog_name(name)]
 

@@ -1,4 +1,4 @@
-"""The simple recurrent network, and the ways to start it so that it trains."""
+"""The simple recurrent network, and variants that start so that they train well."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class SimpleRNNCell(Cell):
     feedback_gate = "h"
     paper = Reference("Elman", 1990)
     use = (
-        "For dependencies over some ten steps, and as a baseline: over more, "
-        "gradients fade or grow. It has the fewest weights and runs on the "
-        "vendors' kernels."
+        "For dependencies over about ten steps, and as a baseline: over more steps "
+        "gradients fade or grow. It has the fewest weights and runs on the vendors' "
+        "kernels."
     )
 
     def update(self, state, gate):
@@ -113,9 +113,8 @@ class NPRNNCell(SimpleRNNCell):
     recipes = ()
     paper = Reference("Talathi & Vartak", 2015, "1511.03771")
     use = (
-        "For what one would take `IRNNCell` for, with a start from which some "
-        "directions are forgotten sooner than others. Neither is the better in "
-        "general: try both."
+        "For the tasks of `IRNNCell`. Its first weights forget some directions "
+        "sooner than others. Neither cell is better in general: try both."
     )
 
 
@@ -123,8 +122,8 @@ class NPRNNCell(SimpleRNNCell):
 class LeakyRectifierRNNCell(SimpleRNNCell):
     """Simple network of leaky rectifiers: `h' = leaky_relu(W x + U h + b)`.
 
-    Rectifiers that let a little of what is negative through: Maas, Hannun & Ng 2013,
-    ICML workshop on deep learning for audio, speech and language.
+    A leaky rectifier multiplies negative values by a small slope: Maas, Hannun & Ng
+    2013, ICML workshop on deep learning for audio, speech and language.
 
     Args:
         units: number of units.
@@ -142,6 +141,6 @@ class LeakyRectifierRNNCell(SimpleRNNCell):
     recipes = ()
     paper = Reference("Maas et al.", 2013)
     use = (
-        "For short sequences on which units of a ReLU network die. States are not "
-        "bounded: clip the gradients."
+        "For short sequences on which units of a ReLU network die. Nothing bounds "
+        "the states: clip the gradients."
     )

@@ -1,4 +1,4 @@
-"""Constraints on numbers one by one."""
+"""Elementwise constraints."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from keras_rnnx._numbers import integer
 
 @keras.saving.register_keras_serializable("keras_rnnx")
 class UnitRange(keras.constraints.Constraint):
-    """Keeps recurrent weights `u` of single units within `abs(u) <= 2 ** (1 / steps)`.
+    """Keeps recurrent weights `u` of independent units in `abs(u) <= 2 ** (1 / steps)`.
 
-    Over `steps` steps a state of an independently recurrent network is then multiplied
-    by 2 at most, and so is a gradient. Li, Li, Cook, Zhu & Gao 2018, arXiv:1803.04831.
+    Over `steps` steps, an independently recurrent network then multiplies states and
+    gradients by at most 2. Li, Li, Cook, Zhu & Gao 2018, arXiv:1803.04831.
 
     Args:
         steps: length of the sequences, at least 1. Default None: the length that the
             layer is built with.
 
     Raises:
-        ValueError: if `steps` is not such an integer; without it, when the length is
+        ValueError: if `steps` is not a positive integer; without it, if the length is
             not known.
 
     Example:

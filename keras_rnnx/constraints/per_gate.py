@@ -1,4 +1,4 @@
-"""A constraint for each gate apart."""
+"""A constraint for each gate."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from keras_rnnx import _gates
 
 @keras.saving.register_keras_serializable("keras_rnnx", name="PerGateConstraint")
 class PerGate(keras.constraints.Constraint):
-    """Constrains the block of each gate apart.
+    """Constrains the block of each gate separately.
 
     For kernels, recurrent kernels and biases of cells of keras_rnnx. In other layers it
-    finds the gates of recurrent kernels `(n, k n)` by their shape.
+    recognizes the gates of recurrent kernels `(n, k n)` by their shape.
 
     Args:
-        constraint: what `keras.constraints.get` takes, for all gates; or a dict of such
-            by the names of gates, where "default" stands for those left out. Gates for
-            which there is none, or None, are free.
+        constraint: in any form that `keras.constraints.get` takes, for all gates; or a
+            dict of them by gate, where "default" is for the other gates. Gates without
+            one, or with None, are free.
 
     Raises:
-        ValueError: when a cell is built that has not these gates; elsewhere, where the
-            shape does not tell the gates.
+        ValueError: when a cell without these gates is built; in other layers, if the
+            shape does not show the gates.
 
     Example:
 
@@ -45,19 +45,23 @@ class PerGate(keras.constraints.Constraint):
         return new
 
     def of_gates(self, cell: Any, weight: str) -> list[Any]:
-        """What each gate of a weight of a cell has of it."""
+        """The object for each gate of a weight of a cell."""
         return _gates.by_gate(self.constraint, cell, weight, complete=False)
 
     def __call__(self, w):
         w = ops.convert_to_tensor(w)
-        found = self._by_gate
-        if found is None:
-            found = _gates.guessed(self.constraint, w.shape)
-        blocks = ops.split(w, len(found), axis=-1)
+        by_gate = self._by_gate
+        if by_gate is None:
+            by_gate = _gates.guessed(self.constraint, w.shape)
+        blocks = ops.split(w, len(by_gate), axis=-1)
         return ops.concatenate(
-            [b if one is None else one(b) for one, b in zip(found, blocks)], axis=-1
+            [
+                b if constraint is None else constraint(b)
+                for constraint, b in zip(by_gate, blocks)
+            ],
+            axis=-1,
         )
 
     def get_config(self):
-        found = _gates.serialized(self.constraint, keras.constraints.serialize)
-        return {"constraint": found}
+        config = _gates.serialized(self.constraint, keras.constraints.serialize)
+        return {"constraint": config}

@@ -12,10 +12,11 @@ from keras_rnnx import _gates
 from keras_rnnx._numbers import number
 from keras_rnnx._spectral import spectral_radius
 
-# Tiny singular values grow by half in each step: from what float32 can hold to 1.
+# Tiny singular values grow by half in each step. So many steps raise the smallest ones
+# that float32 can hold to 1.
 STEPS = 60
-# How far from orthogonal a matrix may be for the iteration to square the distance in
-# each step, and from where on one more step leaves nothing but rounding.
+# Distances from an orthogonal matrix: below the first, each step squares the distance;
+# below the second, one more step leaves only rounding errors.
 NEAR, DONE = 0.5, 5e-4
 
 
@@ -23,14 +24,15 @@ NEAR, DONE = 0.5, 5e-4
 class Orthogonal(_gates.Recurrent, keras.constraints.Constraint):
     """Keeps the recurrent matrix of each gate orthogonal.
 
-    After each update every block is replaced by the nearest orthogonal matrix, its
-    polar factor `U Vᵀ` of the singular value decomposition `U S Vᵀ`. Initial weights
-    are not touched: `keras_rnnx.initializers.PerGate("orthogonal")` starts there.
+    After each update it replaces every block by the nearest orthogonal matrix, the
+    polar factor `U Vᵀ` of the singular value decomposition `U S Vᵀ`. It does not change
+    the initial weights: `keras_rnnx.initializers.PerGate("orthogonal")` makes them
+    orthogonal.
 
-    It is computed by the Newton-Schulz iteration (Björck & Bowie 1971; Higham 2008,
-    Functions of Matrices, chapter 8), with products of matrices alone, and so inside of
-    compiled programs; near an orthogonal matrix it takes three to seven products. Where
-    a block is singular many are nearest, and one of them is taken.
+    It uses the Newton-Schulz iteration (Björck & Bowie 1971; Higham 2008, Functions of
+    Matrices, chapter 8), which needs only products of matrices, so that it runs inside
+    of compiled programs. Near an orthogonal matrix it takes three to seven products. If
+    a block is singular, several orthogonal matrices are nearest; it takes one of them.
 
     Raises:
         ValueError: for any weight but a recurrent kernel, `(n, k n)`.
@@ -46,9 +48,9 @@ class Orthogonal(_gates.Recurrent, keras.constraints.Constraint):
         w = ops.convert_to_tensor(w)
         n, gates = _gates.square(type(self).__name__, w.shape)
         blocks = _gates.stacked(_gates.full(w), gates)
-        found, regular = _polar(blocks)
-        found = ops.cond(regular, lambda: found, lambda: _polar(_completed(found))[0])
-        return ops.cast(_gates.flat(found), w.dtype)
+        polar, regular = _polar(blocks)
+        polar = ops.cond(regular, lambda: polar, lambda: _polar(_completed(polar))[0])
+        return ops.cast(_gates.flat(polar), w.dtype)
 
 
 def _transposed(blocks):
@@ -60,19 +62,19 @@ def _gram(blocks):
 
 
 def _away(gram):
-    """How far from orthogonal, the norm of `Xᵀ X - I`."""
+    """The distance from an orthogonal matrix: the norm of `Xᵀ X - I`."""
     off = gram - ops.eye(gram.shape[-1], dtype=gram.dtype)
     return ops.sqrt(ops.max(ops.sum(off * off, axis=(1, 2))))
 
 
 def _polar(blocks):
-    """Singular values made 1, but 0 where they are 0; and whether there are none."""
+    """The blocks with all singular values but zeros set to 1; whether none is 0."""
     rows = ops.max(ops.sum(ops.abs(blocks), axis=2), axis=1)
     columns = ops.max(ops.sum(ops.abs(blocks), axis=1), axis=1)
-    # No singular value is larger than this. Square roots first: no overflow.
+    # An upper bound of the singular values. Square roots first, to avoid overflow.
     bound = ops.maximum(ops.sqrt(rows) * ops.sqrt(columns), 1e-30)
     scaled = blocks / ops.reshape(bound, (-1, 1, 1))
-    # After an update the matrix is as near as it has to be.
+    # After an update the matrix is usually near enough without scaling.
     x = ops.where(_away(_gram(blocks)) < NEAR, blocks, scaled)
 
     def step(x, gram):
@@ -82,7 +84,7 @@ def _polar(blocks):
         x = step(x, gram)
         return k + 1, x, _gram(x)
 
-    # Rounding alone is a distance that grows with the matrix.
+    # The distance that is due to rounding grows with the matrix.
     done = max(DONE, 1e-6 * blocks.shape[-1])
     _, x, gram = ops.while_loop(
         lambda k, x, gram: ops.logical_and(k < STEPS, _away(gram) > done),
@@ -93,10 +95,10 @@ def _polar(blocks):
 
 
 def _completed(x):
-    """Something put where the singular values are 0, on both sides."""
+    """`x` with its singular values of 0 replaced by others."""
     n = x.shape[-1]
     eye = ops.eye(n, dtype=x.dtype)
-    # Nothing is lost on the way from one side to the other, by chance apart.
+    # The noise makes sure that the product of both projections has full rank.
     noise = np.random.default_rng(0).normal(size=(n, n)) * 0.1 / n**0.5
     link = eye + ops.convert_to_tensor(noise, dtype=x.dtype)
     left, right = eye - x @ _transposed(x), eye - _transposed(x) @ x
@@ -107,11 +109,11 @@ def _completed(x):
 class SpectralRadius(_gates.Recurrent, keras.constraints.Constraint):
     """Keeps the spectral radius of the recurrent matrix of each gate within a bound.
 
-    After each update a block whose spectral radius is larger is scaled down to it;
-    others stay as they are. The radius comes from Gelfand's formula, fourteen matrix
-    products for each gate, and is never taken too small, and too large by about 5 in
-    10,000 at most. Pascanu, Mikolov & Bengio 2013, arXiv:1211.5063, on what the radius
-    means for gradients.
+    After each update it scales blocks with a larger spectral radius down; others stay
+    as they are. The radius is computed by Gelfand's formula, with fourteen matrix
+    products for each gate. It is never underestimated, and overestimated by about 5 in
+    10,000 at most. Pascanu, Mikolov & Bengio 2013, arXiv:1211.5063, explain what the
+    radius means for gradients.
 
     Args:
         radius: the largest spectral radius allowed, positive. Default 1.0.

@@ -1,4 +1,4 @@
-"""Models on keras_rnnx instead of on the recurrent layers of Keras."""
+"""Converts models with Keras' recurrent layers to keras_rnnx."""
 
 from keras_rnnx.conversion.conversion import convert
 from keras_rnnx.conversion.report import Conversion, Converted

@@ -1,4 +1,4 @@
-"""Models with the recurrent layers of Keras, with those of keras_rnnx instead."""
+"""Replaces the recurrent layers of Keras in a model by those of keras_rnnx."""
 
 from __future__ import annotations
 
@@ -18,50 +18,50 @@ def convert(
 ) -> keras.Layer | tuple[keras.Layer, reporting.Conversion]:
     """Makes the same model with keras_rnnx layers in place of Keras' recurrent layers.
 
-    Replaced are `keras.layers.LSTM`, `GRU`, `SimpleRNN` and `RNN`, over Keras' cells,
+    It replaces `keras.layers.LSTM`, `GRU`, `SimpleRNN` and `RNN`, over Keras' cells,
     stacks of them or any other cell, wherever they are: in Sequential, functional and
-    subclassed models, in models, wrappers and layers inside of them.
-    `keras.layers.Bidirectional` becomes `keras_rnnx.layers.Bidirectional`, which hands
-    its mask on with every version of Keras. Shared layers stay shared. The given model
-    is not changed, and trains on its own.
+    subclassed models, and in models, wrappers and layers inside of them.
+    `keras.layers.Bidirectional` becomes `keras_rnnx.layers.Bidirectional`, which passes
+    its mask on with every version of Keras. Shared layers stay shared. The old model
+    does not change, and trains independently.
 
-    Kept are weights, outputs, masks, initial states, the states of stateful layers,
-    names, dtype policies, trainable flags, initializers, regularizers, constraints,
-    seeds and `use_cudnn`: True raises where keras_rnnx cannot have cuDNN, with the
-    reason, when the new layer is called. A compiled model is compiled in the same way,
-    with `jit_compile` as it had been resolved, but not by XLA where a new layer may run
-    on cuDNN on TensorFlow; the state of its optimizer starts anew.
+    The new model has the same weights, outputs, masks, initial states, states of
+    stateful layers, names, dtype policies, trainable flags, initializers, regularizers,
+    constraints, seeds and `use_cudnn` (True raises with the reason, when the new layer
+    is called, if keras_rnnx cannot use cuDNN). A compiled model is compiled in the same
+    way, with the resolved `jit_compile`, but without XLA if a new layer may run on
+    cuDNN on TensorFlow. The state of its optimizer starts again.
 
-    Not the same:
+    What differs:
 
     - With `recurrent_dropout`, Keras' LSTM and GRU draw a mask for each gate,
-      keras_rnnx one for all. Training sees other masks; inference is equal.
-    - Where a mask hides the first steps, their outputs are zero. On JAX, Keras gives
-      the initial state there; on other backends, zero too.
-    - Keras 3.16 drops masks behind its recurrent layers. The new ones hand them on.
+      keras_rnnx one for all gates. Training sees other masks; inference is equal.
+    - If a mask hides the first steps, their outputs are zero. On JAX, Keras outputs the
+      initial state there; on other backends, zero too.
+    - Keras 3.16 drops masks after its recurrent layers. The new layers pass them on.
     - As with `keras.models.clone_model`, a functional or Sequential model whose class
-      has a constructor of its own becomes a plain one. If the class has methods too,
-      its layers are left alone. Attributes set on such models stay behind.
-    - Other layers and models are made anew by `from_config(get_config())`. A model
-      class with constructor arguments needs a `get_config`. A class that makes its
-      layers itself makes those of Keras again when it is loaded from a file.
-    - Layers without weights that cannot be made anew (`Lambda`) serve both models.
+      has its own constructor becomes a plain one. If the class has methods too, its
+      layers are not replaced. Attributes set on such models are not copied.
+    - Other layers and models are copied by `from_config(get_config())`. A model class
+      with constructor arguments needs a `get_config`. A class that makes its layers
+      itself makes those of Keras again when it is loaded from a file.
+    - Both models share layers without weights that cannot be copied (`Lambda`).
 
-    Left alone are subclasses of Keras' layers, `ConvLSTM`, layers with a dropout rate
-    of 1, layers that their owner makes in `build`, and cells that run outside of a
+    It does not replace subclasses of Keras' layers, `ConvLSTM`, layers with a dropout
+    rate of 1, layers that their owner makes in `build`, and cells that run outside of a
     layer.
 
     Args:
         model: a Keras model or layer.
-        report: whether to return a report too, instead of a warning for layers that
-            were left alone. Default False.
+        report: whether to return a report too, instead of a warning about layers that
+            are not replaced. Default False.
 
     Returns:
         The new model, or `(model, report)`.
 
     Raises:
         TypeError: if `model` is not a Keras model or layer.
-        ValueError: if a part of the model cannot be copied; it says which and why.
+        ValueError: if a part of the model cannot be copied, with the part and why.
 
     Example:
 

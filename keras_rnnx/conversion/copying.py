@@ -1,4 +1,4 @@
-"""Copies of layers, with other layers inside."""
+"""Copies layers, with other layers inside."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from keras_rnnx.conversion.counterparts import (
 )
 from keras_rnnx.layers.cell_layer import LOOP
 
-# What a class may define and still be made again as a plain Keras model.
+# Methods that a class may define and still be copied as a plain Keras model.
 _REMADE = ("get_config", "from_config")
 
 
 class Copier:
-    """Copies layers, each once, with other layers in place of Keras' recurrent ones.
+    """Copies layers, each once, and replaces Keras' recurrent layers.
 
     Attributes:
         pairs: layers and their copies, by the `id` of the layer, inner layers first.
-        reasons: why a layer was left alone where `refusal` does not know it.
+        reasons: why layers were not replaced, for reasons that `refusal` cannot know.
     """
 
     def __init__(self):
@@ -35,7 +35,7 @@ class Copier:
         self.reasons = {}
 
     def layer(self, layer, made=None):
-        """The copy of a layer. `made` is one that the copy of its owner has made."""
+        """The copy of a layer. `made` is a layer that the copy of its owner made."""
         if id(layer) not in self.pairs:
             if isinstance(layer, keras.layers.RNN):
                 new = self._recurrent(layer, made)
@@ -43,8 +43,8 @@ class Copier:
                 new = self._graph(layer, made)
             else:
                 inside = _recurrent_inside(layer)
-                # Keras has built those that a wrapper makes of its config, and what
-                # is built takes no other layers.
+                # Keras builds the layers that a wrapper makes from its config, and the
+                # layers inside of a built layer cannot be replaced.
                 usable = made is not None and not (inside and made.built)
                 usable = usable and type(layer) not in WRAPPERS
                 new = made if usable else _remake(layer, made)
@@ -57,7 +57,7 @@ class Copier:
         """The copy of a cell that runs in a layer."""
         if id(cell) not in self.pairs:
             if type(cell) in CELLS and not cell_refusal(cell):
-                new = CELLS[type(cell)](**_given(CELLS[type(cell)], cell))
+                new = CELLS[type(cell)](**_arguments_of(CELLS[type(cell)], cell))
             elif type(cell) is keras.layers.StackedRNNCells:
                 inner = [None] * len(cell.cells) if made is None else made.cells
                 inner = [self.cell(*each) for each in zip(cell.cells, inner)]
@@ -80,7 +80,7 @@ class Copier:
         if cls is layers.RNN:
             cell = self.cell(layer.cell, getattr(made, "cell", None))
             return cls(cell, **options)
-        new = cls(**_given(cls.cell_class, layer.cell) | options)
+        new = cls(**_arguments_of(cls.cell_class, layer.cell) | options)
         self.pairs[id(layer.cell)] = layer.cell, new.cell
         return new
 
@@ -93,8 +93,8 @@ class Copier:
             return self._leave(
                 model,
                 new,
-                f"{type(model).__name__}, which has a constructor and methods of its "
-                f"own ({', '.join(lost)}), makes it",
+                f"{type(model).__name__}, which has its own constructor and methods "
+                f"({', '.join(lost)}), makes it",
             )
         options = {}
         if isinstance(model, keras.Function):
@@ -103,7 +103,7 @@ class Copier:
             return keras.models.clone_model(model, clone_function=self.layer, **options)
 
     def _inside(self, old, new):
-        """Copies what is inside of `old` and puts it into `new`, made of its config."""
+        """Copies the layers inside of `old` into `new`, which its config made."""
         theirs, ours = children(old), children(new)
         if new.built or any(type(a) is not type(b) for a, b in zip(theirs, ours)):
             self._leave(old, new, f"{type(old).__name__} is built when it is made")
@@ -111,7 +111,7 @@ class Copier:
         for late in theirs[len(ours) :]:
             self._leave(late, None, f"{type(old).__name__} makes it in `build`")
         theirs = list(zip(theirs, ours))
-        # A cell goes with the layer that it runs in, whatever else holds it.
+        # A cell is copied with the layer that runs it, whatever else holds it.
         theirs.sort(key=lambda pair: not _recurrent_inside(pair[0]))
         copies = {id(b): self.layer(a, b) for a, b in theirs}
         if any(id(copy) != made for made, copy in copies.items()):
@@ -138,8 +138,8 @@ def _of_layer(layer):
     }
 
 
-def _given(cls, cell):
-    """The arguments with which a cell was made, for a cell of class `cls`."""
+def _arguments_of(cls, cell):
+    """The arguments that a cell was made with, for a cell of class `cls`."""
     names = [n for n in inspect.signature(cls).parameters if hasattr(cell, n)]
     return {name: getattr(cell, name) for name in names} | _of_layer(cell)
 
@@ -147,7 +147,7 @@ def _given(cls, cell):
 def _remake(layer, made=None):
     """A copy by config, as `keras.models.clone_model` makes it, or else `made`.
 
-    A wrapper that has a counterpart is copied as that.
+    A wrapper with a counterpart becomes its counterpart.
     """
     try:
         if _is_default(layer):
@@ -173,15 +173,17 @@ def _remake(layer, made=None):
 
 
 def _is_default(layer):
-    """Whether the config of a model holds the defaults of its class alone."""
+    """Whether the config of a model holds only the defaults of its class."""
     cls = type(layer)
     # Keras knows the arguments of a layer without `get_config`, but not of a model.
     if not isinstance(layer, keras.Model) or cls.__module__.startswith("keras."):
         return False
     parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
-    own = [p for p in parameters if p.kind is not p.VAR_KEYWORD]
-    own = [p for p in own if p.name not in ("name", "trainable", "dtype")]
-    return bool(own) and cls.get_config.__module__.startswith("keras.")
+    parameters_of_class = [p for p in parameters if p.kind is not p.VAR_KEYWORD]
+    parameters_of_class = [
+        p for p in parameters_of_class if p.name not in ("name", "trainable", "dtype")
+    ]
+    return bool(parameters_of_class) and cls.get_config.__module__.startswith("keras.")
 
 
 def _is_stateless(layer):
@@ -193,7 +195,7 @@ def _is_stateless(layer):
 
 
 def _lost(model):
-    """What the class of a functional or Sequential model has and its clone lacks."""
+    """Members of the class of a functional or Sequential model that a clone lacks."""
     cls = type(model)
     parameters = list(inspect.signature(cls.__init__).parameters.values())
     names = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
@@ -202,16 +204,16 @@ def _lost(model):
     functional = names == ["self", "inputs", "outputs", "name"] or variadic <= kinds
     if isinstance(model, keras.Function) and functional:
         return []
-    known = keras.Sequential.__mro__
-    own = {
+    sequential = keras.Sequential.__mro__
+    members = {
         name: value
         for base in cls.__mro__
-        if base not in known and not base.__module__.startswith("keras.")
+        if base not in sequential and not base.__module__.startswith("keras.")
         for name, value in vars(base).items()
     }
     return [
         name
-        for name, value in own.items()
+        for name, value in members.items()
         if name not in _REMADE
         and not (name.startswith("__") and name.endswith("__"))
         and (
@@ -221,7 +223,7 @@ def _lost(model):
 
 
 def _inputs(model):
-    """New inputs for a functional model. Those of `clone_model` are all required."""
+    """New inputs for a functional model, since `clone_model` makes all required."""
     made_by = {
         id(layer.output): layer
         for layer in model.layers
@@ -241,8 +243,8 @@ def _inputs(model):
 
 @contextlib.contextmanager
 def _uncompiled(model):
-    # A clone of a compiled model is compiled before its trainable flags are right, and
-    # not made at all if the loss is not known to Keras by name.
+    # Keras compiles a clone before its trainable flags are right, and cannot clone a
+    # model whose loss it does not know by name.
     compiled, model.compiled = model.compiled, False
     try:
         yield

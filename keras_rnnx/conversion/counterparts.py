@@ -1,4 +1,4 @@
-"""Which layer and cell of keras_rnnx stands for which of Keras."""
+"""The counterparts of Keras' layers and cells in keras_rnnx."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ WRAPPERS = {keras.layers.Bidirectional: layers.Bidirectional}
 
 
 def refusal(layer: keras.layers.RNN) -> str | None:
-    """Why `convert` leaves a recurrent layer of Keras alone, or None if it does not."""
+    """Why `convert` does not replace a recurrent layer of Keras, or None if it does."""
     cls = type(layer)
     if cls not in LAYERS:
         if cls.__module__.startswith("keras."):
@@ -34,9 +34,9 @@ def refusal(layer: keras.layers.RNN) -> str | None:
 
 
 def cell_refusal(cell: object) -> str | None:
-    """Why a cell of Keras has no counterpart as it is, or None if it has one."""
+    """Why a cell of Keras has no counterpart, or None if it has one."""
     for name in ("dropout", "recurrent_dropout") if type(cell) in CELLS else ():
         if not 0 <= getattr(cell, name) < 1:
             rate = getattr(cell, name)
-            return f"{name}={rate} is not in [0, 1), where keras_rnnx has its rates"
+            return f"{name}={rate} is not in [0, 1), the range of rates in keras_rnnx"
     return None

@@ -1,4 +1,4 @@
-"""What a conversion did."""
+"""The report on a conversion."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Converted(NamedTuple):
 
     Attributes:
         layer: name of the layer, after the names of the layers that hold it.
-        type: its class in the given model.
-        converted: whether the new model has a keras_rnnx layer in its place.
-        reason: why not, or what is different in the new layer.
+        type: its class in the old model.
+        converted: whether a keras_rnnx layer replaces it in the new model.
+        reason: why not, or what differs in the new layer.
     """
 
     layer: str
@@ -30,7 +30,7 @@ class Converted(NamedTuple):
 
 
 class Conversion(Table):
-    """What `keras_rnnx.convert` did: a list of `Converted` that shows as a table."""
+    """A report of `keras_rnnx.convert`: a list of `Converted`, shown as a table."""
 
     empty = "No recurrent layers of Keras."
 
@@ -39,8 +39,8 @@ def rows(model: keras.Layer, copier: Copier, uncompiled: dict[int, str]) -> Conv
     """The report on a conversion.
 
     Args:
-        model: the given model.
-        copier: what copied it.
+        model: the old model.
+        copier: the `Copier` that copied it.
         uncompiled: why models were not compiled again, by their `id`.
     """
     rows = Conversion()

@@ -1,4 +1,4 @@
-"""What a copy of a layer takes over from the layer: all that its config leaves out."""
+"""Copies the state of a layer that its config does not contain."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def build(pairs: Pairs) -> None:
     Args:
         pairs: layers and their copies, by the `id` of the layer, inner layers first.
     """
-    # A `build` that a class defines also builds what is inside, in its own way. One
-    # that Keras provides takes what is inside as built.
+    # The `build` of a user's class also builds the layers inside. The `build` that
+    # Keras provides expects them to be built.
     for old, new in _outer_first(pairs):
         if type(old).build is not keras.Layer.build:
             _build(old, new)
@@ -36,21 +36,21 @@ def copy(pairs: Pairs) -> None:
     """Gives the copies the weights, the states and the trainable flags.
 
     Raises:
-        ValueError: if a copy has not the weights of its layer.
+        ValueError: if a copy does not have the weights of its layer.
     """
     variables: list[tuple[Any, Any]] = []
     for old, new in _layers(pairs):
-        held = {id(layer) for _, layer in walk(new)}
+        inside = {id(layer) for _, layer in walk(new)}
         inner = [pairs[id(a)] for _, a in walk(old) if id(a) in pairs and a is not old]
-        inner = [(a, b) for a, b in inner if id(b) in held]
+        inner = [(a, b) for a, b in inner if id(b) in inside]
         theirs = _own(old, (a for a, _ in inner))
         ours = _own(new, (b for _, b in inner))
         shapes = [[tuple(v.shape) for v in each] for each in (theirs, ours)]
         if shapes[0] != shapes[1]:
             raise ValueError(
                 f"Layer {old.name!r} ({type(old).__name__}) cannot be copied: it has "
-                f"weights of shapes {shapes[0]}, but what its `from_config`, "
-                f"`get_config` and `build_from_config` make has {shapes[1]}."
+                f"weights of shapes {shapes[0]}, but the copy by its `from_config`, "
+                f"`get_config` and `build_from_config` has {shapes[1]}."
             )
         variables.extend(zip(theirs, ours))
         theirs = _states(old, [a for a, _ in inner])
@@ -68,7 +68,7 @@ def compile_copies(pairs: Pairs) -> dict[int, str]:
     """Compiles the copies of compiled models.
 
     Returns:
-        Why some could not be compiled, by the `id` of the model.
+        The reasons for copies that could not be compiled, by the `id` of the model.
     """
     reasons = {}
     for old, new in _layers(pairs):
@@ -79,7 +79,7 @@ def compile_copies(pairs: Pairs) -> dict[int, str]:
             cls.compile is not keras.Model.compile
             and cls.compile_from_config is keras.Model.compile_from_config
         ):
-            reasons[id(old)] = "it has a `compile` of its own"
+            reasons[id(old)] = "it has its own `compile`"
             continue
         try:
             with keras.saving.custom_object_scope(_custom_objects(old)):
@@ -91,7 +91,7 @@ def compile_copies(pairs: Pairs) -> dict[int, str]:
 
 
 def custom_objects(objects: Iterable[Any]) -> dict[str, Any]:
-    """The classes and functions among these that are not of Keras, by name."""
+    """The classes and functions of these objects that are not Keras', by name."""
     items = (item if hasattr(item, "__name__") else type(item) for item in objects)
     return {
         item.__name__: item
@@ -118,10 +118,10 @@ def _outer_first(pairs):
 
 
 def _own(layer, inner):
-    taken = {id(variable) for child in inner for variable in child.variables}
-    # On JAX our layers list their states among their variables.
-    taken.update(map(id, _states(layer, inner)))
-    return [v for v in layer.variables if id(v) not in taken]
+    excluded = {id(variable) for child in inner for variable in child.variables}
+    # On JAX, layers of keras_rnnx list their states among their variables.
+    excluded.update(map(id, _states(layer, inner)))
+    return [v for v in layer.variables if id(v) not in excluded]
 
 
 def _states(layer, inner):

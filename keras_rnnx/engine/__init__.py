@@ -1,4 +1,4 @@
-"""How a sequence is run: the engines, and the plan that chooses one."""
+"""The engines that run a sequence, and the plan that chooses one."""
 
 from keras_rnnx.engine.plan import ENGINES, Plan, force, plan, refusal
 from keras_rnnx.engine.recording import cuda_graphs

@@ -1,26 +1,26 @@
-"""Sums over all steps in float32, where the computations are in half precision.
+"""Float32 sums over all steps, for computations in half precision.
 
-Half precision holds 3 digits, and float16 numbers up to 65,504. Gradients of weights
-are sums over all steps and samples. So engines get the weights in float32, and round
-them for the computations alone.
+Half precision holds 3 digits, and float16 only numbers up to 65,504. Gradients of
+weights are sums over all steps and samples. So engines get the weights in float32, and
+round them only where they compute.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from types import ModuleType
 from typing import Any
 
 import keras
 from keras import ops
 
 from keras_rnnx import _trees
+from keras_rnnx.engine.backends.protocol import Backend
 
 HALVES = ("float16", "bfloat16")
 
 
 def wide(dtype: str) -> str:
-    """The dtype of weights and their gradients, where the computations have `dtype`."""
+    """The dtype of weights and their gradients, for computations in `dtype`."""
     return "float32" if dtype in HALVES else dtype
 
 
@@ -30,28 +30,44 @@ def cast(tensor: Any, like: Any) -> Any:
     return tensor if tensor.dtype == like.dtype else ops.cast(tensor, dtype)
 
 
-def rounded(given: Any) -> Any:
+def rounded(tensors: Any) -> Any:
     """The tensors of a loop with its weights in the precision of the states.
 
     Args:
-        given: the tensors, as `LoopTensors`.
+        tensors: the tensors, as `LoopTensors`.
     """
-    like = next(iter(given.states.values()))
+    like = next(iter(tensors.states.values()))
 
     def fit(tensor):
         return cast(tensor, like)
 
-    weights = {name: getattr(given, name) for name in ("matrices", "biases", "vectors")}
+    weights = {
+        name: getattr(tensors, name) for name in ("matrices", "biases", "vectors")
+    }
     if all(tensor.dtype == like.dtype for tensor in _trees.flatten(weights)):
-        return given
-    return dataclasses.replace(given, **_trees.mapped(fit, weights))
+        return tensors
+    return dataclasses.replace(tensors, **_trees.mapped(fit, weights))
+
+
+def added(sums: Any, terms: Any) -> Any:
+    """The sums plus a term each, in their own precision.
+
+    Args:
+        sums: a tree of tensors.
+        terms: a tree like it; a term that is missing or None is zero.
+    """
+    structure = _trees.Structure(sums)
+    pairs = zip(structure.flat(sums), structure.flat(terms))
+    return structure.tree(
+        total if term is None else total + cast(term, total) for total, term in pairs
+    )
 
 
 def along(vector: Any, like: Any) -> Any:
     """A vector as the equation reads it at all steps.
 
-    Where it has to be rounded for that, it first gets a row for each step and sample:
-    the gradient is then a sum in the vector's own precision.
+    If it has to be rounded, it first gets a row for each step and sample: its gradient
+    is then a sum in the vector's own precision.
 
     Args:
         vector: `(units,)`.
@@ -63,8 +79,8 @@ def along(vector: Any, like: Any) -> Any:
     return cast(zeros + vector, like)
 
 
-def product(backend: ModuleType, x: Any, matrix: Any, bias: Any = None) -> Any:
-    """`x @ matrix + bias` in the precision of `x`, where the weights have more.
+def product(backend: Backend, x: Any, matrix: Any, bias: Any = None) -> Any:
+    """`x @ matrix + bias` in the precision of `x`, for weights in a higher precision.
 
     Args:
         backend: one of the backend files of this package.
@@ -76,7 +92,7 @@ def product(backend: ModuleType, x: Any, matrix: Any, bias: Any = None) -> Any:
         `(time, batch, width)`. The gradients of the weights are sums in their own
         precision.
     """
-    # On torch inputs that take no gradient are given none.
+    # On torch, inputs that need no gradient get none.
     differentiated = getattr(x, "requires_grad", True)
     weights = [matrix] if bias is None else [matrix, bias]
 

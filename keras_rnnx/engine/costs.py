@@ -1,9 +1,9 @@
-"""Whether an engine that can compute a cell is also the faster one.
+"""Whether an engine that can compute a cell is also the fastest one.
 
-A lowering may hold gates that the cell does not have, or repeat units. What that costs
-is told by the products of matrices in a step, those of the kernel over those of the
-cell; what it saves, the calls of single operations, weighs more the smaller a step is.
-The limits were measured with `python -m benchmarks.run --suite engines`; see
+A lowering may hold gates that the cell does not have, or repeat units. Its cost is the
+ratio of matrix products in a step: those of the kernel over those of the cell. It saves
+the calls of single operations, which matter more the smaller a step is. The limits were
+measured with `python -m benchmarks.run --suite engines`; see
 `benchmarks/results/engines-*.json`.
 """
 
@@ -14,32 +14,32 @@ import math
 from keras_rnnx.cells import Cell
 from keras_rnnx.cells._lowering.spec import KERNELS
 
-# How many times the products of the cell a kernel may take, for steps of at most so
-# many multiplications a product (batch * units**2).
+# Pairs: the largest ratio of a kernel's products to the cell's, for steps of at most so
+# many multiplications per product (batch * units**2).
 LIMITS = {
     # Torch's kernels on 2 cores.
     ("native", "training"): ((4 / 3, math.inf), (1.5, 2**18)),
     ("native", "inference"): ((4 / 3, math.inf), (3, 2**18)),
-    # On an H100 with torch a loop that is not recorded trains an LSTM in 8 to 9 times
-    # the time of cuDNN, and a leaky cell as a GRU, of three times the products, takes
-    # no longer than an LSTM (suites `methods` and `regularized`). Beyond that, and on
-    # TensorFlow, they are guesses.
+    # On an H100 with torch, a loop that is not recorded takes 8 to 9 times as long as
+    # cuDNN to train an LSTM. A leaky cell as a GRU, with three times the products,
+    # takes no longer than an LSTM (suites `methods` and `regularized`). Larger ratios,
+    # and the limits for TensorFlow, are guesses.
     ("cudnn", "training"): ((4, math.inf), (16, 2**20)),
     ("cudnn", "inference"): ((4, math.inf), (16, 2**20)),
 }
-# Beside a loop that is recorded, see `cuda_graphs.py`: on an H200 kernels of three
-# times the products and more took 1.2 to 2.6 times its time in training, and those of
-# up to 1.5 times the products 0.6 to 1.1 times, the plain RNN's up to 1.6 times
-# (docs/performance.md). Between the two nothing is measured.
+# Limits where the loop would be recorded, see `cuda_graphs.py`. In training on an H200,
+# kernels with three times the products and more took 1.2 to 2.6 times as long as the
+# recorded loop; kernels with up to 1.5 times the products 0.6 to 1.1 times, the plain
+# RNN's up to 1.6 times (docs/performance.md). Ratios in between were not measured.
 BESIDE_RECORDED = ((1.5, math.inf),)
-# Where the size of the batch is not known.
+# The batch size to assume if it is not known.
 USUAL_BATCH = 32
-# Up to this size of a step the derived backward pass is faster than a kernel's own on
-# the CPU, which autodiff runs operation by operation.
+# On the CPU, up to this size of a step, the derived backward pass is faster than the
+# kernel's, which autodiff runs operation by operation.
 DERIVED = 2**19
-# There one call for all layers of a stack is faster still, but for a GRU with up to so
-# many sequences. This and the rest of `refusal_at_once` were measured with `--suite
-# stacks`, on torch with one thread.
+# Up to that size one call for all layers of a stack is faster still, except for a GRU
+# with up to so many sequences. This and the other limits of `refusal_at_once` were
+# measured with `--suite stacks`, on torch with one thread.
 FEW = 8
 
 
@@ -55,10 +55,10 @@ def refusal(
     Args:
         cell: the cell.
         engine: one of `ENGINES`.
-        training: whether for training.
-        batch: number of sequences, None where it is not known.
-        recorded: whether a loop in its place would be recorded on a GPU, and its shapes
-            stay. Default False.
+        training: whether the call trains.
+        batch: number of sequences, None if it is not known.
+        recorded: whether a loop instead would be recorded on a GPU, with shapes that
+            stay the same. Default False.
     """
     when = "training" if training else "inference"
     limits: tuple[tuple[float, float], ...] | None = LIMITS.get((engine, when))
@@ -85,15 +85,15 @@ def scan_refusal(backend: str, on_gpu: bool, training: bool) -> str | None:
     Args:
         backend: name of the Keras backend.
         on_gpu: whether it computes on a GPU.
-        training: whether for training.
+        training: whether the call trains.
     """
     if backend != "tensorflow" or on_gpu or training:
         return None
     # A loop took 0.6 to 1.0 times the CPU time of a scan in `predict`, of 32 sequences
     # of 100 steps to 16 of 2,048. ONNX has no operations for derivatives.
     return (
-        "at inference on the CPU a loop is as fast as a scan, and its graph holds no "
-        "derivatives"
+        "at inference on the CPU a loop is as fast as a scan, and its graph contains "
+        "no derivatives"
     )
 
 
@@ -105,17 +105,17 @@ def refusal_at_once(
     Args:
         cell: the cell of each layer.
         engine, training, batch: as for `refusal`.
-        sorted_rows: whether rows must be sorted by their lengths for it, as torch's
-            kernels want it of a mask.
+        sorted_rows: whether the call must sort rows by their lengths, as torch's
+            kernels do for a mask.
     """
     if sorted_rows and engine == "cudnn":
-        return "torch's kernels need the lengths in a mask on the host, which waits"
+        return "torch's kernels need the lengths of a mask on the host, which waits"
     if engine != "native" or not training:
         return None
     if sorted_rows:
         return (
-            "torch's kernels sort the rows of a mask by their lengths, and train "
-            "slower then"
+            "torch's kernels sort the rows of a mask by their lengths, and then train "
+            "more slowly"
         )
     derived = len(cell.states) == 1 and step_size(cell.units, batch) < DERIVED
     lowering = cell.lowering()

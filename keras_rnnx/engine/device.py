@@ -1,4 +1,4 @@
-"""What a backend runs sequences on: a device, and the vendor's kernels it has."""
+"""The device that a backend runs sequences on, and its vendor's kernels."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from keras_rnnx.engine.kernels.served import missing
 
 @dataclasses.dataclass(frozen=True)
 class Device:
-    """A backend and what it computes on.
+    """A backend and the device that it computes on.
 
     Attributes:
         backend: name of the Keras backend.
         kernel_engine: the engine that runs vendors' kernels: "cudnn" on a GPU, "native"
             for torch on the CPU, or None.
-        vendor: whose kernels they are, in words.
-        kernel_refusal: from the name of a kernel and a dtype to why it can't be run
-            here, or None.
-        no_gpu: why there are no kernels of cuDNN, where there are none.
-        has_engines: whether there is more than Keras' loop.
+        vendor: name of the vendor of the kernels.
+        kernel_refusal: a function of the name of a kernel and a dtype; returns why the
+            kernel cannot run here, or None.
+        no_gpu: why there are no kernels of cuDNN, if there are none.
+        has_engines: whether the backend has more engines than Keras' loop.
     """
 
     backend: str
@@ -63,7 +63,7 @@ def here() -> Device:
 
 
 def elsewhere(backend: str, gpu: bool) -> Device:
-    """A device that need not be here, for float32.
+    """A device that this machine need not have, for float32.
 
     Args:
         backend: "TensorFlow", "JAX" or "torch".

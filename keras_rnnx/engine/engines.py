@@ -20,8 +20,8 @@ class Engine:
 
     Attributes:
         name: its name.
-        make: from a cell, `go_backwards`, `unroll` and `checkpoint` to what runs it, or
-            None for Keras' loop.
+        make: a function of a cell, `go_backwards`, `unroll` and `checkpoint` that makes
+            the object that runs the cell, or None for Keras' loop.
     """
 
     name: str
@@ -34,8 +34,8 @@ class Engine:
 
         Args:
             layer: a `keras_rnnx.layers.RNN`.
-            training: whether for training, where dropout is on.
-            device: what it would run on.
+            training: whether the call trains, with dropout on.
+            device: the device it would run on.
         """
         raise NotImplementedError
 
@@ -51,23 +51,23 @@ class Engine:
 
         Args:
             layer, training, device: as for `refusal`.
-            batch: number of sequences, where it is known.
-            recorded: whether a loop in its place would be recorded on a GPU.
+            batch: number of sequences, if known.
+            recorded: whether a loop instead would be recorded on a GPU.
         """
         return None
 
     def kernel(self, layer: keras.layers.RNN, training: bool, device: Device) -> str:
-        """What does the work, in words."""
+        """In words, what does the work."""
         raise NotImplementedError
 
     def why(
         self, layer: keras.layers.RNN, device: Device, refused: dict[str, str]
     ) -> str:
-        """Why it was taken.
+        """Why the plan chose it.
 
         Args:
             layer, device: as for `refusal`.
-            refused: by name why better engines were not.
+            refused: the reasons against better engines, by name.
         """
         raise NotImplementedError
 
@@ -85,7 +85,7 @@ class VendorKernels(Engine):
         if refused:
             return refused
         cell = layer.cell
-        # First what takes no time: plans are made in every call.
+        # The fastest check first: plans are made in every call.
         if absence := device.absence(self.name):
             return absence
         if self.name == "cudnn" and getattr(layer, "use_cudnn", "auto") is False:
@@ -101,10 +101,10 @@ class VendorKernels(Engine):
         if any(cell.zoneout_rates) and not lowering.zoneout:
             return (
                 f"zoneout={cell.zoneout} mixes the old state with the new one, which "
-                f"no kernel does behind this equation"
+                f"no kernel does after this equation"
             )
         if layer.unroll:
-            return "unroll=True asks for the loop written out"
+            return "unroll=True asks for an unrolled loop"
         dtype = cell.compute_dtype
         if not lowering.half and dtype in ("float16", "bfloat16"):
             return f"its lowering is not exact enough in {dtype}"
@@ -140,17 +140,17 @@ class Scan(Engine):
                 return f"zoneout={cell.zoneout} keeps {name!r}, which is not linear"
         for pair in cell.linear:
             if isinstance(pair, tuple) and any(rates[name] for name in pair):
-                # Each part has its own mask: that is no product of complex numbers.
-                return f"zoneout={cell.zoneout} keeps the parts of {pair} apart"
+                # Each part has its own mask, which no complex coefficient can express.
+                return f"zoneout={cell.zoneout} keeps the parts of {pair} separately"
         backend = backends.current()
         if backend.exporting():
-            return "a scan takes derivatives, and an exported graph holds none"
+            return "a scan needs derivatives, which an exported graph cannot hold"
         if layer.unroll:
-            return "unroll=True asks for the loop written out"
+            return "unroll=True asks for an unrolled loop"
         if layer.checkpoint is not None:
             return (
-                f"checkpoint={layer.checkpoint!r} computes steps twice; a scan keeps "
-                f"few"
+                f"checkpoint={layer.checkpoint!r} computes steps twice, but a scan "
+                f"keeps little anyway"
             )
         return None
 
@@ -165,7 +165,7 @@ class Scan(Engine):
 
 
 class Fused(Engine):
-    """A loop over time of our own, with a derived backward pass."""
+    """The package's loop over time, with a derived backward pass."""
 
     name = "fused"
     make = FusedEngine
@@ -192,7 +192,7 @@ class Step(Engine):
         refused = _common(layer, training, self)
         if refused or layer.checkpoint is None:
             return refused
-        return f"checkpoint={layer.checkpoint!r} cannot be had; pass checkpoint=None"
+        return f"checkpoint={layer.checkpoint!r} is not possible; pass checkpoint=None"
 
     def kernel(self, layer, training, device):
         return "Keras' loop" + _exactly(layer)
@@ -215,7 +215,7 @@ TABLE: dict[str, Engine] = {
 
 
 def _common(layer, training, engine):
-    """What keeps engines away whatever the device is."""
+    """The reasons against an engine that hold on any device, or None."""
     cells = getattr(layer.cell, "cells", [layer.cell])
     flow = any(isinstance(cell, Cell) and cell.gradient_flow for cell in cells)
     if flow and training and engine.name != "fused":
@@ -229,8 +229,8 @@ def _common(layer, training, engine):
     if layer.checkpoint is None:
         return None
     return (
-        f"checkpoint={layer.checkpoint!r} computes steps twice, and {asked} would note "
-        f"their moments twice"
+        f"checkpoint={layer.checkpoint!r} computes steps twice, and {asked} would "
+        f"record their moments twice"
     )
 
 
@@ -244,14 +244,14 @@ def _unknown_equation(layer, device):
             f"known"
         )
     if type(cell).call is not Cell.call:
-        return f"{type(cell).__name__} has a `call` of its own"
+        return f"{type(cell).__name__} has its own `call`"
     if not device.has_engines:
         return f"the {device.backend} backend has no engines but Keras' loop"
     return None
 
 
 def _exactly(layer):
-    """The dtype of the computations, where it is not that of the layer."""
+    """In words, the dtype of the computations, if it differs from the layer's."""
     cell = layer.cell
     if isinstance(cell, Cell) and cell.compute_dtype != layer.compute_dtype:
         return f", in {cell.compute_dtype}"
@@ -259,6 +259,6 @@ def _exactly(layer):
 
 
 def _kept_away(refused, device):
-    """Why the best engine that there is for the device was not taken."""
+    """Why the best engine for the device was not chosen."""
     best = refused.get("fused") or refused.get(device.kernel_engine)
     return best or refused.get("cudnn") or "the equation is known"

@@ -1,8 +1,8 @@
-"""What a mask means for inputs and outputs.
+"""How a mask acts on inputs and outputs.
 
-A masked step carries the states on. What stands in it is not read. Its output repeats
-the last one, zeros before the first valid step (as Keras on TensorFlow and torch), or
-is zero if so asked.
+A masked step keeps the states, and its inputs are not read. Its output repeats the last
+one, or zeros before the first valid step (as in Keras on TensorFlow and torch); with
+`zero_output_for_mask` it is zero.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ def column(mask: Any) -> Any:
 
 
 def mask_inputs(sequences: Any, mask: Any) -> Any:
-    """Sequences with zeros in masked steps, so that nothing that stands there is read.
+    """Sequences with zeros in masked steps, so that their values are not read.
 
     NaN or infinity in a masked step would otherwise reach gradients, through products
-    with zeros. The gradient of what stands there is zero.
+    with zeros. The gradient of the values in a masked step is zero.
 
     Args:
-        sequences: `(batch, time, ...)`, or a nested structure of such.
+        sequences: `(batch, time, ...)`, or a nested structure of them.
         mask: boolean, `(batch, time)` or `(batch, time, 1)`.
     """
     backend = backends.find() or ops
@@ -42,18 +42,18 @@ def mask_inputs(sequences: Any, mask: Any) -> Any:
 
 
 def mask_outputs(outputs: Any, mask: Any, zero_output: bool) -> Any:
-    """Outputs `(batch, time, units)` where the states were carried over masked steps.
+    """Outputs `(batch, time, units)` of a loop that kept its states in masked steps.
 
     Args:
         outputs: first state after every step.
         mask: boolean, `(batch, time, 1)`.
-        zero_output: whether masked steps give zeros.
+        zero_output: whether the outputs of masked steps are zero.
     """
     shown = mask if zero_output else ops.cumsum(ops.cast(mask, "int32"), axis=1) > 0
     return backends.current().where(shown, outputs, ops.zeros_like(outputs))
 
 
 def mask_last(output: Any, mask: Any, zero_output: bool) -> Any:
-    """The same for the output of the last step alone, `(batch, units)`."""
+    """The same for only the output of the last step, `(batch, units)`."""
     shown = mask[:, -1] if zero_output else ops.any(mask, axis=1)
     return backends.current().where(shown, output, ops.zeros_like(output))

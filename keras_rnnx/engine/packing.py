@@ -1,4 +1,4 @@
-"""Any mask made a right-padded one, which is all that vendors' kernels take."""
+"""Turns any mask into right padding, since vendors' kernels take nothing else."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Packing:
 
     Attributes:
         lengths: number of valid steps of each row, `(batch,)`.
-        valid: whether a step holds something after packing, `(batch, time)`.
+        valid: whether a step is not padding after packing, `(batch, time)`.
     """
 
     def __init__(self, mask: Any):
@@ -33,10 +33,10 @@ class Packing:
 
     def pack(self, sequences: Any) -> Any:
         """`(batch, time, features)` with the valid steps first, then zeros."""
-        found = self.backend.gather_steps(sequences, self.order)
-        # Whatever stands in masked steps, not a number for one, stays out.
+        packed = self.backend.gather_steps(sequences, self.order)
+        # Values in masked steps, such as NaN, are dropped.
         valid = ops.expand_dims(self.valid, -1)
-        return self.backend.where(valid, found, ops.zeros_like(found))
+        return self.backend.where(valid, packed, ops.zeros_like(packed))
 
     def unpack(self, outputs: Any, initial: Any) -> Any:
         """The state after each step of the original sequence.
@@ -46,17 +46,17 @@ class Packing:
             initial: the state before the first step, `(batch, units)`.
         """
         index = ops.maximum(self.counts - 1, 0)
-        found = self.backend.gather_steps(outputs, index)
+        states = self.backend.gather_steps(outputs, index)
         begun = ops.expand_dims(self.counts > 0, -1)
-        return self.backend.where(begun, found, ops.expand_dims(initial, 1))
+        return self.backend.where(begun, states, ops.expand_dims(initial, 1))
 
     def last(self, outputs: Any, initial: Any) -> Any:
         """The state after the last step, `(batch, units)`. Arguments as `unpack`."""
         index = ops.expand_dims(ops.maximum(self.lengths - 1, 0), 1)
-        found = self.backend.gather_steps(outputs, index)[:, 0]
-        return self.keep_where_empty(found, initial)
+        state = self.backend.gather_steps(outputs, index)[:, 0]
+        return self.keep_where_empty(state, initial)
 
     def keep_where_empty(self, state: Any, initial: Any) -> Any:
-        """`state`, but the initial one in rows without a valid step."""
+        """`state`, with the initial state in rows without a valid step."""
         begun = ops.expand_dims(self.lengths > 0, 1)
         return self.backend.where(begun, state, initial)

@@ -30,12 +30,12 @@ _at_once: contextvars.ContextVar[bool | None] = contextvars.ContextVar(
 
 @dataclass(frozen=True)
 class Plan:
-    """How a layer is run.
+    """How a layer runs.
 
     Attributes:
         engine: "cudnn", "native", "scan", "fused" or "step".
-        kernel: what does the work, in words.
-        reason: why this engine.
+        kernel: in words, what does the work.
+        reason: why this engine was chosen.
     """
 
     engine: str
@@ -45,19 +45,20 @@ class Plan:
 
 @contextlib.contextmanager
 def force(engine: str, at_once: bool | None = None) -> Iterator[None]:
-    """Runs every keras_rnnx layer called inside with one engine.
+    """Runs every keras_rnnx layer that is called inside with one engine.
 
     For tests and benchmarks. A compiled `model.fit` or `tf.function` keeps the engine
     it was traced with.
 
     Args:
         engine: "cudnn", "native", "scan", "fused" or "step".
-        at_once: whether a `keras_rnnx.layers.Stack` is one call of all its layers, or
-            a call for each. Default None: one where that is exact and not slower.
+        at_once: whether one call runs all layers of a `keras_rnnx.layers.Stack` (True),
+            or one call each layer (False). Default None: one call where that is exact
+            and not slower.
 
     Raises:
-        ValueError: for an unknown engine; and inside, when a layer is called that this
-            engine cannot run, or a stack that cannot be one call with `at_once=True`.
+        ValueError: for an unknown engine; and inside, if a layer is called that this
+            engine cannot run, or, with `at_once=True`, a stack that cannot be one call.
 
     Example:
 
@@ -78,7 +79,7 @@ def force(engine: str, at_once: bool | None = None) -> Iterator[None]:
 
 
 def forced_at_once() -> bool | None:
-    """What `force` says of stacks, None where it says nothing."""
+    """The `at_once` of `force`, None outside of it."""
     return _at_once.get()
 
 
@@ -88,7 +89,7 @@ def refusal(layer: keras.layers.RNN, engine: str, training: bool = True) -> str 
     Args:
         layer: a `keras_rnnx.layers.RNN`.
         engine: one of `ENGINES`.
-        training: whether for training, where dropout is on.
+        training: whether the call trains, with dropout on.
     """
     return TABLE[engine].refusal(layer, training, devices.here())
 
@@ -102,14 +103,14 @@ def plan(
 
     Args:
         layer: a `keras_rnnx.layers.RNN`.
-        training: whether for training, where dropout is on. Default True.
-        batch: number of sequences, where it is known. Default: not known.
+        training: whether the call trains, with dropout on. Default True.
+        batch: number of sequences, if known. Default: not known.
 
     Returns:
         The plan.
 
     Raises:
-        ValueError: when an engine was asked for that cannot run the layer.
+        ValueError: if an engine was asked for that cannot run the layer.
     """
     forced, device = _forced.get(), devices.here()
     cudnn = getattr(layer, "use_cudnn", "auto") is True
@@ -119,7 +120,7 @@ def plan(
         refused = TABLE[forced].refusal(layer, training, device)
         if refused and cudnn:
             raise ValueError(
-                f"use_cudnn=True cannot be had for layer {layer.name!r} "
+                f"use_cudnn=True is not possible for layer {layer.name!r} "
                 f"({type(layer.cell).__name__} on the {device.backend} "
                 f"backend): {refused}. Pass use_cudnn='auto' to take the fastest "
                 f"engine that can run it."
@@ -147,11 +148,12 @@ def choose(
 
     Args:
         layer, training, batch: as for `plan`.
-        device: what it would run on.
-        recorded: whether a loop would be recorded on a GPU, and its shapes stay.
+        device: the device it would run on.
+        recorded: whether a loop would be recorded on a GPU, with shapes that stay the
+            same.
 
     Raises:
-        ValueError: if there is none.
+        ValueError: if no engine can run the layer.
     """
     refused: dict[str, str] = {}
     for name, engine in TABLE.items():
@@ -167,10 +169,10 @@ def choose(
 
 
 class KeptPlans:
-    """The plans of a layer, kept where every operation is a call.
+    """The plans of a layer, kept on an eager backend.
 
-    A plan is made once for the arguments of a call. It holds until an attribute of the
-    layer or of its cell changes.
+    A plan is made once for the arguments of a call. It stays valid until an attribute
+    of the layer or of its cell changes.
 
     Args:
         layer: a `keras_rnnx.layers.RNN`.
@@ -185,7 +187,7 @@ class KeptPlans:
         """The plan of a call. Arguments as for `plan`."""
         layer, backend = self.layer, backends.find()
         key = backend.plan_key() if backend else None
-        # Without a key a plan depends on more. Cells of others count no changes.
+        # Without a key, plans cannot be kept. Other cells do not count changes.
         if key is None or not isinstance(layer.cell, Cell) or type(batch) is not int:
             return plan(layer, training, batch)
         changes = _changes.count(layer, layer.cell)
@@ -198,9 +200,10 @@ class KeptPlans:
 
 
 def _is_recorded(layer, training):
-    """Whether a loop is recorded, and for the one length that a model was made for.
+    """Whether a loop would be recorded, for the fixed length of a model.
 
-    Lengths that differ would be recorded each, or run operation by operation.
+    Without a fixed length, each length would be recorded, or run operation by
+    operation.
     """
     backend = backends.find()
     in_segments = training and layer.checkpoint is not None
@@ -212,8 +215,8 @@ def _is_recorded(layer, training):
 def may_leave_xla(layer: keras.layers.RNN) -> bool:
     """Whether a kernel that XLA cannot compile may run a layer, in any of its calls.
 
-    Keras asks once for a model. Its batches differ in size, dropout is on in training
-    alone, and either can change the plan.
+    Keras asks once for a model. But batches differ in size, dropout is on only in
+    training, and either can change the plan.
     """
     if keras.backend.backend() != "tensorflow" or _forced.get() not in (None, "cudnn"):
         return False

@@ -13,22 +13,22 @@ _allowed: contextvars.ContextVar[bool] = contextvars.ContextVar(
 
 @contextlib.contextmanager
 def cuda_graphs(enabled: bool) -> Iterator[None]:
-    """Says whether loops on a GPU are recorded, on torch.
+    """Turns the recording of loops on a GPU on or off, on torch.
 
-    A loop of small operations keeps a GPU waiting: Python takes longer to ask for one
-    than the GPU to compute it. So torch's engine `fused` records its loop as a CUDA
-    graph when it meets the same shapes a second time, and from then on gives the GPU
-    all steps in one call, for the same results. Recordings hold their inputs and
-    outputs, a quarter of the GPU's memory at most; they go with their layer, or when
-    they were not used for 10,000 calls and there is no room for others. Where memory is
-    short, turn it off around the training.
+    A loop of small operations keeps a GPU waiting: Python takes longer to launch an
+    operation than the GPU to compute it. So with torch the engine `fused` records its
+    loop as a CUDA graph when it meets the same shapes a second time. From then on one
+    call runs all steps on the GPU, with the same results. Recordings hold their inputs
+    and outputs, at most a quarter of the GPU's memory. They are freed with their layer,
+    or if they were not used for 10,000 calls and others need the room. If memory is
+    short, turn recording off around the training.
 
-    The other backends compile their loops: there it has no effect. It is for the thread
-    that calls it, and frees nothing that was recorded before.
+    The other backends compile their loops: there it has no effect. It applies to the
+    current thread, and does not free earlier recordings.
 
     Args:
-        enabled: whether calls inside may record, and play what was recorded. The
-            default outside is True.
+        enabled: whether calls inside may record, and replay recordings. Outside the
+            default is True.
 
     Raises:
         ValueError: if `enabled` is not a bool.
@@ -49,5 +49,5 @@ def cuda_graphs(enabled: bool) -> Iterator[None]:
 
 
 def allowed() -> bool:
-    """What `cuda_graphs` says here."""
+    """Whether `cuda_graphs` allows recording here."""
     return _allowed.get()

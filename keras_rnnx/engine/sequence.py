@@ -1,4 +1,4 @@
-"""What the engines share: the tensors of one call, and the compiled function."""
+"""The base class of engines: the tensors of one call, and the compiled function."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from keras_rnnx.engine import _precision, backends, masks
 from keras_rnnx.engine.loop.tensors import LoopResults, SequenceTensors
 from keras_rnnx.engine.windows import windows
 
-# Into how many segments a sequence goes whose segments keep what they need.
+# Number of segments of a sequence whose segments keep what their gradients need.
 SEGMENTS = 16
 
 
 @dataclasses.dataclass(frozen=True)
 class CallOptions:
-    """How one call is computed.
+    """How to compute one call.
 
     Attributes:
         return_sequences: whether the output of every step is wanted.
-        zero_output_for_mask: whether masked steps give zeros.
+        zero_output_for_mask: whether the outputs of masked steps are zero.
         training: whether gradients will be taken, as far as is known.
-        xla: whether the loop is compiled by XLA.
-        segments: None; or how the sequence is run in segments: "kept" (what their
-            gradients need is kept) or "repeated" (it is computed again).
+        xla: whether XLA compiles the loop.
+        segments: None; or how the sequence runs in segments: "kept" (the tensors for
+            their gradients are kept) or "repeated" (they are computed again).
     """
 
     return_sequences: bool
@@ -43,16 +43,16 @@ class CallOptions:
 
 
 class SequenceEngine:
-    """Runs one cell over sequences. A layer makes one and keeps it.
+    """Runs one cell over sequences. A layer makes an engine and keeps it.
 
-    Subclasses say how states are computed from the tensors of a call.
+    Subclasses compute the states from the tensors of a call.
 
     Args:
         cell: the cell, built.
         go_backwards: whether to read the sequence from its end.
         unroll: whether to write the loop out.
-        checkpoint: steps of a segment of which the first states alone are kept in
-            training, True for about the square root of all steps, or None.
+        checkpoint: number of steps of a segment; training keeps only its first states.
+            True for about the square root of all steps, or None.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class SequenceEngine:
             mask: None, or boolean `(batch, time)`.
             drawn: the random masks of the call.
             return_sequences: whether the output of every step is wanted.
-            zero_output_for_mask: whether masked steps give zeros.
+            zero_output_for_mask: whether the outputs of masked steps are zero.
             training: whether gradients will be taken, as far as is known.
 
         Returns:
@@ -95,20 +95,20 @@ class SequenceEngine:
             without `return_sequences`), last states.
         """
         training = bool(training)
-        given = self._tensors(sequences, states, mask, drawn, training)
+        tensors = self._tensors(sequences, states, mask, drawn, training)
         options = self._options(
-            given.sequences, return_sequences, zero_output_for_mask, training
+            tensors.sequences, return_sequences, zero_output_for_mask, training
         )
         if options not in self._compiled:
             run = functools.partial(self._run, options=options)
             self._compiled[options] = self.backend.compiled(run, options.xla)
-        last, outputs, states, moments = self._compiled[options](given)
+        last, outputs, states, moments = self._compiled[options](tensors)
         if moments:
             self._note(moments, mask)
         return last, outputs, states
 
     def _tensors(self, sequences, states, mask, drawn, training):
-        """The tensors of a call; masks on weights, and on inputs of every step, are
+        """The tensors of a call, with masks on weights and on the inputs of every step
         applied."""
         program, narrow = self.program, self.program.dtype
         wide = _precision.wide(narrow)
@@ -146,7 +146,7 @@ class SequenceEngine:
         return [*names, "window"] if self.program.window > 1 else names
 
     def _options(self, sequences, return_sequences, zero_output_for_mask, training):
-        """How a call is computed."""
+        """How to compute a call."""
         repeated = training and self.checkpoint is not None
         return CallOptions(
             return_sequences,
@@ -165,39 +165,39 @@ class SequenceEngine:
         self.program.normalization.update(moments, valid)
 
     def _segment_steps(self, length, options):
-        """Steps of a segment; `length` is a number or, where not known, a tensor."""
-        known = isinstance(length, int)
+        """Number of steps of a segment; `length` is an int, or a tensor if unknown."""
+        fixed = isinstance(length, int)
         if options.segments == "kept":
             return _whole(length, -(-length // SEGMENTS))
         if self.checkpoint is not True:
-            return (min if known else ops.minimum)(self.checkpoint, length)
-        if not known:
+            return (min if fixed else ops.minimum)(self.checkpoint, length)
+        if not fixed:
             root = ops.ceil(ops.sqrt(ops.cast(length, "float32")))
             return ops.cast(root, "int32")
         return _whole(length, math.isqrt(length - 1) + 1)
 
-    def _states(self, given: SequenceTensors, options: CallOptions) -> LoopResults:
+    def _states(self, tensors: SequenceTensors, options: CallOptions) -> LoopResults:
         """The states after the steps.
 
         Args:
-            given: the tensors of the call.
-            options: how they are computed.
+            tensors: the tensors of the call.
+            options: how to compute them.
 
         Returns:
             The first state after every step, `(batch, time, units)` or None if not
-            wanted; the moments that a normalization notes; the last states.
+            wanted; the moments that a normalization records; the last states.
         """
         raise NotImplementedError
 
-    def _run(self, given, options):
-        """What all engines do before and behind."""
+    def _run(self, tensors, options):
+        """Runs the engine, with the steps before and after that all engines share."""
         if self.go_backwards:
-            given = _reversed(given)
-        valid, history = given.by_step.valid, []
+            tensors = _reversed(tensors)
+        valid, history = tensors.by_step.valid, []
         if self.program.window > 1:
-            given, last = self._windowed(given)
+            tensors, last = self._windowed(tensors)
             history = [last]
-        outputs, moments, states = self._states(given, options)
+        outputs, moments, states = self._states(tensors, options)
         states = [*states.values(), *history]
         zero = options.zero_output_for_mask
         if not options.return_sequences:
@@ -209,36 +209,38 @@ class SequenceEngine:
             outputs = masks.mask_outputs(outputs, valid, zero)
         return outputs[:, -1], outputs, states, moments
 
-    def _windowed(self, given):
-        """The tensors with the inputs of several steps beside each other, and what is
-        left behind the last step."""
-        x, states = given.sequences, dict(given.states)
-        if given.input_mask is not None:
-            x = x * ops.expand_dims(given.input_mask, 1)
+    def _windowed(self, tensors):
+        """The tensors with the inputs of several steps joined, and the history after
+        the last step."""
+        x, states = tensors.sequences, dict(tensors.states)
+        if tensors.input_mask is not None:
+            x = x * ops.expand_dims(tensors.input_mask, 1)
         x, last = windows(
-            x, given.by_step.valid, states.pop("window"), self.program.window
+            x, tensors.by_step.valid, states.pop("window"), self.program.window
         )
         return dataclasses.replace(
-            given, sequences=x, states=states, input_mask=None
+            tensors, sequences=x, states=states, input_mask=None
         ), last
 
 
-def _reversed(given):
+def _reversed(tensors):
     """The tensors of a call with the last step first."""
 
     def flip(tensor):
         return ops.flip(tensor, axis=1)
 
-    by_step = _trees.mapped(flip, dataclasses.replace(given.by_step, moving={}))
-    # Moments are counted as the steps are taken.
-    by_step = dataclasses.replace(by_step, moving=given.by_step.moving)
-    return dataclasses.replace(given, sequences=flip(given.sequences), by_step=by_step)
+    by_step = _trees.mapped(flip, dataclasses.replace(tensors.by_step, moving={}))
+    # Moving averages are in the order in which the steps run.
+    by_step = dataclasses.replace(by_step, moving=tensors.by_step.moving)
+    return dataclasses.replace(
+        tensors, sequences=flip(tensors.sequences), by_step=by_step
+    )
 
 
 def weights_of(program: CellProgram) -> dict[str, Any]:
     """The kernels and the bias of a cell by name, as far as it has them.
 
-    They are in float32 where the cell computes in half precision.
+    They are in float32 if the cell computes in half precision.
     """
     wide = _precision.wide(program.dtype)
     normalization = program.normalization
@@ -254,10 +256,10 @@ def weights_of(program: CellProgram) -> dict[str, Any]:
 
 
 def _whole(length, about):
-    """About so many steps of a segment, if possible a divisor of the length.
+    """A number of steps near `about`, if possible a divisor of the length.
 
-    A rest behind the whole segments is a program of its own to compile. But with less
-    than half as many steps there would be too many segments.
+    Steps that remain after the whole segments need another compiled program. But
+    segments of less than half as many steps would be too many.
     """
     near = [k for k in range(about // 2 + 1, 2 * about) if length % k == 0]
     return min(near, key=lambda k: abs(k - about), default=about)

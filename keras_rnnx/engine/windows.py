@@ -1,4 +1,4 @@
-"""Inputs of several steps at once: what a causal convolution multiplies."""
+"""Joins the inputs of several steps, as for a causal convolution."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from keras_rnnx.engine import backends
 
 
 def windows(x: Any, mask: Any, history: Any, size: int) -> tuple[Any, Any]:
-    """Each step's inputs behind those of the valid steps before it, the oldest first.
+    """The inputs of each step, after those of the valid steps before it, oldest first.
 
     Args:
         x: inputs `(batch, time, features)`.
@@ -19,7 +19,7 @@ def windows(x: Any, mask: Any, history: Any, size: int) -> tuple[Any, Any]:
         size: steps of a window, at least 2.
 
     Returns:
-        `(batch, time, size * features)`, and the history behind the last step.
+        `(batch, time, size * features)`, and the history after the last step.
     """
     backend = backends.current()
     features, count = x.shape[-1], size - 1
@@ -36,14 +36,14 @@ def windows(x: Any, mask: Any, history: Any, size: int) -> tuple[Any, Any]:
 
 
 def _valid(x, mask, count, backend):
-    """The same where masked steps are passed over."""
+    """The parts and the history if masked steps are skipped."""
     mask = ops.cast(mask, "int32")
     behind = ops.pad(mask, [[0, 0], [count, 0]], constant_values=1)
     steps = ops.expand_dims(ops.arange(ops.shape(x)[1], dtype="int32"), 0)
     # Keys are distinct, so that any sort keeps the order of the steps.
     keys = backend.where(behind > 0, steps, steps + ops.shape(x)[1])
     positions = ops.expand_dims(backend.argsort(keys), -1)
-    # How many valid steps stand before each step, those of the history among them.
+    # The number of valid steps before each step, including the history.
     before = ops.cumsum(behind, axis=1) - behind
     total = ops.sum(behind, axis=1, keepdims=True)
 

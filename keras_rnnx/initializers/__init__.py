@@ -1,6 +1,6 @@
 """Initializers of recurrent weights.
 
-Those that need to know the gates of a cell learn them when it is built.
+Initializers that depend on the gates of a cell get to know them when it is built.
 """
 
 from keras_rnnx.initializers.leak_rates import LeakRates

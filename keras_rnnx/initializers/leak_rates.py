@@ -18,15 +18,15 @@ from keras_rnnx.initializers.seeds import Seeded
 class LeakRates(Seeded):
     """Leak rates whose time constants are spread evenly over orders of magnitude.
 
-    `1 / tau`, `tau` log-uniform between two numbers of steps, for each unit:
-    `LeakyRNN(64, leak=LeakRates(2, 100))`. They are drawn when the layer is built and
-    saved with its weights.
+    The rate of each unit is `1 / tau`, with `tau` log-uniform between two numbers of
+    steps: `LeakyRNN(64, leak=LeakRates(2, 100))`. The rates are drawn when the layer is
+    built, and saved with its weights.
 
     Args:
-        shortest: the shortest time constant in steps, at least 1; more than 1 where
-            the rates are learned. Default 2.
-        longest: the longest one, at least `shortest`. Default None: the length of the
-            sequences that the layer is built with.
+        shortest: the shortest time constant in steps, at least 1; above 1 if the rates
+            are learned. Default 2.
+        longest: the longest time constant, at least `shortest`. Default None: the
+            length of the sequences that the layer is built with.
         seed: an integer, a `keras.random.SeedGenerator` or None. Default None: random.
 
     Raises:
@@ -65,7 +65,7 @@ class LeakRates(Seeded):
 
     def __call__(self, shape, dtype=None):
         u = keras.random.uniform(shape, dtype="float32", seed=self.seed)
-        # Of the rates themselves, so that rounding does not leave the interval.
+        # The rates themselves are clipped, so that rounding cannot leave the interval.
         rates = (1 / self.shortest) * (self.shortest / self.longest) ** u
         rates = ops.clip(rates, 1 / self.longest, 1 / self.shortest)
         return ops.cast(rates, dtype or keras.config.floatx())

@@ -1,4 +1,4 @@
-"""Initializers of biases: how long the gates of a cell keep the state."""
+"""Initializers of biases, which decide how long a cell keeps its state."""
 
 from __future__ import annotations
 
@@ -32,16 +32,17 @@ class MemoryBias(keras.initializers.Initializer):
         if weight != "bias":
             raise ValueError(
                 f"{owner} makes biases: pass it as `bias_initializer`, not for the "
-                f"{weight} of {of}. For recurrent kernels there are "
+                f"{weight} of {of}. For recurrent kernels use "
                 f"keras_rnnx.initializers.IdentityRecurrent, SpectralRadius, "
                 f"Antisymmetric and PerGate('orthogonal')."
             )
         if not cell.memory_gates:
             raise ValueError(
-                f"{owner} sets the biases of the gates that keep the state, and {of} "
-                f"has none (no `memory_gates`). Its memory is set by the recurrent "
+                f"{owner} sets the biases of the gates that keep the state, but {of} "
+                f"has none (no `memory_gates`). Its memory depends on the recurrent "
                 f"kernel: see keras_rnnx.initializers.IdentityRecurrent and "
-                f"SpectralRadius; that of LeakyRNN by leak=LeakRates(...)."
+                f"SpectralRadius. The memory of LeakyRNN depends on leak: pass "
+                f"leak=LeakRates(...)."
             )
         new = copy.copy(self)
         signs = self.signs(cell)
@@ -49,11 +50,11 @@ class MemoryBias(keras.initializers.Initializer):
         return new
 
     def signs(self, cell: Any) -> dict[str, int]:
-        """By gate what `values` is multiplied by; gates left out get zeros."""
+        """The factor of `values` for each gate; missing gates get zeros."""
         return cell.memory_gates
 
     def values(self, units: int) -> Any:
-        """What a gate that keeps the state gets, `(units,)` in float32."""
+        """The biases of a gate that keeps the state, `(units,)` in float32."""
         raise NotImplementedError
 
     def __call__(self, shape, dtype=None):
@@ -67,7 +68,7 @@ class MemoryBias(keras.initializers.Initializer):
         values = self.values(shape[-1] // len(self._signs))
         row = ops.concatenate([sign * values for sign in self._signs])
         if len(shape) == 2:
-            # Input and recurrent part are added up: the second one stays zero.
+            # The biases of both parts are added up, so the second one stays zero.
             row = ops.stack([row, ops.zeros_like(row)])
         return ops.cast(row, dtype or keras.config.floatx())
 
@@ -76,11 +77,11 @@ class MemoryBias(keras.initializers.Initializer):
 class Chrono(MemoryBias, Seeded):
     """Biases for memories of all lengths up to `max_steps`.
 
-    A gate that keeps the state gets `log(U)`, `U` uniform in `[1, max_steps - 1]` for
-    each unit, so that it forgets over about `U` steps; one that writes beside it, such
-    as the input gate of an LSTM, gets `-log(U)` of the same draw, and one that writes
-    alone, such as the gate of an MGU, too. All other biases are zero.
-    `unit_forget_bias` has no effect. Tallec & Ollivier 2018, arXiv:1804.11188.
+    A gate that keeps the state gets `log(U)`, with `U` uniform in `[1, max_steps - 1]`
+    for each unit, so that the unit forgets over about `U` steps. A gate that writes,
+    such as the input gate of an LSTM or the gate of an MGU, gets `-log(U)` of the same
+    draw. All other biases are zero. `unit_forget_bias` has no effect. Tallec & Ollivier
+    2018, arXiv:1804.11188.
 
     Args:
         max_steps: the longest dependencies to expect, in steps; at least 3. Default
@@ -88,10 +89,9 @@ class Chrono(MemoryBias, Seeded):
         seed: an integer, a `keras.random.SeedGenerator` or None. Default None: random.
 
     Raises:
-        ValueError: for `max_steps` less than 3; without it, when the length is not
-            known; when a cell is built that has no gate
-            that keeps the state, or for another weight than a bias; when called
-            outside of a cell of keras_rnnx.
+        ValueError: for `max_steps` less than 3; without it, if the length is not known;
+            for a cell without a gate that keeps the state; for another weight than a
+            bias; when called outside of a keras_rnnx cell.
 
     Example:
 
@@ -129,19 +129,19 @@ class Chrono(MemoryBias, Seeded):
 class ForgetBias(MemoryBias):
     """One bias for the gates that keep the state, zeros for all others.
 
-    For an LSTM this is the forget gate, for a GRU the update gate. Where one gate
-    writes and none keeps, as in an MGU, it gets the negative value; so does one that
-    writes where the two are weighed against each other, as in a minLSTM.
+    In an LSTM this is the forget gate, in a GRU the update gate. If a cell has only a
+    gate that writes, as an MGU, that gate gets the negative value. In a cell whose two
+    gates compete, as a minLSTM, the gate that writes gets the negative value too.
     `unit_forget_bias` has no effect. Gers, Schmidhuber & Cummins 2000, Neural
     Computation 12(10); Jozefowicz, Zaremba & Sutskever 2015.
 
     Args:
-        value: the bias; at 0 a state is kept by half at each step. Default 1.0.
+        value: the bias; at 0 each step keeps half of the state. Default 1.0.
 
     Raises:
-        ValueError: for a value that is not a number; when a cell is built that has no
-            gate that keeps the state, or for another weight than a bias; when called
-            outside of a cell of keras_rnnx.
+        ValueError: for a value that is not a number; for a cell without a gate that
+            keeps the state; for another weight than a bias; when called outside of a
+            keras_rnnx cell.
 
     Example:
 
@@ -156,7 +156,7 @@ class ForgetBias(MemoryBias):
 
     def signs(self, cell):
         keeping = {gate: s for gate, s in cell.memory_gates.items() if s > 0}
-        # A share goes to 1 only where the other goes to 0.
+        # If gates compete, one share goes to 1 only if the other goes to 0.
         return cell.memory_gates if cell.gates_compete or not keeping else keeping
 
     def values(self, units):

@@ -17,7 +17,7 @@ class NormalizedPositiveDefinite(Recurrent, Seeded):
 
     `U = (A + I) / e` with `A = Rᵀ R / n`, `R` standard normal `(n, n)` and `e` the
     largest eigenvalue of `A + I`: one direction is kept for ever, all others decay.
-    Talathi & Vartak 2015, arXiv:1511.03771. For several gates each has a block.
+    Talathi & Vartak 2015, arXiv:1511.03771. Each gate gets such a matrix.
 
     Args:
         seed: an integer, a `keras.random.SeedGenerator` or None. Default None: random.

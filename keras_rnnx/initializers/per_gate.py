@@ -1,4 +1,4 @@
-"""An initializer for each gate apart."""
+"""An initializer for each gate."""
 
 from __future__ import annotations
 
@@ -14,24 +14,25 @@ from keras_rnnx.initializers.seeds import apart
 
 @keras.saving.register_keras_serializable("keras_rnnx", name="PerGateInitializer")
 class PerGate(keras.initializers.Initializer):
-    """Initializes the block of each gate apart.
+    """Initializes the block of each gate separately.
 
-    A kernel holds the gates side by side, and Keras initializes it as one matrix: with
-    "orthogonal" no gate's own matrix is orthogonal, and with "glorot_uniform" all are
+    A kernel holds the matrices of all gates, and Keras initializes it as one matrix:
+    with "orthogonal" no gate's matrix is orthogonal, and with "glorot_uniform" all are
     too small, since the other gates count as outputs.
 
-    For kernels, recurrent kernels and biases of cells of keras_rnnx; for a bias it
-    decides for all gates, and `unit_forget_bias` has no effect. No two gates get the
-    same draw: the first has the seed of the initializer, the others seeds made of it.
-    In other layers it finds the gates of recurrent kernels `(n, k n)` by their shape.
+    For kernels, recurrent kernels and biases of cells of keras_rnnx. For a bias it
+    decides for all gates, so that `unit_forget_bias` has no effect. No two gates get
+    the same draw: the first uses the seed of the initializer, the others use seeds that
+    are derived from it. In other layers it recognizes the gates of recurrent kernels
+    `(n, k n)` by their shape.
 
     Args:
-        initializer: what `keras.initializers.get` takes, for all gates; or a dict of
-            such by the names of gates, where "default" stands for those left out.
+        initializer: in any form that `keras.initializers.get` takes, for all gates; or
+            a dict of them by gate, where "default" is for the other gates.
 
     Raises:
-        ValueError: when a cell is built that has not these gates, or gates that are
-            left out; elsewhere, where the shape does not tell the gates.
+        ValueError: when a cell is built without these gates, or with gates that have no
+            initializer; in other layers, if the shape does not show the gates.
 
     Example:
 
@@ -50,9 +51,9 @@ class PerGate(keras.initializers.Initializer):
 
     def __init__(self, initializer: Any):
         self.initializer = _gates.resolved(initializer, keras.initializers.get)
-        found = self.initializer
-        for one in found.values() if isinstance(found, dict) else [found]:
-            if one is None:
+        resolved = self.initializer
+        for item in resolved.values() if isinstance(resolved, dict) else [resolved]:
+            if item is None:
                 raise ValueError(
                     f"PerGate needs an initializer for each gate, received "
                     f"{initializer!r}."
@@ -65,19 +66,19 @@ class PerGate(keras.initializers.Initializer):
         return new
 
     def of_gates(self, cell: Any, weight: str) -> list[Any]:
-        """What each gate of a weight of a cell has of it."""
+        """The object for each gate of a weight of a cell."""
         return _gates.by_gate(self.initializer, cell, weight, complete=True)
 
     def __call__(self, shape, dtype=None):
-        found = self._by_gate
-        if found is None:
-            found = _gates.guessed(self.initializer, shape)
-        # Gates that share an initializer get one each.
-        turn = {id(one): iter(apart(one, len(found))) for one in found}
-        shape = (*shape[:-1], shape[-1] // len(found))
-        blocks = [next(turn[id(one)])(shape, dtype=dtype) for one in found]
+        by_gate = self._by_gate
+        if by_gate is None:
+            by_gate = _gates.guessed(self.initializer, shape)
+        # Gates that share an initializer get separate ones.
+        turn = {id(item): iter(apart(item, len(by_gate))) for item in by_gate}
+        shape = (*shape[:-1], shape[-1] // len(by_gate))
+        blocks = [next(turn[id(item)])(shape, dtype=dtype) for item in by_gate]
         return ops.concatenate(blocks, axis=-1)
 
     def get_config(self):
-        found = _gates.serialized(self.initializer, keras.initializers.serialize)
-        return {"initializer": found}
+        config = _gates.serialized(self.initializer, keras.initializers.serialize)
+        return {"initializer": config}

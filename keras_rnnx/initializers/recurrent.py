@@ -19,13 +19,13 @@ def _joined(blocks, dtype):
 
 @keras.saving.register_keras_serializable("keras_rnnx")
 class IdentityRecurrent(Recurrent, keras.initializers.Initializer):
-    """The identity, times a number, for each gate.
+    """A multiple of the identity for each gate.
 
-    Keras' "identity" puts it into the first gate alone. Le, Jaitly & Hinton 2015,
+    Keras' "identity" puts it only into the first gate. Le, Jaitly & Hinton 2015,
     arXiv:1504.00941, for one gate.
 
     Args:
-        scale: what is on the diagonals. Default 1.0.
+        scale: value of the diagonals. Default 1.0.
 
     Raises:
         ValueError: for a scale that is not a number, and for any weight but a
@@ -61,10 +61,10 @@ class SpectralRadius(Recurrent, Seeded):
     Args:
         radius: the spectral radius, positive. Below 1 a network without inputs comes to
             rest, near 1 it does so slowly. Default 0.9.
-        initializer: of the matrix before it is scaled; it draws for each gate apart.
-            Its matrices must have an eigenvalue other than 0, or weights are not a
-            number. Default None: normal, by `seed`.
-        density: the share of connections, in (0, 1]: each unit keeps so many of its
+        initializer: of the matrices before they are scaled, one draw for each gate.
+            Its matrices must have an eigenvalue other than 0, or the weights are NaN.
+            Default None: normal, by `seed`.
+        density: the share of connections, in (0, 1]: each unit keeps this share of its
             incoming ones, at least one, and the others are 0. Default 1.0.
         seed: an integer, a `keras.random.SeedGenerator` or None. Default None: random.
 
@@ -111,7 +111,8 @@ class SpectralRadius(Recurrent, Seeded):
         return _joined(blocks * ops.reshape(scale, (-1, 1, 1)), dtype)
 
     def _connections(self, gates, n):
-        # As many for each unit: then there is a cycle, and not all eigenvalues are 0.
+        # Equally many for each unit: then there is a cycle, so that not all eigenvalues
+        # are 0.
         kept = max(1, round(self.density * n))
         scores = keras.random.uniform((gates, n, n), dtype="float32", seed=self.seed)
         bound = ops.sort(scores, axis=1)[:, kept - 1 : kept]

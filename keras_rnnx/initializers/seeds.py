@@ -9,11 +9,11 @@ import numpy as np
 
 
 class Seeded(keras.initializers.Initializer):
-    """Base of initializers that draw.
+    """Base of random initializers.
 
     Args:
         seed: an integer, a `keras.random.SeedGenerator` or None. Default None: random,
-            another draw at each call, and reproducible after
+            with a new draw at each call, reproducible after
             `keras.utils.set_random_seed`.
 
     Raises:
@@ -39,8 +39,8 @@ class Seeded(keras.initializers.Initializer):
 def apart(initializer: Any, gates: int) -> list[Any]:
     """An initializer for each gate, so that no two gates draw the same.
 
-    Keras' initializers give the same numbers at every call, but for those whose seed
-    is a `SeedGenerator`.
+    Keras' initializers return the same numbers at every call, unless their seed is a
+    `SeedGenerator`.
     """
     return [initializer, *(_reseeded(initializer, k) for k in range(1, gates))]
 

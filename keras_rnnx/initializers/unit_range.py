@@ -1,4 +1,4 @@
-"""Recurrent weights of single units that neither forget nor explode."""
+"""Recurrent weights of independent units that neither forget nor explode."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from keras_rnnx.initializers.seeds import Seeded
 
 @keras.saving.register_keras_serializable("keras_rnnx", name="UnitRangeInitializer")
 class UnitRange(Seeded):
-    """Uniform in `[2 ** (-1 / steps), 2 ** (1 / steps)]`, for units by themselves.
+    """Uniform in `[2 ** (-1 / steps), 2 ** (1 / steps)]`, for independent units.
 
-    Over `steps` steps a state of an independently recurrent network is then multiplied
-    by a number from 1/2 to 2. `keras_rnnx.constraints.UnitRange` keeps the upper bound
-    in training. Li, Li, Cook, Zhu & Gao 2018, arXiv:1803.04831, for the last layer of a
-    stack, or the only one.
+    Over `steps` steps, an independently recurrent network multiplies a state by a
+    number from 1/2 to 2. `keras_rnnx.constraints.UnitRange` keeps the upper bound in
+    training. Li, Li, Cook, Zhu & Gao 2018, arXiv:1803.04831, use it for the last layer
+    of a stack, or for a single layer.
 
     Args:
         steps: length of the sequences, at least 1. Default None: the length that the
@@ -28,7 +28,7 @@ class UnitRange(Seeded):
         seed: an integer, a `keras.random.SeedGenerator` or None. Default None: random.
 
     Raises:
-        ValueError: if `steps` is not such an integer; without it, when the length is
+        ValueError: if `steps` is not a positive integer; without it, if the length is
             not known.
 
     Example:
@@ -57,8 +57,8 @@ class UnitRange(Seeded):
                 "keras_rnnx; elsewhere pass UnitRange(steps)."
             )
         low, high = (2.0 ** (sign / self.steps) for sign in (-1, 1))
-        found = keras.random.uniform(shape, low, high, dtype="float32", seed=self.seed)
-        return ops.cast(found, dtype or keras.config.floatx())
+        values = keras.random.uniform(shape, low, high, dtype="float32", seed=self.seed)
+        return ops.cast(values, dtype or keras.config.floatx())
 
     def get_config(self):
         return {"steps": self.steps, **super().get_config()}

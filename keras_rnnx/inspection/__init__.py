@@ -1,1 +1,1 @@
-"""What is known of cells and layers, and how it is shown."""
+"""Describes cells and explains layers, for pages and the terminal."""

@@ -1,4 +1,4 @@
-"""All that is known of a cell of the catalogue, for pages and the terminal."""
+"""The description of a cell of the catalogue, for pages and the terminal."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from keras_rnnx.cells._base.cell import Cell
 from keras_rnnx.cells._base.reference import references
 from keras_rnnx.cells._lowering.kernel_uses import KernelUse, kernels, linear_with
 
-ONE_OF_EACH = "of inputs and state"
+ONE_OF_EACH = "reads inputs and state"
 
 
 class StateRow(NamedTuple):
-    """A state: its name, its shape without the batch, and what is special about it."""
+    """A state: its name, its shape without the batch, and its special properties."""
 
     state: str
     shape: str
@@ -25,7 +25,7 @@ class StateRow(NamedTuple):
 
 
 class GateRow(NamedTuple):
-    """A gate: its name, what it sees, and how its parts come together."""
+    """A gate: its name, what it reads, and how its parts are combined."""
 
     gate: str
     kind: str
@@ -41,7 +41,7 @@ class WeightRow(NamedTuple):
 
 
 class OptionRow(NamedTuple):
-    """An argument of the cell's own: its name, default and meaning."""
+    """An argument that only this cell has: its name, default and meaning."""
 
     argument: str
     default: str
@@ -49,17 +49,17 @@ class OptionRow(NamedTuple):
 
 
 class Description(NamedTuple):
-    """What is known of a cell.
+    """The description of a cell.
 
     Attributes:
         info: its row in the catalogue.
-        text: what its docstring says.
-        cell: one of it, built, with its defaults.
+        text: its docstring, in parts.
+        cell: a built cell with its defaults.
         features: number of inputs for which it is built.
         layer: name of its layer in `keras_rnnx.layers`, or None.
         states, gates, weights, options: rows of each.
-        linear: the arguments with which it is linear in its state, none where it always
-            is, or None where it never is.
+        linear: the arguments that make it linear in its state: an empty dict if it
+            always is, None if it never is.
         kernels: the vendors' kernels that compute it, and with which arguments.
     """
 
@@ -83,17 +83,17 @@ class Description(NamedTuple):
     @property
     def arxiv(self) -> str:
         """The number of its paper at arXiv, or an empty string."""
-        found = references(self.info.cls.paper)
-        return found[0].arxiv if found else ""
+        papers = references(self.info.cls.paper)
+        return papers[0].arxiv if papers else ""
 
     @property
     def parameters(self) -> int:
-        """Number of parameters that are trained."""
+        """Number of trained parameters."""
         return sum(row.size for row in self.weights if row.trained)
 
 
 def describe(name: str, features: int = 64, units: int = 128) -> Description:
-    """Says what is known of a cell of the catalogue.
+    """Describes a cell of the catalogue.
 
     Args:
         name: its name, as `keras_rnnx.cells.get` takes it.
@@ -104,7 +104,7 @@ def describe(name: str, features: int = 64, units: int = 128) -> Description:
         Its description.
 
     Raises:
-        ValueError: for an unknown name, with the nearest ones, or a number of units
+        ValueError: for an unknown name, with similar names, or for a number of units
             that the cell does not take.
 
     Example:
@@ -115,7 +115,7 @@ def describe(name: str, features: int = 64, units: int = 128) -> Description:
     name = registry.catalog_name(name)
     cls = registry.lookup(name)
     (info,) = (row for row in registry.catalog() if row.name == name)
-    # Weights are looked at, not used: it is the same with any generator.
+    # Only the shapes of the weights matter, so any seed will do.
     cell = cls(units, seed=0)
     cell.build((None, features))
     text = cell_text(cls)
@@ -143,8 +143,8 @@ def describe(name: str, features: int = 64, units: int = 128) -> Description:
 def _meaning(text, option):
     # An option may be a standard argument with another default.
     standard = cell_text(Cell).arguments
-    said = text.arguments.get(option, standard.get(option, ""))
-    return without_default(said)
+    meaning = text.arguments.get(option, standard.get(option, ""))
+    return without_default(meaning)
 
 
 def _layer(cls):
@@ -174,26 +174,26 @@ def _state(cell, name, size):
 
 
 def gate_kind(cell: Cell, gate: str) -> str:
-    """What a gate sees, and how its parts come together, in words."""
+    """In words, what a gate reads and how its parts are combined."""
     if gate in cell.inputs_only:
-        return "of the inputs alone"
-    late = "its product is with what the equation makes of the state (late)"
+        return "reads the inputs alone"
+    late = "its matrix multiplies a vector that the equation computes (late)"
     if gate in cell.states_only:
-        sees = "of the state alone"
+        reads = "reads the state alone"
         if gate in cell.projection:
-            sees += ", in `projection_kernel`, and as wide as the output"
-        return f"{sees}; {late}" if gate in cell.late else sees
+            reads += ", in `projection_kernel`, and is as wide as the output"
+        return f"{reads}; {late}" if gate in cell.late else reads
     if gate in cell.late:
         return f"{ONE_OF_EACH}; {late}"
     if gate in cell.split:
-        return f"{ONE_OF_EACH}; the equation reads its two parts apart (split)"
+        return f"{ONE_OF_EACH}; the equation reads its two parts separately (split)"
     if cell.diagonal:
-        return f"{ONE_OF_EACH}; of each unit its own state alone (diagonal)"
+        return f"{ONE_OF_EACH}; each unit only its own state (diagonal)"
     return ONE_OF_EACH
 
 
 def written(arguments: dict[str, Any]) -> str:
-    """Arguments as they stand in a call; "its defaults" where there are none."""
+    """Arguments as in a call, or "its defaults" if there are none."""
     return ", ".join(f"{k}={v!r}" for k, v in arguments.items()) or "its defaults"
 
 
@@ -226,7 +226,7 @@ def search_space(cls: type[Any]) -> list[Any]:
 
 
 def searched(parameter: Any) -> str:
-    """The range of one hyperparameter, in words."""
+    """In words, the range of a hyperparameter."""
     config = parameter.get_config()
     kind = type(parameter).__name__
     if kind == "Choice":

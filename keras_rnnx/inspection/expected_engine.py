@@ -1,4 +1,4 @@
-"""Which engine a cell gets on a backend and a device that need not be here."""
+"""The engine of a cell on a backend and a device that this machine need not have."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Expected(NamedTuple):
 
     Attributes:
         engine: "cudnn", "native", "scan" or "fused".
-        reason: why, and why no better one.
+        reason: why this engine, and why no better one.
     """
 
     engine: str
@@ -28,14 +28,14 @@ class Expected(NamedTuple):
 def expected(cell: Cell, backend: str, device: str, training: bool = True) -> Expected:
     """The engine of a layer of this cell in float32, as `engine.plan` would choose it.
 
-    Nothing of the backend is imported: what it has is known, and lowerings and costs
-    do not depend on it.
+    The backend is not imported: its kernels are known, and lowerings and costs do not
+    depend on it.
 
     Args:
         cell: the cell.
         backend: "TensorFlow", "JAX" or "torch".
         device: "GPU" or "CPU".
-        training: whether for training. Default True.
+        training: whether to plan for training. Default True.
 
     Returns:
         The engine, and the reason.
@@ -49,6 +49,6 @@ def expected(cell: Cell, backend: str, device: str, training: bool = True) -> Ex
     engine, reason = choose(layers.RNN(cell), training, there)
     lowering = cell.lowering()
     if engine.name == "fused" and isinstance(lowering, str) and not cell.linear:
-        # That no kernel computes it says more than that there is none here.
+        # Why no kernel computes the cell tells more than that this device has none.
         reason = lowering
     return Expected(engine.name, reason)

@@ -23,7 +23,7 @@ class Explained(NamedTuple):
         cell: class of its cell.
         engine: the engine that runs it; "keras" for a layer of Keras; "none" if it
             cannot run as it is.
-        kernel: what does the work, in words.
+        kernel: in words, what does the work.
         reason: why this engine.
     """
 
@@ -43,17 +43,17 @@ class Explanation(Table):
 def explain(model: keras.Layer, training: bool = True) -> Explanation:
     """Says which engine runs each recurrent layer of a model, and why.
 
-    Looks into models, wrappers and layers inside of the model, and into attributes,
-    lists and dicts of those. A shared layer is listed once. The engine is the one that
-    a call made now would take: on this backend, and inside of
+    Looks into models, wrappers and layers inside of the model, and into their
+    attributes, lists and dicts. A shared layer is listed once. The engine is the one
+    that a call would take now: on this backend, and inside of
     `keras_rnnx.engine.force` the forced one. A `keras_rnnx.layers.Stack` or
-    `Bidirectional` that is one call of a vendor's kernel has one row; the rows of
-    another's layers say why it is none. Calls are taken to have no mask.
+    `Bidirectional` that runs in one call of a vendor's kernel has one row. Otherwise
+    each of its layers has a row, which says why. Calls are assumed to have no mask.
 
     Args:
         model: a Keras model or layer. It need not be built.
-        training: whether for training, where masks are drawn that no vendor's kernel
-            takes, or for inference. Default True.
+        training: whether to explain training, where random masks may rule out vendors'
+            kernels, or inference. Default True.
 
     Returns:
         A list of rows `(layer, cell, engine, kernel, reason)` that shows as a table.
@@ -77,24 +77,25 @@ def explain(model: keras.Layer, training: bool = True) -> Explanation:
 
 
 def _rows(model: keras.Layer, training: bool) -> Iterator[Explained]:
-    # Of layers that could be one call: why they are not, or None if they are.
-    apart: dict[int, str | None] = {}
+    # For the inner layers of stacks: why they need separate calls, or None if one call
+    # runs them.
+    reasons: dict[int, str | None] = {}
     for owners, layer in walk(model):
         if isinstance(layer, (layers.Stack, layers.Bidirectional)):
-            found = _at_once(layer, training)
+            chosen = _at_once(layer, training)
             rnns = [rnn for row in layer.rows for rnn in row]
             each = "layer" if isinstance(layer, layers.Stack) else "direction"
-            if isinstance(found, Plan):
-                apart |= {id(rnn): None for rnn in rnns}
-                row = found.engine, found.kernel, found.reason
+            if isinstance(chosen, Plan):
+                reasons |= {id(rnn): None for rnn in rnns}
+                row = chosen.engine, chosen.kernel, chosen.reason
                 yield Explained(path(owners, layer), _cells(rnns), *row)
             else:
-                why = found and f"a call for each {each}: {found}"
-                apart |= {id(rnn): why for rnn in rnns}
+                why = chosen and f"a call for each {each}: {chosen}"
+                reasons |= {id(rnn): why for rnn in rnns}
         elif isinstance(layer, keras.layers.RNN):
-            said = apart.get(id(layer), "")
-            if said is not None:
-                row = _run(layer, training, said)
+            note = reasons.get(id(layer), "")
+            if note is not None:
+                row = _run(layer, training, note)
                 yield Explained(path(owners, layer), _cell(layer.cell), *row)
 
 
@@ -102,10 +103,10 @@ def _at_once(layer: layers.Stack | layers.Bidirectional, training: bool) -> Plan
     try:
         return layer.plan(training)
     except ValueError:
-        return ""  # The row of the layer that cannot be run says it.
+        return ""  # The row of the layer that cannot run has the reason.
 
 
-def _run(layer: Any, training: bool, apart: str) -> tuple[str, str, str]:
+def _run(layer: Any, training: bool, note: str) -> tuple[str, str, str]:
     if not isinstance(layer, layers.RNN):
         reason = refusal(layer)
         reason = f"leaves it alone: {reason}" if reason else "replaces it"
@@ -116,8 +117,8 @@ def _run(layer: Any, training: bool, apart: str) -> tuple[str, str, str]:
     except ValueError as error:
         return "none", "none", str(error)
     reason = chosen.reason
-    if apart and chosen.engine in ("cudnn", "native"):
-        reason += f"; {apart}"
+    if note and chosen.engine in ("cudnn", "native"):
+        reason += f"; {note}"
     if getattr(layer, "recipe", None):
         reason += f"; {described(layer.recipe, layer.cell)}"
     return chosen.engine, chosen.kernel, reason

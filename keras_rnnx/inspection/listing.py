@@ -1,4 +1,4 @@
-"""What `keras-rnnx cells` prints: the catalogue, or one cell."""
+"""The output of `keras-rnnx cells`: the catalogue, or one cell."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class KernelRow(NamedTuple):
 
 
 class LinearKernelRow(NamedTuple):
-    """One row of the cells that are, or can be, both."""
+    """One row of the cells that are, or can be, linear and computed by cuDNN."""
 
     name: str
     linear_with: str
@@ -63,7 +63,7 @@ class LinearKernelRow(NamedTuple):
 class Listing(Table):
     """Rows of the catalogue."""
 
-    empty = "No cell of the catalogue is all of that."
+    empty = "No cell of the catalogue fits all filters."
 
 
 def listing(
@@ -74,8 +74,8 @@ def listing(
     Args:
         linear: only cells that are linear in their state, always or with an argument.
         cudnn: only cells that a kernel of cuDNN computes exactly, with some arguments.
-        since: only cells whose paper is of that year or later; one without a year is
-            left out.
+        since: only cells whose paper is from that year or later; cells without a year
+            are left out.
     """
     rows = Listing()
     for info in registry.catalog():
@@ -84,7 +84,7 @@ def listing(
         old = since is not None and (info.year is None or info.year < since)
         if old or (linear and linear_by is None) or (cudnn and not uses):
             continue
-        known = {
+        fields = {
             "name": info.name,
             "linear_with": describe.written(linear_by or {}),
             "kernels": "; ".join(map(_kernel, uses)),
@@ -99,7 +99,7 @@ def listing(
             (False, True): KernelRow,
             (True, True): LinearKernelRow,
         }[linear, cudnn]
-        rows.append(kind(*(known[field] for field in kind._fields)))
+        rows.append(kind(*(fields[field] for field in kind._fields)))
     return rows
 
 
@@ -125,23 +125,23 @@ class Weight(NamedTuple):
 
 
 class Searched(NamedTuple):
-    """A hyperparameter of a cell's own."""
+    """A hyperparameter that only this cell has."""
 
     argument: str
     searched: str
 
 
-def about(found: describe.Description) -> rich.console.Group:
-    """What is known of a cell, for a terminal.
+def about(description: describe.Description) -> rich.console.Group:
+    """The description of a cell, for a terminal.
 
     Args:
-        found: its description.
+        description: of the cell.
     """
-    return rich.console.Group(*_parts(found))
+    return rich.console.Group(*_parts(description))
 
 
-def _parts(found: describe.Description) -> Iterator[Any]:
-    text, info, cell = found.text, found.info, found.cell
+def _parts(description: describe.Description) -> Iterator[Any]:
+    text, info, cell = description.text, description.info, description.cell
     yield rich.text.Text(f"{info.name}: keras_rnnx.cells.{info.cls.__name__}", "bold")
     for paragraph in (text.summary, *text.body):
         for part in parted(paragraph):
@@ -149,46 +149,54 @@ def _parts(found: describe.Description) -> Iterator[Any]:
             for line in lines:
                 indent = 2 if isinstance(part, str) else 6
                 yield _indented(line.replace("`", ""), indent)
-    if found.use:
+    if description.use:
         yield _heading("When to use it")
-        yield _indented(found.use.replace("`", ""), 2)
+        yield _indented(description.use.replace("`", ""), 2)
     yield _heading("Facts")
-    layer = f"keras_rnnx.layers.{found.layer}" if found.layer else "none of its own"
-    arxiv = f", https://arxiv.org/abs/{found.arxiv}" if found.arxiv else ""
-    linear = "no" if found.linear is None else "yes"
-    if found.linear:
-        linear = f"with {describe.written(found.linear)}"
+    layer = (
+        f"keras_rnnx.layers.{description.layer}"
+        if description.layer
+        else "none of its own"
+    )
+    arxiv = f", https://arxiv.org/abs/{description.arxiv}" if description.arxiv else ""
+    linear = "no" if description.linear is None else "yes"
+    if description.linear:
+        linear = f"with {describe.written(description.linear)}"
     facts = {
         "layer": layer,
         "paper": (info.paper or "none is stated") + arxiv,
         "linear in the state": linear,
-        "cuDNN computes it": "; ".join(map(_kernel, found.kernels)) or "no",
-        "parameters": f"{found.parameters:,} with {found.features} inputs and "
-        f"{cell.units} units",
+        "cuDNN computes it": "; ".join(map(_kernel, description.kernels)) or "no",
+        "parameters": f"{description.parameters:,} with {description.features} inputs "
+        f"and {cell.units} units",
     }
     for name, value in facts.items():
         yield _indented(f"{name}: {value}", 2)
-    yield Table(found.states)
-    yield Table(found.gates)
+    yield Table(description.states)
+    yield Table(description.gates)
     yield Table(
         Weight(
             row.weight,
             str(row.shape),
             f"{row.size:,}" if row.trained else f"{row.size:,}, not trained",
         )
-        for row in found.weights
+        for row in description.weights
     )
     yield _heading(f"Engines, on {keras.backend.backend()}")
-    yield Table(engines(found))
+    yield Table(engines(description))
     yield _heading("Arguments of its own")
-    yield Table(found.options) if found.options else _indented("None but units.", 2)
+    yield (
+        Table(description.options)
+        if description.options
+        else _indented("None but units.", 2)
+    )
     yield _heading("Search space of its own")
     yield _space(info.cls)
 
 
-def engines(found: describe.Description) -> list[EngineRow]:
+def engines(description: describe.Description) -> list[EngineRow]:
     """The engines that a layer of the cell gets, in training and at inference."""
-    layer = layers.RNN(found.cell)
+    layer = layers.RNN(description.cell)
     plans = {
         when: plan(layer, training)
         for when, training in {"training": True, "inference": False}.items()

@@ -13,7 +13,7 @@ import rich.console
 import rich.table
 import rich.text
 
-# Characters of a name that stays on one line, and of a word.
+# Largest number of characters of a name that stays on one line, and of a word.
 NAME, WORD = 32, 12
 
 
@@ -21,7 +21,7 @@ class Table(list):
     """A list of named tuples that shows as a table, in terminals and notebooks.
 
     Attributes:
-        empty: what is shown without rows.
+        empty: the text that is shown without rows.
     """
 
     empty: ClassVar[str] = "Nothing."
@@ -37,8 +37,8 @@ class Table(list):
         longest = [
             max(map(rich.cells.cell_len, column)) for column in zip(names, *rows)
         ]
-        # rich cuts what does not fit, so that columns are to fit: a line has a border
-        # and two spaces for each.
+        # rich cuts text that does not fit, so the columns must fit: each has a border
+        # and two spaces.
         widths = _fitting(longest, width - 3 * len(names) - 1)
         for name, least in zip(names, widths):
             table.add_column(name, overflow="fold", width=least)
@@ -75,7 +75,7 @@ def _cells(row):
 def _fitting(longest, width):
     """Widths of columns that fit into so many characters.
 
-    First the widest columns give way, then the first: names are to stand on one line,
+    First the widest columns shrink, then the first: names should stay on one line,
     reasons may take several.
     """
     first, *others = longest

@@ -1,4 +1,4 @@
-"""Dropout that stands around the layers of a stack."""
+"""Dropout before, between and after the layers of a stack."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import keras
 def dropout_layer(
     rate: float, mask: str, always: bool, seed: int | None, dtype: Any
 ) -> keras.layers.Layer:
-    """A layer that drops.
+    """A dropout layer.
 
     Args:
         rate: the rate.
-        mask: "step": at every step anew; "sequence": a feature at all steps.
-        always: whether in inference too.
+        mask: "step": a new mask at every step; "sequence": one mask for all steps.
+        always: whether to drop in inference too.
         seed: integer or None.
         dtype: policy of the layer.
     """
@@ -29,7 +29,7 @@ def dropout_layer(
 
 
 class _Always:
-    """A mixin: inference is as training."""
+    """A mixin: drops in inference as in training."""
 
     def call(self, inputs, training=False):
         return super().call(inputs, training=True)

@@ -1,8 +1,8 @@
-"""A call of a recurrent layer where every operation of it is a call by itself.
+"""A faster call of a recurrent layer on a backend that runs operations eagerly.
 
-One step of a stream takes longer in Python than on the processor. So what Keras' `RNN`
-does around the loop is done here without searching nested structures, which the states
-of a cell of keras_rnnx are not.
+One step of a stream takes longer in Python than on the processor. Keras' `RNN` searches
+nested structures around the loop; this call does not, since the states of a keras_rnnx
+cell are not nested.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from keras_rnnx.engine import backends
 
 
 def takes(layer: Any, sequences: Any) -> bool:
-    """Whether `call` may stand in for that of `keras.layers.RNN`.
+    """Whether `call` may replace the call of `keras.layers.RNN`.
 
     Args:
         layer: a `keras_rnnx.layers.RNN` with a cell of keras_rnnx.
@@ -22,14 +22,14 @@ def takes(layer: Any, sequences: Any) -> bool:
     backend = backends.find()
     if backend is None or not backend.EAGER or layer.unroll:
         return False
-    # Keras says what is wrong with another number of sequences.
+    # For another number of sequences Keras' call raises the error.
     return not layer.stateful or sequences.shape[0] == layer.states[0].shape[0]
 
 
 def call(
     layer: Any, sequences: Any, initial_state: Any, mask: Any, training: Any
 ) -> Any:
-    """What `keras.layers.RNN.call` returns; arguments as there."""
+    """Does what `keras.layers.RNN.call` does, with the same arguments."""
     tensor = backends.current().tensor
     if initial_state is None and layer.stateful:
         states = layer.states
@@ -50,13 +50,13 @@ def call(
         return output
     states = [tensor(state, dtype) for state in states]
     if layer.stateful:
-        for own, state in zip(layer.states, states):
-            own.assign(state)
+        for variable, state in zip(layer.states, states):
+            variable.assign(state)
     return (output, *states) if layer.return_state else output
 
 
 def keeps_states() -> bool:
-    """Whether a backward pass may come that reads the states of a stateful layer, which
-    are written to in place."""
+    """Whether a backward pass may still read the states of a stateful layer, which the
+    next call overwrites in place."""
     backend = backends.find()
     return backend is not None and backend.EAGER and not backend.may_write()

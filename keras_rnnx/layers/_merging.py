@@ -1,4 +1,4 @@
-"""How the outputs of two directions become one."""
+"""Merges the outputs of two directions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def merged(forward: Any, backward: Any, mode: str | None) -> Any:
     """The outputs of both directions as one.
 
     Args:
-        forward, backward: outputs of the two, of the same steps in the same order.
+        forward, backward: the outputs of both, with the steps in the same order.
         mode: "concat", "sum", "mul" or "ave"; None: a tuple of both.
     """
     if mode is None:

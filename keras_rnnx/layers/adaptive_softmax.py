@@ -13,24 +13,24 @@ from keras_rnnx._numbers import integer
 
 @keras.saving.register_keras_serializable("keras_rnnx")
 class AdaptiveSoftmax(keras.layers.Layer):
-    """Log-probabilities of words in clusters, of which rare ones read fewer features.
+    """Log-probabilities of words in clusters; clusters of rare words are smaller.
 
     Words are ordered by frequency: 0 is the most frequent. The head scores the most
     frequent words and each cluster of rarer ones. A cluster scores its words from a
-    projection of the inputs, the narrower the rarer they are. Grave et al. 2017,
-    arXiv:1609.04309.
+    projection of the inputs; the rarer its words, the narrower the projection. Grave et
+    al. 2017, arXiv:1609.04309.
 
-    Log-probabilities work as logits: their softmax is what they are the logarithm of,
-    so that `SparseCategoricalCrossentropy(from_logits=True)` and the metrics with
-    `from_logits=True` read them. All words are scored at each step. The layer saves
-    weights and products; it does not skip clusters that no target of a batch is in.
+    Log-probabilities work as logits, since their softmax gives the probabilities. So
+    `SparseCategoricalCrossentropy(from_logits=True)` and the metrics with
+    `from_logits=True` accept them. The layer scores all words at each step. It saves
+    weights and products, but does not skip clusters without a target in the batch.
 
     Args:
         classes: number of words.
         cutoffs: the words at which clusters begin, increasing. Default: after a tenth
             and after two fifths of the words.
-        factor: a cluster's projection is `factor` times narrower than the one before,
-            and the first so than the inputs. Default 4.
+        factor: the first projection is `factor` times narrower than the inputs, and
+            each further one `factor` times narrower than the one before. Default 4.
         **kwargs: arguments of `keras.layers.Layer`; `dtype` is "float32" by default.
 
     Call arguments:

@@ -20,7 +20,7 @@ from keras_rnnx.layers.stack.one_call import AtOnce
 from keras_rnnx.layers.stack.stack import Stack
 from keras_rnnx.regularizers.sum import on_sequences
 
-# What a layer needs so that two of it can be run in both directions.
+# The attributes that a layer needs to run in both directions.
 NEEDED = ("go_backwards", "return_sequences", "return_state", "stateful", "input_spec")
 
 
@@ -29,31 +29,31 @@ class Bidirectional(RegularizedOutputs, keras.layers.Bidirectional):
     """Runs a recurrent layer forward and backward, as `keras.layers.Bidirectional`.
 
     It takes the same arguments and has the same weights. It reads weights files and
-    configs of `keras.layers.Bidirectional`. It differs in this:
+    configs of `keras.layers.Bidirectional`. The differences are:
 
-    - It hands its mask on, on every version of Keras. (From version 3.16,
+    - It passes its mask on, with every version of Keras. (From version 3.16,
       `keras.layers.Bidirectional` drops it.)
     - The two directions draw different dropout masks from one `seed`.
-    - Layers of keras_rnnx run in one call of a vendor's kernel for both directions
-      where that is exact; `keras_rnnx.explain` shows it.
-    - `weights` are set when the layer is built. Keras takes them and ignores them.
+    - One call of a vendor's kernel runs both directions of a keras_rnnx layer where
+      that is exact; `keras_rnnx.explain` shows it.
+    - `weights` are set when the layer is built. Keras accepts and ignores them.
 
     Args:
         layer: the recurrent layer, of keras_rnnx (`RNN`, `LSTM`, `Stack`, ...) or of
-            Keras. Its weights are not used: both directions are made of its config.
-        merge_mode: how the outputs of the two directions become one: "concat", "sum",
-            "mul" or "ave"; None: the outputs of both are returned. Default "concat".
-        weights: list of the initial weights, those of the forward layer first. Default
-            None: those of the initializers.
+            Keras. Its weights are not used: both directions are made from its config.
+        merge_mode: how the outputs of the two directions are merged: "concat", "sum",
+            "mul" or "ave"; None: both outputs are returned. Default "concat".
+        weights: list of the initial weights, the forward layer's first. Default None:
+            from the initializers.
         backward_layer: the layer for the other direction, with `go_backwards=True`.
-            Default None: made of the config of `layer`.
+            Default None: made from the config of `layer`.
         **kwargs: arguments of `keras.layers.Layer`. `activity_regularizer` may be a
-            list, and those of `keras_rnnx.regularizers` leave out masked steps.
+            list; regularizers of `keras_rnnx.regularizers` leave out masked steps.
 
     Call arguments:
         sequences: `(batch, time, features)`.
         initial_state: list of the initial states of the forward layer, then of the
-            backward layer, each `(batch, units)`. Default: zeros, or the states kept
+            backward layer, each `(batch, units)`. Default: zeros, or the kept states
             if the layers are stateful.
         mask: boolean `(batch, time)`, any pattern; False marks steps to skip. Outputs
             of masked steps are zero where `layer` has `return_sequences=True`.
@@ -91,8 +91,8 @@ class Bidirectional(RegularizedOutputs, keras.layers.Bidirectional):
             _check_layer("backward_layer", backward_layer)
         regularizer = kwargs.pop("activity_regularizer", None)
         super().__init__(layer, merge_mode, backward_layer=backward_layer, **kwargs)
-        # Keras 3.16 sets it to False, and would hand no mask on; around a layer of its
-        # own it would warn that this one hands none on.
+        # Keras 3.16 sets it to False and would pass no mask on. It would also warn
+        # about that if the inner layer is one of Keras.
         self.supports_masking = True
         for inner in self.rows[0]:
             inner.supports_masking |= isinstance(inner, keras.layers.RNN)
@@ -111,29 +111,29 @@ class Bidirectional(RegularizedOutputs, keras.layers.Bidirectional):
 
     @property
     def go_backwards(self) -> bool:
-        """Whether outputs come in the order from the end of the sequence.
+        """Whether outputs come in reverse order, from the end of the sequence.
 
-        So it is where `layer` itself reads from the end, and `backward_layer` does not.
+        This is the case if `layer` itself has `go_backwards=True`.
         """
         return self.forward_layer.go_backwards
 
     @property
     def rows(self) -> list[list[keras.Layer]]:
-        """The layers of both directions, as one layer of two."""
+        """The layers of both directions, as the single row of a stack."""
         return [[self.forward_layer, self.backward_layer]]
 
     def plan(
         self, training: bool = True, batch: int | None = None, masked: bool = False
     ) -> Plan | str:
-        """The plan by which both directions are one call of a vendor's kernel.
+        """The plan to run both directions in one call of a vendor's kernel.
 
         Args:
-            training: whether for training, where dropout is on. Default True.
-            batch: number of sequences, where it is known. Default: not known.
+            training: whether to plan for training, with dropout on. Default True.
+            batch: number of sequences, if known. Default: not known.
             masked: whether the call has a mask. Default False.
 
         Returns:
-            A `keras_rnnx.engine.Plan`, or why there is a call for each direction.
+            A `keras_rnnx.engine.Plan`, or the reason for one call per direction.
 
         Example:
 
@@ -144,7 +144,7 @@ class Bidirectional(RegularizedOutputs, keras.layers.Bidirectional):
         return self._at_once.plan(bool(training), batch, masked, self._refusal())
 
     def _refusal(self):
-        """Why one call is out of the question, or None."""
+        """Why the layers cannot run in one call, or None."""
         for layer in self.rows[0]:
             if not isinstance(layer, RNN):
                 return (
@@ -188,7 +188,7 @@ class Bidirectional(RegularizedOutputs, keras.layers.Bidirectional):
         training = bool(training)
         self._tell_regularizer(mask)
         if not any(isinstance(layer, (RNN, Stack)) for layer in self.rows[0]):
-            # Keras has fast paths for its own layers, and knows what others take.
+            # Keras has fast paths for its own layers, and calls others as they expect.
             return super().call(sequences, initial_state, mask, training)
         states = self._states_of_directions(initial_state)
         checks.batch(self, sequences)
@@ -205,9 +205,9 @@ class Bidirectional(RegularizedOutputs, keras.layers.Bidirectional):
                 results = layer(
                     sequences, initial_state=initial, mask=mask, training=training
                 )
-                output, *own = results if self.return_state else [results]
+                output, *last_states = results if self.return_state else [results]
                 outputs.append(output)
-                last.extend(own)
+                last.extend(last_states)
             if self.return_sequences:
                 outputs[1] = ops.flip(outputs[1], axis=1)
         outputs = [ops.cast(output, self.compute_dtype) for output in outputs]
@@ -261,7 +261,7 @@ class Bidirectional(RegularizedOutputs, keras.layers.Bidirectional):
 
 
 def _check_layer(name, layer):
-    """Raises a ValueError for what is no recurrent layer."""
+    """Raises a ValueError if `layer` is not a recurrent layer."""
     if not isinstance(layer, keras.Layer) or not all(hasattr(layer, n) for n in NEEDED):
         cell = f" Pass RNN({name})." if isinstance(layer, Cell) else ""
         received = (
@@ -274,15 +274,15 @@ def _check_layer(name, layer):
 
 
 def _sizes(layer):
-    """Sizes of the states of a layer; none are known of those that are no RNN."""
+    """Sizes of the states of a layer; empty for a layer without `state_size`."""
     return keras.tree.flatten(getattr(layer, "state_size", []))
 
 
 def _reseed(layer):
-    """Gives seeded cells of Keras that read backward another stream of numbers.
+    """Gives seeded Keras cells that read backward a separate stream of random numbers.
 
-    Both directions are made of one config, and with it of one seed. Layers of
-    keras_rnnx do so themselves.
+    Both directions are made from one config, with the same seed. Layers of keras_rnnx
+    separate the streams themselves.
     """
     if not layer.go_backwards or isinstance(layer, (RNN, Stack)):
         return

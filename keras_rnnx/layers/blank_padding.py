@@ -1,4 +1,4 @@
-"""Scores for CTC that need no lengths."""
+"""Turns padding into certain blanks, so that CTC needs no lengths."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ IMPOSSIBLE = -1e9
 
 @keras.saving.register_keras_serializable("keras_rnnx")
 class BlankPadding(keras.layers.Layer):
-    """Makes masked steps blanks for certain, which add nothing to a labelling.
+    """Makes masked steps certain blanks, which add nothing to a labelling.
 
-    `keras.losses.CTC` counts all steps of a padded batch. Behind this layer the loss
-    and its gradients are those of each sequence alone, if its padding is at an end. (A
-    blank in the middle of a sequence lets a label stand twice there.)
+    `keras.losses.CTC` counts all steps of a padded batch. After this layer the loss and
+    its gradients are those of each sequence alone, if the padding is at one end. (A
+    blank in the middle of a sequence allows the same label twice in a row.)
 
     Args:
         **kwargs: arguments of `keras.layers.Layer`, as `name`.
 
     Call arguments:
-        inputs: logits `(batch, time, classes + 1)`, of which class 0 is the blank.
+        inputs: logits `(batch, time, classes + 1)`; class 0 is the blank.
         mask: boolean `(batch, time)`; False marks steps of padding.
 
     Returns:
-        The same; at masked steps 0 for the blank and -1e9 (float16: -30000) for all
-        else. There is no Keras mask.
+        The logits; at masked steps 0 for the blank and -1e9 (float16: -30000) for all
+        other classes. There is no Keras mask.
 
     Example:
 
@@ -50,8 +50,8 @@ class BlankPadding(keras.layers.Layer):
         return ops.where(ops.expand_dims(ops.cast(mask, "bool"), -1), inputs, blank)
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> None:
-        """None: no loss is to leave steps out."""
+        """None: losses must not leave steps out."""
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
-        """That of the inputs."""
+        """The shape of the inputs."""
         return tuple(input_shape)

@@ -67,13 +67,13 @@ class CellLayer(RNN):
             *arguments.COMPATIBILITY,
         ]
         arguments.check_names(cls.__name__, kwargs, valid)
-        own = (*cls._cell_arguments, *arguments.COMPATIBILITY)
-        cell = {name: kwargs.pop(name) for name in own if name in kwargs}
+        cell_names = (*cls._cell_arguments, *arguments.COMPATIBILITY)
+        cell = {name: kwargs.pop(name) for name in cell_names if name in kwargs}
         recipe = kwargs.pop("recipe", None)
         by_name = {}
         if recipe is not None:
-            given = cell | dict(zip(cls._cell_arguments, args))
-            by_name = recipes.arguments(recipe, cls.cell_class, given)
+            passed = cell | dict(zip(cls._cell_arguments, args))
+            by_name = recipes.arguments(recipe, cls.cell_class, passed)
         shared: dict[str, Any] = {
             name: kwargs[name] for name in ("dtype", "trainable") if name in kwargs
         }
@@ -85,10 +85,10 @@ class CellLayer(RNN):
         config = super().get_config()
         del config["cell"]
         cell = self.cell.get_config()
-        # What a recipe sets, it sets again.
+        # The recipe sets its arguments again.
         by_name = recipes.RECIPES[self.recipe].arguments if self.recipe else ()
-        own = {n: cell[n] for n in self._cell_arguments if n not in by_name}
-        return {**config, **own, "recipe": self.recipe}
+        cell_config = {n: cell[n] for n in self._cell_arguments if n not in by_name}
+        return {**config, **cell_config, "recipe": self.recipe}
 
     @classmethod
     def from_config(cls, config):

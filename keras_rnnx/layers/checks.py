@@ -1,4 +1,4 @@
-"""Checks of what a recurrent layer is given."""
+"""Checks the arguments of recurrent layers and of their calls."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from keras_rnnx.regularizers.sum import on_sequences
 
 
 def cell(value: Any) -> None:
-    """Checks that a cell, or each of a list, is one and not what it is made by.
+    """Checks that `value` is a cell or a list of cells.
 
     Raises:
         ValueError: for a name or a class, with what to pass instead.
@@ -56,36 +56,36 @@ def checkpoint(value: Any, unroll: bool) -> bool | int | None:
         )
     if unroll:
         raise ValueError(
-            f"checkpoint={value!r} runs segments of the sequence again and again, and "
+            f"checkpoint={value!r} runs segments of the sequence repeatedly, but "
             "unroll=True writes all steps out. Pass one of them."
         )
     return value if value is True else int(value)
 
 
 def activity_regularizer(layer: Any) -> bool:
-    """Whether the activity regularizer of a layer looks at the outputs of all steps.
+    """Whether the activity regularizer of a layer reads the outputs of all steps.
 
     Raises:
-        ValueError: if so, and the layer returns the last one alone.
+        ValueError: if it does, but the layer returns only the last output.
     """
     names = on_sequences(layer.activity_regularizer)
     if names and not layer.return_sequences:
         raise ValueError(
             f"{layer.name}: activity_regularizer={' + '.join(names)} is a penalty on "
             f"the outputs of all steps, received return_sequences=False. Pass "
-            f"return_sequences=True, and take the last step behind the layer."
+            f"return_sequences=True, and take the last step after the layer."
         )
     return bool(names)
 
 
 def sequences_shape(layer: Any, shape: Any) -> None:
-    """Checks the shape that a recurrent layer is built for, and holds it to it.
+    """Checks the shape that a recurrent layer is built for, and fixes it.
 
     A call with another rank or another number of features then raises a ValueError.
 
     Raises:
-        ValueError: unless it is `(batch, time, features)` with a number of features and
-            a step or more.
+        ValueError: unless the shape is `(batch, time, features)` with a known number of
+            features and one step or more.
     """
     shape = tuple(shape)
     if len(shape) != 3 or shape[-1] is None:
@@ -103,7 +103,7 @@ def call_arguments(layer: Any, sequences: Any, initial_state: Any, mask: Any) ->
     """Checks shapes of the call arguments of a recurrent layer.
 
     Raises:
-        ValueError: saying which argument has which shape, and what fits.
+        ValueError: with the argument, its shape and the shape that fits.
     """
     if keras.tree.is_nested(sequences):
         return
@@ -119,11 +119,11 @@ def call_arguments(layer: Any, sequences: Any, initial_state: Any, mask: Any) ->
 
 
 def steps(layer: Any, shape: Any) -> None:
-    """Raises a ValueError for sequences of no steps, which have no last output.
+    """Raises a ValueError for sequences without steps, which have no last output.
 
     Args:
         layer: the layer that is called with them.
-        shape: their shape, with None for what is not known.
+        shape: their shape, with None for unknown sizes.
     """
     if shape[1] == 0:
         raise ValueError(
@@ -134,17 +134,17 @@ def steps(layer: Any, shape: Any) -> None:
 
 
 def batch(layer: Any, sequences: Any) -> None:
-    """Raises a ValueError where a stateful layer keeps states of another batch size.
+    """Raises a ValueError if a stateful layer keeps states of another batch size.
 
     Args:
         layer: a `Stack` or a `Bidirectional`.
-        sequences: what it is called with.
+        sequences: its inputs.
     """
     kept, received = keras.tree.flatten(layer.states or []), sequences.shape[0]
     if kept and received not in (None, kept[0].shape[0]):
         kind = type(layer).__name__
         raise ValueError(
-            f"{layer.name}: a stateful {kind} goes on from the states of the batch "
+            f"{layer.name}: a stateful {kind} continues from the states of the batch "
             f"before, of {kept[0].shape[0]} sequences; received {received} sequences. "
             f"Give all batches one size, or make another {kind} with the same weights."
         )
@@ -153,12 +153,14 @@ def batch(layer: Any, sequences: Any) -> None:
 def _mask(layer, shape, mask):
     masks = [m for m in keras.tree.flatten(mask) if m is not None]
     for received in masks[:1]:
-        found = tuple(received.shape)
-        fits = len(found) == 2 or (len(found) == 3 and found[2] in (1, None))
-        if not fits or not all(_equal(a, b) for a, b in zip(found, shape[:2])):
+        mask_shape = tuple(received.shape)
+        fits = len(mask_shape) == 2 or (
+            len(mask_shape) == 3 and mask_shape[2] in (1, None)
+        )
+        if not fits or not all(_equal(a, b) for a, b in zip(mask_shape, shape[:2])):
             raise ValueError(
                 f"{layer.name}: mask must have shape (batch, time) = {shape[:2]}, "
-                f"received shape {found}."
+                f"received shape {mask_shape}."
             )
 
 
@@ -166,24 +168,24 @@ def _initial_state(layer, shape, initial_state):
     if initial_state is None:
         return
     sizes = layer.state_size
-    given = (
+    states = (
         list(initial_state)
         if isinstance(initial_state, (list, tuple))
         else [initial_state]
     )
-    if len(given) != len(sizes):
+    if len(states) != len(sizes):
         raise ValueError(
             f"{layer.name}: initial_state must be a list of {len(sizes)} state(s) for "
-            f"{type(getattr(layer, 'cell', layer)).__name__}, received {len(given)}."
+            f"{type(getattr(layer, 'cell', layer)).__name__}, received {len(states)}."
         )
-    for state, size in zip(given, sizes):
+    for state, size in zip(states, sizes):
         if not isinstance(size, int) or not hasattr(state, "shape"):
             continue
-        found, fits = tuple(state.shape), (shape[0], size)
-        if len(found) != 2 or not all(map(_equal, found, fits)):
+        state_shape, fits = tuple(state.shape), (shape[0], size)
+        if len(state_shape) != 2 or not all(map(_equal, state_shape, fits)):
             raise ValueError(
                 f"{layer.name}: each initial state must have shape (batch, units) = "
-                f"({shape[0]}, {size}), received shape {found}."
+                f"({shape[0]}, {size}), received shape {state_shape}."
             )
 
 
@@ -192,16 +194,16 @@ def _equal(a, b):
 
 
 def exported_steps(layer: Any, sequences: Any, fixed: bool) -> None:
-    """Checks that a loop in Python can be written down in a graph.
+    """Checks that a loop in Python can be exported as a graph.
 
     Args:
         layer: the layer.
-        sequences: what it is called on.
+        sequences: its inputs.
         fixed: whether the model fixes the number of steps.
 
     Raises:
-        ValueError: when torch writes a graph down for any number of steps. It would
-            hold as many as this call has, and compute something else for others.
+        ValueError: if torch exports a graph for any number of steps. The graph would
+            hold the steps of this call, and be wrong for any other number.
     """
     backend = backends.find()
     if backend is None or not backend.exporting():
@@ -211,6 +213,6 @@ def exported_steps(layer: Any, sequences: Any, fixed: bool) -> None:
     raise ValueError(
         f"{layer.name}: this layer runs a loop over the steps in Python, and a graph "
         f"with an open number of steps cannot hold it. Fix the number of steps: make "
-        f"the model for the export with keras.Input((steps, features)), and give it "
-        f"the weights of this one."
+        f"the model for the export with keras.Input((steps, features)), and set its "
+        f"weights to those of this one."
     )

@@ -1,4 +1,4 @@
-"""A linear chain over the scores of classes at each step."""
+"""The layer of a linear-chain conditional random field."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class CRF(keras.layers.Layer):
     over all paths. Lafferty, McCallum & Pereira 2001; over a recurrent network Huang,
     Xu & Yu 2015, arXiv:1508.01991, and Lample et al. 2016, arXiv:1603.01360.
 
-    The output holds all that `keras_rnnx.losses.CRF`, `keras_rnnx.metrics.CRFAccuracy`
-    and `keras_rnnx.models.viterbi` read, masked steps as well, so that these need
-    neither the layer nor a mask.
+    The output holds everything that `keras_rnnx.losses.CRF`,
+    `keras_rnnx.metrics.CRFAccuracy` and `keras_rnnx.models.viterbi` need, including
+    which steps are masked, so that these need neither the layer nor a mask.
 
     Args:
-        transitions_initializer: of what transitions score. Default "zeros".
-        transitions_regularizer: of the same. Default None.
+        transitions_initializer: of the scores of transitions. Default "zeros".
+        transitions_regularizer: of the same scores. Default None.
         **kwargs: arguments of `keras.layers.Layer`; `dtype` is "float32" by default.
 
     Call arguments:
@@ -33,9 +33,9 @@ class CRF(keras.layers.Layer):
         mask: boolean `(batch, time)`, any pattern; False marks steps to skip.
 
     Returns:
-        `(batch, time, classes, classes)`: at `[b, t, i, j]` what it scores to go from
-        class `i` to class `j` at step `t`. The first valid step has the scores of a
-        start in each row. A masked step has 0 on the diagonal and -1e30 elsewhere.
+        `(batch, time, classes, classes)`: at `[b, t, i, j]` the score of going from
+        class `i` to class `j` at step `t`. At the first valid step each row has the
+        scores of a start. A masked step has 0 on the diagonal and -1e30 elsewhere.
         There is no Keras mask.
 
     Raises:
@@ -95,7 +95,7 @@ class CRF(keras.layers.Layer):
         return ops.where(valid, pairs, masked)
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> None:
-        """None: the output says itself which steps are masked."""
+        """None: the output itself shows which steps are masked."""
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         """`(batch, time, classes, classes)`."""

@@ -1,4 +1,4 @@
-"""Word vectors of which whole words are dropped, and that score words as well."""
+"""Word vectors with dropout of whole words, which can score words too."""
 
 from __future__ import annotations
 
@@ -15,28 +15,27 @@ from keras_rnnx.cells._base import arguments
 class Embedding(keras.layers.Embedding):
     """`keras.layers.Embedding` with dropout of words, and with tied scores.
 
-    In training whole words, rows of the embedding matrix, are dropped for all of a
-    batch, wherever they stand in it, and the others divided by the rate at which they
-    are kept. Gal & Ghahramani 2016, arXiv:1512.05287; Merity, Keskar & Socher 2017,
-    arXiv:1708.02182.
+    In training the layer drops whole words (rows of the embedding matrix) for a batch,
+    at all their positions, and divides the other rows by the share that is kept. Gal &
+    Ghahramani 2016, arXiv:1512.05287; Merity, Keskar & Socher 2017, arXiv:1708.02182.
 
-    Called with `reverse=True` it goes from vectors back to words, with the same matrix,
-    whole: the tied softmax of Press & Wolf 2017, arXiv:1608.05859, and of Inan,
-    Khosravi & Socher 2017, arXiv:1611.01462.
+    Called with `reverse=True` it goes from vectors back to words, with the same matrix
+    without dropout: the tied softmax of Press & Wolf 2017, arXiv:1608.05859, and of
+    Inan, Khosravi & Socher 2017, arXiv:1611.01462.
 
     Args:
         input_dim: size of the vocabulary.
         output_dim: size of a vector.
         embedding_dropout: rate in [0, 1) at which words are dropped. Default 0.
-        reverse_bias: whether there is a bias for each word in `reverse=True`, which
-            starts at zero. Default False.
+        reverse_bias: whether `reverse=True` adds a bias for each word, which starts at
+            zero. Default False.
         seed: integer seed of the dropout. Default None: random.
         **kwargs: arguments of `keras.layers.Embedding`: `mask_zero`,
             `embeddings_initializer` and others.
 
     Call arguments:
         inputs: integers of any shape; with `reverse`, vectors `(..., output_dim)`.
-        reverse: whether to give scores of words. Default False.
+        reverse: whether to return scores of words. Default False.
         training: whether dropout is on. Default False.
 
     Returns:
@@ -69,7 +68,7 @@ class Embedding(keras.layers.Embedding):
         self.seed = _numbers.seed("seed", seed)
         super().__init__(input_dim, output_dim, **kwargs)
         self.seed_generator = keras.random.SeedGenerator(seed)
-        # A layer of its own: Keras' class saves its one matrix and nothing else.
+        # A separate layer: Keras' class saves only its matrix.
         self._offset = None
         if self.reverse_bias:
             self._offset = _Offset(name="reverse_bias", dtype=self.dtype_policy)
@@ -83,7 +82,7 @@ class Embedding(keras.layers.Embedding):
             self._offset.build((self.input_dim,))
 
     def call(self, inputs, reverse=False, training=False):
-        # For `compute_mask`, which is called right after and not told.
+        # For `compute_mask`: Keras calls it next, without this argument.
         self._reversed = bool(reverse)
         if reverse:
             return self._scores(inputs)
@@ -125,12 +124,12 @@ class Embedding(keras.layers.Embedding):
         return keras.KerasTensor(shape, dtype=self.compute_dtype)
 
     def get_config(self):
-        own = {
+        config = {
             "embedding_dropout": self.embedding_dropout,
             "reverse_bias": self.reverse_bias,
             "seed": self.seed,
         }
-        return {**super().get_config(), **own}
+        return {**super().get_config(), **config}
 
 
 class _Offset(keras.layers.Layer):

@@ -1,4 +1,4 @@
-"""A sequence folded into one vector, level by level."""
+"""Folds a sequence into one vector, level by level."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class GatedRecursiveConv(keras.layers.Layer):
     steps to join first, as a tree. Cho, van Merrienboer, Bahdanau & Bengio 2014,
     arXiv:1409.1259, section 2.2.
 
-    The work grows with the square of the number of steps, and so does what training
-    keeps in memory.
+    The work grows with the square of the number of steps, and so does the memory that
+    training needs.
 
     Args:
         units: size of the vectors.
@@ -56,17 +56,17 @@ class GatedRecursiveConv(keras.layers.Layer):
     Call arguments:
         sequences: `(batch, time, features)`, of one step or more.
         mask: boolean `(batch, time)`, any pattern. Masked steps are left out, as if a
-            row held its valid steps alone; a row without any gives zeros.
+            row held only its valid steps; a row without valid steps gives zeros.
 
     Returns:
         `(batch, units)`. With `return_gates` also the gates of all levels above the
-        projection, `(batch, time - 1, time - 1, 3)`: `[:, t, j]` are those of new, left
-        and right where steps `j` to `j + t + 1` are joined, zeros where there are no
-        such steps. With a mask steps are counted without the masked ones.
+        projection, `(batch, time - 1, time - 1, 3)`: `[:, t, j]` are the weights of
+        new, left and right where steps `j` to `j + t + 1` are joined, zeros if there
+        are no such steps. With a mask only valid steps are counted.
 
     Raises:
-        ValueError: for an argument out of range, inputs that are not of this shape or
-            without a step, or a mask of another shape.
+        ValueError: for an argument out of range, inputs of another shape or without
+            steps, or a mask of another shape.
 
     Example:
 
@@ -139,8 +139,8 @@ class GatedRecursiveConv(keras.layers.Layer):
     def _weight(self, name, shape, prefix=None):
         prefix = prefix or name.removesuffix("_kernel")
         kinds = ("initializer", "regularizer", "constraint")
-        given = {kind: getattr(self, f"{prefix}_{kind}") for kind in kinds}
-        return self.add_weight(shape=shape, name=name, **given)
+        options = {kind: getattr(self, f"{prefix}_{kind}") for kind in kinds}
+        return self.add_weight(shape=shape, name=name, **options)
 
     def call(self, sequences, mask=None):
         checks.call_arguments(self, sequences, None, mask)
@@ -150,13 +150,13 @@ class GatedRecursiveConv(keras.layers.Layer):
             mask = ops.cast(mask, "bool")
             packing = Packing(mask if len(mask.shape) == 2 else mask[:, :, 0])
             sequences, lengths = packing.pack(sequences), packing.lengths
-        # A row without a step is all zeros here, and stays so.
+        # A row without a valid step is all zeros here, and stays zero.
         bottom = sequences @ ops.convert_to_tensor(self.kernel)
         top, gates = self._levels(bottom, lengths)
         return (top[:, 0], gates) if self.return_gates else top[:, 0]
 
     def _levels(self, bottom, lengths):
-        """The last level, and the gates of all if wanted."""
+        """The last level, and the gates of all levels if `return_gates`."""
         backend = backends.current()
         batch, time = ops.shape(bottom)[:2]
         if backend.exporting():
@@ -172,35 +172,35 @@ class GatedRecursiveConv(keras.layers.Layer):
             below, (t,) = carry[0], slices
             level, gates = self._merge(below, both)
             if not backend.EAGER:
-                # A loop that is compiled has carries of fixed shapes.
+                # The carries of a compiled loop have fixed shapes.
                 level = _pad(level, 1)
             if lengths is not None:
-                # A row that is down to one vector keeps it.
+                # A row with a single vector left keeps it.
                 begun = ops.reshape(t + 1 < lengths, (-1, 1, 1))
                 level = backend.where(begun, level, below[:, : level.shape[1]])
             if not self.return_gates:
                 return [level], []
             return [level], [_pad(gates, time - 1 - gates.shape[1])]
 
-        carry, found = backend.scan(
+        carry, outputs = backend.scan(
             step,
             [bottom],
             [backend.counter(time - 1)],
             time - 1,
             [StepOutput((batch, time - 1, GATES))] * self.return_gates,
-            # In a graph of torch too: levels differ in size.
+            # Also in a graph of torch: levels differ in size.
             unroll=backend.EAGER,
         )
         if not self.return_gates:
             return carry[0], None
-        gates = ops.transpose(found[0], (1, 0, 2, 3))
+        gates = ops.transpose(outputs[0], (1, 0, 2, 3))
         return carry[0], _blank(gates, time, lengths)
 
     def _merge(self, below, both):
         """A level from the one below, and its gates `(batch, positions, 3)`."""
         cuts = [self.units, 2 * self.units, 2 * self.units + GATES]
-        # Not `ops.matmul`, which computes float64 in float32 on torch, and of which XLA
-        # cannot compile the way back through a loop on TensorFlow.
+        # Not `ops.matmul`, which computes float64 in float32 on torch, and whose
+        # gradient in a loop XLA cannot compile on TensorFlow.
         parts = ops.split(below @ both, cuts, axis=-1)
         new, gates = (p[:, :-1] + q[:, 1:] for p, q in (parts[:2], parts[2:]))
         if self.use_bias:
@@ -218,25 +218,25 @@ class GatedRecursiveConv(keras.layers.Layer):
         return (batch, self.units), (batch, above, above, GATES)
 
     def compute_mask(self, inputs, mask=None):
-        """None: there are no steps in the output."""
+        """None: the output has no steps."""
 
     def get_config(self):
-        own = {"units": self.units, "use_bias": self.use_bias}
-        own["return_gates"] = self.return_gates
+        config = {"units": self.units, "use_bias": self.use_bias}
+        config["return_gates"] = self.return_gates
         kinds = ("initializer", "regularizer", "constraint")
         weights = ("kernel", "recurrent", "gate", "bias")
         for name in ("activation", *(f"{w}_{k}" for k in kinds for w in weights)):
-            own[name] = arguments.serialize(name, getattr(self, name))
-        return {**super().get_config(), **own}
+            config[name] = arguments.serialize(name, getattr(self, name))
+        return {**super().get_config(), **config}
 
 
 def _pad(level, count):
-    """`level` with zeros behind its positions."""
+    """`level` with zeros appended to its positions."""
     return ops.pad(level, [(0, 0), (0, count), (0, 0)])
 
 
 def _blank(gates, time, lengths):
-    """`gates` with zeros where a row has no such steps."""
+    """`gates` with zeros where a row has fewer steps."""
     t = ops.arange(time - 1, dtype="int32")
     last = ops.expand_dims(t, 1) + ops.expand_dims(t, 0) + 1
     ends = time if lengths is None else ops.reshape(lengths, (-1, 1, 1))

@@ -1,7 +1,7 @@
-"""Where sequences start from: zeros, learned states, or random ones in training.
+"""The states that sequences start from: zeros, learned ones, or noisy ones in training.
 
-Counts of steps, sums that must not be negative and the inputs before the first are no
-free numbers: they stay zero.
+Counts of steps, sums that must not be negative, and the window of earlier inputs cannot
+start at any number: they stay zero.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ class InitialState:
             )
         if layer.stateful and (self.trainable or self.noise):
             raise ValueError(
-                f"stateful=True starts a batch from the last states of the one before; "
-                f"initial_state_trainable={trainable!r} and initial_state_noise="
-                f"{noise!r} say where it starts otherwise. Pass one of them."
+                f"stateful=True starts a batch from the last states of the one before, "
+                f"but initial_state_trainable={trainable!r} and initial_state_noise="
+                f"{noise!r} start it from others. Pass one of them."
             )
         self.weights: list[keras.Variable] = []
 
     def build(self) -> None:
-        """Makes the learned vectors, one for each state that is free."""
+        """Makes the learned vectors, one for each state that may start anywhere."""
         if not self.trainable or self.weights:
             return
         layer = self.layer
@@ -74,7 +74,7 @@ class InitialState:
         """The states that a sequence starts from, without noise.
 
         Args:
-            zeros: states of zeros, maybe nested.
+            zeros: states of zeros, possibly nested.
         """
         if not self.weights:
             return zeros

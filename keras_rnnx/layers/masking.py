@@ -1,4 +1,4 @@
-"""A mask that no data can be taken for."""
+"""A mask for padding that cannot be confused with data."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from keras import ops
 
 @keras.saving.register_keras_serializable("keras_rnnx")
 class MaskPadding(keras.layers.Layer):
-    """Masks the steps that are padded with NaN, and puts zeros there.
+    """Masks the steps that are padded with NaN, and replaces them by zeros.
 
-    `keras.layers.Masking` masks steps that are zero in all features, which silence in a
-    recording or a constant sensor are too. No valid data is NaN.
+    `keras.layers.Masking` masks steps whose features are all zero, but silence in a
+    recording or a constant sensor is zero too. No valid data is NaN.
     `keras_rnnx.datasets.PaddedBatches` pads with it.
 
     Args:
@@ -23,8 +23,8 @@ class MaskPadding(keras.layers.Layer):
         inputs: `(batch, time, features)`.
 
     Returns:
-        The same with zeros in padded steps, and a mask, `(batch, time)`, for the layers
-        behind. A step of which some features alone are NaN is not padding: it stays,
+        The inputs with zeros in padded steps. The layers above receive a mask,
+        `(batch, time)`. A step with NaN in only some features is not padding: it stays,
         so that the loss shows it.
 
     Example:
@@ -51,5 +51,5 @@ class MaskPadding(keras.layers.Layer):
         return ops.where(valid[..., None], inputs, ops.zeros_like(inputs))
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
-        """That of the inputs."""
+        """The shape of the inputs."""
         return tuple(input_shape)

@@ -14,18 +14,18 @@ from keras_rnnx.layers import recipes
 from keras_rnnx.layers.cell_layer import CellLayer
 from keras_rnnx.layers.recurrent import RNN
 
-# What every cell and every loop takes.
+# The arguments that every cell and every loop takes.
 _SHARED = arguments(RNN) | arguments(Cell)
 
 
 def _documented(layer: type[Any]) -> type[Any]:
     """Puts the arguments of cell and loop into the docstring of a layer."""
     names = recipes.fitting(layer.cell_class)
-    known = " or ".join(f'"{name}"' for name in names) or "there is none for it yet"
+    choices = " or ".join(f'"{name}"' for name in names) or "there is none for it yet"
     meanings = {
         **_SHARED,
         **arguments(layer.cell_class),
-        "recipe": f"name of a published combination of arguments: {known}.",
+        "recipe": f"name of a published combination of arguments: {choices}.",
         "kwargs": "`activity_regularizer`, as for `keras_rnnx.layers.RNN`, and the "
         "arguments of `keras.layers.Layer`.",
     }
@@ -126,7 +126,7 @@ def _filled(paragraphs):
     return "\n\n".join(filled)
 
 
-# The layers of Keras' names are written out above, with what is particular to them.
+# The layers with names of Keras are written out above, with docstrings of their own.
 NAMED: dict[str, type[Any]] = {
     cls.__name__.removesuffix("Cell"): globals().get(cls.__name__.removesuffix("Cell"))
     or _layer(cls)

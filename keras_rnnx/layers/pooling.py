@@ -1,4 +1,4 @@
-"""One vector of all steps of a sequence."""
+"""Pools all steps of a sequence into one vector."""
 
 from __future__ import annotations
 
@@ -53,11 +53,11 @@ class PoolSteps(keras.layers.Layer):
             total = ops.sum(ops.where(valid, inputs, ops.zeros_like(inputs)), axis=1)
             count = ops.sum(ops.cast(valid, "float32"), axis=1)
             return total / ops.cast(ops.maximum(count, 1.0), total.dtype)
-        found = ops.max(ops.where(valid, inputs, ops.full_like(inputs, -np.inf)), 1)
-        return ops.where(ops.any(valid, axis=1), found, ops.zeros_like(found))
+        largest = ops.max(ops.where(valid, inputs, ops.full_like(inputs, -np.inf)), 1)
+        return ops.where(ops.any(valid, axis=1), largest, ops.zeros_like(largest))
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> None:
-        """None: no steps are left."""
+        """None: the output has no steps."""
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         """`(batch, features)`."""

@@ -19,8 +19,8 @@ class Recipe:
     Attributes:
         where: the cells that it fits, in words.
         paper: authors, year and arXiv id.
-        arguments: of the cell, made anew for each layer.
-        fits: whether it fits a cell class. Default: where its `recipes` name it.
+        arguments: arguments of the cell by name, each a function that makes a new one.
+        fits: whether it fits a cell class. Default: if the class has it in `recipes`.
     """
 
     where: str
@@ -93,20 +93,21 @@ def arguments(name: str, cls: type[Any], given: dict[str, Any]) -> dict[str, Any
     Args:
         name: of the recipe.
         cls: class of the cell.
-        given: the arguments that the layer was given.
+        given: the arguments that were passed to the layer.
 
     Raises:
-        ValueError: for an unknown recipe, one that does not fit the cell, or one that
-            sets what is given already.
+        ValueError: for an unknown recipe, for one that does not fit the cell, or if it
+            sets an argument that was passed too.
     """
     if name not in RECIPES:
         raise unknown("recipe", name, RECIPES)
     recipe = RECIPES[name]
     fits = fitting(cls)
     if name not in fits:
-        known = f"it has {', '.join(fits)}" if fits else "it has none"
+        recipes = f"it has {', '.join(fits)}" if fits else "it has none"
         raise ValueError(
-            f"recipe={name!r} is for {recipe.where}; received {cls.__name__} ({known})."
+            f"recipe={name!r} is for {recipe.where}; received {cls.__name__} "
+            f"({recipes})."
         )
     for argument in recipe.arguments:
         if argument in given:
@@ -118,7 +119,7 @@ def arguments(name: str, cls: type[Any], given: dict[str, Any]) -> dict[str, Any
 
 
 def described(name: str, cell: Any) -> str:
-    """What a recipe set for a cell, and whose it is."""
+    """In words, what a recipe set for a cell, with its paper."""
     recipe = RECIPES[name]
     made = ", ".join(f"{a}={_short(getattr(cell, a))}" for a in recipe.arguments)
     return f"recipe {name!r} ({recipe.paper}) set {made}"
@@ -127,6 +128,6 @@ def described(name: str, cell: Any) -> str:
 def _short(value):
     if hasattr(value, "get_config"):
         config = value.get_config().items()
-        given = ", ".join(f"{k}={v!r}" for k, v in config if v is not None)
-        return f"{type(value).__name__}({given})"
+        arguments = ", ".join(f"{k}={v!r}" for k, v in config if v is not None)
+        return f"{type(value).__name__}({arguments})"
     return getattr(value, "__name__", repr(value))

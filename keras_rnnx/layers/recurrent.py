@@ -40,22 +40,23 @@ class RNN(CountsChanges, RegularizedOutputs, keras.layers.RNN):
             Default False.
         zero_output_for_mask: whether the output of a masked step is zero instead of
             the last output. Default False.
-        use_cudnn: "auto": cuDNN where it can compute the cell and is there; True: raise
-            a ValueError with the reason where it cannot be had; False: never. Default
+        use_cudnn: "auto": use cuDNN if it is available and can compute the cell; True:
+            raise a ValueError with the reason if it cannot; False: never. Default
             "auto".
-        checkpoint: None; or steps after which training keeps the states alone, and
-            computes what lies between once more on the way back: less memory for about
-            a third more time. True: about the square root of the number of steps,
-            which needs the least. Default None.
-        initial_state_trainable: whether the states that sequences start from are
-            learned, where none are given in the call. Those that are no free numbers
-            (counts of steps, normalizers, a window of inputs) stay zero, with noise
-            too. Default False: zeros.
+        checkpoint: None, True, or a number of steps. Training then keeps only the
+            states after each segment of so many steps, and computes the segments again
+            in the backward pass: less memory for about a third more time. True:
+            segments of about the square root of the number of steps, which needs the
+            least memory. Default None.
+        initial_state_trainable: whether the initial states are learned. They are used
+            if the call passes none. States that cannot start at any number (counts of
+            steps, normalizers, a window of inputs) stay zero, with noise too. Default
+            False: zeros.
         initial_state_initializer: of the learned states. Default "zeros".
-        initial_state_noise: standard deviation of normal noise on these states in
-            training, so that a network does not rely on one start. Default 0.
-        activity_regularizer: what Keras takes, or a list of such. Those of
-            `keras_rnnx.regularizers` that look at the outputs of all steps leave out
+        initial_state_noise: standard deviation of normal noise on the initial states
+            in training, so that a network does not rely on one start. Default 0.
+        activity_regularizer: a Keras regularizer, or a list of them. Regularizers of
+            `keras_rnnx.regularizers` that read the outputs of all steps leave out
             masked steps and returned states. Default None.
         **kwargs: arguments of `keras.layers.Layer`.
 
@@ -67,9 +68,9 @@ class RNN(CountsChanges, RegularizedOutputs, keras.layers.RNN):
 
     Raises:
         ValueError: for an unknown argument, a wrong rank, mask or state list; for
-            `checkpoint` together with `unroll`, or where Keras' loop has to run; for
-            learned or noisy initial states of a stateful layer; for
-            an activity regularizer of all steps with `return_sequences=False`.
+            `checkpoint` together with `unroll`, or if Keras' loop has to run; for
+            learned or noisy initial states of a stateful layer; for an activity
+            regularizer of all steps with `return_sequences=False`.
 
     Example:
 
@@ -106,7 +107,7 @@ class RNN(CountsChanges, RegularizedOutputs, keras.layers.RNN):
             zero_output_for_mask=zero_output_for_mask,
             **kwargs,
         )
-        # Keras 3.16 sets it to False, and would hand no mask on.
+        # Keras 3.16 sets it to False, and would pass no mask on.
         self.supports_masking = True
         self.use_cudnn = checks.use_cudnn(use_cudnn)
         self.checkpoint = checks.checkpoint(checkpoint, unroll)
@@ -134,20 +135,21 @@ class RNN(CountsChanges, RegularizedOutputs, keras.layers.RNN):
 
     @property
     def _cells(self):
-        """The cell, or those of a list; without such that are not of keras_rnnx."""
+        """The cell, or the cells of a list; only cells of keras_rnnx."""
         if isinstance(self.cell, Cell):
             return [self.cell]
-        found = getattr(self.cell, "cells", [])
-        return [inner for inner in found if isinstance(inner, Cell)]
+        cells = getattr(self.cell, "cells", [])
+        return [inner for inner in cells if isinstance(inner, Cell)]
 
     def build(self, sequences_shape, initial_state_shape=None):
-        # Cells of others may take more than one sequence, or inputs of any shape.
+        # Other cells may take more than one sequence, or inputs of any shape.
         if isinstance(self.cell, Cell):
             checks.sequences_shape(self, sequences_shape)
         for inner in self._cells:
             inner.sequence_length = sequences_shape[1]
-        # Where a model is made the batch is open and the number of steps may be said; a
-        # call that comes first has both, and says nothing of those that follow.
+        # `Input((steps, features))` leaves the batch size open but may fix the number
+        # of steps. A layer that is built by its first call sees both, which tells
+        # nothing about later calls.
         batch, steps = sequences_shape[:2]
         self.steps_declared = batch is None and steps is not None
         super().build(sequences_shape, initial_state_shape)
@@ -156,7 +158,7 @@ class RNN(CountsChanges, RegularizedOutputs, keras.layers.RNN):
         self._initial_state.build()
 
     def _state_sizes(self, sequences_shape):
-        """What `state_size` is once the layer is built for sequences of a shape."""
+        """The `state_size` of the layer once it is built for sequences of a shape."""
         if all(cell.window == 1 for cell in self._cells):
             return self.state_size
         features, sizes = sequences_shape[-1], []
@@ -188,11 +190,11 @@ class RNN(CountsChanges, RegularizedOutputs, keras.layers.RNN):
 
         Args:
             batch_size: number of sequences.
-            training: whether they get their noise. Default False.
+            training: whether to add noise. Default False.
 
         Returns:
-            Those kept, of a stateful layer; else zeros or the learned ones, with noise
-            in training.
+            The kept states of a stateful layer; else zeros or the learned states, with
+            noise in training.
         """
         if self.stateful:
             return keras.tree.flatten(self.states)
@@ -207,7 +209,7 @@ class RNN(CountsChanges, RegularizedOutputs, keras.layers.RNN):
         self._tell_regularizer(mask)
         if isinstance(self.cell, Cell) and _eager_call.takes(self, sequences):
             return _eager_call.call(self, sequences, initial_state, mask, training)
-        # Around all of Keras' call, since it steps a stack of cells once beforehand.
+        # Around Keras' whole call, which also steps a stack of cells once in advance.
         with self._masks_of_stack(sequences, training):
             return super().call(
                 sequences, initial_state=initial_state, mask=mask, training=training
@@ -215,7 +217,7 @@ class RNN(CountsChanges, RegularizedOutputs, keras.layers.RNN):
 
     @contextlib.contextmanager
     def _masks_of_stack(self, sequences, training):
-        """Gives the cells of a stack their masks, which Keras' loop runs."""
+        """Gives their masks to the cells of a list, which Keras' loop runs."""
         cells = [] if isinstance(self.cell, Cell) else self._cells
         drawing = [cell for cell in cells if cell.random_masks.on(training)]
         for cell in drawing:
@@ -223,8 +225,8 @@ class RNN(CountsChanges, RegularizedOutputs, keras.layers.RNN):
                 kinds = ", ".join(mask.label for mask in by_step)
                 raise ValueError(
                     f"{type(cell).__name__} in layer {self.name!r} draws masks at "
-                    f"every step ({kinds}), which a stack of "
-                    f"cells cannot hand on. Stack layers: keras_rnnx.layers.Stack."
+                    f"every step ({kinds}), which a stack of cells cannot pass on. "
+                    f"Stack layers instead: keras_rnnx.layers.Stack."
                 )
         with contextlib.ExitStack() as stack:
             if drawing:
@@ -238,18 +240,18 @@ class RNN(CountsChanges, RegularizedOutputs, keras.layers.RNN):
     def variables(self) -> list[keras.Variable]:
         """All variables; on JAX with the states of a stateful layer.
 
-        They are no weights: weights files do not have them.
+        These states are not weights: weights files do not contain them.
         """
         variables = super().variables
         if self.stateful and keras.backend.backend() == "jax":
-            # Keras carries on what is listed here, and loses what else is assigned in
-            # a step of `fit`. Elsewhere states are assigned in place.
+            # In a step of `fit` on JAX, Keras keeps assignments only to variables that
+            # are listed here. Other backends assign states in place.
             variables = [*variables, *keras.tree.flatten(self.states or [])]
         return variables
 
     def reset_state(self):
         """Sets the states of a stateful layer to zero."""
-        # Keras' own knows no stacks, whose states are lists of lists.
+        # Keras' method does not handle a list of cells, whose states are nested lists.
         for state in keras.tree.flatten(self.states or []):
             state.assign(ops.zeros(state.shape, state.dtype))
 
@@ -268,7 +270,7 @@ class RNN(CountsChanges, RegularizedOutputs, keras.layers.RNN):
         if mask is not None:
             sequences = masks.mask_inputs(sequences, mask)
         if self.stateful and _eager_call.keeps_states():
-            # They are overwritten in place before the backward pass wants them.
+            # The next call overwrites them in place, before the backward pass.
             initial_state = keras.tree.map_structure(ops.copy, initial_state)
         engine = self._plans(training, sequences.shape[0]).engine
         in_segments = training and self.checkpoint is not None
@@ -298,7 +300,7 @@ class RNN(CountsChanges, RegularizedOutputs, keras.layers.RNN):
     def _step_loop(self, sequences, initial_state, mask, training, drawn):
         held = contextlib.nullcontext()
         if isinstance(self.cell, Cell):
-            # It may be more exact than the layer.
+            # The cell may compute in a higher precision than the layer.
             sequences = ops.cast(sequences, self.cell.compute_dtype)
         if drawn is not None:
             held = self.cell.masks(ops.shape(sequences)[0], drawn)
@@ -308,7 +310,7 @@ class RNN(CountsChanges, RegularizedOutputs, keras.layers.RNN):
                 sequences, initial_state, mask=mask, training=training
             )
         if mask is not None and keras.backend.backend() == "jax":
-            # Keras gives the initial state before the first valid step here, and
+            # Before the first valid step, Keras outputs the initial state on JAX, and
             # zeros on other backends.
             mask = masks.column(mask)
             mask = ops.flip(mask, axis=1) if self.go_backwards else mask
@@ -318,7 +320,7 @@ class RNN(CountsChanges, RegularizedOutputs, keras.layers.RNN):
 
     def get_config(self):
         start = self._initial_state
-        own = {
+        config = {
             "use_cudnn": self.use_cudnn,
             "checkpoint": self.checkpoint,
             "initial_state_trainable": start.trainable,
@@ -327,4 +329,4 @@ class RNN(CountsChanges, RegularizedOutputs, keras.layers.RNN):
             ),
             "initial_state_noise": start.noise,
         }
-        return {**super().get_config(), **own}
+        return {**super().get_config(), **config}

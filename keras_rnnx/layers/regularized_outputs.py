@@ -14,7 +14,7 @@ from keras_rnnx.regularizers.sum import for_layer
 
 class RegularizedOutputs:
     """Base of layers with `return_sequences`, `go_backwards` and an
-    `activity_regularizer` that may be a list, and may look at all steps."""
+    `activity_regularizer` that may be a list, and may read the outputs of all steps."""
 
     _activity_regularizer = None
 
@@ -28,9 +28,9 @@ class RegularizedOutputs:
         self._activity_regularizer = for_layer(value)
 
     def _tell_regularizer(self, mask: Any) -> None:
-        """Tells the mask `(batch, time)` of a call, or None, to the regularizer.
+        """Passes the mask `(batch, time)` of a call, or None, to the regularizer.
 
-        Keras calls it with the outputs of this call, and without their mask.
+        Keras calls the regularizer with the outputs of this call, without their mask.
         """
         if not checks.activity_regularizer(self):
             return

@@ -13,12 +13,12 @@ from keras_rnnx import _chains
 # The layer has the name of the class.
 @keras.saving.register_keras_serializable("keras_rnnx", name="CRFLoss")
 class CRF(keras.losses.Loss):
-    """Minus the log-probability of the true classes of a sequence, as one path.
+    """The negative log-probability of the true classes of a sequence, as one path.
 
-    The loss of a model that ends in `keras_rnnx.layers.CRF`, from which the predictions
-    bring all that it reads: classes at masked steps do not count, whatever they are.
-    Lafferty, McCallum & Pereira 2001; with a recurrent network below Lample et al.
-    2016, arXiv:1603.01360.
+    The loss for models that end in `keras_rnnx.layers.CRF`, whose outputs contain all
+    that it needs. Classes at masked steps do not count, whatever their values.
+    Lafferty, McCallum & Pereira 2001; over a recurrent network Lample et al. 2016,
+    arXiv:1603.01360.
 
     Args:
         reduction: of the losses of a batch's sequences, as for any loss. Default
@@ -26,9 +26,9 @@ class CRF(keras.losses.Loss):
         name, dtype: as for any loss. Default name "crf".
 
     Call arguments:
-        y_true: classes `(batch, time)`, integers. One that is out of range at a valid
-            step makes the loss NaN.
-        y_pred: what the layer returns, `(batch, time, classes, classes)`.
+        y_true: classes `(batch, time)`, integers. A class out of range at a valid step
+            makes the loss NaN.
+        y_pred: the output of the layer, `(batch, time, classes, classes)`.
 
     Raises:
         ValueError: for shapes that do not fit.

@@ -1,4 +1,4 @@
-"""Metrics of sequence models: weighed by steps, whatever batches they come in."""
+"""Metrics of sequence models, weighted by steps, whatever the batches are."""
 
 from keras_rnnx.metrics.crf import CRFAccuracy
 from keras_rnnx.metrics.edits import SequenceErrorRate, TokenErrorRate, edit_distance

@@ -1,4 +1,4 @@
-"""The mask that Keras hands on with a tensor."""
+"""The mask that Keras attaches to a tensor."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import keras
 
 
 class _MaskOf(keras.layers.Layer):
-    """Gives its mask. Keras has no other public way to read that of a tensor."""
+    """Returns its mask. Keras has no other public way to read the mask of a tensor."""
 
     def __init__(self):
         super().__init__(name="mask_of")

@@ -15,15 +15,15 @@ from keras_rnnx.metrics.steps import StepMetric, _expanded
 class CRFAccuracy(StepMetric):
     """The share of valid steps whose class on the best path is the target.
 
-    For models that end in `keras_rnnx.layers.CRF`, whose output says which steps are
-    masked: no mask of Keras is needed, in `fit` on JAX too.
+    For models that end in `keras_rnnx.layers.CRF`, whose output shows which steps are
+    masked: no Keras mask is needed, not even in `fit` on JAX.
 
     Args:
         name, dtype: as for any metric. Default name "crf_accuracy".
 
     Raises:
-        ValueError: for predictions that are no `(batch, time, classes, classes)`, and
-            targets that are not `(batch, time)`.
+        ValueError: for predictions that are not `(batch, time, classes, classes)`, and
+            for targets that are not `(batch, time)`.
 
     Example:
 
@@ -48,13 +48,13 @@ class CRFAccuracy(StepMetric):
         path = _chains.viterbi(y_pred)
         weights = ops.cast(path >= 0, self.dtype)
         if sample_weight is not None:
-            given = ops.cast(ops.convert_to_tensor(sample_weight), self.dtype)
-            weights = weights * _expanded(self._weighing(given, 2), 2)
+            sample_weights = ops.cast(ops.convert_to_tensor(sample_weight), self.dtype)
+            weights = weights * _expanded(self._weighing(sample_weights, 2), 2)
         y_true = ops.convert_to_tensor(y_true)
         if len(y_true.shape) == 3 and y_true.shape[-1] == 1:
             y_true = y_true[..., 0]
         super().update_state(ops.cast(y_true, "int32"), path, weights)
 
     def parts(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
-        """Whether a step is right, and one."""
+        """Whether each step is right, and ones."""
         return y_true == y_pred, ops.ones_like(y_true)

@@ -1,4 +1,4 @@
-"""Metrics of sequences of labels that may differ in length: the edits between them."""
+"""Metrics of label sequences that may differ in length, by the edits between them."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from keras_rnnx.metrics._mask import mask_of
 def edit_distance(y_true: Any, y_pred: Any, padding: int = 0) -> Any:
     """The insertions, deletions and substitutions that turn one sequence into another.
 
-    It is the distance of Levenshtein (1966), computed along diagonals so that a batch
-    is one loop, compiled on every backend.
+    It is the Levenshtein distance (1966), computed along diagonals, so that a single
+    loop computes a batch, compiled on every backend.
 
     Args:
         y_true: labels `(batch, length)`, integers.
@@ -43,7 +43,7 @@ def edit_distance(y_true: Any, y_pred: Any, padding: int = 0) -> Any:
             f"shapes {tuple(y_true.shape)} and {tuple(y_pred.shape)}."
         )
     end = ops.full_like(y_true[:, :1], padding)
-    # With an end of their own there is a label to read in empty sequences, too.
+    # With an end label, empty sequences have a label to read too.
     y_true, y_pred = (ops.concatenate([y, end], 1) for y in (y_true, y_pred))
     of_true, of_pred = (_lengths(y, padding) for y in (y_true, y_pred))
     rows, columns = ops.shape(y_true)[1], ops.shape(y_pred)[1]
@@ -54,7 +54,7 @@ def edit_distance(y_true: Any, y_pred: Any, padding: int = 0) -> Any:
         return ops.concatenate([far, y[:, :-1]], 1)
 
     # Element i of diagonal k is the distance of the first i labels of `y_true` from the
-    # first k - i of `y_pred`; `far` where there is none.
+    # first k - i labels of `y_pred`, or `far` if there are no such labels.
     def step(k, carry):
         before_last, last, distances = carry
         read = ops.take(y_pred, ops.clip(k - row - 1, 0, columns - 1), axis=1)
@@ -72,7 +72,7 @@ def edit_distance(y_true: Any, y_pred: Any, padding: int = 0) -> Any:
 
 
 def _lengths(y, padding):
-    """How many labels stand before the first padding."""
+    """The number of labels before the first padding."""
     return ops.sum(ops.cumprod(ops.cast(y != padding, "int32"), axis=1), axis=1)
 
 
@@ -153,15 +153,16 @@ class _EditMetric(keras.metrics.Metric):
 
 @keras.saving.register_keras_serializable("keras_rnnx")
 class TokenErrorRate(_EditMetric):
-    """Edits over labels: the phone error rate of phones, the word error rate of words.
+    """Edits over labels: for phones the phone error rate, for words the word error
+    rate.
 
-    Both are summed over all sequences first. More insertions than labels give a rate
-    above one.
+    Edits and labels are first summed over all sequences. More insertions than labels
+    give a rate above one.
 
     Args:
-        decode: None where predictions are labels; "argmax" to take the class with the
-            highest score at each step; "ctc" to drop repetitions and blanks from these,
-            as after `keras.losses.CTC`, whose blank is `padding`. Default None.
+        decode: None if predictions are labels; "argmax" to take the class with the
+            highest score at each step; "ctc" to also drop repetitions and blanks, as
+            after `keras.losses.CTC`, whose blank is `padding`. Default None.
         padding: a sequence ends before the first label of this value. Default 0.
         name, dtype: as for any metric. Default name "token_error_rate".
 
@@ -191,7 +192,7 @@ class TokenErrorRate(_EditMetric):
 
 @keras.saving.register_keras_serializable("keras_rnnx")
 class SequenceErrorRate(_EditMetric):
-    """The share of sequences that differ: the word error rate where words are spelled.
+    """The share of sequences that differ: the word error rate for spelled words.
 
     Args:
         decode, padding: as for `TokenErrorRate`.

@@ -13,10 +13,10 @@ from keras_rnnx.metrics.steps import StepMetric
 
 
 def seasonal_naive_error(series: Any, season: int = 1) -> np.ndarray:
-    """The mean absolute error of forecasting a series by itself, a season before.
+    """The mean absolute error of forecasting a series by its values a season before.
 
-    It is the scale of `MeanAbsoluteScaledError`, taken from the part of a series that a
-    model is trained on.
+    It is the scale of `MeanAbsoluteScaledError`. Compute it from the training part of a
+    series.
 
     Args:
         series: values `(time,)` or `(time, features)`.
@@ -45,8 +45,8 @@ def seasonal_naive_error(series: Any, season: int = 1) -> np.ndarray:
     if not np.all(errors > 0):
         where = f" in feature {int(np.argmin(errors > 0))}" if errors.ndim else ""
         raise ValueError(
-            f"`series` equals itself {season} step(s) before{where}, or holds NaN: "
-            f"there is no error to measure others by."
+            f"`series` equals itself {season} step(s) before{where}, or contains NaN: "
+            f"there is no error to compare others with."
         )
     return errors
 
@@ -59,7 +59,7 @@ class _Forecast(StepMetric):
 
 @keras.saving.register_keras_serializable("keras_rnnx")
 class MeanAbsoluteScaledError(_Forecast):
-    """MASE: the mean absolute error, over that of a naive forecast of training data.
+    """MASE: the mean absolute error over that of a naive forecast of training data.
 
     Below one a model is better than repeating the series (Hyndman & Koehler, 2006,
     "Another look at measures of forecast accuracy").
@@ -91,7 +91,7 @@ class MeanAbsoluteScaledError(_Forecast):
             )
 
     def parts(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
-        """The scaled errors, and one."""
+        """The scaled errors, and ones."""
         errors = ops.abs(y_true - ops.cast(y_pred, self.dtype))
         errors = errors / ops.convert_to_tensor(self.scale, dtype=self.dtype)
         return errors, ops.ones_like(errors)
@@ -126,7 +126,7 @@ class SymmetricMeanAbsolutePercentageError(_Forecast):
         super().__init__(name=name, dtype=dtype)
 
     def parts(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
-        """The errors in percent, and one."""
+        """The errors in percent, and ones."""
         y_pred = ops.cast(y_pred, self.dtype)
         sizes = ops.abs(y_true) + ops.abs(y_pred)
         errors = ops.divide_no_nan(200.0 * ops.abs(y_true - y_pred), sizes)

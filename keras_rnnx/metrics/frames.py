@@ -1,4 +1,4 @@
-"""Metrics of frames in which any of several labels may be on: notes, say."""
+"""Metrics of frames in which several labels, such as notes, may be on."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class FrameNLL(_FrameMetric):
     """The negative log-likelihood of a frame in nats: the binary cross-entropies of its
     labels, summed, and averaged over the valid frames.
 
-    This is the figure of models of polyphonic music (Boulanger-Lewandowski et al.,
+    It is the usual metric of models of polyphonic music (Boulanger-Lewandowski et al.,
     2012, arXiv:1206.6392).
 
     Args:
@@ -45,7 +45,7 @@ class FrameNLL(_FrameMetric):
         self.from_logits = bool(from_logits)
 
     def parts(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
-        """The cross-entropies of each frame, summed, and one."""
+        """The cross-entropies of each frame, summed, and ones."""
         y_true, y_pred = ops.cast(y_true, self.dtype), ops.cast(y_pred, self.dtype)
         each = ops.binary_crossentropy(y_true, y_pred, from_logits=self.from_logits)
         entropies = ops.sum(each, axis=-1)
@@ -58,14 +58,15 @@ class FrameNLL(_FrameMetric):
 
 @keras.saving.register_keras_serializable("keras_rnnx")
 class FrameAccuracy(_FrameMetric):
-    """The labels that are right, over all that are on in targets or predictions:
-    TP / (TP + FP + FN), summed over all valid frames first.
+    """The right labels over all labels that are on in targets or predictions:
+    TP / (TP + FP + FN), each first summed over all valid frames.
 
-    Silence that is predicted right does not count (Bay et al., 2009, "Evaluation of
+    Correctly predicted silence does not count (Bay et al., 2009, "Evaluation of
     multiple-F0 estimation and tracking systems").
 
     Args:
-        threshold: from which prediction on a label is on; 0 for logits. Default 0.5.
+        threshold: the smallest prediction of a label that is on; 0 for logits. Default
+            0.5.
         name, dtype: as for any metric. Default name "frame_accuracy".
 
     Raises:
@@ -88,7 +89,7 @@ class FrameAccuracy(_FrameMetric):
         self.threshold = number("threshold", threshold)
 
     def parts(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
-        """How many labels of each frame are right, and how many are on at all."""
+        """The number of right labels in each frame, and of labels that are on."""
         true, predicted = y_true > 0.5, y_pred >= self.threshold
         return (
             ops.sum(ops.cast(ops.logical_and(true, predicted), self.dtype), axis=-1),

@@ -11,17 +11,17 @@ from keras_rnnx.metrics._mask import mask_of
 
 
 class StepMetric(keras.metrics.Metric):
-    """Base of metrics that weigh every valid step alike.
+    """Base of metrics that give every valid step the same weight.
 
-    `keras.metrics.Mean` and its kin average a batch over its padded length first. A
-    token in a batch of short sequences then counts for more than one in a batch of long
-    ones, and the result depends on how sequences are put into batches. A metric of this
-    base divides two sums over all valid steps of all batches.
+    Metrics such as `keras.metrics.Mean` average a batch over its padded length first.
+    So a token in a batch of short sequences counts more than one in a batch of long
+    sequences, and the result depends on how sequences are batched. This class divides
+    two sums over all valid steps of all batches.
 
-    A step is valid where the mask that Keras hands on with `y_pred` says so and where
-    `sample_weight`, if given, is not zero. What stands in other steps is not read: NaN
-    and labels out of range may. In `fit` on JAX Keras hands no mask to any metric of
-    the training data (in validation and `evaluate` it does): pass weights there, or
+    A step is valid if the mask that Keras attaches to `y_pred` says so, and if its
+    `sample_weight` is not zero. Other steps are not read: they may contain NaN and
+    labels out of range. In `fit` on JAX, Keras passes no mask to metrics of the
+    training data (in validation and `evaluate` it does): pass weights there, or
     `ignore_class` to metrics that have it.
 
     A subclass defines `parts(y_true, y_pred)`. `finish(mean)` may map the quotient of
@@ -41,7 +41,7 @@ class StepMetric(keras.metrics.Metric):
     1.0
     """
 
-    # How many axes at the end of `y_pred` belong to one step: its classes, say.
+    # The number of last axes of `y_pred` that belong to one step, such as its classes.
     _axes_of_step = 0
 
     def __init__(self, name: str | None = None, dtype: Any = None):
@@ -50,10 +50,10 @@ class StepMetric(keras.metrics.Metric):
         self.count = self.add_variable((), initializer="zeros", name="count")
 
     def parts(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
-        """What each step adds to both sums, two tensors of one shape.
+        """The terms of each step in both sums, two tensors of one shape.
 
         Args:
-            y_true: targets. Zeros stand in steps that do not count.
+            y_true: targets, with zeros in steps that do not count.
             y_pred: predictions.
         """
         raise NotImplementedError
@@ -63,7 +63,7 @@ class StepMetric(keras.metrics.Metric):
         return mean
 
     def _counted(self, y_true):
-        """Which steps count for what they are: None for all."""
+        """The steps that count by their targets; None for all."""
         return None
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
@@ -71,7 +71,7 @@ class StepMetric(keras.metrics.Metric):
 
         Args:
             y_true: targets, `(batch, time)` or `(batch, time, features)`.
-            y_pred: predictions, with the mask that Keras hands on, if there is one.
+            y_pred: predictions, with the mask that Keras attaches, if there is one.
             sample_weight: None, or weights `(batch,)` or `(batch, time)`.
 
         Raises:
@@ -84,10 +84,10 @@ class StepMetric(keras.metrics.Metric):
         weights = ops.ones_like(ops.cast(y_true, self.dtype))
         if len(y_true.shape) > rank:
             weights = weights[..., 0]
-        for given in (mask, sample_weight, self._counted(y_true)):
-            if given is not None:
-                given = ops.cast(ops.convert_to_tensor(given), self.dtype)
-                weights = weights * _expanded(self._weighing(given, rank), rank)
+        for factor in (mask, sample_weight, self._counted(y_true)):
+            if factor is not None:
+                factor = ops.cast(ops.convert_to_tensor(factor), self.dtype)
+                weights = weights * _expanded(self._weighing(factor, rank), rank)
         valid = weights != 0
         there = _expanded(valid, len(y_true.shape))
         y_true = ops.where(there, y_true, ops.zeros_like(y_true))
@@ -97,7 +97,7 @@ class StepMetric(keras.metrics.Metric):
             sum_.assign_add(ops.sum(part * weights))
 
     def _weighing(self, weights, rank):
-        """Weights of at most a rank; one axis of size one at the end may be more."""
+        """Weights of at most this rank, without a further last axis of size one."""
         if len(weights.shape) == rank + 1 and weights.shape[-1] == 1:
             return weights[..., 0]
         if len(weights.shape) > rank:
@@ -108,7 +108,7 @@ class StepMetric(keras.metrics.Metric):
         return weights
 
     def _fitted(self, y_true, y_pred):
-        """Targets of the rank that the metric reads, or a ValueError."""
+        """Targets of the rank that the metric reads; raises a ValueError if not."""
         wanted = tuple(y_pred.shape)
         if len(y_true.shape) == len(wanted) and _fits(y_true.shape, wanted):
             return y_true
@@ -119,7 +119,7 @@ class StepMetric(keras.metrics.Metric):
         )
 
     def result(self) -> Any:
-        """The metric over all steps so far; 0 steps have a quotient of 0."""
+        """The metric over all steps so far; without steps the quotient is 0."""
         return self.finish(ops.divide_no_nan(self.total, self.count))
 
 
@@ -130,7 +130,7 @@ def _fits(shape, wanted):
 
 
 def _expanded(tensor, rank):
-    """With further axes of size one at the end."""
+    """`tensor` with further axes of size one at the end."""
     for _ in range(rank - len(tensor.shape)):
         tensor = ops.expand_dims(tensor, -1)
     return tensor

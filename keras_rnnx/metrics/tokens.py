@@ -24,14 +24,14 @@ class _TokenMetric(StepMetric):
         return None if self.ignore_class is None else y_true != self.ignore_class
 
     def _fitted(self, y_true, y_pred):
-        given, wanted = tuple(y_true.shape), tuple(y_pred.shape[:-1])
-        if given == (*wanted, 1):
-            y_true, given = y_true[..., 0], wanted
-        if not _fits(given, wanted):
+        shape, wanted = tuple(y_true.shape), tuple(y_pred.shape[:-1])
+        if shape == (*wanted, 1):
+            y_true, shape = y_true[..., 0], wanted
+        if not _fits(shape, wanted):
             raise ValueError(
                 f"{type(self).__name__} takes integer targets of shape (batch, time) "
                 f"and predictions of shape (batch, time, classes); received targets of "
-                f"shape {given} and predictions of shape {tuple(y_pred.shape)}."
+                f"shape {shape} and predictions of shape {tuple(y_pred.shape)}."
             )
         return ops.cast(y_true, "int32")
 
@@ -46,7 +46,7 @@ class _CrossEntropy(_TokenMetric):
         self.from_logits = bool(from_logits)
 
     def parts(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
-        """The cross-entropy of each step in nats, and one."""
+        """The cross-entropy of each step in nats, and ones."""
         y_pred = ops.cast(y_pred, self.dtype)
         entropies = ops.sparse_categorical_crossentropy(
             y_true, y_pred, from_logits=self.from_logits
@@ -60,7 +60,7 @@ class _CrossEntropy(_TokenMetric):
 
 @keras.saving.register_keras_serializable("keras_rnnx")
 class Perplexity(_CrossEntropy):
-    """The exponential of the mean cross-entropy of a step, as language models have it.
+    """The exponential of the mean cross-entropy of a step, for language models.
 
     Args:
         from_logits: whether predictions are logits, not probabilities. Default False.
@@ -69,8 +69,8 @@ class Perplexity(_CrossEntropy):
         name, dtype: as for any metric. Default name "perplexity".
 
     Raises:
-        ValueError: for targets that are not `(batch, time)` where predictions are
-            `(batch, time, classes)`.
+        ValueError: for targets that are not `(batch, time)`, or predictions that are
+            not `(batch, time, classes)`.
 
     Example:
 
@@ -96,7 +96,7 @@ class Perplexity(_CrossEntropy):
 
 @keras.saving.register_keras_serializable("keras_rnnx")
 class BitsPerCharacter(_CrossEntropy):
-    """The mean cross-entropy of a step in bits, as models of characters have it.
+    """The mean cross-entropy of a step in bits, for models of characters.
 
     Args:
         from_logits: whether predictions are logits, not probabilities. Default False.
@@ -159,6 +159,6 @@ class TokenAccuracy(_TokenMetric):
         super().__init__(ignore_class, name, dtype)
 
     def parts(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
-        """Whether a step is right, and one."""
+        """Whether each step is right, and ones."""
         right = ops.cast(ops.argmax(y_pred, axis=-1), "int32") == y_true
         return right, ops.ones_like(y_true)

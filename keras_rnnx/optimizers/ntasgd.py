@@ -18,25 +18,26 @@ from keras_rnnx._numbers import integer
 class NTASGD(keras.optimizers.Optimizer):
     """NT-ASGD around any Keras optimizer: averages weights once progress stops.
 
-    The inner optimizer trains as ever. From the trigger T on, `(w_T + ... + w_k) /
-    (k - T + 1)` is kept beside the weights w_k. T is the first check at which the
-    validation loss is worse than the best of all checks but the last `nonmonotone`.
-    Merity, Keskar & Socher 2017, arXiv:1708.02182, who train by SGD without momentum.
+    The inner optimizer trains as usual. From the trigger T on, this optimizer also
+    keeps the average `(w_T + ... + w_k) / (k - T + 1)` of the weights. T is the first
+    check at which the validation loss is worse than the best of all checks but the last
+    `nonmonotone`. Merity, Keskar & Socher 2017, arXiv:1708.02182, who train by SGD
+    without momentum.
 
-    `keras_rnnx.callbacks.SwapAverages` tells it the validation loss and has the
-    averages in the model while it is validated. `fit` leaves the averages in the model;
-    the next `fit` goes on from the weights themselves.
+    `keras_rnnx.callbacks.SwapAverages` passes it the validation loss, and puts the
+    averages into the model during validation. `fit` leaves the averages in the model;
+    the next `fit` continues from the weights themselves.
 
     Args:
         inner_optimizer: a Keras optimizer.
-        nonmonotone: how many checks may bring nothing new; the n of the paper. Default
-            5.
+        nonmonotone: number of checks without progress that are allowed; n in the paper.
+            Default 5.
         name: name of the optimizer. Default None: "ntasgd".
 
     Raises:
-        ValueError: for something else than an optimizer, a `LossScaleOptimizer` (which
-            goes around this one), an inner optimizer with `use_ema=True`, or a
-            `nonmonotone` that is not a positive integer.
+        ValueError: if `inner_optimizer` is not an optimizer, is a `LossScaleOptimizer`
+            (which must wrap this one) or has `use_ema=True`, or if `nonmonotone` is not
+            a positive integer.
 
     Example:
 
@@ -56,25 +57,25 @@ class NTASGD(keras.optimizers.Optimizer):
     ):
         if kwargs:
             raise ValueError(
-                f"NTASGD takes no {', '.join(sorted(kwargs))}: give such arguments to "
+                f"NTASGD takes no {', '.join(sorted(kwargs))}: pass such arguments to "
                 "the inner optimizer."
             )
         inner = keras.optimizers.get(inner_optimizer)
         if inner is None:
             raise ValueError(
-                "NTASGD goes around another optimizer, such as "
+                "NTASGD wraps another optimizer, such as "
                 "keras.optimizers.SGD(30.0); received inner_optimizer=None."
             )
         if isinstance(inner, keras.optimizers.LossScaleOptimizer):
             raise ValueError(
-                "A LossScaleOptimizer goes around NTASGD, not into it: "
+                "A LossScaleOptimizer must wrap NTASGD, not the reverse: "
                 "LossScaleOptimizer(NTASGD(...)). Received "
                 f"inner_optimizer={inner_optimizer!r}."
             )
         if getattr(inner, "use_ema", False):
             raise ValueError(
                 "An inner optimizer with use_ema=True would put its own averages into "
-                "the model. Give use_ema=False."
+                "the model. Pass use_ema=False."
             )
         super().__init__(learning_rate=0.0, name=name or "ntasgd")
         self.inner_optimizer = inner
@@ -84,7 +85,7 @@ class NTASGD(keras.optimizers.Optimizer):
         if self.built:
             return
         variables = list(variables)
-        # A function, since Keras would count what is in a list as the optimizer's own.
+        # A function, since Keras would track variables in a list as the optimizer's.
         self._weights = lambda: variables
         self.averages = self.add_optimizer_variables(variables, "average")
         #: Number of weights in the averages; 0 before the trigger.
@@ -133,7 +134,7 @@ class NTASGD(keras.optimizers.Optimizer):
         return [(weight, average) for weight, average in pairs if average is not None]
 
     def check(self, loss: float) -> bool:
-        """Hears of a validation loss, and begins to average if it is due.
+        """Takes a validation loss, and starts averaging if it triggers that.
 
         Args:
             loss: the loss, lower is better; NaN counts as infinite.
@@ -141,7 +142,7 @@ class NTASGD(keras.optimizers.Optimizer):
         Returns:
             Whether weights are averaged.
         """
-        # As exact as those it is compared with: else the same loss could be worse.
+        # In float32 like the stored losses: otherwise an equal loss could be worse.
         loss = math.inf if math.isnan(loss) else float(np.float32(loss))
         recent = list(ops.convert_to_numpy(self.recent))
         if not int(self.averaged) and loss > float(self.best):
@@ -157,10 +158,10 @@ class NTASGD(keras.optimizers.Optimizer):
     def swap(self, averages: bool) -> None:
         """Puts the averages into the model, or the weights back.
 
-        Nothing happens before the trigger, nor where they are there already.
+        Does nothing before the trigger, or if the model has them already.
 
         Args:
-            averages: whether the model is to have the averages.
+            averages: whether the model should have the averages.
         """
         if not self.built or not int(self.averaged):
             return
@@ -168,9 +169,9 @@ class NTASGD(keras.optimizers.Optimizer):
             return
         self.swapped.assign(int(averages))
         for weight, average in self._pairs():
-            held = np.array(ops.convert_to_numpy(weight))
+            value = np.array(ops.convert_to_numpy(weight))
             weight.assign(ops.copy(average))
-            average.assign(held)
+            average.assign(value)
 
     def finalize_variable_values(self, var_list):
         """Puts the averages into the model; `fit` calls it at its end."""
@@ -179,14 +180,14 @@ class NTASGD(keras.optimizers.Optimizer):
         try:
             checks = int(self.checks)
         except TypeError:
-            # An error in a step has ended training on JAX, where Keras has taken the
-            # values out of all variables. That error is to be seen, not this one.
+            # An error in a step ended training on JAX, where Keras has taken the values
+            # out of all variables. Users should see that error, not this one.
             return
         self.inner_optimizer.finalize_variable_values(var_list)
         if not checks and sys.exc_info()[1] is None:
             warnings.warn(
-                "NTASGD was not told any validation loss, so that weights were not "
-                "averaged: give fit validation_data, and callbacks="
+                "NTASGD received no validation loss, so that weights were not "
+                "averaged: pass validation_data to fit, and callbacks="
                 "[keras_rnnx.callbacks.SwapAverages()].",
                 stacklevel=2,
             )

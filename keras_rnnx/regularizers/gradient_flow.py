@@ -16,22 +16,22 @@ class GradientFlow(keras.regularizers.Regularizer):
     """Keeps the length of the gradient from step to step: for `recurrent_regularizer`.
 
     `rate * sum_k (|dE/dh_(k+1) · dh_(k+1)/dh_k| / |dE/dh_(k+1)| - 1)²`, summed over the
-    steps, the mean over the batch. Of its derivative the immediate part for the
-    recurrent kernel `U` is taken alone: states and gradients count as constants.
-    Pascanu, Mikolov & Bengio 2013, arXiv:1211.5063 (there `Ω`).
+    steps, the mean over the batch. Only the immediate part of its derivative with
+    respect to the recurrent kernel `U` is used: states and gradients count as
+    constants. Pascanu, Mikolov & Bengio 2013, arXiv:1211.5063 (`Ω` in the paper).
 
-    It needs the gradients of the loss, and so adds to the gradient of `U` on the way
-    back. The loss that Keras reports does not hold it. It fits cells with one state of
-    which no gate multiplies by `U` in the middle of a step, and runs on the fused
-    engine.
+    The penalty needs the gradients of the loss, so it is added to the gradient of `U`
+    in the backward pass, and the loss that Keras reports does not include it. It fits
+    cells with one state and without a product with `U` in the middle of a step. It runs
+    on the fused engine.
 
     Args:
         rate: weight of the penalty, greater than 0. Default 1.
 
     Raises:
-        ValueError: for a rate that is not positive; when a layer is built, or trained,
-            where it does not fit; when it is called as the regularizer of anything
-            but the recurrent kernel of a cell of keras_rnnx.
+        ValueError: for a rate that is not positive; when a layer is built or trained
+            that it does not fit; when it is called as the regularizer of anything but
+            the recurrent kernel of a keras_rnnx cell.
 
     Example:
 
@@ -53,16 +53,16 @@ class GradientFlow(keras.regularizers.Regularizer):
 
     @property
     def gradient_flow(self) -> float:
-        """What the engines read."""
+        """The rate, which the engines read."""
         return self.rate
 
     def bind(self, cell: Any, weight: str) -> GradientFlow:
         """This penalty for the weight of a cell, if it fits."""
-        # A model takes the global policy, and its optimizer scales by that.
+        # A model uses the global policy, which decides on the scaling of the loss.
         policies = cell.dtype_policy, keras.config.dtype_policy()
         name = type(cell).__name__
         if weight != "recurrent_kernel":
-            why = f"{weight} is not what gradients flow through from step to step"
+            why = f"gradients do not flow from step to step through {weight}"
         elif len(cell.states) > 1:
             why = f"{name} has the states {', '.join(cell.states)}, not one"
         elif cell.late:
@@ -84,7 +84,7 @@ class GradientFlow(keras.regularizers.Regularizer):
             raise ValueError(
                 "GradientFlow is a recurrent_regularizer for layers of keras_rnnx with "
                 "one state, such as SimpleRNN, LeakyRNN, GRU or UGRNN, and has no "
-                "effect elsewhere: it was given for activities, or to a layer of Keras."
+                "effect elsewhere: it was passed for activities, or to a Keras layer."
             )
         return ops.zeros((), dtype=x.dtype)
 

@@ -19,14 +19,14 @@ class SequenceRegularizer(keras.regularizers.Regularizer):
     """Base of activity regularizers of outputs `(batch, time, units)`.
 
     A subclass defines `penalty(outputs, valid)`. Passed as `activity_regularizer` to a
-    recurrent layer of keras_rnnx, it sees the outputs without the steps that the mask
-    hides, and never the states that `return_state` adds. On other layers it sees
-    outputs alone, without a mask.
+    recurrent layer of keras_rnnx, it sees the outputs without masked steps, and never
+    the states that `return_state` adds. On other layers it sees only the outputs,
+    without a mask.
 
-    From version 3.14 on, Keras divides what an activity regularizer gives by the batch
-    size. There a call gives the penalty times the batch size, so that what is added to
-    the loss is the penalty with every version. As
-    all of Keras' regularizers it counts in training and in evaluation.
+    From version 3.14 on, Keras divides the result of an activity regularizer by the
+    batch size. With such versions a call returns the penalty times the batch size, so
+    that the loss gets the penalty with every version. Like all Keras regularizers, it
+    counts in training and in evaluation.
 
     Raises:
         ValueError: for outputs of another rank, such as those of a layer with
@@ -54,15 +54,15 @@ class SequenceRegularizer(keras.regularizers.Regularizer):
 
         Args:
             outputs: `(batch, time, units)`, the valid steps of each row first, then
-                zeros; in float32 where the layer computes in half precision.
-            valid: boolean, `(batch, time)`: which steps hold something; or None: all.
+                zeros; in float32 if the layer computes in half precision.
+            valid: boolean, `(batch, time)`: the steps that are not zeros; None: all.
         """
         raise NotImplementedError
 
     def bind(self, cell: Any, weight: str) -> SequenceRegularizer:
-        """Raises a ValueError: it is for no weight."""
+        """Raises a ValueError: it does not apply to weights."""
         raise ValueError(
-            f"{type(self).__name__} is a penalty on outputs, and was given for the "
+            f"{type(self).__name__} is a penalty on outputs, but was passed for the "
             f"{weight} of {type(cell).__name__}. Pass it as `activity_regularizer` to "
             f"a layer with return_sequences=True."
         )
@@ -77,7 +77,7 @@ class SequenceRegularizer(keras.regularizers.Regularizer):
         return self.penalty(outputs, valid)
 
     def begin(self, mask: Any) -> None:
-        """Tells it the mask of the outputs that Keras will call it with next.
+        """Sets the mask of the outputs that Keras will call it with next.
 
         Args:
             mask: boolean, `(batch, time)`, or None.
@@ -90,10 +90,10 @@ class SequenceRegularizer(keras.regularizers.Regularizer):
         if len(x.shape) != 3:
             raise ValueError(
                 f"{type(self).__name__} is a penalty on the outputs of all steps, "
-                f"(batch, time, units), and received outputs of shape "
-                f"{tuple(x.shape)}. Recurrent layers give such with "
-                f"return_sequences=True; where return_state=True gives states too, "
-                f"use a layer of keras_rnnx, which keeps them out."
+                f"(batch, time, units), but received outputs of shape "
+                f"{tuple(x.shape)}. Recurrent layers return them with "
+                f"return_sequences=True; if return_state=True returns states too, "
+                f"use a layer of keras_rnnx, which leaves them out."
             )
         mask, self._mask = self._mask, None
         outputs, valid = full(x), None
@@ -112,7 +112,7 @@ def _divided():
 
 
 def mean(values: Any, valid: Any) -> Any:
-    """Mean of `(batch, time)` over valid steps, 0 where there are none.
+    """The mean over valid steps, 0 if there are none.
 
     Args:
         values: `(batch, time)`.
@@ -132,7 +132,7 @@ class _Weighted(SequenceRegularizer):
 
     def _penalty(self, outputs, valid):
         if not isinstance(outputs.shape[1], int):
-            # A program would be compiled for every number of steps there is.
+            # Otherwise a program would be compiled for every number of steps.
             return self.penalty(outputs, valid)
         return _compiled(type(self), **self.get_config())(outputs, valid)
 
@@ -150,7 +150,7 @@ class _Weighted(SequenceRegularizer):
 
 @functools.cache
 def _compiled(cls, **config):
-    """The penalty as one program, where there are such: it is read once for all."""
+    """The penalty as one program, if the backend compiles."""
     return backends.current().compiled_part(cls(**config).penalty)
 
 
@@ -159,9 +159,9 @@ class AR(_Weighted):
     """Activation regularization: `alpha * mean(h ** 2)`, over all valid steps.
 
     Merity, McCann & Socher 2017, arXiv:1708.01009; Merity, Keskar & Socher 2017,
-    arXiv:1708.02182, put it on the outputs after dropout:
-    `keras.layers.Dropout(0.4, activity_regularizer=AR(2.0))`, and `TAR` on those
-    before.
+    arXiv:1708.02182. The second paper applies it to the outputs after dropout,
+    `keras.layers.Dropout(0.4, activity_regularizer=AR(2.0))`, and `TAR` to the outputs
+    before dropout.
 
     Args:
         alpha: the strength, at least 0. Default 2.0.
@@ -193,9 +193,9 @@ class AR(_Weighted):
 class TAR(_Weighted):
     """Temporal activation regularization: `beta * mean((h_t - h_(t-1)) ** 2)`.
 
-    Slow changes of the outputs are favoured. Steps that a mask hides are left out: the
-    step before is the last valid one. Merity, McCann & Socher 2017, arXiv:1708.01009;
-    Merity, Keskar & Socher 2017, arXiv:1708.02182.
+    It favours slow changes of the outputs. Masked steps are left out: the step before
+    is the last valid one. Merity, McCann & Socher 2017, arXiv:1708.01009; Merity,
+    Keskar & Socher 2017, arXiv:1708.02182.
 
     Args:
         beta: the strength, at least 0. Default 1.0.
@@ -224,8 +224,8 @@ class TAR(_Weighted):
 class NormStabilizer(_Weighted):
     """Keeps the norm of the outputs: `beta * mean((|h_t| - |h_(t-1)|) ** 2)`.
 
-    The mean is over pairs of steps; steps that a mask hides are left out. Krueger &
-    Memisevic 2016, arXiv:1511.08400.
+    The mean is over pairs of steps; masked steps are left out. Krueger & Memisevic
+    2016, arXiv:1511.08400.
 
     Args:
         beta: the strength, at least 0. Default 50.0.
@@ -255,5 +255,5 @@ class NormStabilizer(_Weighted):
 
 
 def _pairs(valid):
-    # The valid steps stand first, so the one before a valid one is valid.
+    # Valid steps come first, so the step before a valid one is valid too.
     return None if valid is None else valid[:, 1:]

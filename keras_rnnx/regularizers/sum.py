@@ -15,10 +15,10 @@ class Sum(keras.regularizers.Regularizer):
     """The sum of several regularizers, of weights or of activities.
 
     Recurrent layers of keras_rnnx take a list as `activity_regularizer` and make a
-    `Sum` of it; elsewhere Keras wants one object.
+    `Sum` of it; elsewhere Keras needs a single object.
 
     Args:
-        *regularizers: each what `keras.regularizers.get` takes.
+        *regularizers: in any form that `keras.regularizers.get` takes.
 
     Raises:
         ValueError: if there is none, or one that Keras does not know.
@@ -39,25 +39,30 @@ class Sum(keras.regularizers.Regularizer):
 
     def bind(self, cell: Any, weight: str) -> Sum:
         """This sum for a weight of a cell."""
-        return self._of(bound(one, cell, weight) for one in self.regularizers)
+        return self._of(
+            bound(regularizer, cell, weight) for regularizer in self.regularizers
+        )
 
     @property
     def gradient_flow(self) -> float:
         """The rate of `GradientFlow` in it, which engines read."""
-        return sum(getattr(one, "gradient_flow", 0.0) for one in self.regularizers)
+        return sum(
+            getattr(regularizer, "gradient_flow", 0.0)
+            for regularizer in self.regularizers
+        )
 
     def of_layer(self) -> Sum:
         """This sum for one recurrent layer of keras_rnnx."""
         return self._of(
-            one.of_layer() if hasattr(one, "of_layer") else one
-            for one in self.regularizers
+            regularizer.of_layer() if hasattr(regularizer, "of_layer") else regularizer
+            for regularizer in self.regularizers
         )
 
     def begin(self, mask: Any) -> None:
-        """Tells the mask to those that want it."""
-        for one in self.regularizers:
-            if hasattr(one, "begin"):
-                one.begin(mask)
+        """Passes the mask to the regularizers that need it."""
+        for regularizer in self.regularizers:
+            if hasattr(regularizer, "begin"):
+                regularizer.begin(mask)
 
     def _of(self, regularizers):
         new = copy.copy(self)
@@ -65,12 +70,16 @@ class Sum(keras.regularizers.Regularizer):
         return new
 
     def __call__(self, x):
-        first, *others = [one(x) for one in self.regularizers]
+        first, *others = [regularizer(x) for regularizer in self.regularizers]
         return sum(others, start=first)
 
     def get_config(self):
         serialize = keras.regularizers.serialize
-        return {"regularizers": [serialize(one) for one in self.regularizers]}
+        return {
+            "regularizers": [
+                serialize(regularizer) for regularizer in self.regularizers
+            ]
+        }
 
     @classmethod
     def from_config(cls, config):
@@ -78,20 +87,20 @@ class Sum(keras.regularizers.Regularizer):
 
 
 def on_sequences(regularizer: Any) -> list[str]:
-    """The names of those in a regularizer that need the outputs of all steps."""
+    """The names of the regularizers in `regularizer` that need all steps."""
     if isinstance(regularizer, Sum):
-        return [n for one in regularizer.regularizers for n in on_sequences(one)]
+        return [n for inner in regularizer.regularizers for n in on_sequences(inner)]
     return [type(regularizer).__name__] if hasattr(regularizer, "begin") else []
 
 
 def for_layer(regularizer: Any) -> Any:
-    """What a recurrent layer keeps as its activity regularizer.
+    """The object that a recurrent layer keeps as its activity regularizer.
 
     Args:
-        regularizer: what `keras.regularizers.get` takes, or a list of such.
+        regularizer: in any form that `keras.regularizers.get` takes, or a list.
     """
     if isinstance(regularizer, (list, tuple)):
         regularizer = Sum(*regularizer)
     regularizer = keras.regularizers.get(regularizer)
-    # A copy: the mask of one layer is not told to another.
+    # A copy, so that each layer has its own mask.
     return regularizer.of_layer() if hasattr(regularizer, "of_layer") else regularizer

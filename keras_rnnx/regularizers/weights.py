@@ -14,11 +14,11 @@ from keras_rnnx._numbers import number
 
 @keras.saving.register_keras_serializable("keras_rnnx")
 class SoftOrthogonal(_gates.Recurrent, keras.regularizers.Regularizer):
-    """Draws the recurrent matrix of each gate towards an orthogonal one.
+    """Pulls the recurrent matrix of each gate towards an orthogonal one.
 
     `rate * sum((Uᵀ U - I) ** 2)`, summed over the gates. Orthogonal matrices keep the
     norm of states and gradients. Vorontsov, Trabelsi, Kadoury & Pal 2017,
-    arXiv:1702.00071, has it as the soft constraint.
+    arXiv:1702.00071, call it the soft constraint.
 
     Args:
         rate: the strength, at least 0. Default 0.01.
@@ -49,19 +49,19 @@ class SoftOrthogonal(_gates.Recurrent, keras.regularizers.Regularizer):
 
 @keras.saving.register_keras_serializable("keras_rnnx", name="PerGateRegularizer")
 class PerGate(keras.regularizers.Regularizer):
-    """Regularizes the block of each gate apart.
+    """Regularizes the block of each gate separately.
 
     For kernels, recurrent kernels and biases of cells of keras_rnnx. In other layers it
-    finds the gates of recurrent kernels `(n, k n)` by their shape.
+    recognizes the gates of recurrent kernels `(n, k n)` by their shape.
 
     Args:
-        regularizer: what `keras.regularizers.get` takes, for all gates; or a dict of
-            such by the names of gates, where "default" stands for those left out. Gates
-            for which there is none, or None, are not regularized.
+        regularizer: in any form that `keras.regularizers.get` takes, for all gates; or
+            a dict of them by gate, where "default" is for the other gates. Gates
+            without one, or with None, are not regularized.
 
     Raises:
-        ValueError: for `GradientFlow`; when a cell is built that has not these gates;
-            elsewhere, where the shape does not tell the gates.
+        ValueError: for `GradientFlow`; when a cell without these gates is built; in
+            other layers, if the shape does not show the gates.
 
     Example:
 
@@ -75,11 +75,13 @@ class PerGate(keras.regularizers.Regularizer):
     _by_gate: list[Any] | None = None
 
     def __init__(self, regularizer: Any):
-        self.regularizer = found = _gates.resolved(regularizer, keras.regularizers.get)
-        for one in found.values() if isinstance(found, dict) else [found]:
-            if getattr(one, "gradient_flow", 0.0):
+        self.regularizer = resolved = _gates.resolved(
+            regularizer, keras.regularizers.get
+        )
+        for item in resolved.values() if isinstance(resolved, dict) else [resolved]:
+            if getattr(item, "gradient_flow", 0.0):
                 raise ValueError(
-                    "GradientFlow is about all gates together: PerGate cannot have it. "
+                    "GradientFlow is about all gates together: PerGate cannot hold it. "
                     "Pass regularizers.Sum(GradientFlow(...), PerGate(...))."
                 )
 
@@ -90,21 +92,21 @@ class PerGate(keras.regularizers.Regularizer):
         return new
 
     def of_gates(self, cell: Any, weight: str) -> list[Any]:
-        """What each gate of a weight of a cell has of it."""
+        """The object for each gate of a weight of a cell."""
         return _gates.by_gate(self.regularizer, cell, weight, complete=False)
 
     def __call__(self, x):
         x = ops.convert_to_tensor(x)
-        found = self._by_gate
-        if found is None:
-            found = _gates.guessed(self.regularizer, x.shape)
-        blocks = zip(found, ops.split(x, len(found), axis=-1))
-        penalties = [one(block) for one, block in blocks if one is not None]
+        by_gate = self._by_gate
+        if by_gate is None:
+            by_gate = _gates.guessed(self.regularizer, x.shape)
+        blocks = zip(by_gate, ops.split(x, len(by_gate), axis=-1))
+        penalties = [penalty(block) for penalty, block in blocks if penalty is not None]
         return sum(penalties, start=ops.zeros((), dtype=x.dtype))
 
     def get_config(self):
-        found = _gates.serialized(self.regularizer, keras.regularizers.serialize)
-        return {"regularizer": found}
+        config = _gates.serialized(self.regularizer, keras.regularizers.serialize)
+        return {"regularizer": config}
 
 
 def _rate(name, value):

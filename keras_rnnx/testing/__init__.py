@@ -1,4 +1,4 @@
-"""The conformance suite: a cell is what its equation says, on every engine."""
+"""The conformance suite: every engine must compute the equation of a cell."""
 
 from keras_rnnx.testing.cases import CASES, Case
 from keras_rnnx.testing.conformance import Report, check_cell

@@ -13,12 +13,12 @@ class Case:
     """One way to run a layer.
 
     Attributes:
-        name: said when the case fails.
+        name: its name in the message of a failure.
         mask: "none", "right" (padding at the end), "left", "holes" (any pattern, with
-            an empty row where the batch has more than one).
+            an empty row if the batch has more than one).
         dtype: dtype policy.
         training: whether the layer is called in training.
-        arguments: of the cell.
+        arguments: arguments of the cell.
         batch, steps, features: sizes, odd and unequal on purpose.
         loop: arguments of the layer.
     """
@@ -52,7 +52,7 @@ class Case:
     @property
     def tolerance(self) -> float:
         """Largest error allowed, relative to the largest value."""
-        # On JAX Keras' activations compute float64 in float32.
+        # On JAX, Keras' activations compute float64 in float32.
         double = 1e-6 if keras.backend.backend() == "jax" else 1e-10
         return {"float32": 1e-5, "float64": double}.get(self.dtype, 3e-2)
 
@@ -96,7 +96,7 @@ CASES = (
         dtype="float64",
         unroll=True,
         return_sequences=False,
-        # A compiler sees every step of these.
+        # Few steps, since the compiler sees every unrolled step.
         steps=4,
     ),
     Case(

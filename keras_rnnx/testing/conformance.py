@@ -21,19 +21,19 @@ from keras_rnnx.testing.gradients import gradients
 _STARTS: weakref.WeakKeyDictionary[Any, dict[str, np.ndarray]] = (
     weakref.WeakKeyDictionary()
 )
-# cuDNN has activations of its own in float32: on an H100 results are up to 2e-5 away,
-# those in float64 less than 1e-10.
+# cuDNN has its own activations in float32: on an H100 results differ by up to 2e-5, in
+# float64 by less than 1e-10.
 _CUDNN = 5e-5
 
 
 @dataclass
 class Report:
-    """What `check_cell` found to hold.
+    """The result of `check_cell`.
 
     Attributes:
         cell: name of the cell class.
-        engines: engines that were held to the step engine.
-        passed: names of the checks, with the largest error where one was measured.
+        engines: engines that were compared with the step engine.
+        passed: names of the checks, with the largest error if one was measured.
     """
 
     cell: str
@@ -51,25 +51,25 @@ class Report:
 def check_cell(cell: Any, seed: int = 0, cases: Iterable[Case] = CASES) -> Report:
     """Checks a cell: every engine against Keras' own loop, invariances, saving.
 
-    With distinct random weights it compares outputs, states and the gradients of
-    inputs, initial states and all weights between the engines: in float32 to 1e-5 (on
-    cuDNN 5e-5), in float64 to 1e-10 (on JAX 1e-6), in half precision to 3e-2 of the
-    largest value; for
-    masks of all shapes, reversal, unrolling, dropout, non-zero initial states and odd
-    sizes. Then: the order of the batch, padding, reversal, a sequence cut in two; every
-    gate matters; `.keras` files and configs give the same layer back; the cell runs in
-    Keras' own `RNN`, `StackedRNNCells` and in `Bidirectional`.
+    With distinct random weights it compares the engines: outputs, states and the
+    gradients of inputs, initial states and all weights, with masks of all shapes,
+    reversal, unrolling, dropout, non-zero initial states and odd sizes. Errors relative
+    to the largest value may be 1e-5 in float32 (on cuDNN 5e-5), 1e-10 in float64 (on
+    JAX 1e-6) and 3e-2 in half precision. Then it checks the order of the batch,
+    padding, reversal and a sequence cut in two; that every gate matters; that `.keras`
+    files and configs restore the layer; and that the cell runs in Keras' own `RNN`,
+    `StackedRNNCells` and in `Bidirectional`.
 
     Args:
         cell: a `keras_rnnx.cells.Cell`, or the name of a registered one (with 7
             units).
         seed: of weights and data. Default 0.
-        cases: `keras_rnnx.testing.Case`s in which the engines are compared. Default:
-            all of `keras_rnnx.testing.CASES`. Where loops are compiled each takes a
-            second or two; a few of them serve while an equation is written.
+        cases: the `keras_rnnx.testing.Case`s to compare the engines in. Default: all of
+            `keras_rnnx.testing.CASES`. On backends that compile, each takes a second or
+            two; a few cases are enough while you write an equation.
 
     Returns:
-        What was checked, with the largest errors. It prints readably.
+        A report with all checks and the largest errors, to print.
 
     Raises:
         AssertionError: naming the property that fails, the case and the numbers.
@@ -97,8 +97,8 @@ def check_cell(cell: Any, seed: int = 0, cases: Iterable[Case] = CASES) -> Repor
                 if engine.refusal(layer, name, case.training):
                     continue
                 ran.add(name)
-                found = _run(cell, case, name, seed)
-                error = _compare(cell, case, name, expected, found)
+                results = _run(cell, case, name, seed)
+                error = _compare(cell, case, name, expected, results)
                 report.passed[f"{name} equals step: {case.name}"] = error
     report.engines = tuple(name for name in engine.ENGINES if name in ran)
     for check in (
@@ -116,7 +116,7 @@ def check_cell(cell: Any, seed: int = 0, cases: Iterable[Case] = CASES) -> Repor
 
 
 def _precision(dtype):
-    """JAX computes float64 in float32 unless it is told not to."""
+    """Enables float64 on JAX, which otherwise computes it in float32."""
     if dtype == "float64" and keras.backend.backend() == "jax":
         return importlib.import_module("jax").enable_x64(True)
     return contextlib.nullcontext()
@@ -133,16 +133,16 @@ def _layer(cell, case, seed, **loop):
     )
     layer.build((case.batch, case.steps, case.features))
     rng = np.random.default_rng(seed)
-    known = ("kernel", "recurrent_kernel", "projection_kernel", "bias")
+    matrices = ("kernel", "recurrent_kernel", "projection_kernel", "bias")
     for variable in layer.trainable_variables:
-        # Other weights may only be meant for some range: stay near where they start.
-        start = 0.0 if variable.name in known else _start(cell, case, variable.name)
+        # Other weights may be meant for some range: stay near their first values.
+        start = 0.0 if variable.name in matrices else _start(cell, case, variable.name)
         variable.assign(start + 0.4 * rng.normal(size=variable.shape))
     return layer
 
 
 def _fitting(cell, arguments):
-    """Those that are not about a matrix that the cell does not have."""
+    """The arguments without those about a matrix that the cell does not have."""
     multiplies = cell.gates_of("recurrent_kernel") and not cell.diagonal
     unfit = set() if multiplies else {"weight_dropout"}
     if not multiplies and not cell.diagonal:
@@ -151,15 +151,15 @@ def _fitting(cell, arguments):
 
 
 def _start(cell, case, name):
-    """Where a weight starts: one draw for all layers that are compared."""
-    held = _STARTS.setdefault(cell, {})
-    if name not in held:
+    """The first value of a weight: one draw for all layers that are compared."""
+    starts = _STARTS.setdefault(cell, {})
+    if name not in starts:
         arguments = _fitting(cell, case.arguments)
         copy = type(cell).from_config({**cell.get_config(), **arguments})
         copy.build((None, 1))
-        (found,) = [v for v in copy.trainable_variables if v.name == name]
-        held[name] = keras.ops.convert_to_numpy(found)
-    return held[name]
+        (weight,) = [v for v in copy.trainable_variables if v.name == name]
+        starts[name] = keras.ops.convert_to_numpy(weight)
+    return starts[name]
 
 
 def _data(cell, case, seed):
@@ -190,7 +190,7 @@ def _state(kind, rng, shape):
 def _run(cell, case, engine_name, seed):
     """Outputs, states and all gradients, by name."""
     x, states, mask = _data(cell, case, seed)
-    # Keras' loop has no checkpoints: there what they must not change is computed.
+    # Keras' loop has no checkpoints. It computes the results that they must not change.
     without = {"checkpoint": None} if engine_name == "step" else {}
     layer = _layer(cell, case, seed, **without)
 
@@ -209,23 +209,26 @@ def _run(cell, case, engine_name, seed):
     shapes = _state_shapes(cell, case)
     cotangents += [rng.normal(size=shape) for shape in shapes.values()]
     variables = layer.trainable_variables
-    results, found = gradients(call, [x, *states], variables, cotangents)
+    results, derivatives = gradients(call, [x, *states], variables, cotangents)
     values = dict(zip(["output", *(f"state {s}" for s in shapes)], results))
     names = ["inputs", *(f"initial state {s}" for s in shapes)]
     names += [v.name for v in variables]
-    return values | {f"gradient of {n}": g for n, g in zip(names, found)}
+    return values | {f"gradient of {n}": g for n, g in zip(names, derivatives)}
 
 
 def _numpy(tensor):
     return np.asarray(keras.ops.convert_to_numpy(keras.ops.cast(tensor, "float64")))
 
 
-def _compare(cell, case, engine_name, expected, found):
+def _compare(cell, case, engine_name, expected, received):
     worst, allowed = 0.0, case.tolerance
     if engine_name == "cudnn" and case.dtype == "float32":
         allowed = _CUDNN
     for name, value in expected.items():
-        value, other = np.asarray(value, "float64"), np.asarray(found[name], "float64")
+        value, other = (
+            np.asarray(value, "float64"),
+            np.asarray(received[name], "float64"),
+        )
         scale = max(1.0, float(np.max(np.abs(value))))
         error = float(np.max(np.abs(value - other))) / scale
         assert error <= allowed, (
@@ -241,20 +244,20 @@ def _call(layer, x, states=None, mask=None):
     return [_numpy(r) for r in layer(x, initial_state=states, mask=mask)]
 
 
-def _close(cell, what, found, expected):
-    for a, b in zip(found, expected, strict=True):
+def _close(cell, problem, received, expected):
+    for a, b in zip(received, expected, strict=True):
         error = float(np.max(np.abs(a - b)))
-        assert error <= 1e-5, f"{type(cell).__name__}: {what}; off by {error:.2e}."
+        assert error <= 1e-5, f"{type(cell).__name__}: {problem}; off by {error:.2e}."
 
 
 def _every_gate_matters(cell, seed):
     case = Case("gates")
-    found = _run(cell, case, "step", seed)
+    results = _run(cell, case, "step", seed)
     for name in ("kernel", "recurrent_kernel", "projection_kernel"):
         gates = cell.gates_of(name)
         if not gates:
             continue
-        blocks = np.split(found[f"gradient of {name}"], len(gates), axis=-1)
+        blocks = np.split(results[f"gradient of {name}"], len(gates), axis=-1)
         for gate, block in zip(gates, blocks):
             assert np.any(block != 0), (
                 f"{type(cell).__name__}: the {name} of gate {gate!r} has no influence "
@@ -267,9 +270,9 @@ def _batch_order(cell, seed):
     x, states, mask = _data(cell, case, seed)
     layer = _layer(cell, case, seed)
     order = np.random.default_rng(seed).permutation(case.batch)
-    found = _call(layer, x[order], [s[order] for s in states], mask[order])
+    reordered = _call(layer, x[order], [s[order] for s in states], mask[order])
     expected = [r[order] for r in _call(layer, x, states, mask)]
-    _close(cell, "the order of the batch changes the results", found, expected)
+    _close(cell, "the order of the batch changes the results", reordered, expected)
 
 
 def _padding(cell, seed):
@@ -285,8 +288,10 @@ def _padding(cell, seed):
         ("right", [x, junk], [real, padded]),
         ("middle", [x[:, :2], junk, x[:, 2:]], [real[:, :2], padded, real[:, 2:]]),
     ):
-        found = _call(layer, np.concatenate(parts, 1), states, np.concatenate(mask, 1))
-        _close(cell, f"masked steps ({where}) change the results", found, expected)
+        results = _call(
+            layer, np.concatenate(parts, 1), states, np.concatenate(mask, 1)
+        )
+        _close(cell, f"masked steps ({where}) change the results", results, expected)
 
 
 def _reversal(cell, seed):
@@ -294,9 +299,9 @@ def _reversal(cell, seed):
     x, states, mask = _data(cell, case, seed)
     forwards = _layer(cell, case, seed)
     backwards = _layer(cell, case, seed, go_backwards=True)
-    found = _call(backwards, x[:, ::-1].copy(), states, mask[:, ::-1].copy())
+    reversed_results = _call(backwards, x[:, ::-1].copy(), states, mask[:, ::-1].copy())
     expected = _call(forwards, x, states, mask)
-    _close(cell, "go_backwards is not the reversed input", found, expected)
+    _close(cell, "go_backwards is not the reversed input", reversed_results, expected)
 
 
 def _cut_in_two(cell, seed):
@@ -305,8 +310,8 @@ def _cut_in_two(cell, seed):
     layer = _layer(cell, case, seed)
     first = _call(layer, x[:, :3], states)
     second = _call(layer, x[:, 3:], [s.astype("float32") for s in first[1:]])
-    found = [np.concatenate([first[0], second[0]], axis=1), *second[1:]]
-    _close(cell, "a sequence cut in two is another", found, _call(layer, x, states))
+    joined = [np.concatenate([first[0], second[0]], axis=1), *second[1:]]
+    _close(cell, "a sequence cut in two is another", joined, _call(layer, x, states))
 
 
 def _saved_and_loaded(cell, seed):
@@ -323,7 +328,7 @@ def _saved_and_loaded(cell, seed):
         _close(cell, "a saved model is another", [_numpy(loaded(x))], [expected])
     config = cell.get_config()
     assert type(cell).from_config(config).get_config() == config, (
-        f"{type(cell).__name__}: from_config does not give the same config back."
+        f"{type(cell).__name__}: from_config does not restore the config."
     )
 
 
@@ -333,9 +338,9 @@ def _in_keras_layers(cell, seed):
     ours = _layer(cell, case, seed)
     theirs = keras.layers.RNN(ours.cell, return_sequences=True, return_state=True)
     zero = [np.zeros_like(s) for s in states]
-    found = [_numpy(r) for r in theirs(x, initial_state=zero, mask=mask)]
+    results = [_numpy(r) for r in theirs(x, initial_state=zero, mask=mask)]
     expected = _call(ours, x, zero, mask)
-    _close(cell, "keras.layers.RNN gives other results", found, expected)
+    _close(cell, "keras.layers.RNN gives other results", results, expected)
 
     config = cell.get_config()
     pair = [type(cell).from_config({**config, "name": f"c{i}"}) for i in range(2)]
@@ -349,7 +354,7 @@ def _in_keras_layers(cell, seed):
     both.build(x.shape)
     for layer in (both.forward_layer, both.backward_layer):
         layer.set_weights(single.get_weights())
-    found = _numpy(both(x))
+    results = _numpy(both(x))
     back = _layer(cell, case, seed, return_state=False, go_backwards=True)
     expected = np.concatenate([_numpy(single(x)), _numpy(back(x))[:, ::-1]], axis=-1)
-    _close(cell, "Bidirectional gives other results", [found], [expected])
+    _close(cell, "Bidirectional gives other results", [results], [expected])

@@ -26,8 +26,8 @@ def gradients(
         cotangents: for each output the weights of its elements in the sum.
 
     Returns:
-        The outputs, and the gradients for `inputs` and then `variables`, as arrays;
-        zeros where the sum does not depend on one.
+        The outputs, and the gradients of `inputs` and then of `variables`, as arrays;
+        zeros if the sum does not depend on one.
 
     Example:
 
@@ -47,10 +47,10 @@ def gradients(
         return total, outputs
 
     compute = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}
-    outputs, found = compute[keras.backend.backend()](loss, tensors, variables)
+    outputs, derivatives = compute[keras.backend.backend()](loss, tensors, variables)
     arrays = [
         np.zeros(tuple(like.shape)) if g is None else keras.ops.convert_to_numpy(g)
-        for g, like in zip(found, [*tensors, *variables])
+        for g, like in zip(derivatives, [*tensors, *variables])
     ]
     return [keras.ops.convert_to_numpy(o) for o in outputs], arrays
 

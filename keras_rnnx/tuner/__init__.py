@@ -1,7 +1,7 @@
 """KerasTuner search over recurrent models.
 
 `HyperRNN` is a hypermodel for any KerasTuner tuner. `search` runs a whole search over a
-task and saves what it found; interrupted, it goes on where it was.
+task and saves the result; after an interruption it continues where it was.
 """
 
 try:

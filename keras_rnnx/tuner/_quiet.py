@@ -1,4 +1,4 @@
-"""Without the messages that nobody can do anything about."""
+"""Hides messages of KerasTuner and TensorFlow that users cannot act on."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Without the messages that KerasTuner causes and a user can do nothing about."""
+    """Hides messages that KerasTuner causes and users cannot act on."""
     ignored = [
         (r"(currentThread|getName)\(\) is deprecated", DeprecationWarning),
-        # A checkpoint holds weights, and its optimizer is not needed any more.
+        # A checkpoint holds weights; its optimizer is not needed any more.
         ("Skipping variable loading for optimizer", UserWarning),
     ]
     logger = logging.getLogger("tensorflow")
-    # Each trial has a model of its own, so each is traced.
+    # Each trial has its own model, so each is traced.
     logger.addFilter(_not_retracing)
     try:
         with warnings.catch_warnings():

@@ -1,4 +1,4 @@
-"""One session of a search: it runs trials, and gives what was found."""
+"""One session of a search: runs trials and returns the result."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from keras_rnnx.tuner.hypermodel import RUN, HyperRNN
 
 
 class Progress(NamedTuple):
-    """What `search` reports after every epoch and every trial.
+    """A report of `search` after every epoch and every trial.
 
     Attributes:
         trial: number of the trial, from 1.
         trials: number of trials of the search, or None: as many as the time allows.
         epoch: number of the epoch that has ended, from 1.
-        epochs: most epochs of this trial.
-        logs: what the epoch logged.
+        epochs: largest number of epochs of this trial.
+        logs: the logs of the epoch.
         row: the trial's leaderboard row without its rank once it has ended, else None.
-        worker: which one runs it.
+        worker: name of the worker that runs it.
         again: the number of the trial that it trains again with another seed, or None.
         seconds: how long the search has run.
     """
@@ -58,14 +58,14 @@ def run(
     progress: Callable[[Progress], None] | None,
     about: dict[str, Any],
 ) -> result.SearchResult:
-    """Runs what is left of a search, and saves what was found.
+    """Runs the remaining trials of a search, and saves the result.
 
     Args:
         oracle: the oracle.
-        work: what its trials need.
-        workers: number of processes that run them; None: this one.
+        work: the data and functions that its trials need.
+        workers: number of processes that run trials; None: this one.
         progress: called after every epoch and trial.
-        about: what a report says of the search as a whole.
+        about: facts about the whole search, for the report.
     """
     tuner = work.tuner(oracle)
     oracle.reload()
@@ -92,13 +92,13 @@ def run(
     if oracle.problem is not None:
         raise SearchError(oracle.problem)
     oracle.save()
-    found = _result(oracle, tuner, work)
-    found.save(*_about(oracle, work, found, about))
-    return found
+    outcome = _result(oracle, tuner, work)
+    outcome.save(*_about(oracle, work, outcome, about))
+    return outcome
 
 
 def _watching(oracle, work, progress):
-    """What tells `progress` of all that has happened."""
+    """A function that reports new events to `progress`."""
 
     shape = functools.partial(_shape, work)
 
@@ -140,10 +140,10 @@ def _result(oracle, tuner: SearchTuner, work) -> result.SearchResult:
     best = finals.winner(oracle.records, oracle.finals, direction)
     if best is None:
         _raise_for_none(rows)
-    keys = [best, *(k for k, one in oracle.records.items() if one.of == best)]
+    keys = [best, *(k for k, record in oracle.records.items() if record.of == best)]
     keys = [key for key in keys if oracle.records[key].status == COMPLETED]
     sign = 1 if direction == "min" else -1
-    # The weights are those of its best training.
+    # The result has the weights of the best training.
     top = min(keys, key=lambda key: sign * oracle.records[key].score)
     model, tests = None, []
     for key in sorted(keys, key=lambda key: key == top):
@@ -175,7 +175,7 @@ def _result(oracle, tuner: SearchTuner, work) -> result.SearchResult:
 
 
 def _as_given(oracle, key):
-    """A trial with the values that its worker had."""
+    """A trial with the hyperparameter values that its worker had."""
     record = oracle.records[key]
     hp = keras_tuner.HyperParameters()
     hp.values = {**record.values, ATTEMPT: record.attempt, RUN: record.run}
@@ -184,7 +184,7 @@ def _as_given(oracle, key):
 
 def _raise_for_none(rows):
     if not rows:
-        raise SearchError("No trial has begun: the budget of time is too small.")
+        raise SearchError("No trial has begun: the time budget is too small.")
     first = rows[0]
     why = first["message"] or first["reason"]
     raise SearchError(
@@ -193,15 +193,15 @@ def _raise_for_none(rows):
     )
 
 
-def _about(oracle, work, found, about):
-    """What a report says of the search as a whole, and the history of each trial."""
+def _about(oracle, work, outcome, about):
+    """Facts about the whole search for the report, and the history of each trial."""
     more = {
         **about,
         "seconds": round(oracle.elapsed, 1),
         "refused": oracle.refused,
         "backend": keras.backend.backend(),
         "versions": {"keras": keras.__version__, "numpy": np.__version__},
-        "explain": str(explain(found.model)),
+        "explain": str(explain(outcome.model)),
     }
-    histories = {int(key) + 1: one.history for key, one in oracle.records.items()}
+    histories = {int(key) + 1: record.history for key, record in oracle.records.items()}
     return more, histories

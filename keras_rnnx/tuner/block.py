@@ -1,4 +1,4 @@
-"""Recurrent layers to draw in a build function of one's own."""
+"""Recurrent layers with drawn hyperparameters, for the user's build function."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ def recurrent_block(
     """Recurrent layers with drawn hyperparameters, for a build function of your own.
 
     Args:
-        hp: the `keras_tuner.HyperParameters` that the function got.
+        hp: the `keras_tuner.HyperParameters` of the build function.
         x: a Keras tensor `(batch, time, features)`.
         cells: names of the cells to choose from. Default "lstm", "gru", "leaky_rnn".
-        preset: as for `HyperRNN`; what is of the recurrent layers is drawn. Default
-            "standard".
+        preset: as for `HyperRNN`; only hyperparameters of the recurrent layers are
+            drawn. Default "standard".
         space: changes, as for `HyperRNN`.
-        return_sequences: whether to give the outputs of all steps. Default False.
+        return_sequences: whether to return the outputs of all steps. Default False.
         causal: whether an output must not see later steps. Default False.
-        name: goes before the names of the hyperparameters, so that a model can have
-            several blocks, and names the layer. Default None.
+        name: name of the layer, and prefix of the names of the hyperparameters, so that
+            a model can have several blocks. Default None.
 
     Returns:
         A Keras tensor, `(batch, units)` or `(batch, time, units)`.
@@ -62,10 +62,12 @@ def recurrent_block(
     cells = tuple(map(catalog_name, cells))
     kind = "tagging" if return_sequences else "classification"
     steps = x.shape[1]
-    known = of_cells(cells, steps, preset, "next_step" if causal else kind)
+    hyperparameters = of_cells(cells, steps, preset, "next_step" if causal else kind)
     scope = hp.name_scope(name) if name else contextlib.nullcontext()
     with scope:
-        settings = Space(known, preset, space, cells).draw(hp)
-    found = arguments.stack_arguments(settings, steps, steps is not None, False)
-    found.setdefault("depth", settings["layers"])
-    return Stack(**found, return_sequences=return_sequences, name=name)(x)
+        settings = Space(hyperparameters, preset, space, cells).draw(hp)
+    stack_arguments = arguments.stack_arguments(
+        settings, steps, steps is not None, False
+    )
+    stack_arguments.setdefault("depth", settings["layers"])
+    return Stack(**stack_arguments, return_sequences=return_sequences, name=name)(x)

@@ -12,50 +12,51 @@ import keras_tuner
 
 
 class SearchError(RuntimeError):
-    """A search that cannot go on; the message says why and what to do."""
+    """A search that cannot continue; the message says why and what to do."""
 
 
 class SearchPaused(SearchError, keras_tuner.errors.FatalError):
-    """A search that stopped for a cause outside of it, such as a full disk.
+    """A search that stopped for an outside cause, such as a full disk.
 
-    What has ended is kept. The same call goes on.
+    Ended trials are kept. The same call continues the search.
     """
 
 
-# Causes that no setting of a model has.
+# Error numbers that no setting of a model can cause.
 _OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE)
 
 
 def paused_by(error: OSError) -> SearchPaused:
-    """What to raise where a file of a search can't be read or written."""
-    what = error.strerror or str(error)
+    """The error to raise if a file of a search can't be read or written."""
+    reason = error.strerror or str(error)
     where = f" ({error.filename})" if error.filename else ""
     return SearchPaused(
-        f"The search is paused: its directory can't be written: {what}{where}. Trials "
-        f"that have ended are kept. Make room, and run the same again to go on."
+        f"The search is paused: its directory can't be written: {reason}{where}. "
+        f"Trials that have ended are kept. Make room, and run the same again to "
+        f"continue."
     )
 
 
 def is_of_the_disk(error: BaseException, directory: Path) -> TypeGuard[OSError]:
     """Whether an error is about the files of a search, and not about a model.
 
-    A file that is not there may be one of the user's data.
+    A missing file may belong to the user's data.
 
     Args:
-        error: what was raised.
-        directory: that of the search.
+        error: the error.
+        directory: of the search.
     """
     if not isinstance(error, OSError):
         return False
     place = Path(str(error.filename or "")).absolute()
-    own = error.filename is not None and place.is_relative_to(directory.absolute())
-    return error.errno in _OF_THE_DISK or own or not directory.exists()
+    inside = error.filename is not None and place.is_relative_to(directory.absolute())
+    return error.errno in _OF_THE_DISK or inside or not directory.exists()
 
 
 def described(error: BaseException) -> str:
     """An error on one line: its class and its message, without a traceback."""
     if isinstance(error, KeyError):
-        # Whose text is the key alone.
+        # The text of a KeyError is only the key.
         text = "".join(traceback.format_exception_only(error))
     else:
         text = f"{type(error).__name__}: {error}"

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, whenever the process is stopped."""
+"""Writes files that are complete or absent, whenever the process is stopped."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def write_bytes(path: Path, data: bytes) -> None:
     with open(new, "wb") as file:
         file.write(data)
         file.flush()
-        # A power cut after the rename must not leave an empty file under the name.
+        # A power cut after the rename must not leave an empty file with this name.
         os.fsync(file.fileno())
     os.replace(new, path)
 

@@ -1,4 +1,4 @@
-"""The hypermodel: which models there are to search."""
+"""The hypermodel: the models that a search chooses from."""
 
 from __future__ import annotations
 
@@ -27,9 +27,10 @@ from keras_rnnx.tuner._trials import training
 from keras_rnnx.tuner.seeds import derive_seed
 
 CELLS = ("lstm", "gru", "leaky_rnn")
-# What a search notes in the values of a trial begins so, and is no hyperparameter.
+# Names that a search adds to the values of a trial begin with this; they are not
+# hyperparameters.
 NOTE = "tuner/"
-# Which training of these hyperparameters it is, where there are several.
+# The number of the training, if there are several with the same hyperparameters.
 RUN = f"{NOTE}run"
 MAX_SIZES = 4096
 
@@ -37,8 +38,8 @@ MAX_SIZES = 4096
 class HyperRNN(keras_tuner.HyperModel):
     """Recurrent models for every kind of task, for any KerasTuner tuner.
 
-    Models are those of `keras_rnnx.models`: a classifier, a tagger, a language model,
-    ... What is searched depends on `preset`, and `space` changes it:
+    The models come from `keras_rnnx.models`: a classifier, a tagger, a language model,
+    ... The search space depends on `preset`, and `space` changes it:
 
     | preset | hyperparameter | values |
     |---|---|---|
@@ -49,31 +50,31 @@ class HyperRNN(keras_tuner.HyperModel):
     | "standard" | `CELL/recipe` | "none", and recipes that fit |
     | | `CELL/OPTION`, without a recipe | `Cell.search_space` |
     | | `layers` | 1 to 3 |
-    | | `bidirectional`, but for causal models | False, True |
+    | | `bidirectional`, except for causal models | False, True |
     | | `regularizer` | "none", "recurrent_dropout", "zoneout" |
-    | | the rate of that, under its name | 0.02 to 0.6 |
+    | | the rate of the regularizer, under its name | 0.02 to 0.6 |
     | | `normalization` | "none", "layer_norm" |
-    | | `pooling`, of one answer for a sequence | "last", "mean", "max" |
+    | | `pooling`, with one answer for a sequence | "last", "mean", "max" |
     | | `attention`, sequence to sequence | "none", "additive", "multiplicative" |
     | | `global_clipnorm` | 0.1 to 10, logarithmic |
     | | `steps` of truncated backpropagation | 20, 35, 70, 140 |
     | "thorough" | `regularizer` | also "weight_dropout", "update_dropout" |
     | | `normalization` | also "batch_norm" |
-    | | `connection`, of an answer at each step | "none", "residual", "highway" |
+    | | `connection`, with an answer at each step | "none", "residual", "highway" |
     | | `initial_state_trainable` | False, True |
-    | | `embedding`, of tokens | 16 to 256, logarithmic |
-    | | `tied`, of language models | False, True |
+    | | `embedding`, for tokens | 16 to 256, logarithmic |
+    | | `tied`, for language models | False, True |
     | | `optimizer` | "adam", "adamw", "rmsprop" |
-    | | `weight_decay`, of "adamw" | 1e-4 to 1e-1, logarithmic |
+    | | `weight_decay`, for "adamw" | 1e-4 to 1e-1, logarithmic |
     | | `schedule` | "cosine", "warmup", "constant" |
     | | `batch_size` | 16, 32, 64, 128 |
 
-    A trial has those hyperparameters that it uses and no others. Cells have only what
-    they take: no `zoneout` where there is nothing to keep.
+    A trial has only the hyperparameters that it uses. Cells get only the arguments that
+    they accept: no `zoneout` if a cell has no state to keep.
 
     Training lowers the learning rate along a cosine, stops a trial that has not
-    improved for half of its epochs, and ends one that diverges. Its score is then that
-    of the epochs before: NaN and infinities win nothing.
+    improved for half of its epochs, and ends a trial that diverges. Its score is then
+    the score of the epochs before: NaN and infinities never win.
 
     Args:
         input_shape: `(time, features)` of one sequence, or `(time,)` of tokens; `time`
@@ -81,40 +82,40 @@ class HyperRNN(keras_tuner.HyperModel):
         classes: number of classes, with integer targets. None: values.
         outputs: number of values to predict, if `classes` is None; for "forecasting"
             `(horizon, values)`. For "next_step" the number of labels, for
-            "sequence_to_sequence" that of target tokens. Default 1.
+            "sequence_to_sequence" the number of target tokens. Default 1.
         cells: names of the cells to choose from, the default first. Default "lstm",
             "gru" and "leaky_rnn".
         preset: "quick", "standard" or "thorough". Default "standard".
-        space: changes of it, by name: a list of values, bounds `(low, high)` or
-            `(low, high, "log")`, one of `keras_rnnx.cells.ranges`; a value, to fix it;
-            or None, to leave it at its default. Another name is an argument of the
-            model, its stack or its cells: `{"checkpoint": True}`.
-        params: number of weights: `units` is not searched, and each model has the units
-            that give it about so many weights, so that cells compete at equal size.
-            Default None.
-        front: what stands before the recurrent layers, such as a convolution: a
-            function of a `keras_tuner.HyperParameters` and a Keras tensor
-            `(batch, time, features)`. Default None: nothing.
-        loss: a Keras loss. Default: that of the kind.
-        metrics: Keras metrics, or their names. Default: those of the kind.
-        objective: a `keras_tuner.Objective`. Default: that of the kind.
+        space: changes of the search space, by name: a list of values, bounds
+            `(low, high)` or `(low, high, "log")`, one of `keras_rnnx.cells.ranges`; a
+            value, to fix it; or None, to leave it at its default. Another name is an
+            argument of the model, its stack or its cells: `{"checkpoint": True}`.
+        params: number of weights. `units` is then not searched: each model gets the
+            units that give it about so many weights, so that cells compete at equal
+            size. Default None.
+        front: layers before the recurrent ones, such as a convolution: a function of a
+            `keras_tuner.HyperParameters` and a Keras tensor `(batch, time, features)`.
+            Default None: nothing.
+        loss: a Keras loss. Default: the loss of the kind.
+        metrics: Keras metrics, or their names. Default: the metrics of the kind.
+        objective: a `keras_tuner.Objective`. Default: the objective of the kind.
         seed: integer that, with a trial's hyperparameters, determines its initial
-            weights, dropout and shuffling, by way of `keras.utils.set_random_seed`.
+            weights, dropout and shuffling, through `keras.utils.set_random_seed`.
             Default None: random.
         kind: a name of `keras_rnnx.datasets.KINDS`. Default: "classification" with
             `classes`, else "regression".
-        tokens: number of tokens, 0 of which is padding, where sequences are tokens.
-        masked: whether padded steps are masked: those of NaN, as in
-            `keras_rnnx.datasets.PaddedBatches`, or of token 0. Default: where `time` is
-            None.
-        longest: number of steps of the longest sequence, where `time` is None. Recipes
-            that need a time scale take it.
+        tokens: number of tokens, if sequences are tokens; token 0 is padding.
+        masked: whether padded steps are masked: steps of NaN, as in
+            `keras_rnnx.datasets.PaddedBatches`, or of token 0. Default: True if `time`
+            is None.
+        longest: number of steps of the longest sequence, if `time` is None. Recipes
+            that need a time scale use it.
         name: passed to `keras_tuner.HyperModel`.
         tunable: passed to `keras_tuner.HyperModel`.
 
     Raises:
-        ValueError: for an unknown cell, preset or kind, with the nearest names, a shape
-            that is not `(time, features)`, or a range that is empty.
+        ValueError: for an unknown cell, preset or kind, with similar names, a shape
+            that is not `(time, features)`, or an empty range.
 
     Example:
 
@@ -163,7 +164,7 @@ class HyperRNN(keras_tuner.HyperModel):
             raise ValueError(f"`classes` must be at least 2, received {classes}.")
         if np.min(outputs) < 1:
             raise ValueError(f"`outputs` must be positive, received {outputs}.")
-        # A search goes on where it was, however its cells are spelled.
+        # Normalized, so that a search continues however its cells are spelled.
         self.cells = tuple(map(catalog_name, cells))
         if not self.cells or len(set(self.cells)) < len(self.cells):
             raise ValueError(f"`cells` must be distinct names, received {self.cells}.")
@@ -179,16 +180,16 @@ class HyperRNN(keras_tuner.HyperModel):
         if self.params is not None:
             if "units" in changes:
                 raise ValueError(
-                    "`params` determines the units of each model, and `space` names "
+                    "`params` determines the units of each model, but `space` has "
                     "'units' too: leave one of them out."
                 )
             changes["units"] = None
-        known = [
+        hyperparameters = [
             *of_model(self.kind, self.tokens is not None),
             *of_cells(self.cells, self.longest, preset, self.kind),
             *of_training(self.kind),
         ]
-        self.space = Space(known, preset, changes, self.cells)
+        self.space = Space(hyperparameters, preset, changes, self.cells)
         arguments.check_training(self.space.hyperparameters)
         self.loss = usual.loss if loss is None else loss
         self.metrics = list(usual.metrics if metrics is None else metrics)
@@ -197,13 +198,13 @@ class HyperRNN(keras_tuner.HyperModel):
         self._sizes: dict[Any, int] = {}
 
     def _determine(self, masked):
-        """The function that makes models, and those of its arguments that are known."""
+        """Sets the function that makes models, and the arguments that are fixed."""
         horizon, outputs = None, self.classes or self.outputs
         if self.kind == "forecasting":
             horizon, outputs = np.broadcast_to(self.outputs, 2).tolist()
         elif np.ndim(outputs):
             raise ValueError(
-                f"`outputs` must be a number but for kind='forecasting', received "
+                f"`outputs` must be a number unless kind='forecasting', received "
                 f"{outputs!r}."
             )
         facts = types.SimpleNamespace(
@@ -223,7 +224,7 @@ class HyperRNN(keras_tuner.HyperModel):
         """The hypermodel that fits a task.
 
         Args:
-            task: what `keras_rnnx.datasets.load_task` returns.
+            task: a task, as `keras_rnnx.datasets.load_task` returns it.
             **kwargs: the other arguments of `HyperRNN`.
 
         Example:
@@ -236,7 +237,7 @@ class HyperRNN(keras_tuner.HyperModel):
         outputs: int | tuple[int | None, int] = task.outputs
         if task.kind == "forecasting":
             outputs = (task.horizon, task.outputs)
-        own = {
+        facts = {
             "classes": task.classes,
             "outputs": outputs,
             "kind": task.kind,
@@ -246,7 +247,7 @@ class HyperRNN(keras_tuner.HyperModel):
             "metrics": task.metrics,
             "objective": keras_tuner.Objective(*task.objective),
         }
-        return cls(task.input_shape, **{**own, **kwargs})
+        return cls(task.input_shape, **{**facts, **kwargs})
 
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
         """Makes the compiled model for a choice of hyperparameters."""
@@ -262,9 +263,9 @@ class HyperRNN(keras_tuner.HyperModel):
         return model
 
     def settings(self, hp: keras_tuner.HyperParameters) -> dict[str, Any]:
-        """All values that a choice of hyperparameters stands for, with the defaults.
+        """All values of a choice of hyperparameters, including the defaults.
 
-        With `params` it makes some small models, to find `units`.
+        With `params` it makes some small models, to determine `units`.
         """
         settings = self.space.draw(hp)
         if self.params is not None:
@@ -272,14 +273,14 @@ class HyperRNN(keras_tuner.HyperModel):
         return settings
 
     def declare_hyperparameters(self, hp: keras_tuner.HyperParameters) -> None:
-        """Tells a tuner of the whole space."""
+        """Registers the whole space, for a tuner."""
         self.space.declare(hp)
         if self.front is not None:
             self.front(hp, keras.KerasTensor((None, self.steps, self._width)))
 
     @property
     def _width(self):
-        """Number of features that stand before the recurrent layers."""
+        """Number of features of the inputs of `front`."""
         return self.input_shape[-1] if self.tokens is None else 1
 
     def model_arguments(
@@ -288,30 +289,30 @@ class HyperRNN(keras_tuner.HyperModel):
         """The arguments of the function of `keras_rnnx.models` that makes the model.
 
         Args:
-            settings: what `settings` gave.
+            settings: the result of `settings`.
             hp: the hyperparameters, which `front` reads.
         """
-        known = self.steps is not None
+        fixed_length = self.steps is not None
         tokens = self.tokens is not None
-        found = {
+        result = {
             **self.arguments,
-            **arguments.stack_arguments(settings, self.longest, known, tokens),
+            **arguments.stack_arguments(settings, self.longest, fixed_length, tokens),
         }
         if self.kind == "ctc":
-            found["bidirectional"] = settings["bidirectional"]
+            result["bidirectional"] = settings["bidirectional"]
         if self.kind == "language_model":
-            # Texts go on from batch to batch.
-            found |= {"stateful": True, "batch_size": settings["batch_size"]}
+            # Texts continue from batch to batch.
+            result |= {"stateful": True, "batch_size": settings["batch_size"]}
         if self.front is not None:
-            found["front"] = lambda x: self.front(hp, x)
-        return found
+            result["front"] = lambda x: self.front(hp, x)
+        return result
 
     def _units(self, settings, hp):
         """The units that give a model its number of weights."""
 
         def count(units):
-            one = {**settings, "units": units}
-            return self.make(**self.model_arguments(one, hp)).count_params()
+            sized = {**settings, "units": units}
+            return self.make(**self.model_arguments(sized, hp)).count_params()
 
         key = repr(sorted((k, v) for k, v in settings.items() if k != "units"))
         if key not in self._sizes:
@@ -325,7 +326,7 @@ class HyperRNN(keras_tuner.HyperModel):
         if self.seed is None:
             return None
         key = derive_seed(self.seed, _values(hp))
-        # It tells the trainings of one trial apart.
+        # The number of the run distinguishes the trainings of one trial.
         return derive_seed(key, hp.values.get(RUN, self._fits[key]))
 
     def fit(
@@ -337,12 +338,12 @@ class HyperRNN(keras_tuner.HyperModel):
     ) -> dict[str, float]:
         """Trains a model of `build`. Takes the arguments of `keras.Model.fit`.
 
-        Arrays come in batches of the size that was drawn, unless `batch_size` is given.
-        Of `keras_rnnx.datasets.ContiguousBatches` a batch goes on with the states of
-        the one before.
+        Arrays are cut into batches of the drawn size, unless you pass `batch_size`.
+        With `keras_rnnx.datasets.ContiguousBatches` a batch continues from the states
+        of the one before.
 
         Returns:
-            What the best epoch logged, by name; if the first one diverged already, the
+            The logs of the best epoch, by name; if the first epoch diverged, the
             penalty under each name.
         """
         kwargs = self._bound(model, args, kwargs)
@@ -350,23 +351,27 @@ class HyperRNN(keras_tuner.HyperModel):
         validated = kwargs.get("validation_data") is not None
         validated = validated or bool(kwargs.get("validation_split"))
         goal = self.objective if validated else keras_tuner.Objective("loss", "min")
-        own = training.callbacks(
+        callbacks = training.callbacks(
             settings, kwargs.get("epochs", 1), goal.name, goal.direction
         )
         x: Any = kwargs.get("x")
         if hasattr(x, "seek"):
-            # A trial has the same order of batches, whichever came before it.
+            # Each trial gets the same order of batches.
             x.seek(kwargs.get("initial_epoch", 0))
         if isinstance(x, ContiguousBatches):
             kwargs["shuffle"] = False
-            own.append(TruncatedBPTT(x))
+            callbacks.append(TruncatedBPTT(x))
         elif not isinstance(x, keras.utils.PyDataset) and kwargs.get("y") is not None:
             kwargs.setdefault("batch_size", settings["batch_size"])
-        # Ahead of the tuner's own callbacks, which then see the learning rate.
-        given = list(kwargs.get("callbacks") or [])
-        beside = [one for one in given if getattr(one, "sees_divergence", False)]
-        others = [one for one in given if one not in beside]
-        kwargs["callbacks"] = [*own, training.WhileFinite(others), *beside]
+        # Before the tuner's own callbacks, so that they see the learning rate.
+        users = list(kwargs.get("callbacks") or [])
+        beside = [
+            callback
+            for callback in users
+            if getattr(callback, "sees_divergence", False)
+        ]
+        others = [callback for callback in users if callback not in beside]
+        kwargs["callbacks"] = [*callbacks, training.WhileFinite(others), *beside]
         history = model.fit(**kwargs).history
         self._fits[derive_seed(self.seed, _values(hp))] += 1
         best = training.best_epoch(history, goal.name, goal.direction)
@@ -387,5 +392,5 @@ class HyperRNN(keras_tuner.HyperModel):
 
 
 def _values(hp):
-    """The hyperparameters of a trial, without a search's own notes."""
+    """The hyperparameters of a trial, without the names that a search adds."""
     return {k: v for k, v in hp.values.items() if not k.startswith(NOTE)}

@@ -1,4 +1,4 @@
-"""What a search found, as data and as files."""
+"""The result of a search, as data and as files."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from keras_rnnx.tuner._state.records import COMPLETED, Record
 from keras_rnnx.tuner.files import write_bytes, write_json, write_model
 
 LEADERBOARD = "leaderboard.json"
-# In this order they stand in the leaderboard.
+# The order of statuses in the leaderboard.
 _ORDER = ("completed", "stopped", "diverged", "running", "failed")
 
 
 class Ranked(NamedTuple):
-    """One row of a leaderboard as a table shows it, 80 characters wide."""
+    """One row of a leaderboard for a table of 80 characters."""
 
     rank: int
     trial: int
@@ -38,12 +38,12 @@ class Ranked(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class SearchResult:
-    """What a search found.
+    """The result of a search.
 
     Attributes:
         leaderboard: a dict for each trial, the best first: `rank`, `trial` (its
             number, from 1), `status` ("completed", "stopped", "diverged", "failed", or
-            "running" where the search was cut off), `reason` (why it ended before its
+            "running" if the search was cut off), `reason` (why it ended before its
             last epoch, or None), `score` (of its best epoch, or None), `best_epoch`,
             `seeds` (the scores of all trainings of a finalist), `mean` and `spread`
             (their standard deviation), `cell`, `layers`, `units`, `hyperparameters`,
@@ -54,12 +54,13 @@ class SearchResult:
         history: its logs, a list over the epochs for each name.
         test: its metrics on the test data, by name; None without test data.
         tests: the same of all of its trainings with other seeds.
-        objective: the logged name the leaderboard is by.
+        objective: the logged name that the leaderboard is sorted by.
         direction: "min" or "max", which is better.
-        code: Python code that makes the model and trains it; None for a hypermodel of
-            your own.
-        directory: where the files are: `best_model.keras`, `best_hyperparameters.json`,
-            `history.json`, `best_model.py` and `leaderboard.json`.
+        code: Python code that makes and trains the model; None for your own
+            hypermodel.
+        directory: the folder of the files: `best_model.keras`,
+            `best_hyperparameters.json`, `history.json`, `best_model.py` and
+            `leaderboard.json`.
     """
 
     leaderboard: list[dict[str, Any]]
@@ -78,7 +79,7 @@ class SearchResult:
         return Table(_ranked(row) for row in self.leaderboard)
 
     def describe(self) -> str:
-        """The hyperparameters of the best model on one line, without cell and units."""
+        """The best model's hyperparameters on one line, without cell and units."""
         cell = self.leaderboard[0]["cell"]
         return ", ".join(
             f"{name.removeprefix(f'{cell}/')} "
@@ -88,7 +89,7 @@ class SearchResult:
         )
 
     def pareto(self, by: str = "parameters") -> list[dict[str, Any]]:
-        """The trials that no other one beats in both quality and cost.
+        """The trials that no other trial beats in both quality and cost.
 
         Args:
             by: the cost: "parameters", "seconds", "step_ms" or "latency_ms". Default
@@ -98,7 +99,7 @@ class SearchResult:
             Rows of the leaderboard, the cheapest first.
 
         Raises:
-            ValueError: for another cost, and for one that was not measured.
+            ValueError: for an unknown cost, and for one that was not measured.
         """
         costs = ("parameters", "seconds", "step_ms", "latency_ms")
         if by not in costs:
@@ -111,11 +112,11 @@ class SearchResult:
                 f"you like."
             )
         rows.sort(key=lambda row: (row[by], sign * row["score"]))
-        found: list[dict[str, Any]] = []
+        front: list[dict[str, Any]] = []
         for row in rows:
-            if not found or sign * row["score"] < sign * found[-1]["score"]:
-                found.append(row)
-        return found
+            if not front or sign * row["score"] < sign * front[-1]["score"]:
+                front.append(row)
+        return front
 
     def report(self) -> Path:
         """Writes a page about the search, and its figures.
@@ -134,7 +135,7 @@ class SearchResult:
         """Writes the files into `directory`, each in one step.
 
         Args:
-            about: what a report says of the search as a whole.
+            about: facts about the whole search, for the report.
             histories: the history of each trial, by its number.
         """
         write_model(self.directory / "best_model.keras", self.model)
@@ -184,7 +185,7 @@ def _units(row):
     return f"{count}{row['units'][0]}"
 
 
-# From a record to the cell, the layers and the units of its model, by name.
+# A function from a record to the cell, the layers and the units of its model, by name.
 Shape = Callable[[Record], Mapping[str, Any]]
 
 
@@ -194,12 +195,12 @@ def row_of(oracle: SearchOracle, key: str, shape: Shape) -> dict[str, Any]:
     Args:
         oracle: the oracle.
         key: the id of the trial.
-        shape: tells the cell, the layers and the units of its model.
+        shape: returns the cell, the layers and the units of its model.
     """
     record: Record = oracle.records[key]
     model = shape(record)
     layers, units = model.get("layers"), model.get("units")
-    again = any(one.of == key for one in oracle.records.values())
+    again = any(other.of == key for other in oracle.records.values())
     seeds = finals.scores(oracle.records, key) if again else []
     facts = record.facts
     parameters, latency = facts.get("parameters"), facts.get("latency_ms")
@@ -219,7 +220,7 @@ def row_of(oracle: SearchOracle, key: str, shape: Shape) -> dict[str, Any]:
         "epochs": record.epochs,
         "parameters": None if parameters is None else int(parameters),
         "step_ms": facts.get("step_ms"),
-        # Of a model that can't run step by step there is none; JSON has no infinity.
+        # Infinite for a model that can't run step by step; JSON has no infinity.
         "latency_ms": None if latency == math.inf else latency,
         "seconds": round(record.seconds or 0.0, 1),
         "began": record.began,
@@ -236,7 +237,7 @@ def leaderboard(oracle: SearchOracle, shape: Shape) -> list[dict[str, Any]]:
         shape: as for `row_of`.
     """
     sign = -1 if oracle.objective.direction == "max" else 1
-    keys = [key for key, one in oracle.records.items() if one.of is None]
+    keys = [key for key, record in oracle.records.items() if record.of is None]
     best = finals.winner(oracle.records, oracle.finals, oracle.objective.direction)
 
     def order(row):

@@ -71,10 +71,10 @@ def search(
 ) -> result.SearchResult | None:
     """Searches for the recurrent model that fits data best, and saves it.
 
-    Stopped at any moment and called again with the same arguments, it goes on and loses
-    the running trials at most. Called again when it was finished, it reports; with more
-    `trials`, `max_epochs` or `budget` it goes on. With another space it begins anew, in
-    a directory beside, and warns of that.
+    If it is stopped at any moment and called again with the same arguments, it
+    continues, and loses at most the running trials. If it was finished, it returns the
+    same result; with more `trials`, `max_epochs` or `budget` it continues. With another
+    space it starts again, in another directory, with a warning.
 
     Args:
         x: a `keras_rnnx.datasets.Task` or its name; sequences, as
@@ -83,66 +83,70 @@ def search(
             inputs and targets.
         y: targets of sequences; with batches, other batches for validation.
         cells: names of the cells to choose from. Default "lstm", "gru", "leaky_rnn".
-        preset, space, params, front: as for `HyperRNN`: what is searched.
-        hypermodel: in place of these a hypermodel or build function of your own, which
-            may draw `keras_rnnx.tuner.recurrent_block`.
+        preset, space, params, front: the search space, as for `HyperRNN`.
+        hypermodel: instead of these, your own hypermodel or build function, which may
+            use `keras_rnnx.tuner.recurrent_block`.
         trials: number of models to try. Default 10, or with a `budget` as many as it
             allows.
-        max_epochs: most epochs of a trial. Default 40.
-        budget: seconds for the whole search, a quarter of them for `finalists`. What
-            runs when they are over is stopped, and counts with its best epoch.
-        tuner: how hyperparameters are chosen. "random": each cell at its defaults, then
-            at random; "bayesian": behind these KerasTuner's Gaussian process; "tpe":
-            Optuna's tree of Parzen estimators (extra `report`); "grid": all
+        max_epochs: largest number of epochs of a trial. Default 40.
+        budget: seconds for the whole search, a quarter of them for `finalists`. Trials
+            that still run at the end are stopped, and count with their best epoch.
+        tuner: how hyperparameters are chosen. "random": each cell with its defaults,
+            then random values; "bayesian": after these, KerasTuner's Gaussian process;
+            "tpe": Optuna's tree of Parzen estimators (extra `report`); "grid": all
             combinations. Default "random".
-        stopping: which trials are stopped as hopeless. "median": those whose best so
-            far is worse than the median of the others after as many epochs; "asha":
-            all but the better half at a fifth of the epochs, and whenever these have
-            doubled; None: none. What was stopped can't win. Default "median".
-        finalists: so many of the best are trained again with other seeds, and the best
-            mean wins. Default 3; 0: none.
-        runs: trainings of each of them, the one of the search among them. Default 3.
-        max_params: most weights of a model. Settings with more are not tried.
-        max_step_ms: most milliseconds of a training step. It is measured before a trial
-            is trained.
+        stopping: which hopeless trials are stopped. "median": those whose best value
+            so far is worse than the median of the others after as many epochs; "asha":
+            all but the better half, at a fifth of the epochs and at each doubling;
+            None: none. A stopped trial can't win. Default "median".
+        finalists: number of the best trials that are trained again with other seeds;
+            the best mean wins. Default 3; 0: none.
+        runs: number of trainings of each finalist, including the one of the search.
+            Default 3.
+        max_params: largest number of weights of a model. Settings with more are not
+            tried.
+        max_step_ms: most milliseconds of a training step, measured before a trial
+            trains.
         max_latency_ms: most milliseconds of one step of one sequence, for models that
             run step by step; measured in the same way.
         objective: a name in the logs of `fit`, such as "val_accuracy", or a
-            `keras_tuner.Objective` with the direction. Default: that of the task.
+            `keras_tuner.Objective` with the direction. Default: the objective of the
+            task.
         workers: number of processes that run trials, each with its share of the
-            threads, or a GPU of its own. They are started again when they die or their
+            threads, or with its own GPU. They restart when they die or when their
             memory has grown: TensorFlow keeps 10 to 20 MB of each model. Default None,
-            or 0: this process runs them.
-        directory: where the search and its result are saved. Default "search".
+            or 0: this process runs the trials.
+        directory: the folder for the search and its result. Default "search".
         seed: seed of the search, at least 0. Default 0.
-        batch_size: sequences in a batch. Default: 32, or what `space` says.
-        validation_data: `(x, y)` for validation, where `x` is sequences.
-        validation_split: fraction or number of the sequences for it. Default 0.1.
+        batch_size: number of sequences in a batch. Default: 32, or as in `space`.
+        validation_data: `(x, y)` for validation, if `x` is sequences.
+        validation_split: fraction or number of the sequences for validation. Default
+            0.1.
         test_data: `(x, y)`, or batches, for the final test.
-        test_split: fraction or number of the sequences for it. Default 0.1.
+        test_split: fraction or number of the sequences for the test. Default 0.1.
         kind: kind of the task. Default: by the targets.
-        folds: trainings of a trial, on other parts of training and validation data
-            each; the mean counts. Classes have their share in each part; `groups` stay
-            together; windows of a series come behind those that they are trained on.
-            Default 1: the split of the task.
+        folds: number of trainings of a trial, each on other parts of the training and
+            validation data; the mean counts. Each part has the same share of classes;
+            `groups` stay together; windows of a series are validated after those that
+            they are trained on. Default 1: the split of the task.
         groups: the group of each sequence.
         class_weight: as for `keras_rnnx.datasets.Task.batches`.
         callbacks: a function that makes callbacks for a trial.
         progress: called with a `Progress` after every epoch and trial.
-        command: the command that makes the search again, for its report.
+        command: the command that repeats the search, for its report.
 
     Returns:
-        The leaderboard, the best model and its figures, as saved in `directory`. None
-        in a worker that KerasTuner's environment variables make of this process.
+        The leaderboard, the best model and its metrics, as saved in `directory`. None
+        if KerasTuner's environment variables make this process a worker.
 
     Raises:
-        ValueError: for an unknown task, cell or tuner, with the nearest names, a number
-            out of range, and data that don't fit.
+        ValueError: for an unknown task, cell or tuner, with similar names, for a number
+            out of range, and for data that don't fit.
         SearchError: before the first trial, if `directory` is in use or holds another
-            search, no metric gives the objective, the model can't be trained on the
-            data, or the space has no model within the limits; later, if trials fail one
-            after the other, or none has a score.
-        SearchPaused: for a disk that is full or gone.
+            search, no metric gives the objective, the model can't train on the data, or
+            the space has no model within the limits; later, if trials fail one after
+            the other, or none has a score.
+        SearchPaused: if the disk is full or gone.
 
     Example:
 
@@ -225,7 +229,7 @@ def search(
         try:
             work.directory.mkdir(parents=True, exist_ok=True)
         except FileExistsError as error:
-            raise SearchError(f"{work.directory} is a file, and no folder.") from error
+            raise SearchError(f"{work.directory} is a file, not a folder.") from error
         with Lock(work.directory):
             journal = Journal(work.directory, signature)
             journal.read()
@@ -261,14 +265,14 @@ def _objective(objective):
     direction = infer_metric_direction(objective)
     if direction is None:
         raise ValueError(
-            f"It is not known whether more of {objective!r} is better: pass "
+            f"It is not known whether higher values of {objective!r} are better: pass "
             f"objective=keras_tuner.Objective({objective!r}, 'min') or 'max'."
         )
     return keras_tuner.Objective(objective, direction)
 
 
 class _Function(keras_tuner.HyperModel):
-    """A build function as a hypermodel; a class, so that workers can have it."""
+    """A build function as a hypermodel; a class, so that workers can unpickle it."""
 
     def __init__(self, build):
         super().__init__()
@@ -279,18 +283,18 @@ class _Function(keras_tuner.HyperModel):
 
 
 def _own(hypermodel, **others):
-    given = [name for name, value in others.items() if value]
-    if given:
+    passed = [name for name, value in others.items() if value]
+    if passed:
         raise ValueError(
-            f"A `hypermodel` of your own has its own space: leave out "
-            f"{', '.join(f'`{name}`' for name in given)}."
+            f"Your own `hypermodel` has its own space: leave out "
+            f"{', '.join(f'`{name}`' for name in passed)}."
         )
     if isinstance(hypermodel, keras_tuner.HyperModel):
         return hypermodel
     if not callable(hypermodel):
         raise ValueError(
-            f"`hypermodel` must be a keras_tuner.HyperModel or a function that makes a "
-            f"compiled model of hyperparameters, received {hypermodel!r}."
+            f"`hypermodel` must be a keras_tuner.HyperModel or a function from "
+            f"hyperparameters to a compiled model, received {hypermodel!r}."
         )
     return _Function(hypermodel)
 
@@ -317,7 +321,7 @@ def _refusing(hypermodel, max_params):
 
 
 def _require(tuner):
-    # KerasTuner imports these when a trial runs: every trial would fail, one by one.
+    # KerasTuner imports these only in a trial, so that every trial would fail.
     modules = {"filelock": "tuner", "psutil": "tuner"}
     if tuner == "bayesian":
         modules |= {"sklearn": "tuner", "scipy": "tuner"}

@@ -1,4 +1,4 @@
-"""The arguments every cell takes, their checks, and how they are written down."""
+"""The arguments that every cell takes: their checks, and how configs write them."""
 
 from __future__ import annotations
 
@@ -38,17 +38,18 @@ STANDARD = {
     "batch_norm_momentum": 0.99,
     "seed": None,
 }
-# Those of `projection_kernel`, for cells that have one.
+# The arguments about `projection_kernel`, for cells that have one.
 PROJECTION = {
     "projection_initializer": "glorot_uniform",
     "projection_regularizer": None,
     "projection_constraint": None,
 }
-# Keras' own, in the order in which it takes them by position. Others by keyword alone.
+# The first arguments are Keras' own and can be passed by position, in Keras' order. All
+# others are keyword-only.
 BY_POSITION = 4
 FLAGS = ("monte_carlo", "layer_norm", "batch_norm")
-# How Keras computes a step (2: one product, 1: one per gate). Here the engine decides,
-# so the argument is taken, for code written for Keras, and changes nothing.
+# How Keras computes a step (2: one product, 1: one per gate). Here the engine decides.
+# Cells accept the argument, for code written for Keras, and ignore it.
 COMPATIBILITY = ("implementation",)
 LAYER = ("name", "dtype", "trainable", "autocast")
 
@@ -63,8 +64,8 @@ _REGISTRIES = {
 def signature(options: dict[str, Any]) -> inspect.Signature:
     """The constructor signature of a cell with these extra options.
 
-    Activations come right after `units` and may be given by position, as in Keras;
-    an option named like a standard argument changes its default.
+    Activations come right after `units` and can be passed by position, as in Keras.
+    An option named like a standard argument changes its default.
     """
     standard = {name: options.get(name, value) for name, value in STANDARD.items()}
     extra = {k: v for k, v in options.items() if k not in STANDARD}
@@ -90,8 +91,8 @@ def bind(cls: type[Any], args: tuple, kwargs: dict[str, Any]) -> tuple[dict, dic
     Raises:
         ValueError: for an argument the cell does not have, with the nearest names.
     """
-    known = [n for n in cls.__signature__.parameters if n != "kwargs"]
-    valid = [*known, *LAYER, *COMPATIBILITY]
+    parameters = [n for n in cls.__signature__.parameters if n != "kwargs"]
+    valid = [*parameters, *LAYER, *COMPATIBILITY]
     check_names(f"{cls.__name__}", kwargs, valid)
     kwargs = {k: v for k, v in kwargs.items() if k not in COMPATIBILITY}
     bound = cls.__signature__.bind(*args, **kwargs)
@@ -149,7 +150,7 @@ def serialize(name: str, value: object) -> object:
         return keras.saving.serialize_keras_object(value)
     if isinstance(value, np.ndarray):
         return value.tolist()
-    # The lists that a layer keeps are tied to it, and cannot be copied.
+    # Keras tracks the lists of a layer; a config needs plain ones, which can be copied.
     return list(value) if isinstance(value, list) else value
 
 
@@ -181,26 +182,27 @@ def rates(
     """`value`, a rate or one for each state, as a tuple of rates, or a ValueError.
 
     Args:
-        taking: the states that can have a rate. A single number is theirs alone.
+        taking: the states that can have a rate. A single number applies to these
+            states; the others get 0.
     """
     if not isinstance(value, (list, tuple, np.ndarray)):
-        one = rate(name, value)
-        return tuple(one if state in taking else 0.0 for state in states)
+        single = rate(name, value)
+        return tuple(single if state in taking else 0.0 for state in states)
     if len(value) != len(states):
         raise ValueError(
             f"Received an invalid value for argument `{name}`, expected a rate or a "
             f"list of {len(states)}, one for each of the states "
             f"{', '.join(states)}; got {value!r}."
         )
-    found = tuple(rate(name, item) for item in value)
-    for state, item in zip(states, found):
+    result = tuple(rate(name, item) for item in value)
+    for state, item in zip(states, result):
         if item and state not in taking:
             raise ValueError(
                 f"Received an invalid value for argument `{name}`: the state {state!r} "
                 f"means nothing once it is kept while others move on, so its rate must "
-                f"be 0; got {value!r}. Pass one number, for the states it fits."
+                f"be 0; got {value!r}. Pass one number: it applies to the other states."
             )
-    return found
+    return result
 
 
 def choice(name: str, value: object, valid: tuple[str, ...]) -> object:

@@ -1,4 +1,4 @@
-"""What a recurrent cell is."""
+"""The base class of recurrent cells."""
 
 from __future__ import annotations
 
@@ -43,62 +43,67 @@ class Cell(CountsChanges, keras.layers.Layer):
     - `gates`: names of the gates, the column blocks of `kernel`
       `(input_dim, n_gates * units)`, of `recurrent_kernel` `(units, n_gates * units)`
       and of `bias` `(n_gates * units,)`.
-    - `split`: gates whose two parts the equation reads apart (`gate.x.k`, `gate.u.k`).
-    - `late`: gates whose recurrent product is with a vector the equation makes itself:
-      `gate.u.k(vector)`.
-    - `inputs_only`: gates of the inputs alone, `W_k x + b_k`: they have no block in
-      `recurrent_kernel`. Where no gate has one there is no such weight.
-    - `states_only`: gates of the state alone, `U_k h + b_k`, or late: they have no
-      block in `kernel`.
-    - `projection`: gates, late and of the state alone, whose blocks are in a weight of
-      their own, `projection_kernel` `(units, n_gates * width of the output)`, without
-      bias: `gate.u.k(v)` makes of a vector of `units` one as wide as the output.
+    - `split`: gates whose two parts the equation reads separately (`gate.x.k`,
+      `gate.u.k`).
+    - `late`: gates whose recurrent matrix multiplies a vector that the equation
+      computes: `gate.u.k(vector)`.
+    - `inputs_only`: gates that read the inputs alone, `W_k x + b_k`: they have no block
+      in `recurrent_kernel`. If no gate has a block there, the cell has no such weight.
+    - `states_only`: gates that read the state alone, `U_k h + b_k`, or late: they have
+      no block in `kernel`.
+    - `projection`: gates, also in `late` and `states_only`, whose blocks are in a
+      separate weight, `projection_kernel` `(units, n_gates * width of the output)`,
+      without bias: `gate.u.k(v)` maps a vector of `units` to the width of the output.
     - `diagonal`: whether `recurrent_kernel`, `(n_gates * units,)`, has one weight for
       each unit, so that `gate.k` is `W_k x + u_k * h + b_k`.
     - `biases`: the gates with a block in `bias`. Default: all but those that are both
       late and of the state alone.
-    - `bias_part`: "inputs", or "recurrent" where the bias of a gate whose parts are
-      apart belongs to `gate.u.k`.
+    - `bias_part`: the part that a gate's bias is added to, where the equation reads the
+      two parts separately: "inputs" (`gate.x.k`) or "recurrent" (`gate.u.k`).
     - `vectors`: per-unit weights by name with their initializers, `{"peephole":
       "zeros"}`. They reach `update` as a third argument.
-    - `linear`: names of states in which the update is linear, with gates of the inputs
-      alone: `c' = a c + b`. They are computed by a scan over time. A pair of names
-      stands for the real and the imaginary part of a complex state.
-    - `window`: number of steps whose inputs the gates see, as by a causal convolution.
-      `kernel` is then `(window * input_dim, ...)`, the oldest step first, and what came
-      before is one more state, the last, of shape `(batch, (window - 1) * input_dim)`.
-    - `state_kinds`: states that are not any number: "count" (of steps) or "positive".
-      They start at zero, whatever is learned or drawn for others.
-    - `zoned`: states that `zoneout` keeps. Default: all that are no counts. To be named
-      where one state means something only beside another.
+    - `linear`: names of states in which the update is linear, with gates that read the
+      inputs alone: `c' = a c + b`. A scan over time computes them. A pair of names
+      is the real and the imaginary part of a complex state.
+    - `window`: number of steps whose inputs the gates see, as in a causal convolution.
+      `kernel` is then `(window * input_dim, ...)`, the oldest step first. The inputs of
+      the steps before are one more state, the last, of shape
+      `(batch, (window - 1) * input_dim)`.
+    - `state_kinds`: states that cannot take any value: "count" (of steps) or
+      "positive". They start at zero, even if the other states start at learned or
+      random values.
+    - `zoned`: states that `zoneout` keeps. Default: all but counts. Set it if a state
+      has a meaning only together with another one.
     - `options`: further constructor arguments with their defaults, kept as attributes.
       Names that end in `activation`, `initializer`, `regularizer` or `constraint` take
       what Keras takes there. Naming a standard argument changes its default.
-    - `search`: what options are searched over when the cell is tuned, by name, with
-      what `keras_rnnx.cells.ranges` has: `{"epsilon": Log(1e-3, 1.0), "depth": Int(1,
-      10)}`. The range holds the default, which is tried first.
-    - `memory_gates`: the gates that say how long the state is kept, each with the sign
-      (1 or -1) with which its pre-activation keeps it: `{"f": 1, "i": -1}`. Biases of
-      those with 1 start at 1 where an option `unit_forget_bias` is set.
-    - `gates_compete`: whether what counts of these gates is the share of each, as in
-      `f / (f + i)`: a state is kept for long where the one is open and the other shut.
+    - `search`: ranges that a search draws options from, by name, of the kinds in
+      `keras_rnnx.cells.ranges`: `{"epsilon": Log(1e-3, 1.0), "depth": Int(1, 10)}`.
+      Each range contains the default, which the search tries first.
+    - `memory_gates`: the gates that decide how long the state is kept, with a sign for
+      each: 1 if a larger pre-activation keeps the state longer, else -1: `{"f": 1,
+      "i": -1}`. The biases of gates with 1 start at 1 if the cell has an option
+      `unit_forget_bias` and it is True.
+    - `gates_compete`: whether only the shares of these gates count, as in
+      `f / (f + i)`: the state is kept for long if one gate is open and the other shut.
     - `recipes`: names of the combinations of arguments, in `keras_rnnx.layers.recipes`,
-      that were published for this cell. Those about `memory_gates` fit by themselves.
-    - `feedback_gate`: what is new in the state: the gate that reads all layers in a
-      stack with gated feedback. Only for cells whose gates all have a matrix for inputs
-      and one for the state, without `late` ones and vectors. It is not inherited.
-    - `recurrent_bias`: whether the two parts have a bias each: `bias` is then
+      that were published for this cell. Recipes about `memory_gates` need not be named.
+    - `feedback_gate`: the gate of the new content of the state. In a stack with gated
+      feedback it reads all layers. Only for cells whose gates all have a matrix for the
+      inputs and one for the state, without `late` gates and vectors. Not inherited.
+    - `recurrent_bias`: whether each of the two parts has its own bias: `bias` is then
       `(2, n_gates * units)`, as in Keras' GRU.
-    - `lowering_values`: values of options, beside the default, that `lowering` tells
-      apart, by name: `{"beta": (0.0,)}`. The pages show what each does.
+    - `lowering_values`: values of options, other than the default, for which `lowering`
+      returns something else, by name: `{"beta": (0.0,)}`. The pages show the result of
+      each.
     - `paper`: the source, a `keras_rnnx.cells.Reference` or several in a tuple.
     - `use`: what the cell is for, in a sentence or two.
 
     and defines `update(self, state, gate)`, the equation, which returns the new
-    `State`. It must work elementwise on tensors of shape `(..., units)` and may read
-    nothing trainable but its arguments. Where it writes something anew to the state it
-    may say `gate.drop(...)`, for `update_dropout`, and where it reads a state for the
-    output `gate.norm(...)`, for `layer_norm` and `batch_norm`.
+    `State`. It must work elementwise on tensors of shape `(..., units)`, and may read
+    no trainable weight except through its arguments. It may wrap the new content of the
+    state in `gate.drop(...)`, for `update_dropout`, and a state that the output reads
+    in `gate.norm(...)`, for `layer_norm` and `batch_norm`.
 
     Every cell is a Keras layer and a valid Keras RNN cell.
 
@@ -114,7 +119,7 @@ class Cell(CountsChanges, keras.layers.Layer):
             Default None.
         dropout: rate in [0, 1) at which inputs are dropped in training, with one mask
             per sample for the whole sequence (Gal & Ghahramani 2016,
-            arXiv:1512.05287). What is left is scaled up, here and below. Default 0.
+            arXiv:1512.05287). The kept values are scaled up, here and below. Default 0.
         recurrent_dropout: the same for what `recurrent_kernel` multiplies. Default 0.
         dropout_mask: "sequence", or "step" for masks drawn anew at every step, of
             `dropout`, `recurrent_dropout` and `update_dropout`. Default "sequence".
@@ -122,31 +127,32 @@ class Cell(CountsChanges, keras.layers.Layer):
             one mask for a batch (Merity et al. 2017, arXiv:1708.02182). It keeps the
             fastest kernels. Default 0.
         input_weight_dropout: the same for `kernel`. Default 0.
-        update_dropout: rate at which is dropped what is written anew to the state, and
-            not what is kept (Semeniuta et al. 2016, arXiv:1603.05118). Default 0.
-        zoneout: probability in [0, 1) that a unit keeps its old state for a step, a
-            number, for all states it makes sense for (no counts of steps), or one for
-            each state; the expected value at inference (Krueger et al. 2016,
-            arXiv:1606.01305). Default 0.
-        monte_carlo: whether all these masks are drawn at inference too, for samples of
-            a prediction (Gal & Ghahramani). Default False.
+        update_dropout: rate at which the new content of the state is dropped, but not
+            the content that is kept (Semeniuta et al. 2016, arXiv:1603.05118). Default
+            0.
+        zoneout: probability in [0, 1) that a unit keeps its old state for a step: one
+            number for all states it makes sense for (not for counts of steps), or one
+            for each state. At inference the expected value is used (Krueger et al.
+            2016, arXiv:1606.01305). Default 0.
+        monte_carlo: whether all these masks are drawn at inference too, to sample
+            predictions (Gal & Ghahramani). Default False.
         layer_norm: whether both parts of the pre-activations are normalized over the
             units, and the cell state where the output reads it (Ba et al. 2016,
             arXiv:1607.06450). Default False. With this or the next argument the cell
-            computes in float32 where its dtype policy says half precision.
-        batch_norm: the same over the batch, with moments of its own for each step
+            computes in float32 even if its dtype policy says half precision.
+        batch_norm: the same over the batch, with separate moments for each step
             (Cooijmans et al. 2017, arXiv:1603.09025). Default False.
-        batch_norm_steps: steps with moving averages of their own; later ones share
-            those of the last. Default: as many as the sequences have with which the
-            layer is built.
+        batch_norm_steps: number of steps with separate moving averages; later steps
+            share those of the last one. Default: the number of steps of the sequences
+            that the layer is built with.
         batch_norm_momentum: of these averages, in [0, 1). Default 0.99.
         seed: integer seed of the masks. Default None: random.
         **kwargs: the options of the cell, and `name`, `dtype`, `trainable`.
 
     Raises:
-        TypeError: when a subclass is made, if its declaration is wrong.
-        ValueError: for an unknown argument or one out of range; when it is built, for
-            an initializer, regularizer or constraint that does not fit its gates.
+        TypeError: when a subclass is defined, if its declaration is wrong.
+        ValueError: for an unknown argument or one out of range; when the cell is built,
+            for an initializer, regularizer or constraint that does not fit its gates.
 
     Example:
 
@@ -195,17 +201,17 @@ class Cell(CountsChanges, keras.layers.Layer):
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
         if cls.projection:
-            # Behind the cell's own, which may have other defaults.
+            # `options` of the cell come last: they may change these defaults.
             cls.options = cls.options | arguments.PROJECTION | cls.options
         declaration_check.check(cls, Cell)
         cls.__signature__ = arguments.signature(cls.options)
 
     def __init__(self, *args, **kwargs):
-        own, layer = arguments.bind(type(self), args, kwargs)
-        super().__init__(**layer)
-        for name, value in own.items():
+        cell_arguments, layer_arguments = arguments.bind(type(self), args, kwargs)
+        super().__init__(**layer_arguments)
+        for name, value in cell_arguments.items():
             setattr(self, name, arguments.resolve(name, value))
-        self._argument_names = tuple(own)
+        self._argument_names = tuple(cell_arguments)
         self.seed_generator = keras.random.SeedGenerator(self.seed)
         self.zoneout_rates = arguments.rates(
             "zoneout", self.zoneout, self.states, self.zoned_states
@@ -219,8 +225,8 @@ class Cell(CountsChanges, keras.layers.Layer):
         self.layout = Layout(self)
         if self.use_bias and not self.layout.bias_gates:
             raise ValueError(
-                f"Received use_bias=True, and {type(self).__name__} has no biases of "
-                f"gates. Leave it out."
+                f"Received use_bias=True, but the gates of {type(self).__name__} have "
+                f"no biases. Leave it out."
             )
         self.random_masks = RandomMasks(self)
 
@@ -270,8 +276,10 @@ class Cell(CountsChanges, keras.layers.Layer):
         }
 
     def recurrent_matrix(self, kernel: Any) -> Any:
-        """What the state is multiplied by, from `recurrent_kernel`. Called once a
-        sequence. Default: `recurrent_kernel` itself."""
+        """The matrix that multiplies the state, computed from `recurrent_kernel`.
+
+        Called once a sequence. Default: `recurrent_kernel` itself.
+        """
         return kernel
 
     def lowering(self) -> Lowering | str:
@@ -285,7 +293,7 @@ class Cell(CountsChanges, keras.layers.Layer):
     def search_space(cls, hp: Any) -> dict[str, Any]:
         """Draws the cell's own hyperparameters: those in `search`.
 
-        To be overridden where one depends on another.
+        Override it where one hyperparameter depends on another.
 
         Args:
             hp: a `keras_tuner.HyperParameters`.
@@ -307,24 +315,24 @@ class Cell(CountsChanges, keras.layers.Layer):
         setattr(self, name, weight)
 
     def state_size_for(self, features: int | None) -> int | list[int]:
-        """What `state_size` is once the cell is built.
+        """The `state_size` of the built cell.
 
         Args:
-            features: number of features of the inputs, which a window is made of; None
-                where it is not known.
+            features: number of features of the inputs, which a window consists of; None
+                if it is not known.
         """
-        found = list(self.state_widths.values())
+        sizes = list(self.state_widths.values())
         if len(self.state_names) == 1:
-            return found[0]
+            return sizes[0]
         if self.window > 1:
-            found.append((self.window - 1) * (features or 0))
-        return found
+            sizes.append((self.window - 1) * (features or 0))
+        return sizes
 
     # --- facts of the declaration ---
 
     @property
     def state_names(self) -> tuple[str, ...]:
-        """Names of all states, that of a window among them."""
+        """Names of all states, including the state of a window."""
         return (*self.states, "window") if self.window > 1 else tuple(self.states)
 
     @property
@@ -368,10 +376,10 @@ class Cell(CountsChanges, keras.layers.Layer):
         equation_check.check_lowering(self, input_shape[-1])
         if self.update_dropout and "drop" not in called:
             raise ValueError(
-                f"update_dropout={self.update_dropout} drops what a gate writes anew "
-                f"to the state, and {type(self).__name__} does not tell it from what "
-                f"it keeps: its equation does not call `gate.drop`. zoneout or "
-                f"recurrent_dropout fit any cell."
+                f"update_dropout={self.update_dropout} drops the new content of the "
+                f"state, but {type(self).__name__} does not say which part is new: "
+                f"its equation does not call `gate.drop`. Use zoneout or "
+                f"recurrent_dropout, which fit any cell."
             )
         if self.normalization:
             self.normalization.build(called["norm"])
@@ -380,24 +388,24 @@ class Cell(CountsChanges, keras.layers.Layer):
 
     @property
     def compute_dtype(self) -> str:
-        """The dtype of the computations: that of the policy, but never half precision
-        with a normalization.
+        """The dtype of the computations: the policy's compute dtype, but float32
+        instead of half precision for a cell with normalization.
 
-        To divide by deviations makes errors of rounding larger, at every step anew:
-        over a few steps those of half precision would become parts of ten.
+        Dividing by standard deviations amplifies rounding errors at every step: within
+        a few steps, errors of half precision would grow to tenths.
         """
         dtype = super().compute_dtype
         half = dtype in ("float16", "bfloat16")
         return "float32" if self.normalization and half else dtype
 
     def add_weight(self, *args, **kwargs):
-        """Adds a weight that is not rounded where it is read.
+        """Adds a weight that Keras does not round when it is read.
 
-        A cell of half precision rounds it for its computations. One with a `call` of
-        its own reads it as other layers do.
+        A cell of half precision rounds its weights where it computes. A cell with its
+        own `call` reads them as other layers do.
         """
-        own = type(self).call is not Cell.call
-        rounds = own and self.variable_dtype != self.compute_dtype
+        own_call = type(self).call is not Cell.call
+        rounds = own_call and self.variable_dtype != self.compute_dtype
         kwargs.setdefault("autocast", rounds)
         return super().add_weight(*args, **kwargs)
 
@@ -410,14 +418,14 @@ class Cell(CountsChanges, keras.layers.Layer):
     def __call__(self, inputs, states, *args, **kwargs):
         output, new = super().__call__(inputs, states, *args, **kwargs)
         if self.compute_dtype != super().compute_dtype:
-            # Keras' stack of cells has states of its own dtype, and a loop may not
-            # change it.
+            # The states of Keras' stack of cells have the dtype of the stack, and a
+            # loop may not change it.
             pairs = zip(keras.tree.flatten(new), keras.tree.flatten(states))
-            found = [
-                ops.cast(value, keras.backend.standardize_dtype(given.dtype))
-                for value, given in pairs
+            cast = [
+                ops.cast(value, keras.backend.standardize_dtype(state.dtype))
+                for value, state in pairs
             ]
-            new = keras.tree.pack_sequence_as(new, found)
+            new = keras.tree.pack_sequence_as(new, cast)
         return output, new
 
     def call(self, inputs, states, training=False):
@@ -428,31 +436,31 @@ class Cell(CountsChanges, keras.layers.Layer):
 
     @contextlib.contextmanager
     def masks(self, batch_size: Any, drawn: DrawnMasks | None = None) -> Iterator[None]:
-        """Holds one draw of the masks for all steps taken inside.
+        """Keeps one draw of the masks for all steps inside of the `with` block.
 
-        Wrap a hand-written training loop over `cell(x_t, states, training=True)` in
-        it; `keras_rnnx.layers.RNN` does. Masks that are drawn for every step are drawn
-        at every call.
+        Wrap it around a hand-written training loop over `cell(x_t, states,
+        training=True)`; `keras_rnnx.layers.RNN` does the same. Masks for a single step
+        are drawn at every call.
 
         Args:
             batch_size: number of sequences in the batch.
-            drawn: masks to hold, as `cell.random_masks.draw` returns them; those of
-                every step then come with the inputs (`cell.random_masks.joined`).
-                Default: a new draw.
+            drawn: the masks to use, as `cell.random_masks.draw` returns them; the masks
+                for single steps then come with the inputs
+                (`cell.random_masks.joined`). Default: a new draw.
         """
         with self._step.masks(batch_size, drawn):
             yield
 
     def get_initial_state(self, batch_size: Any = None) -> list[Any]:
-        """States of zeros, each of the shape `(batch_size, units)`, but a window and
-        those in `state_units`."""
+        """States of zeros, each of the shape `(batch_size, units)`, except a window and
+        the states in `state_units`."""
         sizes = self.state_size
         sizes = sizes if isinstance(sizes, list) else [sizes]
         return [ops.zeros((batch_size, n), dtype=self.compute_dtype) for n in sizes]
 
     def get_config(self):
-        own = {
+        cell_arguments = {
             name: arguments.serialize(name, getattr(self, name))
             for name in self._argument_names
         }
-        return {**super().get_config(), **own}
+        return {**super().get_config(), **cell_arguments}

@@ -1,4 +1,4 @@
-"""What a cell class may declare, and the check made when the class is made."""
+"""Checks the declaration of a cell class, when the class is defined."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from keras_rnnx._errors import nearest
 from keras_rnnx.cells import ranges
 
 GATE_KINDS = ("split", "late", "inputs_only", "states_only", "projection")
-# Of these a gate can be but one.
+# A gate can be in only one of the two.
 EXCLUSIVE = (
     ("split", "late"),
     ("inputs_only", "states_only"),
@@ -84,8 +84,8 @@ def check(cls: type[Any], base: type[Any]) -> None:
     _update(cls)
 
 
-def _fail(cls, what):
-    raise TypeError(f"{cls.__name__} is not a valid cell declaration: {what}.")
+def _fail(cls, problem):
+    raise TypeError(f"{cls.__name__} is not a valid cell declaration: {problem}.")
 
 
 def _names(cls, attribute, example, empty):
@@ -97,7 +97,7 @@ def _names(cls, attribute, example, empty):
     if not isinstance(value, tuple) or not (value or empty):
         if attribute not in vars(cls):
             close = [n for n in nearest(attribute, vars(cls)) if n[0] != "_"]
-            hint = f"; did you mean it by `{close[0]}`?" if close else ""
+            hint = f"; did you write `{close[0]}` instead?" if close else ""
             _fail(cls, f"`{attribute}` is missing; write {attribute} = {example}{hint}")
         _fail(cls, f"`{attribute}` must be a tuple like {example}, not {value!r}")
     for name in value:
@@ -127,12 +127,12 @@ def _biases(cls):
 
 
 def _widths(cls):
-    rest = set(cls.projection) - (set(cls.late) & set(cls.states_only))
-    if rest:
+    undeclared = set(cls.projection) - (set(cls.late) & set(cls.states_only))
+    if undeclared:
         _fail(
             cls,
-            f"{sorted(rest)} of `projection` multiply what the equation makes: name "
-            f"them in `late` and in `states_only` too",
+            f"{sorted(undeclared)} of `projection` multiply a vector that the equation "
+            f"computes: name them in `late` and in `states_only` too",
         )
     if cls.projection and set(cls.projection) & set(cls.biases or ()):
         _fail(cls, "`biases` are of width `units`, and `projection` has none")
@@ -147,7 +147,7 @@ def _widths(cls):
 
 
 def _linear(cls):
-    # A property where an argument of the cell sets it.
+    # A property if an argument of the cell sets it.
     if not isinstance(cls.window, property) and (
         not isinstance(cls.window, int) or cls.window < 1
     ):
@@ -161,11 +161,11 @@ def _linear(cls):
         if name not in cls.states:
             _fail(cls, f"`linear` names {name!r}, which is not in `states`")
     after = set(cls.states_only) & set(cls.late)
-    rest = set(cls.gates) - set(cls.inputs_only) - after
-    if rest or cls.diagonal:
+    others = set(cls.gates) - set(cls.inputs_only) - after
+    if others or cls.diagonal:
         _fail(
             cls,
-            f"`linear` states need gates of the inputs alone, but {sorted(rest)} are "
+            f"`linear` states need gates of the inputs alone, but {sorted(others)} are "
             f"not in `inputs_only`, nor both `late` and in `states_only`",
         )
 

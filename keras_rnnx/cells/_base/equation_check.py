@@ -1,4 +1,4 @@
-"""A trial run of an equation, so that a wrong one is explained when it is built."""
+"""A trial run of the equation when a cell is built, to explain what is wrong."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from keras import ops
 from keras_rnnx.cells._base.values import Gates, State, Vectors
 from keras_rnnx.cells._lowering.spec import GateWeights, Lowering, Weights
 
-# Sequences of the trial: the value of a tensor of one number could be asked for.
+# Sequences of the trial. More than one: `if` accepts a tensor that holds one number.
 ROWS = 2
-# What the backends say where the value of a tensor is asked for, as by `if`.
+# Parts of the backends' error messages when code such as `if` needs a tensor's value.
 _BRANCHES = re.compile(
     r"truth value|[Bb]oolean (value|conversion)|Python `?bool|to bool"
 )
 
 
 class _Recorder(keras.StatelessScope):
-    """Notes which variables are read, since an engine could not differentiate them."""
+    """Records which variables are read: an engine could not differentiate them."""
 
     def __init__(self):
         super().__init__()
@@ -110,9 +110,9 @@ def _updated(cell, arguments):
             f"{type(cell).__name__}.update asks for the value of a tensor (a Python "
             f"`if`, `while`, `and`, `or`, `not`, `min` or `max` on one), which differs "
             f"from unit to unit. Choose by keras.ops.where(condition, a, b), and "
-            f"combine by ops.logical_and, ops.minimum and the like. For what is the "
-            f"same for all units, declare an argument in `options` and read it from "
-            f"`self`."
+            f"combine by ops.logical_and, ops.minimum and the like. For a value that "
+            f"is the same for all units, declare an argument in `options` and read it "
+            f"from `self`."
         ) from error
 
 
@@ -143,21 +143,21 @@ def check_lowering(cell: keras.layers.Layer, features: int) -> None:
         raise ValueError(
             f"{type(cell).__name__}.lowering has maps that read the weights "
             f"{recorder.names} directly, so an engine cannot give them a gradient. "
-            f"Read them from the `Weights` that a map is given: `w.vector` has the "
+            f"Read them from the `Weights` that a map receives: `w.vector` has the "
             f"vectors."
         )
 
 
 def _product(cell, gate):
-    """What stands for the product of a late gate."""
+    """A stand-in for the product of a late gate, which checks shapes."""
     takes, gives = cell.layout.gates[gate].takes, cell.layout.gates[gate].gives
 
     def call(vector):
         if tuple(vector.shape) != (ROWS, takes):
             raise ValueError(
-                f"{type(cell).__name__}.update gives gate.u.{gate} a vector of the "
-                f"shape {tuple(vector.shape)}, and its matrix multiplies "
-                f"{(ROWS, takes)}."
+                f"{type(cell).__name__}.update passes gate.u.{gate} a vector of the "
+                f"shape {tuple(vector.shape)}, but its matrix multiplies one of the "
+                f"shape {(ROWS, takes)}."
             )
         return vector if takes == gives else ops.ones((ROWS, gives), dtype=vector.dtype)
 

@@ -1,4 +1,4 @@
-"""The gates of a cell: their blocks in its weights, what the equation reads of them."""
+"""The gates of a cell: their blocks in the weights, and how the equation reads them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from keras import ops
 
-# What an equation reads of a gate: see `Gate`.
+# How an equation reads a gate: see `Gate.reads`.
 SUM, PARTS, LATE = "sum", "parts", "late"
 
 
@@ -15,18 +15,18 @@ SUM, PARTS, LATE = "sum", "parts", "late"
 class Gate:
     """One gate of a cell.
 
-    Of the inputs `x` and the output `h` of the step before, a gate has an input part
-    `W x + b` and a product `U h`, or one of them.
+    A gate has an input part `W x + b`, a product `U h`, or both, where `x` is the input
+    of the step and `h` the output of the step before.
 
     Attributes:
         name: its name.
         reads: "sum" if the equation reads the sum of both (`gate.k`), "parts" if it
-            reads them apart (`gate.x.k`, `gate.u.k`), "late" if it multiplies a vector
-            of its own (`gate.u.k(v)`).
+            reads each of them (`gate.x.k`, `gate.u.k`), "late" if it multiplies a
+            vector that it computes (`gate.u.k(v)`).
         has_input: whether it has a block in `kernel`.
         matrix: name of the weight with the matrix of its product, or None.
-        per_unit: whether its recurrent weights are one for each unit, and no matrix.
-        takes: width of what its matrix multiplies.
+        per_unit: whether it has one recurrent weight for each unit instead of a matrix.
+        takes: width of the vector that its matrix multiplies.
         gives: width of the product.
         input_bias: whether a bias is added to its input part, or to the sum.
         product_bias: whether a bias is added to its product alone.
@@ -51,13 +51,14 @@ class Layout:
 
     Attributes:
         gates: the gates by name, in the order of the declaration.
-        input_gates: names of those with a block in `kernel`, in its order.
-        recurrent_gates: of those with a block in `recurrent_kernel`, in its order.
-        product_gates: of those whose product has a matrix: those of
+        input_gates: names of the gates with a block in `kernel`, in its order.
+        recurrent_gates: names of the gates with a block in `recurrent_kernel`, in its
+            order.
+        product_gates: names of the gates whose product has a matrix: first those of
             `recurrent_kernel`, then those of `projection_kernel`.
-        early_gates: of these, those that multiply the output before the step.
-        late_gates: the others.
-        bias_gates: of those with a block in `bias`, in its order.
+        early_gates: the product gates that multiply the output of the step before.
+        late_gates: the product gates that multiply a vector of the equation.
+        bias_gates: names of the gates with a block in `bias`, in its order.
         two_biases: whether `bias` has a row for each of the two parts.
         uniform: whether every gate but those of `projection_kernel` has a block in
             every weight.
@@ -102,7 +103,7 @@ class Layout:
         """The blocks of the last axis of a weight, or of a product with it, by gate.
 
         Args:
-            tensor: the weight, or what has as many columns.
+            tensor: the weight, or a tensor with as many columns.
             weight: its name.
         """
         gates = self.gates_of(weight)
@@ -111,7 +112,7 @@ class Layout:
         return dict(zip(gates, ops.split(tensor, len(gates), axis=-1)))
 
     def biases(self, bias: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        """By gate, the biases of input parts (or of sums), and those of products.
+        """The biases of input parts (or of sums) by gate, and the biases of products.
 
         Args:
             bias: the weight, or None.

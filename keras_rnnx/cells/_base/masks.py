@@ -25,8 +25,8 @@ WEIGHTS = ("kernel", "recurrent_kernel")
 def stream_seed(seed: int, stream: int) -> int:
     """The seed of one of many streams of random numbers.
 
-    On torch, Keras adds a seed and the number of draws: near seeds give the same
-    numbers some draws later.
+    On torch, Keras adds the number of draws to the seed, so that similar seeds would
+    give the same numbers some draws later.
     """
     return int(np.random.SeedSequence([seed, stream]).generate_state(1)[0]) >> 1
 
@@ -36,13 +36,13 @@ class Mask:
     """One random mask of a cell.
 
     Attributes:
-        kind: what it multiplies: "inputs", "recurrent" (what the recurrent kernel
-            multiplies), "update" (what is written anew to the state), "kernel" or
+        kind: what it multiplies: "inputs", "recurrent" (the vector that the recurrent
+            kernel multiplies), "update" (the new content of the state), "kernel" or
             "recurrent_kernel"; or "zoneout", which is True where a state keeps its
             value.
-        rate: the share that is dropped, or kept by zoneout.
-        by_step: whether it is drawn anew for every step.
-        state: the state of zoneout, else None.
+        rate: the share of values that is dropped, or that zoneout keeps.
+        by_step: whether it is drawn for every step.
+        state: the state that zoneout keeps, else None.
     """
 
     kind: str
@@ -52,7 +52,7 @@ class Mask:
 
     @property
     def label(self) -> str:
-        """What it is, in words."""
+        """Its kind, with the state of zoneout."""
         return self.kind if self.state is None else f"{self.kind} {self.state}"
 
 
@@ -63,26 +63,26 @@ class RandomMasks:
         cell: the cell, with its arguments set.
 
     Attributes:
-        masks: what is drawn, in its order.
-        by_step: of these, the masks that are drawn anew for every step.
+        masks: all masks, in the order in which they are drawn.
+        by_step: the masks among them that are drawn for every step.
     """
 
     def __init__(self, cell: Any):
         self.cell = cell
         each_step = cell.dropout_mask == "step"
-        found = [
+        dropped = [
             Mask(kind, getattr(cell, rate), each_step and kind not in WEIGHTS)
             for rate, kind in RATES.items()
             if getattr(cell, rate)
         ]
-        # Weights first, then what is drawn once, then what is drawn for every step.
-        found.sort(key=lambda mask: (mask.kind not in WEIGHTS, mask.by_step))
+        # Masks of weights first, then masks of a sequence, then masks of every step.
+        dropped.sort(key=lambda mask: (mask.kind not in WEIGHTS, mask.by_step))
         zoned = [
             Mask("zoneout", rate, True, state)
             for state, rate in zip(cell.states, cell.zoneout_rates)
             if rate
         ]
-        self.masks = (*found, *zoned)
+        self.masks = (*dropped, *zoned)
         self.by_step = tuple(mask for mask in self.masks if mask.by_step)
         self.reseed(0)
 
@@ -110,7 +110,7 @@ class RandomMasks:
 
     @staticmethod
     def _keep(drawn, mask, values):
-        """Puts the values of a mask into their place."""
+        """Stores the values of a mask in its field of `drawn`."""
         context = drawn.by_step if mask.by_step else drawn.whole
         if mask.kind in WEIGHTS:
             drawn.weights[mask.kind] = values
@@ -157,9 +157,9 @@ class RandomMasks:
         return others.get(mask.kind, self.cell.units)
 
     def joined(self, sequences: Any, drawn: DrawnMasks) -> Any:
-        """The inputs with the masks of every step behind their features.
+        """The inputs, with the masks of every step appended to their features.
 
-        Keras' loop takes one tensor.
+        Keras' loop takes a single tensor.
 
         Args:
             sequences: inputs, `(batch, time, features)`.
@@ -191,15 +191,16 @@ class RandomMasks:
         Args:
             batch: number of sequences.
         """
-        drawn, found = self.draw(batch, 1), DrawnMasks()
+        drawn, of_step = self.draw(batch, 1), DrawnMasks()
         for mask in self.by_step:
-            self._keep(found, mask, self._held(drawn, mask)[:, 0])
-        return found
+            self._keep(of_step, mask, self._held(drawn, mask)[:, 0])
+        return of_step
 
     def refusal(self, training: Any) -> str | None:
         """Why no vendor's kernel can run the cell with these masks, or None.
 
-        Kernels take weights and inputs, so that masks on those need nothing of them.
+        Masks on weights and inputs are applied before the kernel, so any kernel runs
+        with them.
         """
         if not self.on(training):
             return None

@@ -1,4 +1,4 @@
-"""A cell as engines see it: its gates put together, and one step of it."""
+"""A cell as engines see it: how its gates are assembled, and one step."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from keras_rnnx.cells._base.values import Gates, State, Vectors
 class CellProgram:
     """A cell with its arguments set, compiled for engines.
 
-    Engines, Keras' loop and gated feedback take this object and no `Cell`. It alone
-    knows how the parts of a gate come together, where random masks act, and what a
-    masked step leaves as it is. A step is
+    Engines, Keras' loop and gated feedback take this object instead of a `Cell`. It
+    alone knows how the parts of a gate are combined, where random masks act, and which
+    states a masked step keeps. A step is
 
         products = {gate: multiply(gate, h)}         # an engine's, of `masked` vectors
         gates = program.read(inputs, products, ...)  # sums and parts, normalized
@@ -35,8 +35,8 @@ class CellProgram:
         states: width of each state by name, the output first.
         output: name of the first state.
         even: whether all states are `units` wide.
-        layout: its gates.
-        vectors: names of its own vectors.
+        layout: its gates, and their blocks in the weights.
+        vectors: names of the vectors that the cell declares.
         linear: the linear states: names, or pairs of names for complex numbers.
         window: number of steps whose inputs the gates see.
         normalization: what normalizes inside of a step, or None.
@@ -65,7 +65,7 @@ class CellProgram:
 
     @property
     def summed(self) -> bool:
-        """Whether the parts of a gate that reads their sum may be added right away."""
+        """Whether the two parts of a summed gate may be added before the step."""
         return self.normalization is None
 
     @property
@@ -75,10 +75,13 @@ class CellProgram:
 
     @property
     def constants(self) -> list[Any]:
-        """What the equation reads from Python, as far as the cell declares it."""
+        """The Python values that the equation reads, as far as the cell declares them.
+
+        A recorded loop is valid only for these values.
+        """
         options = [getattr(self._cell, name, None) for name in self._cell.options]
-        found = [self.gradient_flow, *self._zoneout.values(), *options]
-        return [v if isinstance(v, Hashable) else repr(v) for v in found]
+        values = [self.gradient_flow, *self._zoneout.values(), *options]
+        return [v if isinstance(v, Hashable) else repr(v) for v in values]
 
     def lowering(self) -> Any:
         """How a vendor's kernel computes the cell: see `Cell.lowering`."""
@@ -92,37 +95,37 @@ class CellProgram:
         names = ["kernel", "projection_kernel", "bias"]
         names += [] if cell.diagonal else ["recurrent_kernel"]
         names += self.normalization.tensors if self.normalization else []
-        found = {name: getattr(cell, name) for name in names}
-        return {name: value for name, value in found.items() if value is not None}
+        weights = {name: getattr(cell, name) for name in names}
+        return {name: value for name, value in weights.items() if value is not None}
 
     def recurrent_matrix(self, kernel: Any) -> Any:
-        """What the state is multiplied by, from `recurrent_kernel`."""
+        """The matrix that multiplies the state, computed from `recurrent_kernel`."""
         return self._cell.recurrent_matrix(kernel)
 
     def step_vectors(self) -> StepVectors:
         """The vectors that a step reads. They are computed once a sequence."""
-        cell, found = self._cell, StepVectors()
+        cell, result = self._cell, StepVectors()
         if self.vectors:
             coefficients = cell.coefficients()
-            found.own = {name: coefficients[name] for name in self.vectors}
+            result.own = {name: coefficients[name] for name in self.vectors}
         if cell.diagonal and cell.recurrent_kernel is not None:
             kernel = ops.convert_to_tensor(cell.recurrent_kernel)
-            found.per_unit = self.layout.blocks(kernel, "recurrent_kernel")
+            result.per_unit = self.layout.blocks(kernel, "recurrent_kernel")
         if self.normalization:
-            self.normalization.add_vectors(found)
-        return found
+            self.normalization.add_vectors(result)
+        return result
 
     # --- a step ---
 
     def masked(self, vector: Any, context: StepContext, gate: str | None = None) -> Any:
-        """What a matrix multiplies: a vector under the recurrent mask.
+        """The vector that a matrix multiplies: `vector` under the recurrent mask.
 
-        It is its own transpose, and so serves gradients too.
+        The operation is its own transpose, so gradients use it too.
 
         Args:
-            vector: `(batch, width)`, or with time before.
+            vector: `(batch, width)`, or `(time, batch, width)`.
             context: of the step, or of all steps.
-            gate: whose matrix it is. Default: one that multiplies the output.
+            gate: the gate with the matrix. Default: a gate that multiplies the output.
         """
         projects = gate and self.layout.gates[gate].matrix == "projection_kernel"
         if context.recurrent is None or projects:
@@ -136,13 +139,13 @@ class CellProgram:
         vectors: StepVectors,
         context: StepContext,
     ) -> dict[str, Any]:
-        """What the equation reads of each gate.
+        """Combines the parts of each gate to what the equation reads.
 
         Args:
-            inputs: by gate its input part with its bias, where it has one. A gate that
-                is summed already stands here.
-            products: by gate its product with its bias, where it has one; for a late
-                gate a function from the vector that its matrix multiplies.
+            inputs: input parts with their biases, by gate; also gates that are summed
+                already.
+            products: products with their biases, by gate; for a late gate a function
+                from the vector that its matrix multiplies.
             vectors: those of the cell.
             context: of the step.
 
@@ -151,14 +154,14 @@ class CellProgram:
         """
         if self.normalization:
             products = self.normalization.products(products, vectors, context)
-        found = {}
+        result = {}
         for name, gate in self.layout.gates.items():
             x, u = inputs.get(name), products.get(name)
             if gate.reads == SUM:
-                found[name] = u if x is None else x if u is None else x + u
+                result[name] = u if x is None else x if u is None else x + u
             else:
-                found[name] = Parts(x, u)
-        return found
+                result[name] = Parts(x, u)
+        return result
 
     def update(
         self,
@@ -168,14 +171,14 @@ class CellProgram:
         context: StepContext,
         norm: Callable[[Any], Any] | None = None,
     ) -> dict[str, Any]:
-        """The states after a step: the equation, and what keeps states as they were.
+        """The states after a step: the equation, then zoneout, then masked steps.
 
         Args:
             states: before the step, by name.
             gates: what `read` returned.
             vectors, context: as for `read`.
-            norm: what normalizes a state that the equation reads. Default: the
-                normalization of the cell.
+            norm: a function that normalizes a state that the equation reads. Default:
+                the normalization of the cell.
         """
         cell, normalization = self._cell, self.normalization
         hooks: dict[str, Callable[[Any], Any]] = {}
@@ -200,7 +203,7 @@ class CellProgram:
         if self.vectors:
             arguments.append(Vectors(**vectors.own))
         new = vars(cell.update(*arguments))
-        found = {}
+        result = {}
         for name, old in states.items():
             value = new[name]
             if value.dtype != old.dtype:
@@ -210,8 +213,8 @@ class CellProgram:
                 value = self._zoned(name, old, value, context)
             if context.valid is not None:
                 value = self._where(context.valid, value, old)
-            found[name] = value
-        return found
+            result[name] = value
+        return result
 
     def _zoned(self, name, old, new, context):
         rate, keep = self._zoneout[name], context.zoneout.get(name)
@@ -231,8 +234,8 @@ class CellProgram:
 
         Args:
             states, inputs, vectors, context: as for `update` and `read`.
-            multiply: from the name of a gate and the vector that its matrix multiplies
-                to the product, with its bias.
+            multiply: a function of the name of a gate and the vector that its matrix
+                multiplies; it returns the product, with its bias.
         """
 
         def product(gate):
@@ -246,6 +249,3 @@ class CellProgram:
         }
         gates = self.read(inputs, products, vectors, context)
         return self.update(states, gates, vectors, context)
-
-    def __repr__(self):
-        return f"CellProgram({self.name}, units={self.units})"

@@ -1,4 +1,4 @@
-"""Where a cell comes from."""
+"""The paper of a cell."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ class Reference(NamedTuple):
 
     Attributes:
         authors: their family names, as in "Rusch et al.".
-        year: when it appeared.
+        year: the year of publication.
         arxiv: its number at arXiv, or an empty string.
 
     Example:
@@ -31,7 +31,7 @@ def references(paper: Reference | tuple[Reference, ...] | str) -> list[Reference
     """The references of a cell, from what it declares as `paper`.
 
     Args:
-        paper: one reference or several, or a text, which ends in the year.
+        paper: one reference or several, or a text that ends in the year.
     """
     if isinstance(paper, Reference):
         return [paper]

@@ -1,4 +1,4 @@
-"""One step of a cell, as Keras' loop and hand-written ones take it."""
+"""One step of a cell, for Keras' loop and for hand-written loops."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from keras import ops
 
 from keras_rnnx import _trees
 from keras_rnnx.cells._base.masks import RATES
-from keras_rnnx.cells._base.program import CellProgram
 from keras_rnnx.cells._base.tensors import DrawnMasks
 
 
 class KerasStep:
-    """Calls of a cell, each of one step.
+    """Calls a cell for one step.
 
     Args:
         cell: the `Cell`, built.
@@ -23,17 +22,17 @@ class KerasStep:
 
     def __init__(self, cell: Any):
         self.cell = cell
-        self.program = CellProgram(cell)
+        self.program = cell.program
         self._held: DrawnMasks | None = None
-        # Number of sequences, where masks of every step are drawn in every call.
+        # The number of sequences, if each call draws the masks of its step.
         self._drawing: Any = None
 
     def __call__(self, inputs: Any, states: list[Any], training: bool) -> list[Any]:
         """The states after a step.
 
         Args:
-            inputs: `(batch, features)`, with masks behind the features where `masks`
-                was given some.
+            inputs: `(batch, features)`, with the masks of the step appended if `masks`
+                received drawn ones.
             states: before the step, in the order of `cell.state_names`.
             training: whether masks are drawn.
         """
@@ -63,8 +62,8 @@ class KerasStep:
 
         def multiply(gate, vector):
             product = vector @ matrices[gate]
-            known = product_biases.get(gate)
-            return product if known is None else product + known
+            bias = product_biases.get(gate)
+            return product if bias is None else product + bias
 
         vectors = _trees.mapped(cell.computed, program.step_vectors())
         before = dict(zip(program.states, states))
@@ -76,7 +75,7 @@ class KerasStep:
         if cell.normalization and cell.normalization.notes_moments:
             raise ValueError(
                 f"{type(cell).__name__} with {cell.normalization.argument}=True has "
-                f"moments for every step, and a single step does not know which it is. "
+                f"moments for every step, and a single step does not know its number. "
                 f"Use it in keras_rnnx.layers.RNN."
             )
         if training and cell.gradient_flow:
@@ -88,23 +87,23 @@ class KerasStep:
 
     def _weights(self, drawn):
         """The weights of a step in the precision of the computations."""
-        found = {
+        weights = {
             name: ops.convert_to_tensor(value)
             for name, value in self.program.weights().items()
         }
-        if "recurrent_kernel" in found:
-            matrix = self.program.recurrent_matrix(found["recurrent_kernel"])
-            found["recurrent_kernel"] = matrix
-        found = {name: self.cell.computed(value) for name, value in found.items()}
-        return found | {k: found[k] * mask for k, mask in drawn.weights.items()}
+        if "recurrent_kernel" in weights:
+            matrix = self.program.recurrent_matrix(weights["recurrent_kernel"])
+            weights["recurrent_kernel"] = matrix
+        weights = {name: self.cell.computed(value) for name, value in weights.items()}
+        return weights | {k: weights[k] * mask for k, mask in drawn.weights.items()}
 
     @contextlib.contextmanager
     def masks(self, batch_size: Any, drawn: DrawnMasks | None) -> Iterator[None]:
         """See `Cell.masks`."""
-        own = drawn is None
+        draws = drawn is None
         random_masks = self.cell.random_masks
-        self._held = random_masks.draw(batch_size, 1) if own else drawn
-        self._drawing = batch_size if own else None
+        self._held = random_masks.draw(batch_size, 1) if draws else drawn
+        self._drawing = batch_size if draws else None
         try:
             yield
         finally:
@@ -118,9 +117,9 @@ class KerasStep:
         if self._held is None:
             rates = [name for name in RATES if getattr(cell, name)]
             rates += ["zoneout"] * any(cell.zoneout_rates)
-            given = ", ".join(f"{name}={getattr(cell, name)}" for name in rates)
+            arguments = ", ".join(f"{name}={getattr(cell, name)}" for name in rates)
             raise ValueError(
-                f"{type(cell).__name__} with {given} was called for a training "
+                f"{type(cell).__name__} with {arguments} was called for a training "
                 f"step outside of a sequence, so there is no mask to keep from step to "
                 f"step. Use keras_rnnx.layers.RNN (which takes all that "
                 f"keras.layers.RNN takes), or step inside `with cell.masks(batch):`."

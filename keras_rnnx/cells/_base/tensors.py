@@ -1,4 +1,4 @@
-"""The tensors that engines hand to a cell, by name."""
+"""The tensors that engines pass to a cell, by name."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 
 class Parts(NamedTuple):
-    """The two parts of a gate that the equation reads apart.
+    """The two parts of a gate that the equation reads separately.
 
     Attributes:
-        input: `W x + b`, `(batch, units)`; None for a gate of the state alone.
+        input: `W x + b`, `(batch, units)`; None for a gate that reads the state alone.
         product: `U h`, `(batch, width)`; for a late gate a function from the vector
             that its matrix multiplies to the product.
     """
@@ -24,11 +24,11 @@ class StepVectors:
     """The vectors that a step reads.
 
     Attributes:
-        own: those that the cell declares, by name, each `(units,)`.
+        own: the vectors that the cell declares, by name, each `(units,)`.
         per_unit: recurrent weights of the gates of a diagonal cell, by gate.
-        scale: behind the normalization of the products, by gate.
-        bias: behind that scale, by gate.
-        state_scale, state_offset: behind the normalization of a state, or None.
+        scale: factors of the normalized products, by gate.
+        bias: biases of the scaled products, by gate.
+        state_scale, state_offset: factor and offset of a normalized state, or None.
     """
 
     own: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -41,19 +41,20 @@ class StepVectors:
 
 @dataclasses.dataclass
 class StepContext:
-    """What a step depends on beside its states, gates and vectors.
+    """All that a step depends on besides its states, gates and vectors.
 
-    Tensors of one step are `(batch, width)`; those of all steps have time before.
+    Tensors of one step are `(batch, width)`; those of all steps `(time, batch, width)`.
 
     Attributes:
         valid: boolean `(batch, 1)`: where it is False the states stay as they are.
             None: there is no such step.
-        recurrent: random mask on what `recurrent_kernel` multiplies, or None.
-        update: random mask on what is written anew to the state, or None.
+        recurrent: random mask on the vector that `recurrent_kernel` multiplies, or
+            None.
+        update: random mask on the new content of the state, or None.
         zoneout: by state, random masks that are True where it keeps its old value.
         moving: by scope ("inputs", "recurrent", "state"), the moving averages that
-            stand for the moments of the batch, `(1, 2 * width)`.
-        noted: None; or a dict into which moments are noted.
+            replace the moments of the batch, `(1, 2 * width)`.
+        noted: a dict that the step records moments in, or None.
     """
 
     valid: Any = None
@@ -64,7 +65,7 @@ class StepContext:
     noted: dict[str, Any] | None = None
 
     def beside(self, other: StepContext) -> StepContext:
-        """This context and another one, which has nothing that this one has."""
+        """The fields of this context and of another one, which sets other fields."""
         return StepContext(
             other.valid if self.valid is None else self.valid,
             other.recurrent if self.recurrent is None else self.recurrent,
@@ -80,11 +81,11 @@ class DrawnMasks:
     """The random masks of one call.
 
     Attributes:
-        weights: by name of the weight that they multiply.
-        inputs: on the inputs, `(batch, features)`, or with time behind the batch; None
-            if there is none.
-        whole: those of the whole sequence, `(batch, width)`.
-        by_step: those drawn anew for every step, `(batch, time, width)`.
+        weights: masks on weights, by the name of the weight.
+        inputs: mask on the inputs, `(batch, features)` or `(batch, time, features)`, or
+            None.
+        whole: masks of the whole sequence, `(batch, width)`.
+        by_step: masks drawn for every step, `(batch, time, width)`.
     """
 
     weights: dict[str, Any] = dataclasses.field(default_factory=dict)

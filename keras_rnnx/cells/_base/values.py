@@ -1,4 +1,4 @@
-"""What an equation reads and returns: states and gates by name."""
+"""The values that an equation reads and returns: states and gates by name."""
 
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ class _Part:
         read = f"gate.{self._name}.{gate}"
         if gate in self._total:
             raise AttributeError(
-                f"{read} was read, and the two parts of gate {gate!r} come as one sum, "
-                f"gate.{gate}. To read them apart, name it in `split`; to make the "
+                f"{read} was read, but the two parts of gate {gate!r} come as one sum, "
+                f"gate.{gate}. To read each part, name it in `split`; to compute the "
                 f"vector that its recurrent weights multiply, in `late`."
             )
         raise AttributeError(
-            f"{read} was read, and the cell has no such part: gate.{self._name} has "
-            f"{sorted(k for k in vars(self) if k[0] != '_')}. Gates with a part of "
-            f"their own stand in `gates`, and in `split` or `late`."
+            f"{read} was read, but the cell has no such part: gate.{self._name} has "
+            f"{sorted(k for k in vars(self) if k[0] != '_')}. Name a gate whose parts "
+            f"the equation reads in `gates`, and in `split` or `late`."
         )
 
 
@@ -72,9 +72,10 @@ class Gates:
     `gate.u.k` is a function: `gate.u.k(v)` is `U_k v` for any vector `v` made of the
     states and the other gates.
 
-    Two things are left to the arguments of the cell: `gate.drop(v)` is `v`, which is
-    written anew to the state, under the mask of `update_dropout`; `gate.norm(c)` is `c`
-    as the output reads it, normalized with `layer_norm`.
+    Two functions depend on the arguments of the cell. Write `gate.drop(v)` where `v` is
+    the new content of the state: `update_dropout` masks it there. Write `gate.norm(c)`
+    where the output reads the state `c`: `layer_norm` and `batch_norm` normalize it
+    there.
     """
 
     def __init__(
@@ -107,5 +108,5 @@ class Gates:
             )
         raise AttributeError(
             f"The cell has no gate {name!r}: it has {self._names}. Name all gates in "
-            f"`gates`. To read the two parts of a gate apart, name it in `split` too."
+            f"`gates`. To read each part of a gate, name it in `split` too."
         )

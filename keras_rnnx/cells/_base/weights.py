@@ -1,4 +1,4 @@
-"""Makes the weights of a cell, and refuses arguments that fit none of them."""
+"""Makes the weights of a cell, and rejects arguments that fit none of them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def build(cell: Any, features: int) -> None:
         features: number of features of its inputs.
 
     Raises:
-        ValueError: for an argument that is about a weight that the cell does not have.
+        ValueError: for an argument about a weight that the cell does not have.
     """
     _check_recurrent(cell)
     layout, units = cell.layout, cell.units
@@ -39,35 +39,35 @@ def build(cell: Any, features: int) -> None:
 
 
 def _check_recurrent(cell):
-    """Refuses what is about a recurrent matrix where there is none."""
+    """Rejects arguments about a recurrent matrix if the cell has none."""
     owner, layout = type(cell).__name__, cell.layout
     both = tuple(k for k in cell.gates if k not in cell.projection)
     matrices = () if cell.diagonal else layout.recurrent_gates
     if cell.normalization and not (layout.input_gates == matrices == both):
         raise ValueError(
             f"{cell.normalization.argument}=True normalizes both parts of every "
-            f"gate, and {owner} has gates of one part. Normalize its inputs in a "
-            f"layer before it."
+            f"gate, but {owner} has gates with a single part. Normalize its inputs in "
+            f"a layer before it."
         )
     if matrices:
         return
     names = ["weight_dropout"]
     if not cell.diagonal:
         names += ["recurrent_dropout", "recurrent_regularizer", "recurrent_constraint"]
-        # One of Keras is there by default.
+        # The default is an initializer of Keras, which has no `bind`.
         if hasattr(cell.recurrent_initializer, "bind"):
             names += ["recurrent_initializer"]
     for name in names:
         if getattr(cell, name):
             has = "has one recurrent weight for each unit" * cell.diagonal
             raise ValueError(
-                f"{name}={getattr(cell, name)!r} is about a recurrent matrix, and "
+                f"{name}={getattr(cell, name)!r} is about a recurrent matrix, but "
                 f"{owner} {has or 'multiplies its state by none'}. Leave it out; "
                 f"zoneout fits every cell."
             )
     if cell.gradient_flow:
         raise ValueError(
-            f"GradientFlow is about a recurrent matrix, and {owner} has none."
+            f"GradientFlow is about a recurrent matrix, but {owner} has none."
         )
 
 
@@ -104,7 +104,7 @@ def _bias(cell):
 
 
 def _bias_initializer(cell, gates):
-    # One that knows the gates decides for all of them.
+    # An initializer that knows the gates makes the biases of all of them.
     made = bound(cell.bias_initializer, cell, "bias")
     if made is not cell.bias_initializer:
         return made

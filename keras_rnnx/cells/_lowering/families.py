@@ -1,4 +1,4 @@
-"""Families of cells that a vendor's kernel computes, told by their activation."""
+"""Families of cells that a vendor's kernel computes, by their activation."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Vector = Callable[[Weights], Any]
 
 
 def simple(activation: Callable, zoneout: float = 0.0) -> Lowering | str:
-    """`h' = activation(a_h)`, and the mean of zoneout behind it."""
+    """`h' = activation(a_h)`, followed by the expected value of zoneout."""
     if zoneout:
 
         def constant(value):
@@ -95,7 +95,8 @@ def leaky(
 ) -> Lowering | str:
     """`h' = keep h + write activation(a_h)`, each a vector in (0, 1].
 
-    The mean of zoneout behind it is such a cell too, that keeps more and writes less.
+    Followed by the expected value of zoneout it is such a cell too, which keeps more
+    and writes less.
 
     Args:
         activation: of the update.
@@ -118,7 +119,7 @@ def leaky(
 
     def gates(w):
         kept, forgotten = keep(w), of_kernel(w)
-        # Of a unit that keeps all or nothing, the logit must be finite.
+        # The logit must be finite, also for a unit that keeps all or nothing.
         least = _least(kept)
         logit = ops.log(kept + least) - ops.log(forgotten + least)
         return {"z": w.held(logit), "r": w.held(OPEN), "h": w.h}
@@ -132,14 +133,14 @@ def leaky(
 
 
 def _least(x):
-    """The smallest number with all digits in the precision of `x`."""
+    """The smallest normal number in the precision of `x`."""
     half = keras.backend.standardize_dtype(x.dtype) == "float16"
     return float(np.finfo("float16" if half else "float32").tiny)
 
 
-def _with_zoneout(found):
-    exact = isinstance(found, Lowering)
-    return dataclasses.replace(found, zoneout=True) if exact else found
+def _with_zoneout(lowering):
+    exact = isinstance(lowering, Lowering)
+    return dataclasses.replace(lowering, zoneout=True) if exact else lowering
 
 
 def standard(activation: Callable, recurrent_activation: Callable) -> str | None:
@@ -157,8 +158,8 @@ def sigmoid_gates(recurrent_activation: Callable) -> str | None:
 
 
 def _other(name, activation, fitting):
-    found = getattr(activation, "__name__", repr(activation))
-    return f"{name}={found!r}, where the kernels have {fitting}"
+    received = getattr(activation, "__name__", repr(activation))
+    return f"{name}={received!r}, where the kernels have {fitting}"
 
 
 def _squashed(kernel, activation, gates, says="", scale=None, rectifiers=False):
@@ -214,29 +215,29 @@ def _rectified(activation, keep=None, write=None):
     positive where its source is.
     """
     slope = _SLOPES[activation]
-    # Without a slope and from a state of zero no state is negative. So the part that
-    # comes from the initial state is given in with the inputs.
+    # Without a slope, and starting from zero, no state is negative. So the kernel
+    # starts from zero, and the share of the initial state enters with the inputs.
     decays = keep is not None and slope == 0
 
     def parts(w):
         like = w.h.bias
         ones, eye = ops.ones_like(like), ops.eye(like.shape[0], dtype=like.dtype)
         written = ones if write is None else write(w) * ones
-        found = [(written, 1, w.h.recurrent_kernel, True)]
+        result = [(written, 1, w.h.recurrent_kernel, True)]
         if slope:
-            below = activation(-ones)  # its own slope: not all have 0.2 in full
-            found.append((below * written, -1, -w.h.recurrent_kernel, False))
+            below = activation(-ones)  # the backend's slope: not exactly 0.2 in all
+            result.append((below * written, -1, -w.h.recurrent_kernel, False))
         if keep is not None:
             kept = keep(w) * ones
-            found.append((kept, 0, eye, True))
+            result.append((kept, 0, eye, True))
             if slope:
-                found.append((-kept, 0, -eye, False))
-        return found
+                result.append((-kept, 0, -eye, False))
+        return result
 
     def lift(positive, like):
-        # At zero a kernel's ReLU has no slope, but the activation has one. A part at
-        # exactly zero (no input yet, no bias) is lifted off it, below all precision,
-        # and its counterpart lowered: of the two just one has a slope.
+        # At zero a kernel's ReLU has the gradient 0, but the activation has a slope. A
+        # part at exactly zero (no input yet, no bias) is raised by less than the
+        # precision, and its counterpart lowered, so that exactly one has a gradient.
         half = keras.backend.standardize_dtype(like.dtype) == "float16"
         least = (1e-7 if half else 1e-30) if slope else 0.0
         return (least if positive else -least) * ops.ones_like(like)

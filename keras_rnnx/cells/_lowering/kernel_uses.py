@@ -1,4 +1,4 @@
-"""What options change: the kernels a cell can run on, and whether it is linear."""
+"""Which options of a cell decide on its kernels, and on whether it is linear."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 from keras_rnnx.cells._base.cell import Cell
 from keras_rnnx.cells._lowering.spec import Lowering
 
-# Enough for every cell to have a unit in each of its groups.
+# Enough units for every group of units of a cell.
 UNITS = 8
-# Options that say how weights start or are held, and change no equation.
+# Options about weights (their start, penalties, limits) that change no equation.
 OF_WEIGHTS = ("_initializer", "_regularizer", "_constraint")
 
 
@@ -28,8 +28,8 @@ class KernelUse(NamedTuple):
 
     Attributes:
         kernel: "lstm", "lstmp", "gru", "rnn_tanh" or "rnn_relu".
-        arguments: the arguments of the cell with which it does, but its defaults.
-        lowering: how.
+        arguments: the arguments of the cell for which it does, without defaults.
+        lowering: how the kernel computes the cell.
     """
 
     kernel: str
@@ -43,9 +43,9 @@ def has_lowering(cls: type[Any]) -> bool:
 
 
 def unjudged(cls: type[Any]) -> list[str]:
-    """Options of which it is not known what values matter to the lowering of a cell.
+    """Options whose values may matter to the lowering of a cell, but are not declared.
 
-    A cell without a lowering of its own has none: there is nothing they could change.
+    Empty for a cell without its own lowering, since no option can change anything.
     """
     if not has_lowering(cls):
         return []
@@ -64,14 +64,14 @@ def _aside(name):
 
 
 def settings(cls: type[Any]) -> Iterator[dict[str, Any]]:
-    """Arguments of a cell, but `activation`, that its lowering could depend on.
+    """Arguments of a cell, except `activation`, that its lowering may depend on.
 
     Args:
         cls: the class of the cell.
 
     Yields:
-        Arguments that differ from the default, none of them first. Options in
-        `unjudged(cls)` keep their defaults.
+        The arguments that differ from the defaults, first no arguments at all. Options
+        in `unjudged(cls)` keep their defaults.
     """
     choices: dict[str, tuple] = {}
     if has_lowering(cls):
@@ -99,7 +99,8 @@ def kernels(cls: type[Any]) -> list[KernelUse]:
         cls: the class of the cell.
 
     Returns:
-        One for each kernel, with as few arguments as it takes; those with fewest first.
+        One for each kernel, with as few arguments as possible; those with the fewest
+        come first.
 
     Example:
 
@@ -109,15 +110,15 @@ def kernels(cls: type[Any]) -> list[KernelUse]:
     """
     if not has_lowering(cls):
         return []
-    found = {}
+    uses = {}
     for arguments in sorted(_with_activations(cls), key=len):
         try:
             lowering = cls(UNITS, **arguments).lowering()
         except ValueError:
             continue  # Arguments that exclude each other.
-        if isinstance(lowering, Lowering) and lowering.kernel not in found:
-            found[lowering.kernel] = KernelUse(lowering.kernel, arguments, lowering)
-    return list(found.values())
+        if isinstance(lowering, Lowering) and lowering.kernel not in uses:
+            uses[lowering.kernel] = KernelUse(lowering.kernel, arguments, lowering)
+    return list(uses.values())
 
 
 def _with_activations(cls):
@@ -137,8 +138,8 @@ def linear_with(cls: type[Any]) -> dict[str, Any] | None:
         cls: the class of the cell.
 
     Returns:
-        No arguments for a cell that always is, the one that it takes for a cell that
-        can be, None for one that cannot.
+        An empty dict if it is always linear, the argument that makes it linear if there
+        is one, or None.
 
     Example:
 

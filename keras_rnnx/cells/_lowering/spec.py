@@ -1,8 +1,9 @@
 """How a vendor's kernel computes a cell exactly.
 
-cuDNN, and its kin on the CPU, run five recurrences over a whole sequence. Many other
-cells are one of these with gates tied or held, units repeated or the state scaled. A
-cell says so in `Cell.lowering`, and every kernel of every backend serves it.
+cuDNN and torch's CPU kernels compute five recurrences over a whole sequence. Many other
+cells equal one of these if gates are tied or held constant, units repeated, or the
+state scaled. A cell says so in `Cell.lowering`; every kernel of every backend can then
+run it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from keras_rnnx.cells._base.values import Vectors
 #   gru: h' = z h + (1 - z) tanh(W_h x + b_h + sigmoid(a_r) (U_h h + b'_h)),
 #        z = sigmoid(a_z)
 #   rnn_tanh: h' = tanh(a_h); rnn_relu: h' = max(a_h, 0)
-#   lstmp: the lstm with h' = P (sigmoid(a_o) tanh(c')), less wide than c', where P is
+#   lstmp: the lstm with h' = P (sigmoid(a_o) tanh(c')), narrower than c', where P is
 #        the cell's `projection_kernel`
 KERNELS = {
     "lstm": ("i", "f", "c", "o"),
@@ -50,7 +51,7 @@ class GateWeights:
     recurrent_bias: Any
 
     def __mul__(self, factor: Any) -> GateWeights:
-        """The weights with which the gate is `factor` times what it was."""
+        """Weights that multiply the gate's pre-activation by `factor`."""
         return GateWeights(*(factor * getattr(self, f) for f in FIELDS))
 
     __rmul__ = __mul__
@@ -79,13 +80,17 @@ class Weights:
         return self._gates[name]
 
     def held(self, logit: Any) -> GateWeights:
-        """A gate held at `sigmoid(logit)`, a number or one for each unit."""
+        """A gate with the constant value `sigmoid(logit)`.
+
+        Args:
+            logit: a number, or one for each unit.
+        """
         like = next(iter(self._gates.values()))
         zeros = {f: ops.zeros_like(getattr(like, f)) for f in FIELDS}
         return GateWeights(**zeros | {"bias": zeros["bias"] + logit})
 
     def of(self, scale: Any, shift: Any) -> Weights:
-        """The weights with which `scale * h + shift` stands where `h` stood."""
+        """The weights of the same gates for the state `g`, `h = scale * g + shift`."""
 
         def changed(gate):
             rows = ops.reshape(scale * ops.ones_like(gate.bias), (-1, 1))
@@ -116,7 +121,7 @@ def _same_sequence(sequence, states, weights):
 class Lowering:
     """Which kernel computes a cell, and how weights, states and outputs map.
 
-    All maps are differentiated through, so that weights behind them are learned.
+    All maps are differentiable, so that the weights they read are learned.
 
     Attributes:
         kernel: "lstm", "lstmp", "gru", "rnn_tanh" or "rnn_relu".
@@ -129,9 +134,9 @@ class Lowering:
             states and `Weights` to the first state of the cell at each step. Other
             states are the kernel's own.
         width: units of the kernel for each unit of the cell.
-        says: how the cell is the kernel, in words.
+        says: in words, how the kernel computes the cell.
         half: whether half precision is as exact as in the cell's own equation.
-        zoneout: whether the expected value of zoneout is in it.
+        zoneout: whether it includes the expected value of zoneout.
     """
 
     kernel: str

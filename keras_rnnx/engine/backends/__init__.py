@@ -1,4 +1,4 @@
-"""The file that fits the Keras backend in use; `protocol.py` says what each has."""
+"""Finds the module for the Keras backend in use; `protocol.py` is their contract."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ NAMES = ("tensorflow", "jax", "torch")
 
 
 def find() -> Backend | None:
-    """The module for the Keras backend in use, None where only Keras' loop runs."""
+    """The module for the Keras backend in use, or None if only Keras' loop runs."""
     name = keras.backend.backend()
     return _module(name) if name in NAMES else None
 
 
 def current() -> Any:
-    """The same, where there is one: the engines run nowhere else."""
+    """The module for the Keras backend in use, for engines, which need one."""
     return _module(keras.backend.backend())
 
 

@@ -1,4 +1,4 @@
-"""What the fused engine needs from JAX."""
+"""The functions that the engines need, for JAX."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from jax.experimental import rnn
 from keras_rnnx import _trees
 from keras_rnnx.engine.kernels.served import missing
 
-# Steps from which on less memory is worth some time: see `Segments`.
+# From so many steps on, saving memory is worth some time: see `Segments`.
 LONG = 1000
 
 KERNELS_TAKE_LENGTHS = True
@@ -25,27 +25,27 @@ plus_bias = operator.add
 
 
 def tensor(value, dtype):
-    """A variable, or what else holds numbers, as a tensor of a dtype."""
+    """A variable, an array or a tensor, as a tensor of a dtype."""
     return keras.ops.cast(keras.ops.convert_to_tensor(value), dtype)
 
 
 def exporting() -> bool:
-    """Whether a graph is written down that is run elsewhere: with all its loops."""
+    """Whether the model is being exported as a graph: no matter here."""
     return False
 
 
 def may_write() -> bool:
-    """Whether operations may write to tensors that are there: never."""
+    """Whether operations may write to existing tensors: never."""
     return False
 
 
 def plan_key() -> tuple | None:
-    """None: plans are made where a function is traced, which is seldom."""
+    """None: plans are made only when a function is traced, which is seldom."""
     return None
 
 
 def records_loops() -> bool:
-    """Whether loops are recorded: they are compiled."""
+    """Whether loops are recorded: no, they are compiled."""
     return False
 
 
@@ -81,7 +81,7 @@ def outer(left, right):
 
 
 def loop_kernel(in_segments: bool) -> str:
-    """What runs the loop of the fused engine, in words."""
+    """In words, what runs the loop of the fused engine."""
     return "lax.scan"
 
 
@@ -98,16 +98,16 @@ def scan(step, carry, xs, length, outputs, reverse=False, unroll=False):
 
     carry, xs = of_carry.flat(carry), of_xs.flat(xs)
     if isinstance(length, int):
-        found = jax.lax.scan(
+        result = jax.lax.scan(
             flat, carry, xs, length=length, reverse=reverse, unroll=unroll or 1
         )
     else:
-        found = _scan_of_any_length(flat, carry, xs, length, reverse)
-    return of_carry.tree(found[0]), of_outputs.tree(found[1])
+        result = _scan_of_any_length(flat, carry, xs, length, reverse)
+    return of_carry.tree(result[0]), of_outputs.tree(result[1])
 
 
 def _scan_of_any_length(step, carry, xs, length, reverse):
-    """The same where the length is a symbol, as when a model derives its shapes."""
+    """`scan` for a symbolic length, as when Keras infers the shapes of a model."""
 
     def at(t):
         return [jax.lax.dynamic_index_in_dim(x, t, keepdims=False) for x in xs]
@@ -130,7 +130,7 @@ compiled_scan = scan
 
 
 def associative_scan(combine, elements, reverse):
-    """All prefixes of `elements`, combined."""
+    """All prefixes of `elements`, combined by `combine`."""
     return jax.lax.associative_scan(combine, elements, reverse=reverse)
 
 
@@ -165,14 +165,14 @@ def pullback(function, inputs):
 
 
 def differentiable(forward, backward, spared, plain=None, again=None):
-    """A function of a list of tensors with a backward pass of its own.
+    """A function of a list of tensors with a custom backward pass.
 
     Args:
         forward: from inputs to `(outputs, residuals)`, lists of tensors.
-        backward: from inputs, residuals and the cotangents of the outputs to those of
-            the inputs.
+        backward: from inputs, residuals and the cotangents of the outputs to the
+            cotangents of the inputs.
         spared: positions of inputs that `backward` does not read; it may get None.
-        plain, again: for torch alone, see `torch/gradients.py`.
+        plain, again: used on torch only, see `torch/gradients.py`.
     """
 
     @jax.custom_vjp
@@ -193,12 +193,13 @@ def differentiable(forward, backward, spared, plain=None, again=None):
 
 
 def compiled(function: Callable, xla: bool) -> Callable:
-    """A function of trees, compiled: calls outside of a compiled step are fast too."""
+    """A compiled function of trees, so that calls outside of a compiled step are fast
+    too."""
     return _trees.over_trees(jax.jit, function)
 
 
 def compiled_part(function: Callable) -> Callable:
-    """`function` as it is: the whole is compiled."""
+    """`function` unchanged: the whole call is compiled."""
     return function
 
 
@@ -213,7 +214,7 @@ def linear_way(steps, batch, units) -> str:
     """The fastest of `scan/algorithms.py`.
 
     In training on an H100, blocks took 3 to 10 times and steps 15 to 100 times as long
-    as the parallel way. On the CPU XLA makes a plain loop of the steps: on 2 cores, in
+    as the parallel way. On the CPU, XLA makes a plain loop of the steps: on 2 cores, in
     training, the other ways took 1.4 to 4 times as long, at sizes of 1 to 64 sequences,
     50 to 2,048 steps and 32 to 256 units.
     """
@@ -232,19 +233,19 @@ def argsort(keys):
 
 
 def kernels() -> tuple[str | None, str]:
-    """Which engine vendors' kernels are here, and whose they are: cuDNN's on a GPU."""
+    """The engine of the vendor's kernels, and the vendor: cuDNN on a GPU."""
     return ("cudnn" if jax.default_backend() == "gpu" else None), "cuDNN"
 
 
 def kernel_refusal(kernel: str, dtype: str) -> str | None:
-    """Why the kernels here do not run this one, or None."""
+    """Why a kernel cannot run here in a dtype, or None."""
     if kernel == "lstm" and dtype != "float32":
-        return f"JAX has cuDNN's LSTM in float32 alone, and this is {dtype}"
+        return f"JAX has cuDNN's LSTM in float32 alone, but this is {dtype}"
     return missing("JAX", kernel)
 
 
 def hooked(layer) -> bool:
-    """Whether something else wants to see the calls of a layer: not on this backend."""
+    """Whether hooks observe the calls of a layer: not on this backend."""
     return False
 
 
@@ -275,13 +276,13 @@ def stepping(model, flat, specs):
 
     @jax.jit
     def step(trainable, others, tensors):
-        def call(given):
-            outputs, _ = model.stateless_call(trainable, others, given, training=False)
+        def call(inputs):
+            outputs, _ = model.stateless_call(trainable, others, inputs, training=False)
             return outputs
 
         return flat(call, tensors)
 
-    # To look for them takes longer than a small step.
+    # Looking them up takes longer than a small step.
     weights = model.trainable_variables, model.non_trainable_variables
 
     def run(tensors):

@@ -1,11 +1,12 @@
-"""What a backend gives the engines: the contract of its file.
+"""The contract of a backend file: the functions that engines call.
 
-`Backend` is what every file in this folder has, `EagerBackend` what one has more where
-every operation is a call of its own. Loops take trees of tensors, derivatives lists.
-A new backend is a file with these functions and a line in `__init__.py`.
+Every file in this folder has the functions of `Backend`; the file of a backend that
+runs operations eagerly also has those of `EagerBackend`. Loops take trees of tensors,
+derivatives take lists. A new backend is a file with these functions and a line in
+`__init__.py`.
 
-`where`, `concatenate`, `total`, `outer` and the like are here, and not those of
-`keras.ops`, since these compute float64 in float32 on JAX and torch.
+Engines use `where`, `concatenate`, `total`, `outer` and the like from here, because
+those of `keras.ops` compute float64 in float32 on JAX and torch.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from typing import Any, Protocol, TypeAlias
 
 Tensor: TypeAlias = Any
 Tensors: TypeAlias = list[Any]
-# A number of steps: an int, or a tensor where it is not known beforehand.
+# A number of steps: an int, or a tensor if it is not known in advance.
 Length: TypeAlias = Any
 # Tensors in dataclasses, dicts and lists: see `keras_rnnx/_trees.py`.
 Tree: TypeAlias = Any
-# From the carry and the slices of a step to the new carry and what the step gives.
+# From the carry and the slices of a step to the new carry and the outputs of the step.
 Step: TypeAlias = Callable[[Tree, Tree], tuple[Tree, Tree]]
 # From cotangents of outputs (None for zero) and positions of inputs to their gradients.
 Pull: TypeAlias = Callable[[list[Any], Any], list[Any]]
@@ -28,21 +29,21 @@ Pull: TypeAlias = Callable[[list[Any], Any], list[Any]]
 class Backend(Protocol):
     """The functions that every backend has."""
 
-    # Whether every operation is a call of its own, and nothing is compiled.
+    # Whether operations run eagerly, one call each, and nothing is compiled.
     EAGER: bool
-    # Number of steps from which on less memory is worth some time.
+    # From so many steps on, saving memory is worth some time.
     LONG: float
-    # Whether vendors' kernels are given the length of each row.
+    # Whether vendors' kernels receive the length of each row.
     KERNELS_TAKE_LENGTHS: bool
 
-    # All prefixes of some elements, combined, in parallel: `(combine, elements,
-    # reverse)`. None where the framework has none.
+    # A function `(combine, elements, reverse)` that combines all prefixes of some
+    # elements in parallel. None if the framework has none.
     associative_scan: Callable[[Callable, Tensors, bool], Tensors] | None
 
     # --- operations ---
 
     def tensor(self, value: Any, dtype: str) -> Tensor:
-        """A variable, or what else holds numbers, as a tensor of a dtype."""
+        """A variable, an array or a tensor, as a tensor of a dtype."""
 
     def where(self, condition: Tensor, a: Tensor, b: Tensor) -> Tensor:
         """`a` where the condition holds, else `b`."""
@@ -76,9 +77,8 @@ class Backend(Protocol):
 
         Args:
             matrix: `(units, units)`.
-            beside: number of products that can run side by side with it, itself
-                included.
-            xla: whether they are compiled by XLA.
+            beside: number of products that can run at the same time, including it.
+            xla: whether XLA compiles them.
         """
 
     def gather_steps(self, x: Tensor, index: Tensor) -> Tensor:
@@ -92,7 +92,7 @@ class Backend(Protocol):
         """`count` steps from `start` on of `x` `(batch, time, features)`."""
 
     def counter(self, n: Length) -> Tensor:
-        """0, 1, ... `n - 1`, to be looped over."""
+        """0, 1, ... `n - 1`, to loop over."""
 
     # --- loops and derivatives ---
 
@@ -113,7 +113,7 @@ class Backend(Protocol):
             carry: the first carry.
             xs: tensors with time first.
             length: number of steps.
-            outputs: a `StepOutput` for every tensor that a step gives.
+            outputs: a `StepOutput` for every tensor that a step returns.
             reverse: whether to run from the last step to the first.
             unroll: whether to write the loop out.
 
@@ -131,7 +131,7 @@ class Backend(Protocol):
         reverse: bool = False,
         unroll: bool = False,
     ) -> tuple[Tree, Tree]:
-        """The same, compiled by XLA where there is XLA."""
+        """`scan`, compiled by XLA if the backend has it."""
 
     def linear_way(self, steps: Length, batch: Any, units: int) -> str:
         """The fastest way to compute a linear recurrence: see `scan/algorithms.py`."""
@@ -149,26 +149,26 @@ class Backend(Protocol):
         plain: Callable[[Tensors], Tensors],
         again: Callable[[Tensors, Tensors, Tensors], list[Any]] | None = None,
     ) -> Callable[[Tensors], Tensors]:
-        """A function with a backward pass of its own.
+        """A function with a custom backward pass.
 
         Args:
             forward: from inputs to outputs and residuals.
-            backward: from inputs, residuals and the cotangents of the outputs to those
-                of the inputs.
+            backward: from inputs, residuals and the cotangents of the outputs to the
+                cotangents of the inputs.
             spared: positions of inputs that `backward` does not read; it may get None.
             plain: from inputs to outputs, by operations that the framework
-                differentiates. Read on torch alone.
-            again: as `backward`, by such operations. Read on torch alone.
+                differentiates. Used on torch only.
+            again: as `backward`, by such operations. Used on torch only.
         """
 
     # --- compilation ---
 
     def compiled(self, function: Callable, xla: bool) -> Callable:
-        """A function of trees of tensors, prepared for being called often."""
+        """A function of trees of tensors, compiled if the backend compiles."""
 
     def compiled_part(self, function: Callable) -> Callable:
-        """A function of lists of tensors, a part of a graph, by XLA where there is
-        XLA."""
+        """A function of lists of tensors, a part of a graph, compiled by XLA if the
+        backend has it."""
 
     def prefers_xla(
         self,
@@ -182,30 +182,31 @@ class Backend(Protocol):
         """Whether to compile the loop with XLA.
 
         Args:
-            batch, length: as far as known when the layer is called: an int, or not.
+            batch, length: an int if known when the layer is called.
             units: number of units.
-            gates: number of gates, the candidate included.
+            gates: number of gates, including the candidate.
             training: whether the layer is called in training.
             sums: whether steps have sums over units.
         """
 
     def stepping(self, model: Any, flat: Callable, specs: list[Any]) -> Callable:
-        """One step of a model, of many that are taken: see `models.stepper`.
+        """A fast function for one step of a model: see `models.stepper`.
 
         Args:
             model: a Keras model.
-            flat: `flat(call, tensors)`: its call from a list of tensors to a list.
-            specs: of these tensors the shapes and dtypes.
+            flat: `flat(call, tensors)`: calls the model with a list of tensors and
+                returns a list.
+            specs: the shapes and dtypes of these tensors.
         """
 
     # --- vendors' kernels ---
 
     def kernels(self) -> tuple[str | None, str]:
-        """The engine of the vendors' kernels that are here, "cudnn", "native" or None;
-        and whose they are, in words."""
+        """The engine of the vendor's kernels, "cudnn", "native" or None; and the
+        vendor, in words."""
 
     def kernel_refusal(self, kernel: str, dtype: str) -> str | None:
-        """Why a kernel can't be run here in a dtype, or None."""
+        """Why a kernel cannot run here in a dtype, or None."""
 
     def run_kernel(
         self,
@@ -216,10 +217,10 @@ class Backend(Protocol):
         lengths: Tensor | None,
         bidirectional: bool = False,
     ) -> tuple[Tensor, Tensors]:
-        """Runs a vendor's kernel, of one layer or of several on top of each other.
+        """Runs a vendor's kernel, for one layer or for several stacked ones.
 
-        With `bidirectional` a layer is two, one that runs forward and one that runs
-        backward, and the layer above reads the outputs of both.
+        With `bidirectional` a layer is a pair: one runs forward, one backward, and the
+        layer above reads the outputs of both.
 
         Args:
             kernel: a name in `keras_rnnx.cells._lowering.spec.KERNELS`.
@@ -227,47 +228,47 @@ class Backend(Protocol):
             states: initial states, each `(layers, batch, units)`.
             weights: for every layer the kernel `(features, gates * units)`, the
                 recurrent kernel `(units, gates * units)` and their biases, by gate in
-                the vendor's order; then the matrix that projects the outputs, where the
+                the vendor's order; then the matrix that projects the outputs, if the
                 kernel has one.
             lengths: None, or the number of steps of each row, `(batch,)`.
             bidirectional: whether layers come in pairs. Default False.
 
         Returns:
-            Outputs `(batch, time, units)` of the last layer, of both directions one
-            after the other, and the last states.
+            Outputs `(batch, time, units)` of the last layer, those of both directions
+            concatenated, and the last states.
         """
 
-    # --- what a call depends on ---
+    # --- the state of the backend ---
 
     def loop_kernel(self, in_segments: bool) -> str:
-        """What runs the loop of the fused engine, in words."""
+        """In words, what runs the loop of the fused engine."""
 
     def records_loops(self) -> bool:
-        """Whether loops over whole sequences are recorded, and played again."""
+        """Whether loops over whole sequences are recorded and replayed."""
 
     def exporting(self) -> bool:
-        """Whether a graph is written down that is run elsewhere."""
+        """Whether the model is being exported as a graph that runs elsewhere."""
 
     def may_write(self) -> bool:
-        """Whether operations may write to tensors that are there."""
+        """Whether operations may write to existing tensors."""
 
     def plan_key(self) -> tuple | None:
-        """What a plan depends on beside its layer and the arguments of a call, or None
-        where it may depend on more."""
+        """A key of all that a plan depends on besides its layer and the arguments of
+        a call, or None if plans cannot be kept."""
 
     def hooked(self, layer: Any) -> bool:
-        """Whether something else wants to see the calls of a layer."""
+        """Whether hooks observe the calls of a layer."""
 
 
 class EagerBackend(Backend, Protocol):
-    """What a backend has more where every operation is a call."""
+    """The further functions of a backend that runs operations eagerly."""
 
-    # Made for a `CellProgram`: calls functions of lists of tensors, recorded where that
-    # pays.
+    # Made for a `CellProgram`: calls functions of lists of tensors, and records them
+    # where that is faster.
     Recorder: Callable[..., Callable]
 
     def empty(self, shape: tuple[int, ...], like: Tensor) -> Tensor:
-        """A tensor to be filled."""
+        """A tensor without values yet."""
 
     def add_product(self, term: Tensor, vectors: Tensor, matrix: Tensor) -> Tensor:
         """`term + vectors @ matrix`, of one step or of all."""

@@ -1,4 +1,4 @@
-"""What the fused engine needs from TensorFlow."""
+"""The functions that the engines need, for TensorFlow."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from keras_rnnx.engine.kernels.served import missing
 # Measured with benchmarks.run on 2 cores; see `prefers_xla`.
 SMALL_STEP = 2**20
 USUAL_BATCH = 64
-# Steps from which on less memory is worth some time: see `Segments`.
+# From so many steps on, saving memory is worth some time: see `Segments`.
 LONG = 1000
-# From here on a graph is faster with an even number of products a step.
+# From so many units on, a graph is faster with an even number of products per step.
 WIDE = 512
 
 KERNELS_TAKE_LENGTHS = True
@@ -28,49 +28,49 @@ rsqrt = tf.math.rsqrt
 
 
 def tensor(value, dtype):
-    """A variable, or what else holds numbers, as a tensor of a dtype."""
+    """A variable, an array or a tensor, as a tensor of a dtype."""
     return keras.ops.cast(keras.ops.convert_to_tensor(value), dtype)
 
 
 def exporting() -> bool:
-    """Whether a graph is written down that is run elsewhere: with all its loops."""
+    """Whether the model is being exported as a graph: no matter here."""
     return False
 
 
 def may_write() -> bool:
-    """Whether operations may write to tensors that are there: never."""
+    """Whether operations may write to existing tensors: never."""
     return False
 
 
 def plan_key() -> tuple | None:
-    """None: plans are made where a function is traced, which is seldom."""
+    """None: plans are made only when a function is traced, which is seldom."""
     return None
 
 
 def records_loops() -> bool:
-    """Whether loops are recorded: they are compiled."""
+    """Whether loops are recorded: no, they are compiled."""
     return False
 
 
 def total(x):
     """The sum over the first two axes, in float32 at least."""
     x = _wide(x)
-    # More than twice as fast on the CPU as the operation for sums of any kind.
+    # More than twice as fast on the CPU as `tf.reduce_sum`.
     return tf.raw_ops.BiasAddGrad(out_backprop=tf.reshape(x, (-1, x.shape[-1])))
 
 
 def plus_bias(rows, bias):
     """`rows` `(any, width)` with `bias` `(width,)` added to each."""
-    # For its gradient, which is such a sum.
+    # For its gradient, which is the fast sum of `total`.
     return tf.nn.bias_add(rows, bias)
 
 
 def over_units(values):
     """The mean over the last axis, which is kept."""
     if tf.config.list_logical_devices("GPU"):
-        # Products there may be less exact.
+        # On a GPU products may be less exact.
         return tf.reduce_mean(values, axis=-1, keepdims=True)
-    # XLA on the CPU takes sums over the last axis one by one, products not.
+    # XLA on the CPU computes sums over the last axis one by one, but not products.
     units = values.shape[-1]
     return values @ tf.fill([units, 1], tf.constant(1 / units, values.dtype))
 
@@ -80,13 +80,13 @@ def product(matrix, beside, xla):
 
     Args:
         matrix: `(units, units)`.
-        beside: number of products that can run side by side with it, itself included.
-        xla: whether they are compiled by XLA.
+        beside: number of products that can run at the same time, including it.
+        xla: whether XLA compiles them.
     """
     units = matrix.shape[1]
     if xla or beside % 2 == 0 or units < WIDE:
         return lambda vector: vector @ matrix
-    # Operations run side by side, each on few cores: with an odd number the last one
+    # Operations run in parallel, each on few cores: with an odd number the last one
     # would leave cores idle.
     halves = tf.split(matrix, [units // 2, units - units // 2], axis=1)
     return lambda vector: tf.concat([vector @ half for half in halves], axis=-1)
@@ -109,7 +109,7 @@ def _wide(x):
 
 
 def loop_kernel(in_segments: bool) -> str:
-    """What runs the loop of the fused engine, in words."""
+    """In words, what runs the loop of the fused engine."""
     return "XLA loop for small steps of fixed shape, else graph loop"
 
 
@@ -130,8 +130,8 @@ def scan(
     outputs = of_outputs.flat(outputs)
     if unroll or (isinstance(length, int) and length == 1):
         # A loop of one step, or a program for XLA, costs more than the step.
-        carry, found = _unrolled(step, carry, of_xs, of_xs.flat(xs), length, reverse)
-        pieces = map(_Pieces, zip(*map(of_outputs.flat, found)))
+        carry, results = _unrolled(step, carry, of_xs, of_xs.flat(xs), length, reverse)
+        pieces = map(_Pieces, zip(*map(of_outputs.flat, results)))
         stacks = [
             steps if output.loose else tf.stack(steps)
             for steps, output in zip(pieces, outputs)
@@ -176,7 +176,7 @@ def scan(
 
 
 def _shape(x):
-    """Sizes, as tensors where they are not known beforehand."""
+    """Sizes of `x`, as tensors if they are not known in advance."""
     return [tf.shape(x)[i] if n is None else n for i, n in enumerate(x.shape)]
 
 
@@ -187,7 +187,7 @@ def _static(shape):
 def _stacked(writer, dtype, length, shape):
     if isinstance(length, int):
         return writer.stack()
-    # Of no steps at all only a shape that is given in full makes a tensor.
+    # An empty list can only be stacked if the full shape is known.
     stack = tf.raw_ops.TensorListStack(
         input_handle=writer.flow, element_shape=tf.stack(shape), element_dtype=dtype
     )
@@ -196,7 +196,7 @@ def _stacked(writer, dtype, length, shape):
 
 
 def _some(length):
-    """`length`, or 1 of a list that may be empty: XLA compiles no reading of that."""
+    """`length`, but at least 1 if it is a tensor: XLA cannot read an empty list."""
     return length if isinstance(length, int) else tf.maximum(length, 1)
 
 
@@ -205,16 +205,16 @@ def _array(dtype, length, **kwargs):
 
 
 class _Pieces(list):
-    """What a step gave, for each step: one thing for what takes lists apart."""
+    """The outputs of each step, in a class of its own: trees treat it as a leaf."""
 
 
 def _unrolled(step, carry, of_xs, xs, length, reverse):
-    """The last carry, and what each step gave."""
+    """The last carry, and the outputs of each step."""
     xs = [x if isinstance(x, list) else tf.unstack(x) for x in xs]
-    found: list = [None] * length
+    results: list = [None] * length
     for t in reversed(range(length)) if reverse else range(length):
-        carry, found[t] = step(carry, of_xs.tree(x[t] for x in xs))
-    return carry, found
+        carry, results[t] = step(carry, of_xs.tree(x[t] for x in xs))
+    return carry, results
 
 
 def counter(n):
@@ -252,14 +252,14 @@ def pullback(function, inputs):
 
 
 def differentiable(forward, backward, spared, plain=None, again=None):
-    """A function of a list of tensors with a backward pass of its own.
+    """A function of a list of tensors with a custom backward pass.
 
     Args:
         forward: from inputs to `(outputs, residuals)`, lists of tensors.
-        backward: from inputs, residuals and the cotangents of the outputs to those of
-            the inputs.
+        backward: from inputs, residuals and the cotangents of the outputs to the
+            cotangents of the inputs.
         spared: positions of inputs that `backward` does not read; it may get None.
-        plain, again: for torch alone, see `torch/gradients.py`.
+        plain, again: used on torch only, see `torch/gradients.py`.
     """
 
     @tf.custom_gradient
@@ -275,10 +275,10 @@ def differentiable(forward, backward, spared, plain=None, again=None):
 
 
 def compiled(function: Callable, xla: bool) -> Callable:
-    """A function of trees as one graph, so that the eager loop does not run op by op.
+    """A function of trees as one graph, so that the loop does not run op by op.
 
-    With `xla` shapes are fixed and a graph is made for each, without it one graph
-    serves all shapes. Inside of a graph `function` becomes a part of that graph.
+    With `xla` each shape gets a graph of its own; without it one graph serves all
+    shapes. Inside of a graph, `function` becomes a part of that graph.
     """
     graph = _trees.over_trees(
         lambda flat: tf.function(flat, autograph=False, reduce_retracing=not xla),
@@ -287,7 +287,7 @@ def compiled(function: Callable, xla: bool) -> Callable:
 
     def run(*trees):
         # The gradient of a nested function reads shapes from its forward part. XLA
-        # would take them for constants, and compile again for every step.
+        # would treat them as constants, and compile again for every training step.
         return (function if tf.inside_function() else graph)(*trees)
 
     return run
@@ -303,7 +303,7 @@ def compiled_scan(step, carry, xs, length, outputs, reverse=False, unroll=False)
 
 
 def compiled_part(function: Callable) -> Callable:
-    """A part of a graph, compiled by XLA for every shape it meets."""
+    """A part of a graph that XLA compiles for every new shape."""
     return tf.function(function, autograph=False, jit_compile=True)
 
 
@@ -312,18 +312,18 @@ def prefers_xla(
 ) -> bool:
     """Whether to compile the loop with XLA.
 
-    XLA removes the overhead of single operations, which is most of the time while
-    `batch * units**2`, the work in a step, is small. Above that a graph is faster for
-    several gates: it runs their products side by side. XLA also compiles for a second
-    or more for every new shape: that pays where shapes are known to stay.
+    XLA removes the overhead of single operations, which takes most of the time as long
+    as `batch * units**2`, the work in a step, is small. Above that a graph is faster
+    for several gates: it runs their products in parallel. XLA also compiles for a
+    second or more for every new shape: that is worth it only if shapes stay the same.
 
     Args:
-        batch, length: as far as known when the layer is called: an int, or not.
+        batch, length: an int if known when the layer is called.
         units: number of units.
-        gates: number of gates, the candidate included.
+        gates: number of gates, including the candidate.
         training: whether the layer is called in training.
-        sums: whether steps have sums over units, which XLA makes along with other
-            operations and a graph one by one.
+        sums: whether steps have sums over units, which XLA combines with other
+            operations, while a graph computes them one by one.
     """
     if not isinstance(length, int) or length == 1:
         return False
@@ -334,14 +334,14 @@ def prefers_xla(
 
 
 def linear_way(steps, batch, units) -> str:
-    """The fastest of `scan/algorithms.py`, of sizes as far as known.
+    """The fastest of `scan/algorithms.py`, for sizes as far as known.
 
-    That for a GPU is what was measured with JAX and torch, and not here.
+    The choice for a GPU was measured with JAX and torch, not with TensorFlow.
 
-    XLA makes a plain loop of the steps, 2 to 5 times as fast on 2 cores as blocks in a
-    graph, in training. It has to compile for every number of steps; where that is not
-    known a graph runs. There blocks are 2.5 times as fast as steps with 64 numbers
-    each, and about as fast with 1,024 and more.
+    On 2 cores, in training, XLA's plain loop of the steps is 2 to 5 times as fast as
+    blocks in a graph. XLA has to compile for every number of steps; if the number is
+    not known, a graph runs. In a graph, blocks are 2.5 times as fast as steps with 64
+    numbers each, and about as fast with 1,024 and more.
     """
     if not isinstance(steps, int):
         return "blocked"
@@ -359,26 +359,26 @@ def argsort(keys):
 
 
 def kernels() -> tuple[str | None, str]:
-    """Which engine vendors' kernels are here, and whose they are: cuDNN's on a GPU."""
+    """The engine of the vendor's kernels, and the vendor: cuDNN on a GPU."""
     return ("cudnn" if tf.config.list_logical_devices("GPU") else None), "cuDNN"
 
 
 def kernel_refusal(kernel: str, dtype: str) -> str | None:
-    """Why the kernels here do not run this one, or None."""
+    """Why a kernel cannot run here in a dtype, or None."""
     if tf.test.is_built_with_rocm():
         return "this build of TensorFlow is for ROCm, whose kernels are not cuDNN's"
     return missing("TensorFlow", kernel)
 
 
 def hooked(layer) -> bool:
-    """Whether something else wants to see the calls of a layer: not on this backend."""
+    """Whether hooks observe the calls of a layer: not on this backend."""
     return False
 
 
 def run_kernel(kernel, x, states, weights, lengths, bidirectional=False):
     """Runs a cuDNN kernel. See `protocol.py`."""
-    # Each matrix with its outputs in rows: of every layer those of the inputs, then the
-    # recurrent ones; then the biases likewise.
+    # The transposed matrices, layer by layer: first the kernel, then the recurrent
+    # kernel. The biases of all layers follow in the same order.
     parts = [tf.transpose(matrix) for w, u, *_ in weights for matrix in (w, u)]
     parts += [bias for _, _, *biases in weights for bias in biases]
     batch, steps = x.shape[:2]
@@ -388,8 +388,8 @@ def run_kernel(kernel, x, states, weights, lengths, bidirectional=False):
     def swap(tensor):
         return tf.transpose(tensor, (1, 0, 2))
 
-    # With time_major=False the op takes states of shape (batch, layers, units), and
-    # hands their memory on as if layers came first: the same for one layer alone.
+    # With time_major=False the op takes states of shape (batch, layers, units), but
+    # passes their memory on as if layers came first: right only for a single layer.
     time_major = len(weights) > 1
     x, states = (swap(x), states) if time_major else (x, [swap(s) for s in states])
     outputs, *last, _, _ = tf.raw_ops.CudnnRNNV3(
@@ -417,7 +417,7 @@ def stepping(model, flat, specs):
 
     @tf.function(autograph=False, input_signature=signature)
     def step(*tensors):
-        return flat(lambda given: model(given, training=False), tensors)
+        return flat(lambda inputs: model(inputs, training=False), tensors)
 
     concrete = step.get_concrete_function()
     return lambda tensors: list(concrete(*tensors))

@@ -1,6 +1,6 @@
 """The kernel engine: a vendor's fused kernel runs the lowering of a cell.
 
-On a GPU the kernel is cuDNN's (engine "cudnn"), on the CPU its kin in torch ("native").
+On a GPU the kernel is cuDNN's (engine "cudnn"), on the CPU torch's ("native").
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from keras_rnnx.engine.loop.tensors import LoopResults
 from keras_rnnx.engine.packing import Packing
 from keras_rnnx.engine.sequence import SequenceEngine
 
-# By kernel the gates to be shut (-1) and opened (1) so that a step changes nothing that
+# By kernel, the gates to shut (-1) and to open (1) so that a step changes nothing that
 # is read later.
 _LSTM = {"i": -1.0, "f": 1.0}
 IDLE = {"lstm": _LSTM, "lstmp": _LSTM, "rnn_relu": {"h": -1.0}}
@@ -35,39 +35,39 @@ IDLE = {"lstm": _LSTM, "lstmp": _LSTM, "rnn_relu": {"h": -1.0}}
 class KernelEngine(SequenceEngine):
     """Runs one cell over sequences on a vendor's kernel."""
 
-    def _states(self, given, options):
+    def _states(self, tensors, options):
         if options.segments is None:
-            outputs, states = self._kernel(given, options.training)
+            outputs, states = self._kernel(tensors, options.training)
             return LoopResults(outputs, {}, states)
 
-        def segment(given):
-            # Its tensors have time first.
-            outputs, states = self._kernel(time_major(given), options.training)
+        def segment(tensors):
+            # The tensors of a segment have time first.
+            outputs, states = self._kernel(time_major(tensors), options.training)
             return SegmentResults(ops.transpose(outputs, (1, 0, 2)), states)
 
-        steps = self._segment_steps(length(given.sequences), options)
+        steps = self._segment_steps(length(tensors.sequences), options)
         run = Recomputed(segment, self.backend)
-        return Segments(run, self.backend, steps, options.return_sequences)(given)
+        return Segments(run, self.backend, steps, options.return_sequences)(tensors)
 
-    def _kernel(self, given, training):
+    def _kernel(self, tensors, training):
         """The first state after every step, `(batch, time, units)`, and the last ones.
 
         Args:
-            given: the tensors, with the batch first.
+            tensors: the tensors of the call, with the batch first.
             training: whether gradients will be taken.
         """
-        states = given.states
-        if given.input_mask is not None:
-            x = given.sequences * ops.expand_dims(given.input_mask, 1)
-            given = dataclasses.replace(given, sequences=x, input_mask=None)
+        states = tensors.states
+        if tensors.input_mask is not None:
+            x = tensors.sequences * ops.expand_dims(tensors.input_mask, 1)
+            tensors = dataclasses.replace(tensors, sequences=x, input_mask=None)
         packing = lengths = None
-        if given.by_step.valid is not None:
-            packing = Packing(given.by_step.valid[..., 0])
+        if tensors.by_step.valid is not None:
+            packing = Packing(tensors.by_step.valid[..., 0])
             lengths = ops.maximum(packing.lengths, 1)
-            x = packing.pack(given.sequences)
-            given = dataclasses.replace(given, sequences=x)
+            x = packing.pack(tensors.sequences)
+            tensors = dataclasses.replace(tensors, sequences=x)
         run = self._derived if self._derives(states, training) else self._run_kernel
-        outputs, last = run(given, packing, lengths)
+        outputs, last = run(tensors, packing, lengths)
         first, *others = states
         if packing is None:
             return outputs, {**last, first: outputs[:, -1]}
@@ -77,10 +77,11 @@ class KernelEngine(SequenceEngine):
         return packing.unpack(outputs, states[first]), last
 
     def _derives(self, states, training):
-        """Whether the backward pass is derived from the cell's own equation.
+        """Whether to derive the backward pass from the cell's own equation.
 
         In eager code that can be faster than autodiff of a kernel. It needs the states
-        of all steps: the kernel gives the outputs.
+        of all steps, and the kernel returns only the outputs, so the cell must have a
+        single state.
         """
         (state, *others) = states.values()
         return (
@@ -92,32 +93,34 @@ class KernelEngine(SequenceEngine):
             and costs.step_size(*state.shape[::-1]) < costs.DERIVED
         )
 
-    def _run_kernel(self, given, packing, lengths):
+    def _run_kernel(self, tensors, packing, lengths):
         """Outputs `(batch, time, units)` and last states of the kernel."""
-        program, x = self.program, given.sequences
-        tensors = _trees.mapped(lambda v: _precision.cast(v, x), given.weights)
-        states = list(given.states.values())
+        program, x = self.program, tensors.sequences
+        weights_by_name = _trees.mapped(
+            lambda v: _precision.cast(v, x), tensors.weights
+        )
+        states = list(tensors.states.values())
         lowering = program.lowering()
         kernel = lowering.kernel
         takes = self.backend.KERNELS_TAKE_LENGTHS
         idle = packing is not None and not takes
         lengths = lengths if takes else None
         if kernel_weights.ready(program) and not idle:
-            own = kernel_weights.own(program, tensors)
-            outputs, last = self._call(kernel, x, states, own, lengths)
-            return outputs, dict(zip(given.states, last))
-        vectors = _trees.mapped(lambda v: _precision.cast(v, x), given.vectors)
-        weights = kernel_weights.by_gate(program, tensors, vectors)
+            kernel_tensors = kernel_weights.own(program, weights_by_name)
+            outputs, last = self._call(kernel, x, states, kernel_tensors, lengths)
+            return outputs, dict(zip(tensors.states, last))
+        vectors = _trees.mapped(lambda v: _precision.cast(v, x), tensors.vectors)
+        weights = kernel_weights.by_gate(program, weights_by_name, vectors)
         gates = lowering.gates(weights)
         x = lowering.inputs(x, states, weights)
         if idle:
             x, gates = _idle_behind(packing, x, gates, kernel)
         start = lowering.states(states, weights)
         weights_of_kernel = kernel_weights.in_order(kernel, gates)
-        weights_of_kernel += kernel_weights.projection(tensors)
+        weights_of_kernel += kernel_weights.projection(weights_by_name)
         outputs, last = self._call(kernel, x, start, weights_of_kernel, lengths)
         outputs = lowering.outputs(outputs, states, weights)
-        return outputs, dict(zip(given.states, last))
+        return outputs, dict(zip(tensors.states, last))
 
     def _call(self, kernel, x, states, weights, lengths):
         """One layer of the kernel."""
@@ -125,30 +128,30 @@ class KernelEngine(SequenceEngine):
         outputs, last = self.backend.run_kernel(kernel, x, states, [weights], lengths)
         return outputs, [state[0] for state in last]
 
-    def _derived(self, given, packing, lengths):
-        """The same, with the backward pass derived from the cell's own equation."""
-        by_step = dataclasses.replace(given.by_step, valid=None)
-        swapped = time_major(dataclasses.replace(given, by_step=by_step))
+    def _derived(self, tensors, packing, lengths):
+        """`_run_kernel` with a backward pass derived from the cell's own equation."""
+        by_step = dataclasses.replace(tensors.by_step, valid=None)
+        swapped = time_major(dataclasses.replace(tensors, by_step=by_step))
 
         def kernel():
-            outputs, _ = self._run_kernel(given, packing, lengths)
+            outputs, _ = self._run_kernel(tensors, packing, lengths)
             return ops.transpose(outputs, (1, 0, 2))
 
         recurrence = EagerRecurrence(self.program, self.backend, True, kernel=kernel)
         inputs = GateInputs(self.program, self.backend, merged=True)
-        found = recurrence(swapped.sequences.shape[0], inputs(swapped))
-        return ops.transpose(found.outputs, (1, 0, 2)), found.states
+        results = recurrence(swapped.sequences.shape[0], inputs(swapped))
+        return ops.transpose(results.outputs, (1, 0, 2)), results.states
 
 
 def _idle_behind(packing, x, gates, kernel):
-    """Gives the steps behind each row's last one an input that makes them idle.
+    """Adds an input that makes the steps after the end of each row idle.
 
-    States that are not outputs (the cell state of an LSTM) are then the last ones at
-    the end too, and no state can grow there without bound.
+    States that are not outputs (the cell state of an LSTM) then keep their last values
+    up to the end, and no state can grow without bound there.
     """
     if kernel not in IDLE:
         return x, gates
-    # Far beyond a pre-activation, whose size has no limit after rectifiers.
+    # Far larger than any pre-activation, whose size is not limited after rectifiers.
     dtype = keras.backend.standardize_dtype(x.dtype)
     far = 6e4 if dtype == "float16" else 1e30
     behind = ops.expand_dims(ops.cast(ops.logical_not(packing.valid), dtype), -1)

@@ -1,10 +1,10 @@
-"""Which backend has which of the vendors' kernels."""
+"""Which vendors' kernels each backend has."""
 
 from __future__ import annotations
 
 from keras_rnnx.cells._lowering.spec import KERNELS
 
-# By kernel the backends that have it on some device. JAX has it in float32 alone.
+# By kernel, the backends that have it on some device. JAX has it only in float32.
 SERVED = dict.fromkeys(KERNELS, ("TensorFlow", "torch")) | {
     "lstm": ("TensorFlow", "JAX", "torch"),
     "lstmp": ("torch",),
@@ -21,5 +21,5 @@ def missing(backend: str, kernel: str) -> str | None:
     if backend in SERVED[kernel]:
         return None
     if backend == "TensorFlow":
-        return "TensorFlow does not say where its cuDNN op takes the projection"
+        return "TensorFlow does not document where its cuDNN op takes the projection"
     return f"{backend} has cuDNN's LSTM alone, and this is its {kernel}"

@@ -18,9 +18,9 @@ from keras_rnnx.engine.sequence import weights_of
 
 
 def reads_lengths(kernel: str, directions: int, wants_states: bool) -> bool:
-    """Whether the kernel has to know where the rows of a masked sequence end.
+    """Whether the kernel needs the lengths of the rows of a masked sequence.
 
-    Forward in time, what follows a row's end reaches nothing but the last states.
+    Forward in time, steps after a row's end affect only the last states.
 
     Args:
         kernel: name of the kernel.
@@ -29,16 +29,16 @@ def reads_lengths(kernel: str, directions: int, wants_states: bool) -> bool:
     """
     if backends.current().KERNELS_TAKE_LENGTHS:
         return True
-    # Rectifiers could grow there without bound.
+    # Without bounds, rectified states could overflow after a row's end.
     return directions == 2 or wants_states or kernel == "rnn_relu"
 
 
 class StackedKernel:
-    """Runs cells on top of each other over sequences. A stack makes one and keeps it.
+    """Runs stacked cells over sequences. A stack makes one such object and keeps it.
 
     Args:
-        cells: for each layer from below its cell, or two: the first reads forward, the
-            other backward, and the layer above the outputs of both.
+        cells: for each layer from below its cell, or two cells: one reads forward, the
+            other backward, and the layer above reads the outputs of both.
     """
 
     def __init__(self, cells: list[list[Cell]]):
@@ -69,22 +69,22 @@ class StackedKernel:
             sequences: `(batch, time, features)`.
             states: for each cell its initial states, `(batch, units)`.
             mask: None, or boolean `(batch, time)` or `(batch, time, 1)`.
-            drawn: for each cell its random masks, on weights alone.
+            drawn: for each cell its random masks, only on weights.
             return_sequences: whether the output of every step is wanted.
-            zero_output_for_mask: whether masked steps give zeros; those of two
-                directions always do.
+            zero_output_for_mask: whether the outputs of masked steps are zero; with two
+                directions they always are.
             wants_states: whether the last states are wanted.
 
         Returns:
-            For each direction its outputs, `(batch, time, units)` or without
-            `return_sequences` `(batch, units)`; and for each cell its last states,
-            which are not right in masked sequences without `wants_states`.
+            For each direction its outputs, `(batch, time, units)`, or `(batch, units)`
+            without `return_sequences`; and for each cell its last states, which are
+            wrong for masked sequences unless `wants_states`.
         """
         tensors = {
             "sequences": self._tensor(sequences),
             "weights": [self._weights(*pair) for pair in zip(self.programs, drawn)],
             "vectors": [self._vectors(program) for program in self.programs],
-            "states": [[self._tensor(s) for s in own] for own in states],
+            "states": [[self._tensor(s) for s in of_cell] for of_cell in states],
         }
         tensors["mask"] = None if mask is None else masks.column(mask)
         key = (return_sequences, zero_output_for_mask, wants_states)
@@ -96,9 +96,9 @@ class StackedKernel:
         return ops.cast(ops.convert_to_tensor(value), self.dtype)
 
     def _weights(self, program, drawn):
-        found = _trees.mapped(self._tensor, weights_of(program))
+        weights = _trees.mapped(self._tensor, weights_of(program))
         of_weights = drawn.weights.items()
-        return found | {name: found[name] * mask for name, mask in of_weights}
+        return weights | {name: weights[name] * mask for name, mask in of_weights}
 
     def _vectors(self, program):
         return _trees.mapped(self._tensor, program.step_vectors())
@@ -125,7 +125,7 @@ class StackedKernel:
                 lengths,
                 self.directions == 2,
             )
-            # By cell, as the states came.
+            # Grouped by cell, as the initial states.
             last = [[of_all[k] for of_all in last] for k in range(len(self.cells))]
             outputs = ops.split(outputs, self.directions, axis=-1)
             top = states[-self.directions :]
@@ -135,16 +135,18 @@ class StackedKernel:
                     for pair in zip(last, states)
                 ]
             if not return_sequences:
-                found = self._last_outputs(outputs, last, packing, top)
+                last_outputs = self._last_outputs(outputs, last, packing, top)
                 if mask is not None:
-                    found = [
+                    last_outputs = [
                         masks.mask_last(output, mask, zero_output_for_mask)
-                        for output in found
+                        for output in last_outputs
                     ]
-                return found, last
+                return last_outputs, last
             if packing is not None:
                 zero = zero_output_for_mask or self.directions == 2
-                outputs = [packing.unpack(o, own[0]) for o, own in zip(outputs, top)]
+                outputs = [
+                    packing.unpack(o, of_cell[0]) for o, of_cell in zip(outputs, top)
+                ]
                 outputs = [masks.mask_outputs(o, mask, zero) for o in outputs]
             return outputs, last
 
@@ -154,7 +156,7 @@ class StackedKernel:
         """The output after the last step that each direction of the last layer took."""
         if self.directions == 2:
             # Backward in time the first step is the last one.
-            return [own[0] for own in last[-2:]]
+            return [of_cell[0] for of_cell in last[-2:]]
         if packing is None:
             return [outputs[0][:, -1]]
         return [packing.last(outputs[0], top[0][0])]

@@ -1,4 +1,4 @@
-"""Whether all layers of a stack are run in one call of a vendor's kernel, and why."""
+"""Decides whether one call of a vendor's kernel runs all layers of a stack."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def refusal(rows: list[list[keras.layers.RNN]], training: bool) -> str | None:
 
     Args:
         rows: for each layer from below a `keras_rnnx.layers.RNN`, or one forward and
-            one backward. A kernel can run each of them by itself.
-        training: whether for training, where dropout is on.
+            one backward. A kernel can run each of them alone.
+        training: whether the call trains, with dropout on.
     """
     rnns = [rnn for row in rows for rnn in row]
     if len(rnns) == 1:
@@ -28,10 +28,10 @@ def refusal(rows: list[list[keras.layers.RNN]], training: bool) -> str | None:
         ("dtypes", [cell.compute_dtype for cell in cells]),
     ):
         if len(set(values)) > 1:
-            # In a stack both directions of a layer are the same.
+            # Both directions of a layer in a stack have the same values: show one.
             each = len(rows[0]) if len(rows) > 1 else 1
-            found = ", ".join(map(str, values[::each]))
-            return f"layers with {name} {found} are not all the same"
+            different = ", ".join(map(str, values[::each]))
+            return f"layers with {name} {different} are not all the same"
     lowering = cells[0].lowering()
     if not all(cell.lowering().direct for cell in cells):
         return (
@@ -60,22 +60,22 @@ def plan_at_once(
     wants_states: bool = False,
     refused: str | None = None,
 ) -> Plan | str:
-    """Chooses whether a stack of layers is one call.
+    """Chooses whether one call runs a stack of layers.
 
     Args:
         rows: as for `refusal`.
-        training: whether for training, where dropout is on. Default True.
-        batch: number of sequences, where it is known. Default: not known.
+        training: whether the call trains, with dropout on. Default True.
+        batch: number of sequences, if known. Default: not known.
         masked: whether there is a mask. Default False.
-        wants_states: whether the last states are wanted. Default False.
+        wants_states: whether the last states are needed. Default False.
         refused: why the stack itself cannot be one call. Default None.
 
     Returns:
-        The plan of that call, or why there is a call for each layer.
+        The plan of that call, or the reason for one call per layer.
 
     Raises:
-        ValueError: when an engine was asked for that cannot run a layer, or when one
-            call was asked for that cannot be.
+        ValueError: if an engine was forced that cannot run a layer, or if one call was
+            forced and is not possible.
     """
     forced = forced_at_once()
     if forced is False:
@@ -106,10 +106,10 @@ def plan_at_once(
 
 
 def _engine_refusal(rows, plans):
-    """Why the layers are not all on one kernel."""
-    for rnn, found in zip([rnn for row in rows for rnn in row], plans):
-        if found.engine not in ("cudnn", "native"):
-            return f"{rnn.name} runs on the {found.engine} engine: {found.reason}"
+    """Why the layers cannot share one kernel, or None."""
+    for rnn, chosen in zip([rnn for row in rows for rnn in row], plans):
+        if chosen.engine not in ("cudnn", "native"):
+            return f"{rnn.name} runs on the {chosen.engine} engine: {chosen.reason}"
         if backends.current().hooked(rnn):
-            return f"hooks of {rnn.name} want its inputs or outputs"
+            return f"hooks of {rnn.name} need its inputs or outputs"
     return None

@@ -1,4 +1,4 @@
-"""The weights of a cell as a vendor's kernel takes them."""
+"""Arranges the weights of a cell as a vendor's kernel expects them."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from keras_rnnx.cells._base.tensors import StepVectors
 from keras_rnnx.cells._lowering.spec import FIELDS, KERNELS, GateWeights, Weights
 from keras_rnnx.engine import backends
 
-# Gates by the order of vendors, where it is not that of Keras.
+# The order of the gates in the vendors' kernels. The GRU's differs from Keras'.
 ORDER = KERNELS | {"gru": ("r", "z", "h")}
 
 
 def ready(program: CellProgram) -> bool:
-    """Whether the weights are the kernel's, but for the order of their gates."""
+    """Whether the weights are those of the kernel, up to the order of the gates."""
     lowering, layout = program.lowering(), program.layout
     if not lowering.plain:
         return False
@@ -25,8 +25,10 @@ def ready(program: CellProgram) -> bool:
 
 
 def own(program: CellProgram, tensors: dict[str, Any]) -> list[Any]:
-    """Both kernels and both biases of a cell that is `ready`, in the kernel's order,
-    zeros where it has none, and its projection where it has one.
+    """Both kernels, both biases and the projection of a cell that is `ready`.
+
+    They are in the kernel's order. A missing bias is zeros; a missing projection is
+    left out.
 
     Args:
         program: the cell.
@@ -58,14 +60,14 @@ def _whole(program, tensors):
 
 
 def projection(tensors: dict[str, Any]) -> list[Any]:
-    """The matrix that projects the outputs, in a list; empty where there is none."""
+    """The matrix that projects the outputs, in a list; an empty list without one."""
     return [tensors["projection_kernel"]] if "projection_kernel" in tensors else []
 
 
 def by_gate(
     program: CellProgram, tensors: dict[str, Any], vectors: StepVectors
 ) -> Weights:
-    """The weights of each gate, as a lowering takes them: zeros where it has no part.
+    """The weights of each gate for a lowering, with zeros for parts that it lacks.
 
     Args:
         program, tensors: as for `own`.
@@ -83,7 +85,7 @@ def by_gate(
     recurrent = layout.blocks(tensors["recurrent_kernel"], "recurrent_kernel")
     of_inputs, of_products = layout.biases(tensors.get("bias"))
     no_kernel, no_product = (
-        ops.zeros_like(next(iter(found.values()))) for found in (kernels, recurrent)
+        ops.zeros_like(next(iter(blocks.values()))) for blocks in (kernels, recurrent)
     )
     gates = {
         k: GateWeights(
@@ -99,7 +101,7 @@ def by_gate(
 
 
 def in_order(kernel: str, gates: dict[str, GateWeights]) -> list[Any]:
-    """Both kernels and both biases, by gate in the vendor's order.
+    """Both kernels and both biases, with the gates in the vendor's order.
 
     Args:
         kernel: name of the kernel.
@@ -115,7 +117,7 @@ def in_order(kernel: str, gates: dict[str, GateWeights]) -> list[Any]:
 def lowered(
     program: CellProgram, tensors: dict[str, Any], vectors: StepVectors
 ) -> list[Any]:
-    """The same for a cell whose lowering maps nothing but weights.
+    """The weights for the kernel, of a cell whose lowering maps only weights.
 
     Args:
         program, tensors, vectors: as for `by_gate`.

@@ -1,4 +1,4 @@
-"""The loop back in time of a `Recurrence`: its step, and the gradients behind it."""
+"""The backward loop of a `Recurrence`: its step, and the gradients after it."""
 
 from __future__ import annotations
 
@@ -18,40 +18,40 @@ from keras_rnnx.engine.loop.tensors import LoopGradients, LoopTensors, StepOutpu
 
 
 class StepBack:
-    """One step of the loop back in time, and what is done before and after all.
+    """One step of the loop back in time, and the computations before and after it.
 
     Args:
         recurrence: the `Recurrence`.
         length: number of steps.
-        given: its tensors.
-        kept: what it kept.
+        tensors: its `LoopTensors`.
+        kept: the tensors that the forward pass kept.
         shown: whether there are cotangents of outputs.
 
     Attributes:
-        values: "states", those before each step, and "gates", what the equation reads
-            of the gates, for all steps.
+        values: "states", the states before each step, and "gates", the values that the
+            equation reads from the gates, for all steps.
     """
 
     def __init__(
         self,
         recurrence: Any,
         length: Any,
-        given: LoopTensors,
+        tensors: LoopTensors,
         kept: dict[str, Any],
         shown: bool,
     ):
         self.recurrence, self.backend = recurrence, recurrence.backend
         program = self.program = recurrence.program
         self.layout, self.shown = program.layout, shown
-        self.vectors = given.vectors
-        given = self.given = _precision.rounded(given)
-        # With the masks of all steps.
-        self.context = recurrence.context(given, given.by_step)
+        self.vectors = tensors.vectors
+        tensors = self.tensors = _precision.rounded(tensors)
+        # The context with the masks of all steps.
+        self.context = recurrence.context(tensors, tensors.by_step)
         before = dict(kept["states"])
-        # The output before a step, from those after each.
-        h = recurrence.before(length, given.states[program.output], kept["outputs"])
+        # The output before each step, from the outputs after each step.
+        h = recurrence.before(length, tensors.states[program.output], kept["outputs"])
         before.setdefault(program.output, h)
-        # What each matrix multiplied.
+        # The vector that each matrix multiplied.
         masked = program.masked(h, self.context)
         self.multiplied = dict.fromkeys(self.layout.early_gates, masked)
         self.multiplied |= {
@@ -63,9 +63,11 @@ class StepBack:
             "states": {k: before[k] for k in program.states},
             "gates": self._local(gates),
         }
-        transposed = {k: ops.transpose(matrix) for k, matrix in given.matrices.items()}
+        transposed = {
+            k: ops.transpose(matrix) for k, matrix in tensors.matrices.items()
+        }
         self.products = recurrence.products(transposed)
-        # Gradients of vectors are summed in the loop, or taken behind it.
+        # Gradients of vectors are summed in the loop, or computed after it.
         self.along = recurrence.sums_along
         self.behind = program.has_vectors and not self.along
         self.structures = Structures()
@@ -73,35 +75,35 @@ class StepBack:
         self.rounds = any(vector.dtype != h.dtype for vector in held)
 
     def _gates_again(self):
-        """What a step kept of each gate, for all steps at once."""
-        given, found = self.given, {}
-        for k, matrix in given.matrices.items():
+        """Recomputes the values of each gate that a step keeps, for all steps."""
+        tensors, gates = self.tensors, {}
+        for k, matrix in tensors.matrices.items():
             u = self.multiplied[k] @ matrix
-            u = u + given.biases[k] if k in given.biases else u
-            found[k] = given.inputs[k] + u if self.recurrence.keeps_sum(k) else u
-        return found
+            u = u + tensors.biases[k] if k in tensors.biases else u
+            gates[k] = tensors.inputs[k] + u if self.recurrence.keeps_sum(k) else u
+        return gates
 
     def _local(self, kept):
-        """What the equation reads of each gate: its sum, or one part of it, or both."""
-        inputs, found = self.given.inputs, {}
+        """The values that the equation reads from each gate: the sum, or the parts."""
+        inputs, gates = self.tensors.inputs, {}
         for k, gate in self.layout.gates.items():
             if k not in kept:
-                found[k] = inputs[k]
+                gates[k] = inputs[k]
             elif self.recurrence.keeps_sum(k):
-                found[k] = kept[k]
+                gates[k] = kept[k]
             else:
-                found[k] = Parts(inputs[k] if gate.has_input else None, kept[k])
-        return found
+                gates[k] = Parts(inputs[k] if gate.has_input else None, kept[k])
+        return gates
 
     def _product(self, gate, tree):
-        """The product of a gate in a tree as that of `values["gates"]`."""
-        found = tree[gate]
-        return found.product if isinstance(found, Parts) else found
+        """The product of a gate in a tree with the structure of `values["gates"]`."""
+        value = tree[gate]
+        return value.product if isinstance(value, Parts) else value
 
     def _equation(
         self, values: dict[str, Any], vectors: StepVectors, context: StepContext
     ) -> dict[str, Any]:
-        """The states after a step, or after all, and what late gates multiplied."""
+        """The states after a step, or all steps, and the vectors of late gates."""
         states = values["states"]
         like = states[self.program.output]
         if self.rounds:
@@ -129,12 +131,12 @@ class StepBack:
             products[k] = late(k, value.product) if is_late else value.product
         read = self.program.read(inputs, products, vectors, context)
         new = self.program.update(states, read, vectors, context)
-        # In the order of their calls one may depend on another.
+        # Sorted: the order of the calls does not matter.
         multiplied = {k: multiplied[k] for k in self.layout.late_gates}
         return {"states": new, "multiplied": multiplied}
 
     def sums(self) -> StepVectors | None:
-        """Where sums over all steps start: zeros in which they keep their digits."""
+        """The start of sums over all steps: zeros, in float32 at least."""
 
         def zeros(vector):
             dtype = keras.backend.standardize_dtype(vector.dtype)
@@ -143,7 +145,7 @@ class StepBack:
         return _trees.mapped(zeros, self.vectors) if self.along else None
 
     def outputs(self, batch: Any) -> dict[str, Any]:
-        """The tensors that a step gives.
+        """Describes the tensors that a step returns.
 
         Args:
             batch: number of sequences.
@@ -153,84 +155,84 @@ class StepBack:
             return StepOutput((batch, width))
 
         states = self.program.states
-        found: dict[str, Any] = {"gates": {}}
+        outputs: dict[str, Any] = {"gates": {}}
         for k, gate in self.layout.gates.items():
             value = self.values["gates"][k]
-            one = output(self.program.units)
+            wide = output(self.program.units)
             if isinstance(value, Parts):
-                part = None if value.input is None else one
-                found["gates"][k] = Parts(part, output(gate.gives))
+                part = None if value.input is None else wide
+                outputs["gates"][k] = Parts(part, output(gate.gives))
             else:
-                found["gates"][k] = one
-        # What is behind the loop may want cotangents of the states after each step, and
-        # of the first one before.
+                outputs["gates"][k] = wide
+        # The computations after the loop may need the cotangents of the states after
+        # each step, and of the output before each step.
         if self.behind or self.program.gradient_flow:
-            found["after"] = {k: output(width) for k, width in states.items()}
+            outputs["after"] = {k: output(width) for k, width in states.items()}
         if self.program.gradient_flow:
-            found["before"] = output(states[self.program.output])
-        return found
+            outputs["before"] = output(states[self.program.output])
+        return outputs
 
     def __call__(self, carry: dict, at: dict) -> tuple[dict, dict]:
         """The step.
 
         Args:
             carry: "states", their cotangents, and "sums", of the gradients of vectors.
-            at: of the step, `values`, the context as "by_step", and as "output" the
-                cotangent of the output.
+            at: the slices of the step: `values`, the context as "by_step", and the
+                cotangent of the output as "output".
 
         Returns:
-            The carry before the step; the gradients of what is read of the gates; and,
-            where that is wanted, the cotangents of the states.
+            The carry before the step; the gradients of the gates; and, if needed, the
+            cotangents of the states.
         """
         program, context = (
             self.program,
-            self.recurrence.context(self.given, at["by_step"]),
+            self.recurrence.context(self.tensors, at["by_step"]),
         )
         after, output = dict(carry["states"]), program.output
         if self.shown:
             after[output] = after[output] + at["output"]
         values = {"states": at["states"], "gates": at["gates"]}
-        found, sums = self._pulled(after, values, carry["sums"], context)
-        before, of_gates = found["states"], found["gates"]
+        gradients, sums = self._pulled(after, values, carry["sums"], context)
+        before, of_gates = gradients["states"], gradients["gates"]
         if self.layout.early_gates:
             of_products = {
                 k: self._product(k, of_gates) for k in self.layout.early_gates
             }
             d_h = program.masked(self.products.total(of_products), context)
             before[output] = before[output] + d_h
-        given = {"gates": of_gates, "after": after, "before": before[output]}
-        return {"states": before, "sums": sums}, given
+        outputs = {"gates": of_gates, "after": after, "before": before[output]}
+        return {"states": before, "sums": sums}, outputs
 
     def _pulled(self, after, values, sums, context):
-        """The gradients of `values` by the equation alone, and the sums."""
+        """The gradients of `values` through the equation alone, and the sums."""
         wanted = {"values": values, "vectors": self.vectors if self.along else None}
 
-        def equation(given):
-            vectors = given["vectors"] if self.along else self.given.vectors
-            return self._equation(given["values"], vectors, context)
+        def equation(leaves):
+            vectors = leaves["vectors"] if self.along else self.tensors.vectors
+            return self._equation(leaves["values"], vectors, context)
 
         pull = Pullback(self.backend, equation, wanted, self.structures)
         cotangents = {"states": after, "multiplied": {}}
         at = pull.positions["values"]["gates"]
-        # What a late gate multiplied may depend on one that was before.
+        # The vector of a late gate may depend on earlier late gates.
         for k in reversed(self.layout.late_gates):
             (d_u,) = pull.some(cotangents, [self._product(k, at)])
             d = self.products.one(k, d_u)
             cotangents["multiplied"][k] = self.program.masked(d, context, k)
-        found = pull(cotangents)
+        gradients = pull(cotangents)
         if self.along:
-            sums = _added(sums, found["vectors"])
-        return found["values"], sums
+            sums = _precision.added(sums, gradients["vectors"])
+        return gradients["values"], sums
 
     def gradients(self, last: dict[str, Any], stacks: dict[str, Any]) -> LoopGradients:
-        """Gradients of the tensors, from the last carry and what the steps gave."""
+        """Gradients of the tensors, from the last carry and the steps' outputs."""
         program, layout = self.program, self.layout
         flow, source = program.gradient_flow, self.multiplied
         of_gates = stacks["gates"]
         d_u = {k: self._product(k, of_gates) for k in layout.product_gates}
         if flow:
-            # The penalty sees the recurrent kernel as what the cotangents went through,
-            # as the loss sees it as what the states went through.
+            # The loss depends on the recurrent kernel through the states that it
+            # multiplies; the penalty through the cotangents that it multiplies.
             passed = gradient_flow.cotangent(
                 flow, stacks["after"][program.output], stacks["before"]
             )
@@ -246,18 +248,18 @@ class StepBack:
             vectors = self._of_vectors(stacks["after"], d_u)
         of_inputs = {}
         for k in layout.input_gates:
-            found = of_gates[k]
-            of_inputs[k] = found.input if isinstance(found, Parts) else found
+            value = of_gates[k]
+            of_inputs[k] = value.input if isinstance(value, Parts) else value
         return LoopGradients(
             inputs=of_inputs,
             matrices={k: outer(source[k], d) for k, d in d_u.items()},
-            biases={k: total(d_u[k]) for k in self.given.biases},
+            biases={k: total(d_u[k]) for k in self.tensors.biases},
             vectors=vectors,
             states=last["states"],
         )
 
     def _of_vectors(self, d_states, d_u):
-        """The gradients of vectors, by the equation at all steps once more."""
+        """The gradients of vectors, from the equation at all steps at once."""
         pull = Pullback(
             self.backend,
             lambda vectors: self._equation(self.values, vectors, self.context),
@@ -272,7 +274,7 @@ class StepBack:
 
 @dataclasses.dataclass
 class Structures:
-    """Those of a function's trees, where it is called again and again."""
+    """The structures of a function's trees, kept for repeated calls."""
 
     inputs: _trees.Structure | None = None
     results: _trees.Structure | None = None
@@ -284,28 +286,33 @@ class Pullback:
     Args:
         backend: one of the backend files of this package.
         function: from a tree to a tree.
-        tree: where it is taken.
-        known: of an earlier call of the same function, or to be filled.
+        tree: the inputs at which the function is evaluated.
+        known: the structures of an earlier call of the same function, or empty ones,
+            which are then set.
 
     Attributes:
         positions: `tree` with the position of each tensor in the list of all.
-        outputs: what the function gives there.
+        outputs: the value of the function.
     """
 
     def __init__(
-        self, backend: Any, function: Any, tree: Any, known: Structures | None = None
+        self,
+        backend: Any,
+        function: Any,
+        tree: Any,
+        structures: Structures | None = None,
     ):
-        known = known or Structures()
-        structure = self.structure = known.inputs or _trees.Structure(tree)
-        known.inputs = structure
+        structures = structures or Structures()
+        structure = self.structure = structures.inputs or _trees.Structure(tree)
+        structures.inputs = structure
         self.positions = structure.positions()
         self.inputs = structure.flat(tree)
 
         def flat(leaves):
-            found = function(structure.tree(leaves))
-            self.results = known.results or _trees.Structure(found)
-            known.results = self.results
-            return self.results.flat(found)
+            result = function(structure.tree(leaves))
+            self.results = structures.results or _trees.Structure(result)
+            structures.results = self.results
+            return self.results.flat(result)
 
         outputs, self.pull = backend.pullback(flat, self.inputs)
         self.outputs = self.results.tree(outputs)
@@ -314,21 +321,15 @@ class Pullback:
         """The gradients of the tensors at some positions.
 
         Args:
-            cotangents: of the results; what they lack is zero.
+            cotangents: of the results; missing ones are zero.
             positions: of the tensors.
         """
-        found = self.pull(self.results.flat(cotangents), positions)
+        gradients = self.pull(self.results.flat(cotangents), positions)
         return [
             ops.zeros_like(self.inputs[position]) if d is None else d
-            for d, position in zip(found, positions)
+            for d, position in zip(gradients, positions)
         ]
 
     def __call__(self, cotangents: Any) -> Any:
         """The gradients of all tensors, in a tree."""
         return self.structure.tree(self.some(cotangents, range(self.structure.size)))
-
-
-def _added(sums, found):
-    structure = _trees.Structure(sums)
-    pairs = zip(structure.flat(sums), structure.flat(found))
-    return structure.tree(total + ops.cast(d, total.dtype) for total, d in pairs)

@@ -1,31 +1,31 @@
-"""A recurrence with a backward pass of its own, whatever computes it."""
+"""The base class of recurrences with a custom backward pass."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 from keras_rnnx import _trees
 from keras_rnnx.cells._base.program import CellProgram
 from keras_rnnx.engine import recording
+from keras_rnnx.engine.backends.protocol import Backend, EagerBackend
 from keras_rnnx.engine.loop.tensors import LoopResults
 
 
 class Differentiable:
-    """Base class of the recurrences: subclasses have `forward` and `backward`.
+    """Base class of the recurrences: subclasses define `forward` and `backward`.
 
     Args:
         program: the cell.
         backend: one of the backend files of this package.
         sequences: whether to return the output of every step.
-        keep: whether to keep what the backward pass needs. Without it the backward
-            pass, should it come, runs forward once more.
+        keep: whether to keep the tensors that the backward pass needs. Otherwise the
+            backward pass, if it comes, runs the forward pass again.
 
     Attributes:
         kept: a tree with the width of each tensor that is kept.
         loops: whether there are operations for every step.
-        moments: names of the scopes whose moments are noted.
+        moments: names of the scopes whose moments are recorded.
     """
 
     kept: Any
@@ -35,7 +35,7 @@ class Differentiable:
     def __init__(
         self,
         program: CellProgram,
-        backend: ModuleType,
+        backend: Backend,
         sequences: bool,
         keep: bool = True,
     ):
@@ -43,10 +43,10 @@ class Differentiable:
         self.backend = backend
         self.sequences = sequences
         self.keep = keep
-        # Elsewhere the loop is compiled.
+        # Other backends compile the loop.
         self.recorder = None
         if backend.EAGER and self.loops:
-            self.recorder = backend.Recorder(program)
+            self.recorder = cast(EagerBackend, backend).Recorder(program)
 
     def __call__(
         self,
@@ -59,9 +59,9 @@ class Differentiable:
         Args:
             length: number of steps.
             tensors: a dataclass of tensors, such as `LoopTensors`.
-            source: a function and its tensors, from which the `inputs` are made once
-                more where second derivatives are asked for and they were not kept.
-                Default: none, for recurrences that spare nothing.
+            source: a function and its tensors. It recomputes the `inputs` for second
+                derivatives if they were not kept. Default: none, for recurrences that
+                keep all inputs.
         """
         state = tensors.states[self.program.output]
         records = self.recorder is not None and self.recorder.may_record(state)
@@ -74,19 +74,19 @@ class Differentiable:
         n = len(flat)
 
         def forward(inputs):
-            given = structure.tree(inputs)
-            found, residuals = self.forward(length, given, self.keep)
-            return results.flat(found), kept.flat(residuals) if self.keep else []
+            tree = structure.tree(inputs)
+            result, residuals = self.forward(length, tree, self.keep)
+            return results.flat(result), kept.flat(residuals) if self.keep else []
 
         def backward(inputs, residuals, cotangents):
-            given, at_end = structure.tree(inputs), results.tree(cotangents)
+            tree, at_end = structure.tree(inputs), results.tree(cotangents)
             if residuals:
                 residuals = kept.tree(residuals)
             else:
-                _, residuals = self.forward(length, given, keep=True)
-            found = self.backward(length, given, residuals, at_end)
-            # The source of the inputs gets its gradients through them.
-            return structure.flat(found) + [None] * (len(inputs) - n)
+                _, residuals = self.forward(length, tree, keep=True)
+            gradients = self.backward(length, tree, residuals, at_end)
+            # The tensors of the source get their gradients through the inputs.
+            return structure.flat(gradients) + [None] * (len(inputs) - n)
 
         if self.recorder and recording.allowed():
             key = length, _trees.signature(tensors)
@@ -96,14 +96,14 @@ class Differentiable:
             at = structure.positions().inputs
             spared = {at[name] for name in self.spared()}
             if self.backend.EAGER and source:
-                # Elsewhere nothing is run again.
+                # Other backends do not run the function again.
                 flat += source[1]
         plainly = self._plainly(length, structure, results, source)
         run = self.backend.differentiable(forward, backward, spared, *plainly)
         return results.tree(run(flat))
 
     def _recorded(self, forward, backward, key, n):
-        """The two functions, recorded and played where that pays."""
+        """The two functions, recorded and replayed where that is faster."""
         recorder = self.recorder
 
         def play(inputs):
@@ -114,20 +114,20 @@ class Differentiable:
 
         def play_back(inputs, residuals, cotangents):
             groups = inputs[:n], residuals, cotangents
-            (found,) = recorder(steps_back, ("backward", *key), *groups)
-            return found + [None] * (len(inputs) - n)
+            (gradients,) = recorder(steps_back, ("backward", *key), *groups)
+            return gradients + [None] * (len(inputs) - n)
 
         return play, play_back
 
     def _results(self):
-        """A tree as that of the results, with anything in the place of tensors."""
+        """A tree with the structure of the results."""
         outputs = True if self.sequences else None
         moments = dict.fromkeys(self.moments, True)
         return LoopResults(outputs, moments, dict.fromkeys(self.program.states, True))
 
     def _plainly(self, length, structure, results, source):
-        """The functions that second derivatives and transforms take on torch: `plain`
-        and `again` of `torch.gradients.differentiable`."""
+        """The functions for second derivatives and transforms on torch: `plain` and
+        `again` of `torch.gradients.differentiable`."""
         n = structure.size
 
         def plain(inputs):
@@ -143,7 +143,8 @@ class Differentiable:
                 for name, position in at.items():
                     if inputs[position] is None:
                         inputs[position] = made[name]
-            d_inputs = self.backend.gradients(plain, inputs, cotangents)
+            backend = cast(EagerBackend, self.backend)
+            d_inputs = backend.gradients(plain, inputs, cotangents)
             return d_inputs + [None] * len(tensors)
 
         return plain, again
@@ -151,40 +152,40 @@ class Differentiable:
     def _refuse_flow(self):
         if self.program.gradient_flow:
             raise RuntimeError(
-                "GradientFlow adds to the gradients of the fused engine what is not "
-                "the gradient of a loss. So torch has no second derivatives here, no "
-                "transforms of torch.func in training, and no forward-mode "
+                "GradientFlow adds a term to the gradients of the fused engine that is "
+                "not the gradient of a loss. So torch has no second derivatives here, "
+                "no transforms of torch.func in training, and no forward-mode "
                 "derivatives. Build the cell without this regularizer to take them."
             )
 
-    def plain(self, length: Any, given: Any) -> LoopResults:
-        """What a call returns, by operations that the framework differentiates."""
-        return self.forward(length, given, keep=False)[0]
+    def plain(self, length: Any, tensors: Any) -> LoopResults:
+        """The results of a call, by operations that the framework differentiates."""
+        return self.forward(length, tensors, keep=False)[0]
 
     def spared(self) -> set[str]:
-        """Names of the `inputs` that the backward pass does not read, where all is
-        kept."""
+        """Names of the `inputs` that the backward pass does not read if the forward
+        pass keeps its tensors."""
         return set()
 
-    def forward(self, length: Any, given: Any, keep: bool) -> tuple[LoopResults, Any]:
-        """What a call returns, and with `keep` a tree as `kept` of what `backward`
-        needs.
+    def forward(self, length: Any, tensors: Any, keep: bool) -> tuple[LoopResults, Any]:
+        """The results of a call, and with `keep` the tensors that `backward` needs, in
+        a tree like `kept`.
 
         Args:
             length: number of steps.
-            given: the tensors.
+            tensors: the tensors.
             keep: whether a backward pass will come.
         """
         raise NotImplementedError
 
     def backward(
-        self, length: Any, given: Any, residuals: Any, cotangents: LoopResults
+        self, length: Any, tensors: Any, residuals: Any, cotangents: LoopResults
     ) -> Any:
-        """Gradients, in a tree as that of the tensors; what it lacks is zero.
+        """Gradients, in a tree like that of the tensors; missing ones are zero.
 
         Args:
-            length, given: as for `forward`.
-            residuals: what it kept.
-            cotangents: of what it returned.
+            length, tensors: as for `forward`.
+            residuals: the tensors that the forward pass kept.
+            cotangents: of its results.
         """
         raise NotImplementedError

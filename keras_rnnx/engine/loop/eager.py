@@ -1,14 +1,13 @@
-"""The recurrence where every operation is called one by one, and so costs a call.
+"""The recurrence for eager backends, where every operation costs a call.
 
-Little is left in the loops: forward one product and the equation; backward a few
-multiplications, since the local derivatives of all steps are taken at once before.
+Its loops contain little: forward one product and the equation; backward a few
+multiplications, since the local derivatives of all steps are computed before the loop.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from types import ModuleType
 from typing import Any
 
 from keras import ops
@@ -16,6 +15,7 @@ from keras import ops
 from keras_rnnx import _trees
 from keras_rnnx.cells._base.program import CellProgram
 from keras_rnnx.engine import _precision
+from keras_rnnx.engine.backends.protocol import EagerBackend
 from keras_rnnx.engine.loop.differentiable import Differentiable
 from keras_rnnx.engine.loop.inputs import ALL
 from keras_rnnx.engine.loop.tensors import (
@@ -25,8 +25,8 @@ from keras_rnnx.engine.loop.tensors import (
     StepOutput,
 )
 
-# Elements of a state over the steps of a piece: those of some tens of such tensors fit
-# into a processor's cache.
+# Elements of a state over the steps of a piece: some tens of such tensors fit into a
+# processor's cache.
 PIECE = 2**17
 
 
@@ -35,14 +35,16 @@ class EagerRecurrence(Differentiable):
 
     Args:
         program, backend, sequences, keep: as for `Differentiable`.
-        kernel: computes the outputs of all steps, `(time, batch, units)`, in place of
-            the loop, for a cell with one state. Default: the loop.
+        kernel: a function that computes the outputs of all steps, `(time, batch,
+            units)`, instead of the loop, for a cell with one state. Default: the loop.
     """
+
+    backend: EagerBackend
 
     def __init__(
         self,
         program: CellProgram,
-        backend: ModuleType,
+        backend: EagerBackend,
         sequences: bool,
         keep: bool = True,
         kernel: Callable[[], Any] | None = None,
@@ -52,7 +54,7 @@ class EagerRecurrence(Differentiable):
         self.kernel = kernel
         layout = program.layout
         self.gates = layout.product_gates
-        # Else the product is added to the input part at once.
+        # Otherwise the product is added to the input part right away.
         self.separate = layout.input_gates != self.gates or any(
             gate.reads != "sum" for gate in layout.gates.values()
         )
@@ -64,18 +66,18 @@ class EagerRecurrence(Differentiable):
 
     @staticmethod
     def takes(program: CellProgram) -> bool:
-        """Whether derivatives are elementwise, and no more than those are wanted."""
+        """Whether this recurrence can run the cell: its derivatives are elementwise."""
         more = program.layout.late_gates or program.normalization
         return program.even and not (more or program.gradient_flow)
 
     def spared(self):
-        # Where sums are kept the input part is not read again.
+        # If sums are kept, the input part is not read again.
         return set() if self.separate or self.kernel else {ALL}
 
     def _advance(self, states, x, u, vectors, context):
         """The states after a step, or after all steps, from the parts of all gates.
 
-        Where they are not separate `u` is the sum and `x` is not read.
+        If they are not separate, `u` is the sum and `x` is not read.
         """
         split, layout = self.backend.split, self.program.layout
         inputs, products = {}, {}
@@ -87,35 +89,35 @@ class EagerRecurrence(Differentiable):
         gates = self.program.read(inputs, products, vectors, context)
         return self.program.update(states, gates, vectors, context)
 
-    def _products(self, given, h, x, context):
-        """The products of the gates: where they are separate alone, else with `x`."""
+    def _products(self, tensors, h, x, context):
+        """The products of the gates, plus `x` unless the parts are separate."""
         if not self.gates:
             return None
-        h, matrix = self.program.masked(h, context), given.matrices[ALL]
+        h, matrix = self.program.masked(h, context), tensors.matrices[ALL]
         if not self.separate:
             return self.backend.add_product(x, h, matrix)
-        if given.biases:
-            return self.backend.add_product(given.biases[ALL], h, matrix)
+        if tensors.biases:
+            return self.backend.add_product(tensors.biases[ALL], h, matrix)
         return h @ matrix
 
-    def forward(self, length, given: LoopTensors, keep):
+    def forward(self, length, tensors: LoopTensors, keep):
         if self.kernel is None:
-            return self._loop(length, given, keep)
+            return self._loop(length, tensors, keep)
         outputs = self.kernel()
         last = {self.program.output: outputs[-1]}
-        found = LoopResults(outputs if self.sequences else None, {}, last)
-        return found, {"outputs": outputs} if keep else None
+        result = LoopResults(outputs if self.sequences else None, {}, last)
+        return result, {"outputs": outputs} if keep else None
 
-    def plain(self, length, given):
-        return self._loop(length, given, keep=False)[0]
+    def plain(self, length, tensors):
+        return self._loop(length, tensors, keep=False)[0]
 
-    def _loop(self, length, given, keep):
-        given, output = _precision.rounded(given), self.program.output
+    def _loop(self, length, tensors, keep):
+        tensors, output = _precision.rounded(tensors), self.program.output
 
         def step(states, at):
-            context = at["by_step"].beside(given.whole)
-            u = self._products(given, states[output], at["x"], context)
-            new = self._advance(states, at["x"], u, given.vectors, context)
+            context = at["by_step"].beside(tensors.whole)
+            u = self._products(tensors, states[output], at["x"], context)
+            new = self._advance(states, at["x"], u, tensors.vectors, context)
             return new, {"outputs": new[output], "products": u, "states": states}
 
         wanted = {}
@@ -125,34 +127,34 @@ class EagerRecurrence(Differentiable):
             wanted = {"outputs": StepOutput()}
         last, stacks = self.backend.scan(
             step,
-            given.states,
-            {"x": given.inputs[ALL], "by_step": given.by_step},
+            tensors.states,
+            {"x": tensors.inputs[ALL], "by_step": tensors.by_step},
             length,
             wanted,
         )
         outputs = stacks["outputs"] if self.sequences else None
         return LoopResults(outputs, {}, last), stacks if keep else None
 
-    def backward(self, length, given: LoopTensors, kept, cotangents):
+    def backward(self, length, tensors: LoopTensors, kept, cotangents):
         """Goes back in pieces, each of so many steps that it stays in the cache."""
-        backend, vectors = self.backend, given.vectors
-        # Vectors are rounded where they are read at all steps.
-        given = dataclasses.replace(_precision.rounded(given), vectors=vectors)
-        first = next(iter(given.states.values()))
+        backend, vectors = self.backend, tensors.vectors
+        # Vectors are rounded later, where all steps read them.
+        tensors = dataclasses.replace(_precision.rounded(tensors), vectors=vectors)
+        first = next(iter(tensors.states.values()))
         batch, units, n_gates = first.shape[0], self.program.units, len(self.gates)
         at_once = max(1, PIECE // max(1, batch * units))
         carry = list(cotangents.states.values())
         back: Any = None
         d_u: Any = None
         if self.gates:
-            back = ops.transpose(given.matrices[ALL])
+            back = ops.transpose(tensors.matrices[ALL])
             d_u = backend.empty((length, batch, n_gates, units), carry[0])
         of_vectors = _trees.Structure(vectors)
         d_x: list[Any] = []
         d_matrix: Any = None
         d_vectors: list[Any] = [None] * of_vectors.size
         for stop in range(length, 0, -at_once):
-            piece = _Piece(self, given, kept, slice(max(0, stop - at_once), stop))
+            piece = _Piece(self, tensors, kept, slice(max(0, stop - at_once), stop))
             steps = piece.steps
             of_products, of_states = piece.derivatives()
             carry, d_states = backend.reverse_loop(
@@ -172,10 +174,12 @@ class EagerRecurrence(Differentiable):
                 d = ops.reshape(d_u[steps], (*source.shape[:2], -1))
                 d_matrix = _sum(d_matrix, backend.outer(source, d))
             if d_states:
-                found = piece.rest(d_states)
+                of_piece = piece.rest(d_states)
                 if self.separate:
-                    d_x.insert(0, found["x"])
-                d_vectors = [_sum(*pair) for pair in zip(d_vectors, found["vectors"])]
+                    d_x.insert(0, of_piece["x"])
+                d_vectors = [
+                    _sum(*pair) for pair in zip(d_vectors, of_piece["vectors"])
+                ]
         d_inputs = {}
         if self.gates:
             d_u = ops.reshape(d_u, (length, batch, -1))
@@ -185,8 +189,8 @@ class EagerRecurrence(Differentiable):
         return LoopGradients(
             inputs=d_inputs,
             matrices={ALL: d_matrix} if self.gates else {},
-            biases={ALL: backend.total(d_u)} if given.biases else {},
-            # What nothing reads has none.
+            biases={ALL: backend.total(d_u)} if tensors.biases else {},
+            # A vector that nothing reads has no gradient.
             vectors=of_vectors.tree(d_vectors),
             states=dict(zip(self.program.states, carry)),
         )
@@ -199,46 +203,46 @@ class EagerRecurrence(Differentiable):
 
 
 class _Piece:
-    """Some steps of the way back, all at once.
+    """Some steps of the backward pass, all at once.
 
     Args:
         recurrence: the `EagerRecurrence`.
-        given: its tensors.
-        kept: what it kept.
-        steps: which steps, as a slice.
+        tensors: its `LoopTensors`.
+        kept: the tensors that the forward pass kept.
+        steps: the steps, as a slice.
 
     Attributes:
         before: the states before each of the steps.
-        context: with the masks of each of them.
+        context: the context with the masks of these steps.
     """
 
     def __init__(
         self,
         recurrence: EagerRecurrence,
-        given: LoopTensors,
+        tensors: LoopTensors,
         kept: dict[str, Any],
         steps: slice,
     ):
         self.recurrence, self.steps = recurrence, steps
-        by_step = _trees.mapped(lambda tensor: tensor[steps], given.by_step)
-        self.context = by_step.beside(given.whole)
-        self.before = self._before(given, kept)
-        # In this order: what the products give, states, input part, vectors.
+        by_step = _trees.mapped(lambda tensor: tensor[steps], tensors.by_step)
+        self.context = by_step.beside(tensors.whole)
+        self.before = self._before(tensors, kept)
+        # In this order: products, states, input part, vectors.
         x = (
-            given.inputs[ALL][steps]
+            tensors.inputs[ALL][steps]
             if recurrence.separate or recurrence.kernel
             else None
         )
         u = kept["products"][steps] if kept.get("products") is not None else None
         if u is None:
             h = self.before[recurrence.program.output]
-            u = recurrence._products(given, h, x, self.context)
+            u = recurrence._products(tensors, h, x, self.context)
         self.structure = _trees.Structure(
             {
                 "products": u,
                 "states": self.before,
                 "x": x if recurrence.separate else None,
-                "vectors": given.vectors,
+                "vectors": tensors.vectors,
             }
         )
         self.positions = self.structure.positions()
@@ -247,19 +251,19 @@ class _Piece:
                 "products": u,
                 "states": self.before,
                 "x": x,
-                "vectors": given.vectors,
+                "vectors": tensors.vectors,
             }
         )
         _, self.pull = recurrence.backend.pullback(self._advance, self.inputs)
 
-    def _before(self, given, kept):
+    def _before(self, tensors, kept):
         """The states before each of the steps."""
         steps, outputs = self.steps, kept["outputs"]
         output = self.recurrence.program.output
         if steps.start:
             h = outputs[steps.start - 1 : steps.stop - 1]
         else:
-            first = ops.expand_dims(given.states[output], 0)
+            first = ops.expand_dims(tensors.states[output], 0)
             h = self.recurrence.backend.concatenate(
                 [first, outputs[: steps.stop - 1]], 0
             )
@@ -268,40 +272,40 @@ class _Piece:
 
     def _advance(self, leaves):
         """The equation at these steps."""
-        given = self.structure.tree(leaves)
+        values = self.structure.tree(leaves)
         like = self.before[self.recurrence.program.output]
         vectors = _trees.mapped(
-            lambda vector: _precision.along(vector, like), given["vectors"]
+            lambda vector: _precision.along(vector, like), values["vectors"]
         )
         new = self.recurrence._advance(
-            given["states"], given["x"], given["products"], vectors, self.context
+            values["states"], values["x"], values["products"], vectors, self.context
         )
         return list(new.values())
 
     def derivatives(self) -> tuple[list[Any], list[list[Any]]]:
-        """Those of each state for what the products give, and for the states before;
-        None for zero."""
+        """The derivatives of each state with respect to the products, and to the states
+        before; None for zero."""
         n, of_products, of_states = len(self.before), [], []
         first = [] if self.positions["products"] is None else [0]
         wanted = [*first, *self.positions["states"].values()]
         for i, state in enumerate(self.before.values()):
             cotangents: list[Any] = [None] * n
             cotangents[i] = ops.ones_like(state)
-            found = list(self.pull(cotangents, wanted))
-            of_products.append(found.pop(0) if first else None)
-            of_states.append(found)
+            of_state = list(self.pull(cotangents, wanted))
+            of_products.append(of_state.pop(0) if first else None)
+            of_states.append(of_state)
         return of_products, of_states
 
     def rest(self, d_states: list[Any]) -> dict[str, Any]:
-        """The gradients of the input part, and a list of those of the vectors.
+        """The gradients of the input part, and a list of the gradients of the vectors.
 
         Args:
             d_states: cotangents of the states after each step.
         """
         first = [] if self.positions["x"] is None else [self.positions["x"]]
         vectors = _trees.flatten(self.positions["vectors"])
-        found = list(self.pull(d_states, [*first, *vectors]))
-        return {"x": found.pop(0) if first else None, "vectors": found}
+        gradients = list(self.pull(d_states, [*first, *vectors]))
+        return {"x": gradients.pop(0) if first else None, "vectors": gradients}
 
 
 def _sum(a, b):

@@ -1,4 +1,4 @@
-"""The fused engine: everything that need not be in the loop is outside of it."""
+"""The fused engine: a loop over time that contains only what depends on the state."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from keras_rnnx.engine.loop.tensors import LoopResults, SequenceTensors
 from keras_rnnx.engine.loop.time_loop import LoopOptions
 from keras_rnnx.engine.sequence import CallOptions, SequenceEngine
 
-# Elements of the states of all steps from which on memory counts: 8 MiB in float32.
+# From so many elements of the states of all steps on, memory matters: 8 MiB in float32.
 LARGE = 2**21
 USUAL_BATCH = 32
 
 
 class FusedEngine(SequenceEngine):
-    """Runs one cell over sequences in a loop with a backward pass of its own."""
+    """Runs one cell over sequences in a loop with a derived backward pass."""
 
     def __init__(self, *args: Any):
         super().__init__(*args)
@@ -45,7 +45,7 @@ class FusedEngine(SequenceEngine):
                 batch, steps, self.program.units, gates, training, normalized
             )
         else:
-            # A program for XLA needs the least memory, whatever the size of a step.
+            # An XLA program needs the least memory, for any size of a step.
             xla = isinstance(steps, int)
         return dataclasses.replace(options, xla=xla)
 
@@ -61,40 +61,40 @@ class FusedEngine(SequenceEngine):
     def _make_loop(self, options: CallOptions) -> Loop:
         return Loop(self, options)
 
-    def _states(self, given, options):
+    def _states(self, tensors, options):
         if options not in self._loops:
             self._loops[options] = self._make_loop(options)
         loop = self._loops[options]
         if options.segments is not None:
-            steps = self._segment_steps(length(given.sequences), options)
+            steps = self._segment_steps(length(tensors.sequences), options)
             run = Segments(loop, self.backend, steps, options.return_sequences)
-            return run(given)
-        given = time_major(given)
+            return run(tensors)
+        tensors = time_major(tensors)
         noted: dict[str, Any] | None = {} if loop.recurrence.moments else None
-        tensors = loop.inputs(given, noted)
-        steps = length(given.sequences, axis=0)
-        found = loop.recurrence(steps, tensors, loop.source(given))
-        moments = found.moments
+        loop_tensors = loop.inputs(tensors, noted)
+        steps = length(tensors.sequences, axis=0)
+        results = loop.recurrence(steps, loop_tensors, loop.source(tensors))
+        moments = results.moments
         if noted:
             normalization: Any = self.program.normalization
             (of_inputs,) = normalization.gathered(noted, ("inputs",))
             moments = {"inputs": of_inputs, **moments}
-        outputs = found.outputs
+        outputs = results.outputs
         if outputs is not None:
             outputs = ops.transpose(outputs, (1, 0, 2))
-        return LoopResults(outputs, moments, found.states)
+        return LoopResults(outputs, moments, results.states)
 
 
-def time_major(given: SequenceTensors) -> SequenceTensors:
+def time_major(tensors: SequenceTensors) -> SequenceTensors:
     """The tensors of a call, with time before the batch."""
 
     def swap(tensor):
         return ops.transpose(tensor, (1, 0, 2))
 
     return dataclasses.replace(
-        given,
-        sequences=swap(given.sequences),
-        by_step=_trees.mapped(swap, given.by_step),
+        tensors,
+        sequences=swap(tensors.sequences),
+        by_step=_trees.mapped(swap, tensors.by_step),
     )
 
 
@@ -106,8 +106,8 @@ class Loop(Segment):
         options: how the call is computed.
 
     Attributes:
-        inputs: what computes the input parts of the gates.
-        recurrence: what computes the states from them.
+        inputs: computes the input parts of the gates.
+        recurrence: computes the states from them.
     """
 
     def __init__(self, engine: FusedEngine, options: CallOptions):
@@ -132,7 +132,7 @@ class Loop(Segment):
             self._back = _trees.over_trees(compiled, self._gradients)
 
     def _parts(self):
-        """What computes the input parts of the gates, and what the states."""
+        """The objects that compute the input parts of the gates, and the states."""
         program, backend = self.program, self.backend
         if NormalizedRecurrence.takes(program):
             recurrence = NormalizedRecurrence(program, backend, self.loop_options)
@@ -146,30 +146,33 @@ class Loop(Segment):
         recurrence = Recurrence(program, backend, self.loop_options)
         return GateInputs(program, backend, merged=False), recurrence
 
-    def run(self, given):
-        return self._run(given)
+    def run(self, tensors):
+        return self._run(tensors)
 
-    def gradients(self, given, kept, cotangents):
-        return self._back(given, kept, cotangents)
+    def gradients(self, tensors, kept, cotangents):
+        return self._back(tensors, kept, cotangents)
 
-    def _computed(self, given):
+    def _computed(self, tensors):
         keep = self.kept is not None
-        found, kept = self.recurrence.forward(
-            length(given.sequences, axis=0), self.inputs(given), keep
+        results, kept = self.recurrence.forward(
+            length(tensors.sequences, axis=0), self.inputs(tensors), keep
         )
-        outputs = kept.pop("outputs") if keep else found.outputs
-        return SegmentResults(outputs, found.states, kept)
+        outputs = kept.pop("outputs") if keep else results.outputs
+        return SegmentResults(outputs, results.states, kept)
 
-    def _gradients(self, given, kept, cotangents):
-        steps, tensors = length(given.sequences, axis=0), self.inputs(given)
+    def _gradients(self, tensors, kept, cotangents):
+        steps, loop_tensors = length(tensors.sequences, axis=0), self.inputs(tensors)
         if kept is None:
-            _, kept = self.recurrence.forward(steps, tensors, keep=True)
+            _, kept = self.recurrence.forward(steps, loop_tensors, keep=True)
         of_loop = self.recurrence.backward(
-            steps, tensors, kept, LoopResults(cotangents.outputs, {}, cotangents.states)
+            steps,
+            loop_tensors,
+            kept,
+            LoopResults(cotangents.outputs, {}, cotangents.states),
         )
-        d_x, of_weights = self.inputs.gradients(given, of_loop)
+        d_x, of_weights = self.inputs.gradients(tensors, of_loop)
         return dataclasses.replace(
-            given,
+            tensors,
             sequences=d_x,
             states=of_loop.states,
             weights=of_weights,
@@ -179,21 +182,21 @@ class Loop(Segment):
             by_step=None,
         )
 
-    def source(self, given: SequenceTensors) -> tuple[Callable, list[Any]]:
-        """What makes the input parts of the gates, and its tensors."""
-        names = [k for k in ("kernel", "bias") if k in given.weights]
-        tensors = [given.sequences, *(given.weights[name] for name in names)]
-        masked = given.input_mask is not None
-        tensors += [given.input_mask] * masked
+    def source(self, tensors: SequenceTensors) -> tuple[Callable, list[Any]]:
+        """A function that makes the input parts of the gates, and its tensors."""
+        names = [k for k in ("kernel", "bias") if k in tensors.weights]
+        leaves = [tensors.sequences, *(tensors.weights[name] for name in names)]
+        masked = tensors.input_mask is not None
+        leaves += [tensors.input_mask] * masked
 
-        def parts(tensors):
-            x, *weights = tensors
+        def parts(leaves):
+            weights = leaves[1 : 1 + len(names)]
             changed = dataclasses.replace(
-                given,
-                sequences=x,
-                weights=given.weights | dict(zip(names, weights)),
-                input_mask=tensors[-1] if masked else None,
+                tensors,
+                sequences=leaves[0],
+                weights=tensors.weights | dict(zip(names, weights, strict=True)),
+                input_mask=leaves[-1] if masked else None,
             )
             return self.inputs(changed).inputs
 
-        return parts, tensors
+        return parts, leaves

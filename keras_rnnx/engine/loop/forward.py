@@ -1,14 +1,13 @@
-"""A cell's recurrence over whole sequences, with a backward pass of its own.
+"""A cell's recurrence over whole sequences, with a custom backward pass.
 
-Autodiff through a loop multiplies into every weight gradient once per step. Here the
-loop back in time only carries the cotangents of states and gates, by the cell's own
-vector-Jacobian product, and all weight gradients are single products over all steps:
-see `backward.py`.
+Autodiff through a loop adds a product to every weight gradient in every step. Here the
+backward loop only computes the cotangents of states and gates, by the vector-Jacobian
+product of the cell's equation. Each weight gradient is then a single product over all
+steps: see `backward.py`.
 """
 
 from __future__ import annotations
 
-from types import ModuleType
 from typing import Any
 
 from keras import ops
@@ -16,6 +15,7 @@ from keras import ops
 from keras_rnnx.cells._base.layout import SUM
 from keras_rnnx.cells._base.program import CellProgram
 from keras_rnnx.engine import _precision
+from keras_rnnx.engine.backends.protocol import Backend
 from keras_rnnx.engine.loop.backward import StepBack
 from keras_rnnx.engine.loop.products import Products
 from keras_rnnx.engine.loop.tensors import LoopResults, LoopTensors, StepOutput
@@ -23,35 +23,36 @@ from keras_rnnx.engine.loop.time_loop import LoopOptions, TimeLoop
 
 
 class Recurrence(TimeLoop):
-    """The loop over time of one cell, over a block for each gate.
+    """The loop over time of one cell, with a separate block for each gate.
 
-    Arguments are those of `TimeLoop`.
+    The arguments are those of `TimeLoop`.
     """
 
-    def __init__(self, program: CellProgram, backend: ModuleType, options: LoopOptions):
+    def __init__(self, program: CellProgram, backend: Backend, options: LoopOptions):
         super().__init__(program, backend, options)
-        # Vectors take gradients over all steps at once, which pieces are not.
+        # Gradients of vectors need all steps at once, so no separate pieces.
         if program.has_vectors:
             self.loose = False
-        # In one program a sum that goes along is nearly free, and a pass over all steps
-        # behind the loop computes the equation once more.
+        # In an XLA program a running sum is nearly free, while a pass over all steps
+        # after the loop computes the equation again.
         self.sums_along = options.xla and program.has_vectors
         normalization = program.normalization
         if normalization and normalization.notes_moments and options.keep:
-            # Those of the inputs are noted before the loop.
+            # The moments of the inputs are recorded before the loop.
             self.moments = normalization.scopes[1:]
         self.kept = self._kept_widths()
 
-    def keeps_sum(self, gate: str) -> bool:
-        """Whether the sum of both parts of a gate is kept, and not its product."""
-        found = self.program.layout.gates[gate]
-        return self.program.summed and found.has_input and found.reads == SUM
+    def keeps_sum(self, name: str) -> bool:
+        """Whether the forward pass keeps the sum of both parts of a gate, instead of
+        its product."""
+        gate = self.program.layout.gates[name]
+        return self.program.summed and gate.has_input and gate.reads == SUM
 
     def spared(self):
         return {k for k in self.program.layout.product_gates if self.keeps_sum(k)}
 
     def _kept_widths(self):
-        """By name what is kept of each step, and its widths."""
+        """The widths of the tensors that are kept of each step, by name."""
         layout, states = self.program.layout, self.program.states
         kept = {
             "outputs": states[self.program.output],
@@ -62,17 +63,17 @@ class Recurrence(TimeLoop):
             kept["gates"] = {k: layout.gates[k].gives for k in layout.product_gates}
         return kept
 
-    def forward(self, length, given: LoopTensors, keep):
+    def forward(self, length, tensors: LoopTensors, keep):
         program = self.program
-        given = _precision.rounded(given)
-        multiply = self.products(given.matrices)
+        tensors = _precision.rounded(tensors)
+        multiply = self.products(tensors.matrices)
 
         def product(gate, made):
-            bias = given.biases.get(gate)
+            bias = tensors.biases.get(gate)
             return made if bias is None else made + bias
 
         def step(states, at):
-            context = self.context(given, at["by_step"])
+            context = self.context(tensors, at["by_step"])
             context.noted = {} if self.moments else None
             source = program.masked(states[program.output], context)
             products = {k: product(k, u) for k, u in multiply.each(source).items()}
@@ -89,35 +90,35 @@ class Recurrence(TimeLoop):
 
             functions = {k: late(k) for k in program.layout.late_gates}
             read = program.read(
-                at["inputs"], products | functions, given.vectors, context
+                at["inputs"], products | functions, tensors.vectors, context
             )
-            new = program.update(states, read, given.vectors, context)
+            new = program.update(states, read, tensors.vectors, context)
             output = new[program.output]
-            found = {"outputs": output, "multiplied": multiplied, "states": states}
-            found["gates"] = {
+            outputs = {"outputs": output, "multiplied": multiplied, "states": states}
+            outputs["gates"] = {
                 k: read[k] if self.keeps_sum(k) else u for k, u in products.items()
             }
             if self.moments:
                 noted = program.normalization.gathered(context.noted, self.moments)
-                found["moments"] = {
+                outputs["moments"] = {
                     scope: ops.cast(moment, output.dtype)
                     for scope, moment in zip(self.moments, noted)
                 }
-            return new, found
+            return new, outputs
 
         last, stacks = self.scan(
             step,
-            given.states,
-            {"inputs": given.inputs, "by_step": given.by_step},
+            tensors.states,
+            {"inputs": tensors.inputs, "by_step": tensors.by_step},
             length,
-            self._step_outputs(given.states[program.output], keep),
+            self._step_outputs(tensors.states[program.output], keep),
         )
         outputs = stacks["outputs"] if self.sequences else None
         moments = stacks.pop("moments", {})
         return LoopResults(outputs, moments, last), stacks if keep else None
 
     def _step_outputs(self, state, keep):
-        """What a step gives forward."""
+        """Describes the tensors that a forward step returns."""
         batch, normalization = ops.shape(state)[0], self.program.normalization
         wanted = {}
         if self.moments:
@@ -144,14 +145,16 @@ class Recurrence(TimeLoop):
         """The products with matrices of the gates."""
         return Products(self.program.layout, matrices, self.backend, self.options.xla)
 
-    def backward(self, length, given: LoopTensors, residuals, cotangents):
-        back = StepBack(self, length, given, residuals, cotangents.outputs is not None)
+    def backward(self, length, tensors: LoopTensors, residuals, cotangents):
+        back = StepBack(
+            self, length, tensors, residuals, cotangents.outputs is not None
+        )
         last, stacks = self.scan(
             back,
             {"states": cotangents.states, "sums": back.sums()},
             {
                 **back.values,
-                "by_step": given.by_step,
+                "by_step": tensors.by_step,
                 "output": cotangents.outputs,
             },
             length,

@@ -7,21 +7,21 @@ from typing import Any
 import keras
 from keras import ops
 
-# Squared norms below are no gradient that could be kept: the loss does not reach there.
+# A smaller squared norm is not a gradient to keep: the loss does not reach that step.
 LEAST = 1e-30
 
 
 def cotangent(weight: float, after: Any, before: Any) -> Any:
-    """The derivative of the penalty for the cotangents that went through each step.
+    """The derivative of the penalty with respect to the cotangents before each step.
 
     The penalty is `weight * sum_t (|before_t| / |after_t| - 1)²`, the mean over the
     batch, where `before_t` is `after_t` times the derivative of the state after step t
-    for that before it. See `keras_rnnx.regularizers.GradientFlow`.
+    with respect to the state before it. See `keras_rnnx.regularizers.GradientFlow`.
 
     Args:
         weight: of the penalty.
         after: cotangents of the states after each step, `(time, batch, units)`.
-        before: what became of them, in the same shape.
+        before: cotangents of the states before each step, in the same shape.
     """
     dtype = keras.backend.standardize_dtype(after.dtype)
     exact = "float64" if dtype == "float64" else "float32"

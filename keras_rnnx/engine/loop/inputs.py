@@ -1,10 +1,9 @@
-"""What the inputs add to every gate at every step: products outside of the loop."""
+"""The input parts of all gates at all steps: products before the loop."""
 
 from __future__ import annotations
 
 import functools
 import operator
-from types import ModuleType
 from typing import Any
 
 from keras import ops
@@ -13,10 +12,11 @@ from keras_rnnx import _trees
 from keras_rnnx.cells._base.program import CellProgram
 from keras_rnnx.cells._base.tensors import StepContext
 from keras_rnnx.engine import _precision
+from keras_rnnx.engine.backends.protocol import Backend
 from keras_rnnx.engine.loop.tensors import LoopGradients, LoopTensors, SequenceTensors
 
 MATRICES = ("recurrent_kernel", "projection_kernel")
-# The name of a block of all gates side by side.
+# The name of the block that holds all gates.
 ALL = "all gates"
 
 
@@ -26,83 +26,83 @@ class GateInputs:
     Args:
         program: the cell.
         backend: one of the backend files of this package.
-        merged: whether the gates stay side by side in one block, for loops that take
-            them apart for nothing. Else a block is a gate: a product for each costs no
-            more than one for all and needs no copies, here and in the loop.
+        merged: whether the gates stay in one block, for loops that split it without a
+            copy. Otherwise each gate has a block: one product per gate costs no more
+            than one for all, and needs no copies here or in the loop.
     """
 
-    def __init__(self, program: CellProgram, backend: ModuleType, merged: bool):
+    def __init__(self, program: CellProgram, backend: Backend, merged: bool):
         self.program, self.layout = program, program.layout
         self.backend = backend
         self.merged = merged
         alone = any(gate.product_bias for gate in self.layout.gates.values())
-        # Side by side as the biases are stored: nothing is to be taken apart.
+        # One block, with the biases as they are stored: nothing has to be split.
         self.as_stored = (
             merged and self.layout.uniform and alone == self.layout.two_biases
         )
         self.join = functools.partial(backend.concatenate, axis=-1)
 
     def __call__(
-        self, given: SequenceTensors, noted: dict[str, Any] | None = None
+        self, tensors: SequenceTensors, noted: dict[str, Any] | None = None
     ) -> LoopTensors:
         """The tensors of the loop.
 
         Args:
-            given: those of the call, with time first.
-            noted: where the moments of the inputs are noted. Default: nowhere.
+            tensors: the tensors of the call, with time first.
+            noted: a dict to record the moments of the inputs in. Default: none.
         """
-        weights = given.weights
+        weights = tensors.weights
         biases, of_products = self._biases(weights.get("bias"))
-        x = masked_inputs(given)
+        x = masked_inputs(tensors)
         inputs = self._products(x, weights["kernel"], biases)
         if self.program.normalization:
             context = StepContext(
-                valid=given.by_step.valid, moving=given.by_step.moving, noted=noted
+                valid=tensors.by_step.valid, moving=tensors.by_step.moving, noted=noted
             )
             inputs = self.program.normalization.inputs(inputs, weights, context)
         return LoopTensors(
             inputs=inputs,
             matrices=self._matrices(weights),
             biases=of_products,
-            vectors=given.vectors,
-            states=given.states,
-            whole=given.whole,
-            by_step=_without_inputs(given.by_step),
+            vectors=tensors.vectors,
+            states=tensors.states,
+            whole=tensors.whole,
+            by_step=_without_inputs(tensors.by_step),
         )
 
     def _matrices(self, weights):
-        found = {}
+        matrices = {}
         for name in MATRICES:
             if name in weights:
-                found |= self._blocks(weights[name], name)
-        return found
+                matrices |= self._blocks(weights[name], name)
+        return matrices
 
     def _products(self, x, kernel, biases):
         flat = ops.reshape(x, (-1, x.shape[-1]))
-        found = {}
+        products = {}
         for name, block in self._blocks(kernel, "kernel").items():
             bias = biases.get(name)
             if block.dtype != x.dtype:
-                found[name] = _precision.product(self.backend, x, block, bias)
+                products[name] = _precision.product(self.backend, x, block, bias)
                 continue
             part = flat @ block
             part = part if bias is None else self.backend.plus_bias(part, bias)
-            found[name] = ops.reshape(part, (*ops.shape(x)[:2], block.shape[-1]))
-        return found
+            products[name] = ops.reshape(part, (*ops.shape(x)[:2], block.shape[-1]))
+        return products
 
     def gradients(
-        self, given: SequenceTensors, of_loop: LoopGradients
+        self, tensors: SequenceTensors, of_loop: LoopGradients
     ) -> tuple[Any, dict[str, Any]]:
-        """From the gradients of the loop's tensors to those of inputs and weights.
+        """The gradients of inputs and weights, from those of the loop's tensors.
 
         Args:
-            given: the tensors of the call, with time first.
-            of_loop: the gradients.
+            tensors: the tensors of the call, with time first.
+            of_loop: the gradients of the loop's tensors.
         """
-        x, weights = masked_inputs(given), given.weights
-        of_inputs, found = of_loop.inputs, {}
+        x, weights = masked_inputs(tensors), tensors.weights
+        of_inputs, of_weights = of_loop.inputs, {}
         if self.program.normalization:
-            of_inputs, found = self._before_normalization(x, weights, of_inputs)
+            of_inputs, of_weights = self._before_normalization(x, weights, of_inputs)
         kernels = self._blocks(weights["kernel"], "kernel")
         d_x = functools.reduce(
             operator.add,
@@ -111,21 +111,21 @@ class GateInputs:
                 for name, d in of_inputs.items()
             ],
         )
-        found["kernel"] = self.join(
+        of_weights["kernel"] = self.join(
             [self.backend.outer(x, of_inputs[k]) for k in kernels]
         )
         for name in MATRICES:
             if name in weights:
                 blocks = self._blocks(weights[name], name)
-                found[name] = self.join([of_loop.matrices[k] for k in blocks])
+                of_weights[name] = self.join([of_loop.matrices[k] for k in blocks])
         if "bias" in weights and not self.program.normalization:
-            found["bias"] = self._of_bias(of_inputs, of_loop.biases)
-        if given.input_mask is not None:
-            d_x = d_x * given.input_mask
-        return d_x, found
+            of_weights["bias"] = self._of_bias(of_inputs, of_loop.biases)
+        if tensors.input_mask is not None:
+            d_x = d_x * tensors.input_mask
+        return d_x, of_weights
 
     def _of_bias(self, of_inputs, of_products):
-        """The gradient of the bias, from those of what it was added to."""
+        """The gradient of the bias, from those of the parts that it was added to."""
         layout = self.layout
         totals = {k: self.backend.total(d) for k, d in of_inputs.items()}
         if self.as_stored:
@@ -142,24 +142,24 @@ class GateInputs:
             first = [totals[k] for k in layout.gates]
             second = [alone.get(k, totals[k]) for k in layout.gates]
             return ops.stack([self.join(first), self.join(second)])
-        found = totals | alone
-        return self.join([found[k] for k in layout.bias_gates])
+        by_gate = totals | alone
+        return self.join([by_gate[k] for k in layout.bias_gates])
 
     def _before_normalization(self, x, weights, of_inputs):
-        """By gate the gradients of the products, and by name those of the weights that
-        the normalization of the input parts has."""
+        """The gradients of the products, by gate, and of the weights of the
+        normalization of input parts, by name."""
         normalization = self.program.normalization
         products = self._products(x, weights["kernel"], {})
         names = [*normalization.tensors, "bias"]
-        given = products, {name: weights[name] for name in names if name in weights}
-        structure = _trees.Structure(given)
+        tree = products, {name: weights[name] for name in names if name in weights}
+        structure = _trees.Structure(tree)
 
         def normalize(leaves):
             parts, weights = structure.tree(leaves)
-            found = normalization.inputs(parts, weights, StepContext())
-            return [found[k] for k in parts]
+            normalized = normalization.inputs(parts, weights, StepContext())
+            return [normalized[k] for k in parts]
 
-        _, pull = self.backend.pullback(normalize, structure.flat(given))
+        _, pull = self.backend.pullback(normalize, structure.flat(tree))
         d = pull([of_inputs[k] for k in products], range(structure.size))
         return structure.tree(d)
 
@@ -167,9 +167,9 @@ class GateInputs:
         return {ALL: tensor} if self.merged else self.layout.blocks(tensor, name)
 
     def _biases(self, bias):
-        """By block the biases of the input parts, those of products in them where they
-        are summed; and the biases of products."""
-        # A normalization brings in the biases behind it.
+        """The biases of the input parts by block, including the biases of products
+        that are summed; and the biases of the other products."""
+        # A normalization adds the biases after it.
         if bias is None or self.program.normalization:
             return {}, {}
         if self.as_stored:
@@ -188,14 +188,14 @@ class GateInputs:
         return joined, {ALL: self.join([of_products.get(k, zeros) for k in gates])}
 
 
-def masked_inputs(given: SequenceTensors) -> Any:
+def masked_inputs(tensors: SequenceTensors) -> Any:
     """The inputs under the random mask of the sequence."""
-    x = given.sequences
-    return x if given.input_mask is None else x * given.input_mask
+    x = tensors.sequences
+    return x if tensors.input_mask is None else x * tensors.input_mask
 
 
 def _without_inputs(by_step):
-    """The context of the loop, for which the moments of inputs are of no use."""
+    """The context of the loop, which does not need the moments of inputs."""
     moving = {k: v for k, v in by_step.moving.items() if k != "inputs"}
     return StepContext(
         by_step.valid, by_step.recurrent, by_step.update, by_step.zoneout, moving

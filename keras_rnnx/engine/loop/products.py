@@ -1,35 +1,35 @@
-"""Products with the matrices of the gates, in a step."""
+"""Products with the matrices of the gates in a step."""
 
 from __future__ import annotations
 
 import functools
 import operator
-from types import ModuleType
 from typing import Any
 
 from keras import ops
 
 from keras_rnnx.cells._base.layout import Layout
+from keras_rnnx.engine.backends.protocol import Backend
 
 
 class Products:
     """Products with the matrices of a cell's gates, or with the transposed ones.
 
-    XLA runs one operation after the other, and one wide product is faster than one for
-    each gate. A graph runs those side by side.
+    XLA runs one operation after the other, so that one wide product is faster than one
+    for each gate. A graph runs the products of the gates in parallel.
 
     Args:
         layout: the gates.
-        matrices: by gate the matrix of its product.
+        matrices: the matrices of the products, by gate.
         backend: one of the backend files of this package.
-        xla: whether they are compiled by XLA.
+        xla: whether XLA compiles them.
     """
 
     def __init__(
         self,
         layout: Layout,
         matrices: dict[str, Any],
-        backend: ModuleType,
+        backend: Backend,
         xla: bool,
     ):
         self.backend = backend
@@ -50,14 +50,14 @@ class Products:
         return self.products[gate](vector)
 
     def each(self, vector: Any) -> dict[str, Any]:
-        """The products of a vector with the matrices of all gates but late ones."""
+        """The products of a vector with the matrices of all gates except late ones."""
         if self.merged:
             parts = ops.split(vector @ self.side_by_side, len(self.early), axis=-1)
             return dict(zip(self.early, parts))
         return {k: self.products[k](vector) for k in self.early}
 
     def total(self, vectors: dict[str, Any]) -> Any:
-        """The sum over these gates of the product of each one's own vector."""
+        """The sum over these gates of the products of their vectors."""
         if self.merged:
             joined = self.backend.concatenate([vectors[k] for k in self.early], -1)
             return joined @ self.stacked

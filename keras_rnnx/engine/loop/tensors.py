@@ -10,7 +10,7 @@ from keras_rnnx.cells._base.tensors import StepContext, StepVectors
 
 @dataclasses.dataclass
 class SequenceTensors:
-    """What a call of an engine computes from.
+    """The tensors that a call of an engine computes from.
 
     Attributes:
         sequences: the inputs, `(batch, time, features)`.
@@ -34,12 +34,12 @@ class SequenceTensors:
 
 @dataclasses.dataclass
 class LoopTensors:
-    """What a loop over time computes from. Time comes first.
+    """The tensors that a loop over time computes from. Time comes first.
 
     Attributes:
-        inputs: by gate its input part, `(time, batch, units)`.
-        matrices: by gate the matrix of its product.
-        biases: by gate the bias of its product, where it has one.
+        inputs: the input parts by gate, `(time, batch, units)`.
+        matrices: the matrices of the products, by gate.
+        biases: the biases of the products, by gate.
         vectors: of the cell.
         states: before the first step, by name.
         whole: random masks of the whole sequence, `(batch, width)`.
@@ -58,7 +58,7 @@ class LoopTensors:
 
 @dataclasses.dataclass
 class LoopGradients:
-    """Gradients of `LoopTensors`, under the same names; of masks there are none."""
+    """Gradients of `LoopTensors`, under the same names; masks have none."""
 
     inputs: dict[str, Any]
     matrices: dict[str, Any]
@@ -70,12 +70,12 @@ class LoopGradients:
 
 
 class LoopResults(NamedTuple):
-    """What a loop over time gives.
+    """The results of a loop over time.
 
     Attributes:
         outputs: the first state after every step, `(time, batch, width)`, or None if
             not wanted.
-        moments: of the batch at every step, by scope, where they are noted.
+        moments: of the batch at every step, by scope, if they are recorded.
         states: after the last step, by name.
     """
 
@@ -85,14 +85,14 @@ class LoopResults(NamedTuple):
 
 
 class StepOutput:
-    """One tensor that each step of a loop gives.
+    """Describes a tensor that each step of a loop returns.
 
     Args:
-        shape: of the tensor of one step. Default: that of the first tensor that goes
-            from step to step.
-        dtype: its dtype. Default: that of the same tensor.
-        loose: whether it goes to another loop alone, so that its steps need not be
-            stacked into one tensor.
+        shape: of the tensor of one step. Default: the shape of the first tensor of the
+            carry.
+        dtype: its dtype. Default: the dtype of that tensor.
+        loose: whether only another loop reads it, so that its steps need not be stacked
+            into one tensor.
     """
 
     def __init__(

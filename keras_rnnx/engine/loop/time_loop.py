@@ -4,30 +4,30 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from types import ModuleType
 from typing import Any
 
 from keras import ops
 
 from keras_rnnx.cells._base.program import CellProgram
 from keras_rnnx.cells._base.tensors import StepContext
+from keras_rnnx.engine.backends.protocol import Backend
 from keras_rnnx.engine.loop.differentiable import Differentiable
 
 
 @dataclasses.dataclass(frozen=True)
 class LoopOptions:
-    """How a loop is run.
+    """How a loop runs.
 
     Attributes:
         sequences: whether the output of every step is wanted.
-        keep: whether to keep what the backward pass needs. Without it the backward
-            pass, should it come, runs forward once more.
+        keep: whether to keep the tensors that the backward pass needs. Otherwise the
+            backward pass, if it comes, runs the forward pass again.
         unroll: whether to write the loop out.
-        xla: whether the loop is compiled into one program.
-        pieces: whether what is kept may stay in pieces, one for each step. Else all of
-            the recurrence, with what stands around it, is one program for XLA.
-        states_only: whether to keep the states alone. The backward pass then has the
-            products of all steps once more, each as one large product.
+        xla: whether XLA compiles the loop into one program.
+        pieces: whether kept tensors may stay in pieces, one for each step. Otherwise
+            the whole recurrence and the operations around it are one XLA program.
+        states_only: whether to keep only the states. The backward pass then computes
+            the products of all steps again, each as one large product.
     """
 
     sequences: bool
@@ -39,32 +39,32 @@ class LoopOptions:
 
 
 class TimeLoop(Differentiable):
-    """What recurrences with a loop over time share.
+    """Base class of recurrences with a loop over time.
 
     Args:
         program: the cell.
         backend: one of the backend files of this package.
-        options: how it is run.
+        options: how the loop runs.
 
     Attributes:
         scan: the loop of the backend; arguments as in `backends/protocol.py`.
     """
 
-    def __init__(self, program: CellProgram, backend: ModuleType, options: LoopOptions):
+    def __init__(self, program: CellProgram, backend: Backend, options: LoopOptions):
         super().__init__(program, backend, options.sequences, options.keep)
         self.options = options
         compiled = options.xla and options.pieces
         run = backend.compiled_scan if compiled else backend.scan
         self.scan = functools.partial(run, unroll=options.unroll)
-        # XLA holds a sequence in one buffer.
+        # XLA keeps all steps of a tensor in one buffer.
         self.loose = options.pieces and not options.xla
 
     @property
     def states_before(self) -> list[str]:
         """Names of the states that are kept before each step.
 
-        The first stands in the outputs too, so that keeping it costs memory unless the
-        pieces are shared.
+        The first state is in the outputs too: keeping it costs memory unless both share
+        their pieces.
         """
         names = list(self.program.states)
         return names if self.loose else names[1:]

@@ -4,18 +4,18 @@ Each is a function `way(backend, a, b, carry, reverse, adjoint)` of lists of ten
 one for real numbers, the real and the imaginary parts for complex ones.
 
 - a: coefficients, `(time or 1, batch or 1, units)`.
-- b: what is added, `(time, batch, units)`.
-- carry: what stands before the first step, `(batch, units)`.
+- b: the terms that are added, `(time, batch, units)`.
+- carry: the value before the first step, `(batch, units)`.
 - reverse: whether to go from the last step to the first.
-- adjoint: False for `h = a h + b`, of which all `h` are returned; True for the backward
-  pass, `g = b + c; c = conj(a) g` with `c` from step to step, which returns all `g`.
+- adjoint: False for `h = a h + b`, which returns all `h`; True for the backward pass,
+  `g = b + c; c = conj(a) g` with `c` from step to step, which returns all `g`.
 
-It returns these, `(time, batch, units)`.
+The results have the shape `(time, batch, units)`.
 
-A block is affine in what stands before it, with the product of its coefficients as the
-factor. Coefficients are only ever multiplied, never divided by, and no logarithms are
-taken, so that with coefficients of at most 1 nothing overflows that would not step by
-step.
+A block of steps is an affine function of the value before it, with the product of its
+coefficients as the factor. Coefficients are only multiplied, never divided by, and no
+logarithms are taken. So with coefficients of at most 1 nothing overflows that would not
+overflow step by step.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from keras import ops
 from keras_rnnx.engine.loop.segments import length
 from keras_rnnx.engine.loop.tensors import StepOutput
 
-# Fewer steps make no blocks.
+# Fewer steps are not cut into blocks.
 FEW = 4
 
 
@@ -75,9 +75,9 @@ def constant(x, axis=0):
 
 
 def _slices(a):
-    """What of `a` a loop goes through, and a function from that of a step to its `a`.
+    """The tensors of `a` that a loop slices, and a function from slices to `a`.
 
-    Coefficients that are the same at all steps stay as they are.
+    Coefficients that are the same at all steps are not sliced.
     """
     if constant(a[0]):
         return [], lambda slices: [x[0] for x in a]
@@ -87,17 +87,17 @@ def _slices(a):
 def blocked(backend, a, b, carry, reverse, adjoint):
     """In blocks of time, one step of all blocks at once.
 
-    A first loop finds what each block does to what stands before it, a second one goes
-    from block to block, and a third gives the steps: about `2 sqrt(3 time)` operations
-    for as many as there are steps, at two readings of all for one.
+    The first loop computes the affine function of each block, the second one goes from
+    block to block, and the third computes the steps. This takes about `2 sqrt(3 time)`
+    operations instead of one per step, but reads the data twice.
     """
     steps = length(b[0], 0)
     if isinstance(steps, int) and steps < FEW:
         return sequential(backend, a, b, carry, reverse, adjoint)
     inner = block_steps(steps)
     outer = (steps + inner - 1) // inner
-    # The block that is run last is filled up: of what follows it nothing depends. A
-    # loop over what is left over would be one of no steps at times, which XLA refuses.
+    # The block that runs last is padded: nothing depends on the steps after it. A loop
+    # over the remaining steps could have no steps at all, which XLA refuses.
     more = outer * inner - steps
 
     def block(x):
@@ -121,18 +121,18 @@ def blocked(backend, a, b, carry, reverse, adjoint):
 
 
 def block_steps(steps):
-    """Steps of a block with which the three loops are shortest, about sqrt(T / 3)."""
+    """The length of a block that makes the three loops shortest, about sqrt(T / 3)."""
     if not isinstance(steps, int):
         root = ops.sqrt(ops.cast(steps, "float32") / 3)
         return ops.maximum(ops.cast(ops.round(root), "int32"), 1)
     root = math.sqrt(steps / 3)
     near = range(max(1, int(root * 0.7)), int(root * 1.4) + 2)
-    # Blocks that need no filling are worth two operations.
+    # Blocks without padding are worth two operations.
     return min(near, key=lambda n: 3 * n - (-steps // n) + 2 * (steps % n > 0))
 
 
 def _before_blocks(backend, a, b, carry, steps, reverse, adjoint):
-    """What stands before each block, `(blocks, batch, units)`."""
+    """The value before each block, `(blocks, batch, units)`."""
     n = len(b)
     slices, of_step = _slices(a)
 
@@ -152,7 +152,7 @@ def _before_blocks(backend, a, b, carry, steps, reverse, adjoint):
     ends, _ = backend.scan(step, start, [*slices, *b], steps, [], reverse=reverse)
     factor, ends = ends[:n], ends[n:]
     blocks = length(ends[0], 0)
-    # The same for all blocks where coefficients are the same at all steps.
+    # If coefficients are the same at all steps, all blocks have the same factor.
     fixed = len(factor[0].shape) == 2
     slices, of_block = ([], lambda slices: factor) if fixed else (factor, list)
 
@@ -167,18 +167,18 @@ def _before_blocks(backend, a, b, carry, steps, reverse, adjoint):
 
 
 def parallel(backend, a, b, carry, reverse, adjoint):
-    """In a number of operations on all steps that grows as the logarithm of time.
+    """With about log2(time) operations, each on all steps.
 
     Blelloch 1990, "Prefix sums and their applications".
     """
     steps, n = length(b[0], 0), len(b)
     if not isinstance(steps, int):
         raise ValueError(
-            "way='parallel' needs a known number of steps, and that of `b` is not: "
-            "pass way='blocked', or None."
+            "way='parallel' needs a known number of steps, but that of `b` is not "
+            "known: pass way='blocked', or None."
         )
     if adjoint:
-        # What goes from step to step is a recurrence as the other, and one step behind.
+        # The values `c` are such a recurrence too, one step behind.
         conjugate, b_next = [a[0], *(-x for x in a[1:])], times(a, b, conjugate=True)
         through = parallel(backend, conjugate, b_next, carry, reverse, False)
         return plus(b, states_before(backend, through, carry, reverse))
@@ -187,7 +187,7 @@ def parallel(backend, a, b, carry, reverse, adjoint):
     first = plus([x[at] for x in b], first)
     others = [x[:-1] if reverse else x[1:] for x in b]
     b = [backend.concatenate(ordered(*pair, reverse), 0) for pair in zip(first, others)]
-    # A row for each step: combined, they differ from step to step.
+    # A row for each step, since combined coefficients differ from step to step.
     a = [backend.concatenate([x] * steps, 0) if constant(x) else x for x in a]
 
     def combine(left, right):
@@ -199,7 +199,8 @@ def parallel(backend, a, b, carry, reverse, adjoint):
 
 
 def _doubling(backend, combine, elements, reverse):
-    """Each step takes in one step, then two, four, ... (Hillis & Steele 1986)."""
+    """Combines each step with the step before, then with 2, 4, ... steps before
+    (Hillis & Steele 1986)."""
     steps, reach = elements[0].shape[0], 1
     while reach < steps:
         here, there = slice(reach, None), slice(None, steps - reach)
@@ -215,7 +216,7 @@ def _doubling(backend, combine, elements, reverse):
 
 
 def states_before(backend, outs, carry, reverse):
-    """What stood before each step: `outs` of the step before, first `carry`."""
+    """The value before each step: first `carry`, then `outs` of the step before."""
     pairs = [
         (ops.expand_dims(c, 0), x[1:] if reverse else x[:-1])
         for x, c in zip(outs, carry)
@@ -224,12 +225,12 @@ def states_before(backend, outs, carry, reverse):
 
 
 def ordered(earlier, later, reverse):
-    """What is run earlier and what later, as they stand in time."""
+    """Two parts in the order of time; `earlier` is the part that runs first."""
     return [later, earlier] if reverse else [earlier, later]
 
 
 def last_of(outs, reverse):
-    """What stands at the step that is run last, zero if there is none."""
+    """The values of the step that runs last, zero if there are no steps."""
     return [ops.sum(x[:1] if reverse else x[-1:], axis=0) for x in outs]
 
 

@@ -1,14 +1,13 @@
-"""The scan engine: cells that are linear in their state, without a loop over steps.
+"""The scan engine: runs cells that are linear in their state without a loop over steps.
 
-Their gates are of the inputs alone. So coefficients, outputs and gradients of all steps
-are each taken at once, from the cell's own equation, and all that goes from step to
-step is `c' = a c + b`, and on the way back `g' = d + a g`.
+The gates of such cells read the inputs alone. So the coefficients, outputs and
+gradients of all steps are computed at once, from the cell's own equation. Only
+`c' = a c + b` goes from step to step, and `g' = d + a g` in the backward pass.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from types import ModuleType
 
 import keras
 from keras import ops
@@ -16,6 +15,7 @@ from keras import ops
 from keras_rnnx import _trees
 from keras_rnnx.cells._base.program import CellProgram
 from keras_rnnx.engine import _precision
+from keras_rnnx.engine.backends.protocol import Backend
 from keras_rnnx.engine.loop.backward import Pullback
 from keras_rnnx.engine.loop.differentiable import Differentiable
 from keras_rnnx.engine.loop.engine import FusedEngine, Loop
@@ -30,7 +30,7 @@ class ScanEngine(FusedEngine):
 
     def _options(self, sequences, *args):
         options = SequenceEngine._options(self, sequences, *args)
-        # One program: what stands around the scan is a chain of elementwise operations.
+        # One program, since the operations around the scan are elementwise.
         xla = isinstance(sequences.shape[1], int)
         return dataclasses.replace(options, xla=xla)
 
@@ -54,7 +54,7 @@ class ScanRecurrence(Differentiable):
 
     Args:
         program, backend, sequences, keep: as for `Differentiable`.
-        xla: whether forward and backward pass are programs for XLA.
+        xla: whether XLA compiles the forward and the backward pass.
     """
 
     loops = False
@@ -62,13 +62,13 @@ class ScanRecurrence(Differentiable):
     def __init__(
         self,
         program: CellProgram,
-        backend: ModuleType,
+        backend: Backend,
         sequences: bool,
         keep: bool = True,
         xla: bool = False,
     ):
         super().__init__(program, backend, sequences, keep)
-        # Numbers, or the real and the imaginary part of complex ones.
+        # Names of real numbers, or of the two parts of complex numbers.
         self.numbers = program.linear
         self.linear = [k for number in self.numbers for k in number]
         self.rest = [k for k in program.states if k not in self.linear]
@@ -80,51 +80,51 @@ class ScanRecurrence(Differentiable):
             self._run_forward = _trees.over_trees(compiled, self._forward)
             self._run_backward = _trees.over_trees(compiled, self._backward)
 
-    def forward(self, length, given: LoopTensors, keep):
-        found = self._run_forward(_precision.rounded(given))
-        last = {k: found[k][-1] for k in self.program.states}
-        outputs = found[self.program.output] if self.sequences else None
-        return LoopResults(outputs, {}, last), {"states": found} if keep else None
+    def forward(self, length, tensors: LoopTensors, keep):
+        states = self._run_forward(_precision.rounded(tensors))
+        last = {k: states[k][-1] for k in self.program.states}
+        outputs = states[self.program.output] if self.sequences else None
+        return LoopResults(outputs, {}, last), {"states": states} if keep else None
 
-    def backward(self, length, given: LoopTensors, kept, cotangents):
-        return self._run_backward(given, kept["states"], cotangents)
+    def backward(self, length, tensors: LoopTensors, kept, cotangents):
+        return self._run_backward(tensors, kept["states"], cotangents)
 
-    def _forward(self, given):
+    def _forward(self, tensors):
         """All states after every step, by name."""
-        zeros = ops.zeros_like(next(iter(given.inputs.values())))
-        # The linear states are right without the products.
-        without = dataclasses.replace(given, matrices={}, biases={})
+        zeros = ops.zeros_like(next(iter(tensors.inputs.values())))
+        # The linear states do not depend on the products.
+        without = dataclasses.replace(tensors, matrices={}, biases={})
         pull = Pullback(
             self.backend,
             lambda states: self._linear(self._after(without, states)),
-            # Each state its own: TensorFlow tells what it differentiates by identity.
+            # A tensor for each state: TensorFlow identifies inputs by identity.
             {k: ops.zeros_like(zeros) for k in self.linear},
         )
         a = self._coefficients(pull, pull.positions, zeros)
-        found = {}
+        result = {}
         for number in self.numbers:
             b = [pull.outputs[k] for k in number]
-            states = self._run(a[number], b, [given.states[k] for k in number])
-            found |= zip(number, states)
+            states = self._run(a[number], b, [tensors.states[k] for k in number])
+            result |= zip(number, states)
         if self.rest:
-            new = self._after(given, self._before(found, given.states))
+            new = self._after(tensors, self._before(result, tensors.states))
             for k in self.rest:
-                found[k] = self._carried(given, new[k], given.states[k])
-        return found
+                result[k] = self._carried(tensors, new[k], tensors.states[k])
+        return result
 
-    def _backward(self, given, known, cotangents):
+    def _backward(self, tensors, kept, cotangents):
         """Gradients of the tensors."""
-        first, last = given.states, cotangents.states
+        first, last = tensors.states, cotangents.states
         weights = {
-            name: getattr(given, name)
+            name: getattr(tensors, name)
             for name in ("inputs", "matrices", "biases", "vectors")
         }
 
         def after(values):
-            changed = dataclasses.replace(given, **values["weights"])
+            changed = dataclasses.replace(tensors, **values["weights"])
             return self._after(changed, values["states"])
 
-        before = self._before(known, first)
+        before = self._before(kept, first)
         pull = Pullback(self.backend, after, {"states": before, "weights": weights})
         at = pull.positions
         zeros = ops.zeros_like(next(iter(before.values())))
@@ -134,34 +134,34 @@ class ScanRecurrence(Differentiable):
             shown[self.program.output] = cotangents.outputs
         d_first, d_after, d_read = {}, {}, {}
         for k in self.rest:
-            d_after[k], d_first[k] = self._carried_back(given, shown[k], last[k])
+            d_after[k], d_first[k] = self._carried_back(tensors, shown[k], last[k])
         if self.rest:
-            found = pull.some(d_after, list(at["states"].values()))
-            d_read = dict(zip(self.linear, found))
+            gradients = pull.some(d_after, list(at["states"].values()))
+            d_read = dict(zip(self.linear, gradients))
         for number in self.numbers:
             d = [self._later(d_read.get(k), shown[k]) for k in number]
-            found = self._run(a[number], d, [last[k] for k in number], adjoint=True)
-            ends = (last_of(x, True) for x in (a[number], found))
+            gradients = self._run(a[number], d, [last[k] for k in number], adjoint=True)
+            ends = (last_of(x, True) for x in (a[number], gradients))
             start = times(*ends, conjugate=True)
-            d_after |= zip(number, found)
+            d_after |= zip(number, gradients)
             for k, value in zip(number, start):
                 d_first[k] = value + d_read[k][0] if k in d_read else value
         structure = _trees.Structure(at["weights"])
         of_weights = structure.tree(pull.some(d_after, structure.flat(at["weights"])))
         return LoopGradients(**of_weights, states=d_first)
 
-    def _after(self, given, linear):
-        """The states after steps that start from these linear ones, for all steps.
+    def _after(self, tensors, linear):
+        """The states after each step, from the linear states before it, for all steps.
 
-        Without matrices the linear ones are right alone.
+        Without matrices only the linear states are right.
         """
         program = self.program
         like = next(iter(linear.values()))
-        context = given.by_step.beside(given.whole)
-        vectors = _trees.mapped(lambda v: _precision.along(v, like), given.vectors)
+        context = tensors.by_step.beside(tensors.whole)
+        vectors = _trees.mapped(lambda v: _precision.along(v, like), tensors.vectors)
 
         def multiply(gate, vector):
-            matrix, bias = given.matrices.get(gate), given.biases.get(gate)
+            matrix, bias = tensors.matrices.get(gate), tensors.biases.get(gate)
             if matrix is None:
                 gives = program.layout.gates[gate].gives
                 zeros = ops.zeros_like(vector[..., :1])
@@ -173,71 +173,72 @@ class ScanRecurrence(Differentiable):
 
         states = linear | {k: self._zeros(k, like) for k in self.rest}
         states = {k: states[k] for k in program.states}
-        return program.step(states, given.inputs, multiply, vectors, context)
+        return program.step(states, tensors.inputs, multiply, vectors, context)
 
     def _linear(self, states):
         return {k: states[k] for k in self.linear}
 
     def _zeros(self, state, like):
-        """Zeros for a state, of the steps and the batch of another."""
+        """Zeros for a state, with the steps and the batch of another tensor."""
         width = self.program.states[state]
         if width == like.shape[-1]:
             return ops.zeros_like(like)
         return ops.zeros_like(like[..., :1]) + ops.zeros(width, like.dtype)
 
     def _coefficients(self, pull, at, like):
-        """Of each number, from the derivatives at any state: its parts.
+        """The coefficient of each number, in its parts, from derivatives at any state.
 
         Args:
             at: positions of the linear states.
             like: a tensor of their shape.
         """
-        found = {}
+        result = {}
         for number in self.numbers:
             # The first row of the matrix that multiplies a complex number.
             cotangents = {number[0]: ops.ones_like(like)}
             real, *imaginary = pull.some(cotangents, [at[k] for k in number])
-            found[number] = [real, *(-part for part in imaginary)]
-        return found
+            result[number] = [real, *(-part for part in imaginary)]
+        return result
 
     def _run(self, a, b, carry, adjoint=False):
-        """A linear recurrence, or on the way back its adjoint; see `algorithms.py`."""
+        """A linear recurrence, or its adjoint in the backward pass: see
+        `algorithms.py`."""
         dtype = keras.backend.standardize_dtype(b[0].dtype)
         if dtype in _precision.HALVES:
             a, b, carry = ([ops.cast(x, "float32") for x in v] for v in (a, b, carry))
         way = WAYS[self.backend.linear_way(*b[0].shape)]
-        found = way(self.backend, a, b, carry, adjoint, adjoint)
-        return [ops.cast(x, dtype) for x in found]
+        result = way(self.backend, a, b, carry, adjoint, adjoint)
+        return [ops.cast(x, dtype) for x in result]
 
-    def _before(self, found, first):
+    def _before(self, states, first):
         """The linear states before every step."""
-        outs, start = ([v[k] for k in self.linear] for v in (found, first))
+        outs, start = ([v[k] for k in self.linear] for v in (states, first))
         return dict(zip(self.linear, states_before(self.backend, outs, start, False)))
 
-    def _carried(self, given, value, first):
-        """A state after every step, where masked steps carry it on."""
-        mask = given.by_step.valid
+    def _carried(self, tensors, value, first):
+        """A state after every step, which masked steps keep."""
+        mask = tensors.by_step.valid
         if mask is None:
             return value
         zeros = ops.zeros_like(value)
         b = self.backend.where(mask, value, zeros)
         a = self.backend.where(mask, zeros, zeros + 1)
-        (found,) = self._run([a], [b], [first])
-        return found
+        (carried,) = self._run([a], [b], [first])
+        return carried
 
-    def _carried_back(self, given, d, last):
-        """The cotangents of what `_carried` took."""
-        mask = given.by_step.valid
+    def _carried_back(self, tensors, d, last):
+        """The cotangents of the arguments of `_carried`."""
+        mask = tensors.by_step.valid
         if mask is None:
             d = self.backend.concatenate([d[:-1], d[-1:] + last], 0)
             return d, ops.zeros_like(last)
         zeros = ops.zeros_like(d)
         a = self.backend.where(mask, zeros, zeros + 1)
-        (found,) = self._run([a], [d], [last], adjoint=True)
-        return self.backend.where(mask, found, zeros), a[0] * found[0]
+        (gradient,) = self._run([a], [d], [last], adjoint=True)
+        return self.backend.where(mask, gradient, zeros), a[0] * gradient[0]
 
     def _later(self, read, shown):
-        """Cotangents of a state from the outside: shown, and read by the next step."""
+        """The cotangents of a state: as an output, and as read by the next step."""
         if read is None:
             return shown
         next_step = self.backend.concatenate([read[1:], ops.zeros_like(read[:1])], 0)

@@ -1,4 +1,4 @@
-"""The arguments of a stack: which cells it has, and what fits together."""
+"""The arguments of a stack: its cells, and checks of what fits together."""
 
 from __future__ import annotations
 
@@ -17,40 +17,40 @@ CHOICES = {
     "connection": (None, "residual", "highway"),
     "merge_mode": ("concat", "sum", "mul", "ave"),
 }
-# The stack has arguments of these names.
+# Arguments of the cell whose names the stack uses for its own.
 OWN = ("units", "dropout", "seed")
-# More streams than a stack has.
+# The first stream of random numbers of a backward stack: more than a stack has.
 BACKWARDS = 2**20
 
 
 class Template:
-    """The cell of a stack, of which every layer gets one.
+    """The cell of a stack; every layer gets a copy.
 
     Args:
         cell: a name of the catalogue, a class of cells, or a cell.
-        units: as given to the stack.
-        given: keyword arguments, of the cell and of `keras.layers.Layer`.
+        units: the argument of the stack.
+        kwargs: keyword arguments, of the cell and of `keras.layers.Layer`.
         stack: names of the arguments of the stack.
 
     Attributes:
         cls: the class.
         prototype: a cell with all arguments, in no layer.
-        layer: those of `given` that are for the layer.
+        layer: the keyword arguments that are for the layer.
     """
 
-    def __init__(self, cell: Any, units: Any, given: dict[str, Any], stack: list[str]):
+    def __init__(self, cell: Any, units: Any, kwargs: dict[str, Any], stack: list[str]):
         self.cls = _cell_class(cell)
         names = [n for n in self.cls.__signature__.parameters if n != "kwargs"]
-        own = [n for n in names if n not in OWN]
+        cell_names = [n for n in names if n not in OWN]
         layer = [*LAYER, *arguments.LAYER]
         compatible = arguments.COMPATIBILITY
-        valid = [*stack, "recipe", *own, *layer, *compatible]
-        arguments.check_names("Stack", given, valid)
-        recipe = given.get("recipe")
+        valid = [*stack, "recipe", *cell_names, *layer, *compatible]
+        arguments.check_names("Stack", kwargs, valid)
+        recipe = kwargs.get("recipe")
         if recipe is not None:
-            given = given | recipes.arguments(recipe, self.cls, given)
-        self.layer = {k: v for k, v in given.items() if k in layer}
-        chosen = {k: v for k, v in given.items() if k in own}
+            kwargs = kwargs | recipes.arguments(recipe, self.cls, kwargs)
+        self.layer = {k: v for k, v in kwargs.items() if k in layer}
+        chosen = {k: v for k, v in kwargs.items() if k in cell_names}
         if isinstance(cell, Cell):
             config = _config(cell) | chosen
             if units is not None:
@@ -68,7 +68,7 @@ class Template:
         """A new cell, with its own weights.
 
         Args:
-            **changed: arguments that are other than those of the prototype.
+            **changed: arguments that differ from the prototype's.
         """
         return self.cls.from_config(_config(self.prototype) | changed)
 
@@ -91,7 +91,7 @@ def _cell_class(cell):
 
 
 def _config(cell):
-    # Lists in attributes of a layer are kept together with it.
+    # Keras tracks lists in attributes of a layer; a copy needs plain lists.
     config = cell.get_config()
     return {k: list(v) if isinstance(v, list) else v for k, v in config.items()}
 
@@ -106,23 +106,23 @@ def widths(units: Any, depth: Any, of_cell: int) -> list[int]:
     Args:
         units: a number, a list of numbers, or None.
         depth: number of layers, or None.
-        of_cell: where `units` is None.
+        of_cell: the units of the cell, used if `units` is None.
 
     Raises:
-        ValueError: if one is not positive, or the two do not fit.
+        ValueError: if one is not positive, or `units` and `depth` do not fit.
     """
     if depth is not None:
         depth = arguments.positive_int("depth", depth)
     if not isinstance(units, (list, tuple)):
-        one = arguments.positive_int("units", of_cell if units is None else units)
-        return [one] * (depth or 2)
-    found = [arguments.positive_int("units", one) for one in units]
-    if not found or (depth is not None and len(found) != depth):
+        width = arguments.positive_int("units", of_cell if units is None else units)
+        return [width] * (depth or 2)
+    result = [arguments.positive_int("units", width) for width in units]
+    if not result or (depth is not None and len(result) != depth):
         raise ValueError(
             f"`units` must have one number for each layer: received units={units!r} "
             f"with depth={depth!r}. `depth` may be left out."
         )
-    return found
+    return result
 
 
 def check(stack: Any) -> None:
@@ -136,20 +136,20 @@ def check(stack: Any) -> None:
             )
     if stack.bidirectional and stack.go_backwards:
         raise ValueError(
-            "bidirectional=True reads sequences both ways, and go_backwards=True from "
-            "the end alone. Pass one of them."
+            "bidirectional=True reads sequences both ways, but go_backwards=True reads "
+            "them only from the end. Pass one of them."
         )
     if stack.bidirectional and stack.connection and not stack.return_sequences:
         raise ValueError(
             f"connection={stack.connection!r} with bidirectional=True needs "
-            f"return_sequences=True: the last outputs of the two directions are of "
-            f"different steps, so that there is no one input to go with them."
+            f"return_sequences=True: the last outputs of the two directions belong to "
+            f"different steps, so that no single input goes with them."
         )
     for name in ("connection", "bidirectional"):
         value = getattr(stack, name)
         if stack.gated_feedback and value:
             raise ValueError(
-                f"gated_feedback=True runs all layers at every step, and does not go "
+                f"gated_feedback=True runs all layers at every step, and does not work "
                 f"with {name}={value!r}."
                 + " Wrap the stack in keras.layers.Bidirectional instead."
                 * (name == "bidirectional")
@@ -173,11 +173,11 @@ def check_widths(stack: Any, widths: list[int]) -> None:
 
 
 def kernel_refusal(stack: Any, training: bool) -> str | None:
-    """What stands between the layers of a stack that no vendor's kernel has, or None.
+    """Why no vendor's kernel can compute what is between the layers, or None.
 
     Args:
         stack: the stack.
-        training: whether for training, where dropout is on.
+        training: whether the call trains, with dropout on.
     """
     if stack.gated_feedback:
         return "gated_feedback=True steps all layers together"
@@ -188,7 +188,7 @@ def kernel_refusal(stack: Any, training: bool) -> str | None:
     if (training or stack.monte_carlo) and stack.dropout:
         return (
             f"dropout={stack.dropout} draws masks between the layers, and a kernel "
-            f"would draw others than the seed says"
+            f"would draw other masks than the seed gives"
         )
     if stack.bidirectional and stack.merge_mode != "concat":
         return (
@@ -199,13 +199,12 @@ def kernel_refusal(stack: Any, training: bool) -> str | None:
 
 
 def seeds(seed: int | None, backwards: bool = False) -> Iterator[int | None]:
-    """Seeds without end, of streams that have nothing in common.
+    """An endless iterator of seeds, of independent streams of random numbers.
 
     Args:
         seed: of the stack.
-        backwards: whether for one that reads sequences from the end, which has streams
-            of its own: `Bidirectional` gives both directions one config. Default
-            False.
+        backwards: whether the stack reads sequences from the end. It then gets other
+            streams: `Bidirectional` gives both directions one config. Default False.
     """
     if seed is None:
         return itertools.repeat(None)

@@ -1,4 +1,4 @@
-"""All layers of a stack with gated feedback, run as one."""
+"""Runs all layers of a stack with gated feedback as one layer."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class FeedbackLevel(keras.layers.Layer):
 
     Args:
         cells: the cell of each layer.
-        drops: dropout of the inputs of each, a layer or None.
-        rnn_name: name of the layer that runs them.
+        drops: dropout of the inputs of each layer, a Keras layer or None.
+        rnn_name: name of the `RNN` that runs the cells.
         always: whether dropout is on in inference too.
         loop: further arguments of `RNN`.
         **kwargs: arguments of `keras.layers.Layer`.
@@ -79,8 +79,8 @@ class FeedbackLevel(keras.layers.Layer):
             sequences = self.first_drop(sequences, training=training)
         on = training or self.always
         if on and any(drop is not None for drop in self.drops):
-            # Drawn beforehand and given in with the inputs: a loop that is compiled
-            # cannot draw.
+            # Drawn before the loop and passed with the inputs: a compiled loop cannot
+            # draw random numbers.
             shape = ops.shape(sequences)[:2]
             ones = [ops.ones((*shape, n), sequences.dtype) for n in self.cell.units]
             factors = [drop(one, training=True) for drop, one in zip(self.drops, ones)]

@@ -16,11 +16,11 @@ from keras_rnnx.layers.stack import feedback_options
 class GatedFeedbackCell(keras.layers.Layer):
     """A stack of layers with gated feedback, as one cell.
 
-    The candidate of layer `j` reads the last outputs of all layers `i`, not of its own
-    alone: `U_j h_j(t-1)` there becomes `sum_i g_ij U_ij h_i(t-1)`, with one number
+    The candidate of layer `j` reads the last outputs of all layers `i`, not only of its
+    own: `U_j h_j(t-1)` becomes `sum_i g_ij U_ij h_i(t-1)`, with one number
     `g_ij = sigmoid(w_ij x_j + u_ij h*)` for each pair of layers, where `x_j` are the
     inputs of layer `j` (the outputs of the layer below, at this step) and `h*` the last
-    outputs of all layers, joined. Gates of the cells read their own layer as ever; the
+    outputs of all layers, concatenated. The other gates read only their own layer; the
     reset gate of a GRU multiplies the sum. Chung, Gulcehre, Cho & Bengio 2015,
     arXiv:1502.02367, sections 3 and 3.1.
 
@@ -29,18 +29,18 @@ class GatedFeedbackCell(keras.layers.Layer):
 
     Args:
         cells: a `keras_rnnx` SimpleRNNCell, GRUCell (`reset_after=True`) or LSTMCell
-            for each layer, without masks or normalization of their own. Of a
-            `recurrent_initializer`, `_regularizer` and `_constraint` with an object for
-            each gate, the matrices that feed back get those of the candidate.
+            for each layer, without masks or normalization. If a
+            `recurrent_initializer`, `_regularizer` or `_constraint` has an object for
+            each gate, the feedback matrices get the object of the candidate.
         **kwargs: arguments of `keras.layers.Layer`.
 
     Call arguments:
-        inputs: `(batch, features)`; or with factors for the inputs of all layers but
-            the first behind the features (dropout masks).
+        inputs: `(batch, features)`; dropout masks for the inputs of all layers but the
+            first may be appended to the features.
         states: the states of the layers, those of the last layer first.
 
     Raises:
-        ValueError: for any other cell, and for options that are not known here;
+        ValueError: for any other cell, and for options that gated feedback cannot use;
             for inputs of another width than it was built with.
 
     Example:
@@ -56,7 +56,7 @@ class GatedFeedbackCell(keras.layers.Layer):
         self.cells = list(cells)
         _check(self.cells)
         self.units = [cell.units for cell in self.cells]
-        # Keras' loop takes the first state for the output.
+        # Keras' loop treats the first state as the output.
         self.state_size = [
             cell.units for cell in reversed(self.cells) for _ in cell.states
         ]
@@ -78,14 +78,16 @@ class GatedFeedbackCell(keras.layers.Layer):
                     shape=(rows, depth), name=name, initializer="glorot_uniform"
                 )
                 held.append(weight)
-            # That of its own is a block of the recurrent kernel of the cell.
+            # The matrix of its own outputs is a block of the cell's recurrent kernel.
             others = [(i, n) for i, n in enumerate(self.units, 1) if i != j]
             options = feedback_options.of_feedback(
                 cell, cell.feedback_gate, [n for _, n in others]
             )
-            for (i, units), own in zip(others, options):
+            for (i, units), weight_options in zip(others, options):
                 weight = self.add_weight(
-                    shape=(units, cell.units), name=f"feedback_kernel_{i}_to_{j}", **own
+                    shape=(units, cell.units),
+                    name=f"feedback_kernel_{i}_to_{j}",
+                    **weight_options,
                 )
                 self.feedback_kernels.append(weight)
         self.built = True
@@ -132,8 +134,8 @@ class GatedFeedbackCell(keras.layers.Layer):
         inputs = layout.blocks(ops.matmul(x, weights["kernel"]), "kernel")
         inputs = {k: v + of_inputs[k] if of_inputs else v for k, v in inputs.items()}
         count = len(self.cells) - 1
-        own = self.feedback_kernels[j * count : (j + 1) * count]
-        kernels = [*own[:j], blocks[candidate], *own[j:]]
+        others = self.feedback_kernels[j * count : (j + 1) * count]
+        kernels = [*others[:j], blocks[candidate], *others[j:]]
 
         def multiply(gate, vector):
             if gate == candidate:
@@ -177,14 +179,14 @@ class GatedFeedbackCell(keras.layers.Layer):
 
 def _check(cells):
     kinds = {type(cell) for cell in cells}
-    # Not inherited: the equation of a subclass may be another.
-    known = all(vars(kind).get("feedback_gate") for kind in kinds)
-    if len(kinds) != 1 or not known:
-        found = ", ".join(type(cell).__name__ for cell in cells) or "none"
+    # Not inherited: a subclass may have another equation.
+    defined = all(vars(kind).get("feedback_gate") for kind in kinds)
+    if len(kinds) != 1 or not defined:
+        received = ", ".join(type(cell).__name__ for cell in cells) or "none"
         raise ValueError(
-            f"Gated feedback is known for layers of SimpleRNNCell, GRUCell or LSTMCell "
-            f"of keras_rnnx, all of one class. Received cells: {found}. Use one of "
-            f"them, or gated_feedback=False."
+            f"Gated feedback is defined for SimpleRNNCell, GRUCell or LSTMCell of "
+            f"keras_rnnx, all layers of one class. Received cells: {received}. Use one "
+            f"of them, or gated_feedback=False."
         )
     for cell in cells:
         feedback_options.check(cell)

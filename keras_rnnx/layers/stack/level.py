@@ -1,4 +1,4 @@
-"""One layer of a stack, and what goes around it."""
+"""One layer of a stack, with its dropout and its connection."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Level(keras.layers.Layer):
         cells: the cell, or one to run forward and one to run backward.
         names: of the layers, in the same order.
         drop: dropout of the inputs, a layer or None.
-        merge_mode: how the outputs of two directions become one.
+        merge_mode: how the outputs of two directions are merged.
         connection: None, "residual" or "highway".
-        highway_bias: what the bias of the gate starts at.
+        highway_bias: first value of the gate's bias.
         top: whether this is the last layer.
         return_sequences: whether the output of every step is wanted.
         zero_output_for_mask: whether the output of a masked step is zero.
@@ -54,7 +54,7 @@ class Level(keras.layers.Layer):
         self.rnns = [
             RNN(
                 cell,
-                # With a connection the last output is more than that of the cell.
+                # A connection needs the outputs of all steps.
                 return_sequences=return_sequences or connection is not None,
                 return_state=True,
                 go_backwards=backwards,
@@ -108,7 +108,7 @@ class Level(keras.layers.Layer):
 
     def build(self, sequences_shape, initial_state_shape=None):
         if sequences_shape[-1] != self.width:
-            # The first layer alone may have another width: `Stack` has checked it.
+            # Only the first layer may have another width: `Stack` has checked it.
             self.connects, self.gate = False, None
         for layer in self.rnns:
             layer.build(sequences_shape)
@@ -120,38 +120,38 @@ class Level(keras.layers.Layer):
         inputs = sequences
         if self.drop is not None:
             inputs = self.drop(inputs, training=training)
-        outputs, states, taken = [], [], 0
+        outputs, states, start = [], [], 0
         for rnn in self.rnns:
             count = len(rnn.state_size)
-            given = initial_state and list(initial_state[taken : taken + count])
+            states_before = initial_state and list(initial_state[start : start + count])
             output, *last = rnn(
-                inputs, initial_state=given, mask=mask, training=training
+                inputs, initial_state=states_before, mask=mask, training=training
             )
             if rnn.go_backwards and rnn.return_sequences:
                 output = ops.flip(output, axis=1)
             outputs.append(output)
             states.extend(last)
-            taken += count
+            start += count
         outputs = self.merged(outputs)
         if self.connection is not None:
             outputs = self.connected(sequences, outputs, mask)
         return outputs, *states
 
     def merged(self, outputs: list[Any]) -> Any:
-        """The outputs of one direction, or those of both as one."""
+        """The outputs of one direction, or the merged outputs of both."""
         if len(outputs) == 1:
             return outputs[0]
         forward, backward = outputs
         return merged(forward, backward, self.merge_mode)
 
     def connected(self, inputs: Any, outputs: Any, mask: Any = None) -> Any:
-        """`outputs` with what goes around the layer."""
+        """`outputs` with the residual or highway connection."""
         if self.connects and self.gate is not None:
             outputs = inputs + self.gate(inputs) * (outputs - inputs)
         elif self.connects:
             outputs = inputs + outputs
         if self.top and mask is not None:
-            # Inputs of masked steps are in there, and must not be seen.
+            # The connection added inputs of masked steps, which must not show.
             mask = masks.column(mask)
             packing = Packing(mask[..., 0])
             nothing = ops.zeros_like(outputs[:, 0])

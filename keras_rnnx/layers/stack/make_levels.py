@@ -1,4 +1,4 @@
-"""What a stack is made of."""
+"""Makes the levels of a stack."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from keras_rnnx.layers.stack.arguments import Template, check_widths
 from keras_rnnx.layers.stack.feedback_level import FeedbackLevel
 from keras_rnnx.layers.stack.level import Level
 
-# Arguments of a stack that all its layers get.
+# Arguments of a stack that it passes to all its layers.
 LOOP = (
     "stateful",
     "unroll",
@@ -32,11 +32,11 @@ def make(
     Args:
         stack: the `Stack`, whose arguments are set.
         template: its cell.
-        seeds: what dropout masks are drawn from.
+        seeds: of the dropout masks.
     """
     directions = ("forward_", "backward_") if stack.bidirectional else ("",)
     dtype = stack.dtype_policy
-    # The stack's own dropout alone has masks there.
+    # With gated feedback only the dropout of the stack draws masks.
     changed = {"monte_carlo": False} if stack.gated_feedback else {}
     cells = [
         [
@@ -44,7 +44,7 @@ def make(
                 units=units,
                 seed=next(seeds),
                 dtype=dtype,
-                # Cells of one layer need names of their own, for files of weights.
+                # Cells of one layer need different names, for weights files.
                 name=f"{template.name}_cell" + f"_{k}" * bool(k and changed),
                 **changed,
             )
@@ -96,13 +96,13 @@ def make(
 def dropout_layer(
     stack: Any, rate: float, mask: str, seeds: Iterator[int | None]
 ) -> keras.layers.Layer | None:
-    """A layer that drops, or None at rate 0.
+    """A dropout layer, or None at rate 0.
 
     Args:
         stack: the stack it is for.
         rate: the rate.
         mask: "step" or "sequence".
-        seeds: the next one is taken, at any rate.
+        seeds: an iterator; one seed is taken from it, also at rate 0.
     """
     seed = next(seeds)
     if not rate:

@@ -1,4 +1,4 @@
-"""Layers on top of each other in one call of a vendor's kernel, where that is exact."""
+"""Runs stacked layers in one call of a vendor's kernel, where that is exact."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from keras_rnnx.engine.plan import Plan
 
 
 class AtOnce:
-    """All recurrent layers of a layer in one call.
+    """Runs all recurrent layers of a layer in one call.
 
     Args:
-        layer: a layer with `rows`: from below a list of `keras_rnnx.layers.RNN`, one or
-            one in each direction. It also has `return_sequences`, `return_state`
-            and `stateful`.
+        layer: a layer with `rows`, from below: each a list of one
+            `keras_rnnx.layers.RNN`, or of one for each direction. It also has
+            `return_sequences`, `return_state` and `stateful`.
     """
 
     def __init__(self, layer: Any):
@@ -33,11 +33,11 @@ class AtOnce:
         masked: bool = False,
         refused: str | None = None,
     ) -> Plan | str:
-        """The plan of the call, or why there is a call for each recurrent layer.
+        """The plan of the call, or the reason for one call per recurrent layer.
 
         Args:
-            training: whether for training. Default True.
-            batch: number of sequences, where it is known. Default: not known.
+            training: whether to plan for training. Default True.
+            batch: number of sequences, if known. Default: not known.
             masked: whether there is a mask. Default False.
             refused: why the layer itself cannot be one call. Default None.
         """
@@ -92,15 +92,15 @@ class AtOnce:
             wants_states=self._wants_states,
         )
         if layer.stateful:
-            for rnn, own in zip(rnns, states):
-                for kept, state in zip(keras.tree.flatten(rnn.states), own):
+            for rnn, of_layer in zip(rnns, states):
+                for kept, state in zip(keras.tree.flatten(rnn.states), of_layer):
                     kept.assign(ops.cast(state, kept.dtype))
-        return outputs, [state for own in states for state in own]
+        return outputs, [state for of_layer in states for state in of_layer]
 
 
 def _first_states(rnns, initial_state, batch, training):
-    """For each layer its initial states."""
+    """The initial states of each layer."""
     if initial_state is None:
         return [list(rnn.first_states(batch, training)) for rnn in rnns]
-    given = iter(initial_state)
-    return [[next(given) for _ in rnn.state_size] for rnn in rnns]
+    remaining = iter(initial_state)
+    return [[next(remaining) for _ in rnn.state_size] for rnn in rnns]

@@ -24,39 +24,39 @@ from keras_rnnx.layers.stack.one_call import AtOnce
 class Stack(RegularizedOutputs, keras.layers.Layer):
     """Recurrent layers of one cell on top of each other: depth is an argument.
 
-    Each layer is a `keras_rnnx.layers.RNN` over the outputs of the one below, on the
-    fastest engine there is for it. `stack.layers` lists them, from below; with
-    `bidirectional` the forward layer of each comes before its backward layer.
+    Each layer is a `keras_rnnx.layers.RNN` over the outputs of the layer below, on the
+    fastest engine for it. `stack.layers` lists them from below; with `bidirectional`
+    each forward layer comes before its backward layer.
 
     Args:
         cell: a name of the catalogue (`keras_rnnx.cells.names()`), a class of cells, or
-            a cell, of which every layer gets a copy with weights of its own.
+            a cell; every layer gets a copy with its own weights.
         units: number of units of each layer, or a list with one number for each.
-            Default: those of `cell`, if that is a cell.
+            Default: the units of `cell`, if it is a cell.
         depth: number of layers. Default 2, or the length of `units`.
         dropout: rate in [0, 1) at which the inputs of all layers but the first are
             dropped in training, with a new mask at every step: between layers, never
             on the recurrence. Zaremba, Sutskever & Vinyals 2014, arXiv:1409.2329.
             (The `dropout` of a cell is `dropout_mask="sequence"` here.) Default 0.
         input_dropout: the same for the inputs of the first layer. Default 0.
-        output_dropout: the same for the outputs of the last. Default 0.
+        output_dropout: the same for the outputs of the last layer. Default 0.
         dropout_mask: "step": these draw a mask at every step; "sequence": one for all
             steps of a sequence (variational or locked dropout: Gal & Ghahramani 2016,
             arXiv:1512.05287; Merity, Keskar & Socher 2017, arXiv:1708.02182). Default
             "step".
-        connection: what goes around a layer with inputs `x` and outputs `H(x)`. None;
-            "residual": `x + H(x)` (Prakash et al. 2016, arXiv:1610.03098); "highway":
-            `T H(x) + (1 - T) x` with `T = sigmoid(W x + b)`, equation 3 of Srivastava,
-            Greff & Schmidhuber 2015, arXiv:1505.00387, at every step. This `x` is not
-            dropped. The first layer goes without where its inputs have another width
-            than its outputs; above it widths must be equal. Default None.
-        highway_bias: what `b` starts at; a negative number lets inputs pass. Default
+        connection: a connection around each layer with inputs `x` and outputs `H(x)`.
+            None; "residual": `x + H(x)` (Prakash et al. 2016, arXiv:1610.03098);
+            "highway": `T H(x) + (1 - T) x` with `T = sigmoid(W x + b)` at every step,
+            equation 3 of Srivastava, Greff & Schmidhuber 2015, arXiv:1505.00387. This
+            `x` is not dropped. The first layer has no connection if its inputs and
+            outputs differ in width; above it widths must be equal. Default None.
+        highway_bias: first value of `b`; a negative number lets inputs pass. Default
             -1.
         gated_feedback: whether every layer reads the last states of all layers through
             gates: see `keras_rnnx.layers.GatedFeedbackCell`. Default False.
         bidirectional: whether every layer runs forward and backward in time. Default
             False.
-        merge_mode: how the outputs of the two directions become one: "concat", "sum",
+        merge_mode: how the outputs of the two directions are merged: "concat", "sum",
             "mul" or "ave". As in `keras.layers.Bidirectional`, sequences of outputs
             are zero at masked steps. Default "concat".
         return_sequences, return_state, stateful, unroll, zero_output_for_mask,
@@ -75,9 +75,9 @@ class Stack(RegularizedOutputs, keras.layers.Layer):
 
     Call arguments:
         sequences: `(batch, time, features)`.
-        initial_state: list of the initial states of all layers, those of the first
-            layer first, with `bidirectional` forward before backward; each
-            `(batch, units)`. Default: zeros, or the states kept if `stateful`.
+        initial_state: list of the initial states of all layers, from below, with
+            `bidirectional` forward before backward; each `(batch, units)`. Default:
+            zeros, or the kept states if `stateful`.
         mask: boolean `(batch, time)`, any pattern; False marks steps to skip.
         training: whether dropout is on, if not `monte_carlo`. Default False.
 
@@ -87,8 +87,8 @@ class Stack(RegularizedOutputs, keras.layers.Layer):
         `initial_state`.
 
     Raises:
-        ValueError: for unknown arguments, for ones that do not fit each other, and
-            where `keras_rnnx.layers.RNN` does.
+        ValueError: for unknown arguments, for arguments that do not fit each other, and
+            where `keras_rnnx.layers.RNN` raises one.
 
     Example:
 
@@ -166,7 +166,7 @@ class Stack(RegularizedOutputs, keras.layers.Layer):
         seeds = stacking.seeds(self.seed, self.go_backwards)
         self.levels = make_levels.make(self, template, seeds)
         self._at_once = AtOnce(self)
-        # Of the last output alone there is one step.
+        # Without sequences there is one output, so a mask for each step is one mask.
         mask = self.dropout_mask if self.return_sequences else "step"
         self.last_drop = make_levels.dropout_layer(
             self, self.output_dropout, mask, seeds
@@ -184,7 +184,7 @@ class Stack(RegularizedOutputs, keras.layers.Layer):
 
     @property
     def rows(self) -> list[list[RNN]]:
-        """The recurrent layers from below, of each one or one in each direction."""
+        """The recurrent layers from below: each row has one, or one per direction."""
         return [level.rnns for level in self.levels]
 
     @property
@@ -234,17 +234,17 @@ class Stack(RegularizedOutputs, keras.layers.Layer):
         return [state for states in kept for state in states]
 
     def states_by_layer(self, states: list[Any] | None = None) -> list[list[Any]]:
-        """States layer by layer.
+        """The states, grouped by layer.
 
         Args:
-            states: those that a call has returned. Default: those kept.
+            states: the states that a call returned. Default: the kept states.
 
         Returns:
             For each layer, from below, a list of its states, `[h, c]` for an LSTM; with
-            `bidirectional` those of the forward layer before those backward.
+            `bidirectional` the states of the forward layer come first.
 
         Raises:
-            ValueError: if their number is wrong, or if none are kept.
+            ValueError: if their number is wrong, or if the stack keeps none.
 
         Example:
 
@@ -255,11 +255,11 @@ class Stack(RegularizedOutputs, keras.layers.Layer):
         """
         states = self.states if states is None else list(states)
         if states is None or len(states) != len(self.state_size):
-            found = "none" if states is None else len(states)
+            received = "none" if states is None else len(states)
             raise ValueError(
-                f"{self.name} has {len(self.state_size)} states, received {found}. "
+                f"{self.name} has {len(self.state_size)} states, received {received}. "
                 f"Only a stateful stack keeps them, once it is built: otherwise pass "
-                f"those that a call with return_state=True returned."
+                f"the states that a call with return_state=True returned."
             )
         count = len(states) // self.depth
         return [states[k : k + count] for k in range(0, len(states), count)]
@@ -267,16 +267,16 @@ class Stack(RegularizedOutputs, keras.layers.Layer):
     def plan(
         self, training: bool = True, batch: int | None = None, masked: bool = False
     ) -> Plan | str:
-        """The plan by which all layers are one call of a vendor's kernel.
+        """The plan to run all layers in one call of a vendor's kernel.
 
         Args:
-            training: whether for training, where dropout is on. Default True.
-            batch: number of sequences, where it is known. Default: not known.
+            training: whether to plan for training, with dropout on. Default True.
+            batch: number of sequences, if known. Default: not known.
             masked: whether the call has a mask. Default False.
 
         Returns:
-            A `keras_rnnx.engine.Plan`, or why there is a call for each layer: then
-            `keras_rnnx.engine.plan` says how each of `layers` is run.
+            A `keras_rnnx.engine.Plan`, or the reason for one call per layer: then
+            `keras_rnnx.engine.plan` says how each of `layers` runs.
 
         Example:
 
@@ -309,7 +309,7 @@ class Stack(RegularizedOutputs, keras.layers.Layer):
         checks.batch(self, sequences)
         self._tell_regularizer(mask)
         if mask is not None and self.connection is not None:
-            # What goes around a layer is read as well.
+            # The connection reads the inputs of masked steps too.
             sequences = masks.mask_inputs(sequences, keras.tree.flatten(mask)[0])
         if self.go_backwards:
             sequences = ops.flip(sequences, axis=1)
@@ -330,15 +330,15 @@ class Stack(RegularizedOutputs, keras.layers.Layer):
         return last.merged(outputs), states
 
     def _layer_by_layer(self, outputs, initial_state, mask, training):
-        states, taken = [], 0
+        states, start = [], 0
         for level in self.levels:
-            given = initial_state
-            if given is not None:
+            of_level = initial_state
+            if of_level is not None:
                 count = len(level.state_size)
-                given = list(initial_state[taken : taken + count])
-                taken += count
+                of_level = list(initial_state[start : start + count])
+                start += count
             outputs, *last = level(
-                outputs, initial_state=given, mask=mask, training=training
+                outputs, initial_state=of_level, mask=mask, training=training
             )
             states.extend(last)
         return outputs, states
@@ -363,13 +363,13 @@ class Stack(RegularizedOutputs, keras.layers.Layer):
 
     def get_config(self):
         names = list(inspect.signature(Stack.__init__).parameters)[2:-1]
-        own = {name: getattr(self, name) for name in names}
-        own |= {"units": list(self.units), "depth": None}
-        own["initial_state_initializer"] = keras.initializers.serialize(
+        config = {name: getattr(self, name) for name in names}
+        config |= {"units": list(self.units), "depth": None}
+        config["initial_state_initializer"] = keras.initializers.serialize(
             self.initial_state_initializer
         )
         cell = keras.saving.serialize_keras_object(self._template.prototype)
-        return {**super().get_config(), **own, "cell": cell}
+        return {**super().get_config(), **config, "cell": cell}
 
     @classmethod
     def from_config(cls, config, custom_objects=None):

@@ -1,1 +1,1 @@
-"""Processes that run the trials of one search: a chief, and workers."""
+"""The processes that run the trials of a search: a chief and workers."""

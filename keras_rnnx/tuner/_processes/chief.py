@@ -1,4 +1,4 @@
-"""KerasTuner's chief: where workers ask for trials."""
+"""KerasTuner's chief, which workers ask for trials."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LOOPBACK = "127.0.0.1"
 
 
 def role() -> str | None:
-    """What KerasTuner's environment variables make of this process.
+    """The role of this process, by KerasTuner's environment variables.
 
     Returns:
         "chief", "worker", or None without them.
@@ -34,7 +34,7 @@ def await_chief(ip: str, port: int, seconds: float = 60.0) -> None:
     """Waits until a chief answers.
 
     Raises:
-        SearchError: if none does.
+        SearchError: if no chief answers in time.
     """
     deadline = time.monotonic() + seconds
     while not _answers(ip, port):
@@ -55,7 +55,7 @@ def _answers(ip, port):
 
 
 def check_port(ip: str, port: int) -> None:
-    """Raises a SearchError for a port that another process listens on."""
+    """Raises a SearchError if another process listens on the port."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -63,7 +63,7 @@ def check_port(ip: str, port: int) -> None:
         except OSError as error:
             raise SearchError(
                 f"The chief can't listen at {ip}:{port}: {error.strerror}. Choose "
-                f"another {PORT}, or end the process that has it."
+                f"another {PORT}, or end the process that uses it."
             ) from error
 
 
@@ -73,7 +73,7 @@ def start_chief(oracle: SearchOracle, directory: Path, ip: str, port: int) -> No
         tuner = keras_tuner.Tuner(
             oracle, _Nothing(), directory=str(directory), project_name="trials"
         )
-        # The oracle writes what there is to keep.
+        # The oracle writes the files of the search.
         tuner.save = lambda: None
         thread = threading.Thread(
             target=tuner.search, kwargs={"verbose": 0}, daemon=True
@@ -87,11 +87,11 @@ def run_chief(oracle: SearchOracle, directory: Path, watch: Callable[[], None]) 
 
     Args:
         oracle: the oracle.
-        directory: that of the search.
+        directory: of the search.
         watch: called several times a second.
 
     Raises:
-        SearchError: for an address that is in use.
+        SearchError: if the address is in use.
     """
     ip, port = os.environ[IP], int(os.environ[PORT])
     check_port(ip, port)
@@ -105,12 +105,12 @@ class _Nothing(keras_tuner.HyperModel):
     """The chief of a search makes no models."""
 
     def build(self, hp):
-        """Draws nothing: the oracle has the space."""
+        """Draws nothing: the oracle knows the space."""
 
 
 @contextlib.contextmanager
 def environment(values: Mapping[str, str]) -> Iterator[None]:
-    """Environment variables for processes that are started inside."""
+    """Sets environment variables for processes that are started inside."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:

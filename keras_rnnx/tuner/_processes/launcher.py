@@ -1,4 +1,4 @@
-"""Starts workers on this machine, and looks after them."""
+"""Starts workers on this machine, and restarts them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from keras_rnnx.tuner._state.oracle import SearchOracle
 from keras_rnnx.tuner.errors import SearchError, SearchPaused, paused_by
 from keras_rnnx.tuner.files import write_bytes
 
-# A worker that dies so often in a row, without the end of a trial, has a cause.
+# If a worker dies so often in a row without ending a trial, the search fails.
 DEATHS = 5
 WORK = "work.pickle"
 
@@ -37,8 +37,8 @@ class Launcher:
 
     Args:
         oracle: the oracle, which holds the state of the search.
-        work: what workers need.
-        workers: how many.
+        work: the data and functions that workers need.
+        workers: number of workers.
         growth: bytes by which the memory of a worker may grow.
     """
 
@@ -66,8 +66,8 @@ class Launcher:
             watch: called several times a second.
 
         Raises:
-            SearchError: for a worker that dies again and again.
-            SearchPaused: for a disk that can't be written.
+            SearchError: if a worker dies again and again.
+            SearchPaused: if the disk can't be written.
         """
         try:
             self._logs.mkdir(parents=True, exist_ok=True)
@@ -83,7 +83,7 @@ class Launcher:
                 watch()
                 time.sleep(0.1)
                 if self.oracle.finished():
-                    # Whoever has not asked yet need not.
+                    # Workers that have not asked for a trial yet get none.
                     break
                 self._look_after()
             watch()
@@ -106,7 +106,7 @@ class Launcher:
         if keras.backend.backend() == "jax" and threads == "1":
             flags = "--xla_cpu_multi_thread_eigen=false"
             variables["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flags}"
-        # Through a pipe a large one would wait until the process reads it.
+        # Not through a pipe: a large payload would wait until the process reads it.
         payload = self._logs / WORK
         log = str(self._logs / f"{name}.log")
         process = self._context.Process(
@@ -119,7 +119,7 @@ class Launcher:
         self._processes[name] = process
 
     def _look_after(self):
-        """Starts what has died again, and lets go of what has finished."""
+        """Restarts workers that died, and forgets those that finished."""
         for name, process in list(self._processes.items()):
             if process.is_alive():
                 continue
@@ -142,7 +142,7 @@ class Launcher:
         if self._deaths[name] >= DEATHS:
             raise SearchError(
                 f"{name} died {DEATHS} times without the end of a trial, the last time "
-                f"with exit code {code}. What it printed last: "
+                f"with exit code {code}. The last line that it printed: "
                 f"{self._last_line(name)!r} ({self._logs / name}.log)"
             )
 
@@ -162,10 +162,11 @@ class Launcher:
 
 
 def _context():
-    """How processes are started.
+    """The context that starts processes.
 
-    On Linux one process imports what workers need, and workers are forked from it in no
-    time: it has one thread and has computed nothing. Elsewhere each imports for itself.
+    On Linux one process imports the modules that workers need, and workers are forked
+    from it, which takes no time. That is safe: it has one thread and has computed
+    nothing. On other systems each worker imports the modules itself.
     """
     if not FORKED:
         return multiprocessing.get_context("spawn")
@@ -189,5 +190,5 @@ def _gpu(number):
             ["nvidia-smi", "-L"], capture_output=True, text=True, check=False
         )
         visible = ",".join(str(i) for i in range(listed.stdout.count("GPU ")))
-    gpus = [one for one in visible.split(",") if one]
+    gpus = [name for name in visible.split(",") if name]
     return {"CUDA_VISIBLE_DEVICES": gpus[number % len(gpus)]} if gpus else {}

@@ -1,4 +1,4 @@
-"""What a worker needs to run trials, and how it gets there."""
+"""The data and functions that a worker needs, and how they are sent to it."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from keras_rnnx.tuner.errors import SearchError
 
 @dataclasses.dataclass
 class Work:
-    """What a worker needs to run trials.
+    """The data and functions that a worker needs to run trials.
 
     Attributes:
         hypermodel: the hypermodel.
-        data: what trials are trained on.
-        epochs: most epochs of a trial.
-        directory: that of the search.
+        data: the data that trials train on.
+        epochs: largest number of epochs of a trial.
+        directory: of the search.
         objective: the objective.
-        callbacks: makes callbacks of the user.
-        measures: what is measured of a model before it is trained.
+        callbacks: a function that makes the user's callbacks.
+        measures: names of the values to measure before a model is trained.
     """
 
     hypermodel: keras_tuner.HyperModel
@@ -68,7 +68,7 @@ _OF_KERAS = (
 
 
 class _Pickler(pickle.Pickler):
-    """Objects of Keras go as their configs: metrics have variables."""
+    """Pickles Keras objects as their configs, since metrics have variables."""
 
     def reducer_override(self, value):
         if isinstance(value, _OF_KERAS):
@@ -78,17 +78,17 @@ class _Pickler(pickle.Pickler):
 
 
 def packed(work: Work) -> bytes:
-    """What a worker needs, to be sent to another process.
+    """`work` as bytes, to send to another process.
 
     Raises:
-        SearchError: if a part of it can't be.
+        SearchError: if a part of it can't be sent.
     """
     file = io.BytesIO()
     try:
         _Pickler(file).dump(work)
     except (AttributeError, TypeError, pickle.PicklingError) as error:
         raise SearchError(
-            f"Workers need the data and the functions of a search, and these can't be "
+            f"Workers need the data and the functions of a search, but these can't be "
             f"sent to another process: {error}. Define functions with `def` in a "
             f"module, or leave `workers` out."
         ) from error
@@ -96,17 +96,17 @@ def packed(work: Work) -> bytes:
 
 
 def modules(work: Work) -> list[tuple[str, str]]:
-    """Modules of the user that a worker is to import: they register cells, say."""
+    """Modules of the user that a worker must import, for instance to register cells."""
     owners = [type(work.hypermodel), type(work.data), work.callbacks]
     owners += [lookup(cell) for cell in getattr(work.hypermodel, "cells", ())]
     owners.append(getattr(work.hypermodel, "front", None))
-    owners += [type(one) for one in getattr(work.hypermodel, "metrics", ())]
+    owners += [type(metric) for metric in getattr(work.hypermodel, "metrics", ())]
     owners.append(type(getattr(work.hypermodel, "loss", None)))
     names = {getattr(owner, "__module__", None) for owner in owners}
-    found = []
+    result = []
     for name in sorted(filter(None, names)):
         path = getattr(sys.modules.get(name), "__file__", None)
         ours = name.partition(".")[0] in ("keras_rnnx", "keras_tuner", "keras")
         if path and not ours and name not in ("__main__", "builtins"):
-            found.append((name, path))
-    return found
+            result.append((name, path))
+    return result

@@ -1,4 +1,4 @@
-"""A process that runs trials which a chief gives."""
+"""A process that runs the trials that a chief hands out."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from keras_rnnx.tuner._processes.work import Work
 from keras_rnnx.tuner._quiet import quiet
 from keras_rnnx.tuner.errors import SearchPaused
 
-# Exit codes: to be started again; the disk is full; the launcher is gone.
+# Exit codes: restart this worker; the disk is full; the launcher is gone.
 RECYCLED, PAUSED, ORPHANED = 75, 74, 70
 MEGABYTE = 2**20
-# Whether workers are forked from a process that has imported all they need.
+# Whether workers are forked from a process that has imported their modules.
 FORKED = sys.platform.startswith("linux")
-# A worker leaves when its memory has grown by so much since its first trial, and is
-# started again: TensorFlow keeps 10 to 20 MB of each model. That takes a second where
-# workers are forked, and several where they import for themselves.
+# A worker restarts when its memory has grown by so much since its first trial:
+# TensorFlow keeps 10 to 20 MB of each model. A restart takes a second if workers are
+# forked, and several seconds if they import the modules themselves.
 GROWTH = (40 if FORKED else 500) * MEGABYTE
 
 
 def run_worker(work: Work, growth: float = GROWTH) -> None:
-    """Runs trials that the chief at the address in the environment gives.
+    """Runs the trials of the chief whose address is in the environment.
 
     Raises:
-        SearchError: if no chief answers there.
+        SearchError: if no chief answers.
     """
     await_chief(os.environ[IP], int(os.environ[PORT]))
     shell = keras_tuner.Oracle(objective=work.objective)
@@ -42,7 +42,7 @@ def run_worker(work: Work, growth: float = GROWTH) -> None:
 
 
 class _Leaving:
-    """Ends a worker, to be started again, when its memory has grown."""
+    """Ends a worker when its memory has grown, so that it is restarted."""
 
     def __init__(self, growth):
         self._growth = growth
@@ -54,7 +54,7 @@ class _Leaving:
         if not trials:
             return
         used = psutil.Process().memory_info().rss
-        # What is loaded for the first trial stays.
+        # Memory of the first trial stays in use, so growth counts from there.
         if self._first is None:
             self._first = used
         if used - self._first > self._growth:
@@ -71,13 +71,13 @@ def main(
     """The main function of a worker process.
 
     Args:
-        payload: path of the file with what it needs.
-        modules: names and paths of modules to import before.
-        environment: variables that it has.
-        log: path of the file for what it prints.
+        payload: path of the file with its `Work`.
+        modules: names and paths of modules to import first.
+        environment: environment variables to set.
+        log: path of the file for its output.
         growth: bytes by which its memory may grow.
     """
-    # A process that was forked has the variables of the one that it was forked from.
+    # A forked process has the variables of the process that it was forked from.
     os.environ.update(environment)
     parent = multiprocessing.parent_process()
 
@@ -86,7 +86,7 @@ def main(
         os._exit(ORPHANED)
 
     threading.Thread(target=follow, daemon=True).start()
-    # What frameworks print is in the file.
+    # The output of frameworks goes to the file too.
     file = open(log, "a", buffering=1)  # noqa: SIM115 - it lives as long as the process
     os.dup2(file.fileno(), 1)
     os.dup2(file.fileno(), 2)

@@ -1,1 +1,1 @@
-"""What a search chooses from, and what a choice means for a model."""
+"""The search space, and how a choice from it becomes a model."""

@@ -1,4 +1,4 @@
-"""From what a trial drew to the arguments of a model and its training."""
+"""Turns the values of a trial into the arguments of a model and its training."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from keras_rnnx.tuner._space.hyperparameters import (
     Hyperparameter,
 )
 
-# Those that are no arguments of a model under their own name.
+# Hyperparameters that are not passed to a model under their own name.
 _APART = (
     *("cell", "units", "layers", "options", "dropout", "regularizer", "normalization"),
     *("optimizer", "weight_decay", "learning_rate", "schedule", "global_clipnorm"),
@@ -35,7 +35,7 @@ OPTIMIZERS = {
 # The share of the epochs in which "warmup" raises the rate.
 WARMUP = 0.1
 SCHEDULES = ("cosine", "warmup", "constant")
-# What is not passed on: models have it by themselves.
+# Defaults of models, which are not passed on.
 _DEFAULTS = {
     **{"pooling": "last", "connection": NONE, "attention": NONE, "tied": False},
     **{"bidirectional": False, "initial_state_trainable": False},
@@ -43,58 +43,60 @@ _DEFAULTS = {
 
 
 def stack_arguments(
-    settings: Mapping[str, Any], steps: int | None, known: bool, tokens: bool
+    settings: Mapping[str, Any], steps: int | None, fixed_length: bool, tokens: bool
 ) -> dict[str, Any]:
     """The arguments of a `keras_rnnx.layers.Stack`, and of the model around it.
 
     Args:
-        settings: what a trial drew.
+        settings: the values of a trial.
         steps: number of steps of the longest sequence, or None.
-        known: whether all sequences are of that length, so that layers know it.
+        fixed_length: whether all sequences have that length, so that layers know it.
         tokens: whether sequences are tokens.
     """
     cell = settings["cell"]
-    found = {"cell": cell, "units": settings["units"]}
+    result = {"cell": cell, "units": settings["units"]}
     if settings["layers"] > 1:
-        found["depth"] = settings["layers"]
+        result["depth"] = settings["layers"]
     options = settings["options"]
-    # What a stack has an argument of its own for (`depth`) is the cell's alone.
+    # Options whose names the stack uses too (`depth`) are passed to the cell.
     apart = {k: v for k, v in options.items() if k in _OF_STACKS}
     if apart:
-        found["cell"] = lookup(cell)(settings["units"], **apart)
-    found |= {k: v for k, v in options.items() if k not in apart}
+        result["cell"] = lookup(cell)(settings["units"], **apart)
+    result |= {k: v for k, v in options.items() if k not in apart}
     recipe = settings.get("recipe", NONE)
     if recipe != NONE:
-        found |= _recipe(recipe, steps, known)
+        result |= _recipe(recipe, steps, fixed_length)
     rate = settings["dropout"]
     if rate:
-        # The first layer sees numbers whole: with one feature, dropping it would drop
-        # the sequence.
+        # No dropout of numeric inputs: with a single feature it would drop the whole
+        # sequence.
         names = ["dropout"] * (settings["layers"] > 1) + ["input_dropout"] * tokens
-        found |= dict.fromkeys([*names, "output_dropout"], rate)
+        result |= dict.fromkeys([*names, "output_dropout"], rate)
     regularizer = settings.get("regularizer", NONE)
     if regularizer != NONE:
-        found[regularizer] = settings[regularizer]
+        result[regularizer] = settings[regularizer]
     normalization = settings.get("normalization", NONE)
     if normalization != NONE:
-        found[normalization] = True
+        result[normalization] = True
     # None stands for a default, here as in `space`.
     others = {k: v for k, v in settings.items() if k not in _APART and v is not None}
-    return found | {k: v for k, v in others.items() if v != _DEFAULTS.get(k)}
+    return result | {k: v for k, v in others.items() if v != _DEFAULTS.get(k)}
 
 
 def check_training(hyperparameters: Iterable[Hyperparameter]) -> None:
-    """Raises a ValueError for an optimizer or a schedule that there is not."""
-    for one in hyperparameters:
-        valid = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES}.get(one.name, ())
-        for value in one.values.examples() if one.values else [one.default]:
+    """Raises a ValueError for an unknown optimizer or schedule."""
+    for parameter in hyperparameters:
+        valid = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES}.get(parameter.name, ())
+        for value in (
+            parameter.values.examples() if parameter.values else [parameter.default]
+        ):
             if valid and value not in valid:
-                raise unknown(f"{one.name} in `space`", value, valid)
+                raise unknown(f"{parameter.name} in `space`", value, valid)
 
 
-def _recipe(name, steps, known):
-    """A recipe, with the length of sequences where layers don't know it."""
-    if known:
+def _recipe(name, steps, fixed_length):
+    """A recipe, with the length of sequences if layers don't know it."""
+    if fixed_length:
         return {"recipe": name}
     if name == "chrono":
         return {"bias_initializer": initializers.Chrono(max(3, steps))}
@@ -106,12 +108,12 @@ def _recipe(name, steps, known):
 
 def optimizer_arguments(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of the optimizer."""
-    found = {"learning_rate": settings["learning_rate"]}
+    result = {"learning_rate": settings["learning_rate"]}
     if settings.get("weight_decay") is not None:
-        found["weight_decay"] = settings["weight_decay"]
+        result["weight_decay"] = settings["weight_decay"]
     if settings["global_clipnorm"] is not None:
-        found["global_clipnorm"] = settings["global_clipnorm"]
-    return found
+        result["global_clipnorm"] = settings["global_clipnorm"]
+    return result
 
 
 def optimizer(settings: Mapping[str, Any]) -> keras.optimizers.Optimizer:
@@ -120,10 +122,10 @@ def optimizer(settings: Mapping[str, Any]) -> keras.optimizers.Optimizer:
 
 
 def rate_of(schedule: str, epoch: int, epochs: int) -> float:
-    """What the learning rate is multiplied by in an epoch.
+    """The factor of the learning rate in an epoch.
 
     Args:
-        schedule: "cosine", from 1 to nearly 0; "warmup", the same behind a rise over
+        schedule: "cosine", from 1 to nearly 0; "warmup", the same after a rise over
             the first tenth of the epochs; or "constant".
         epoch: number of the epoch, from 0.
         epochs: number of epochs of the whole training.

@@ -18,7 +18,7 @@ NONE = "none"
 CAUSAL = ("next_step", "language_model")
 ONE_ANSWER = ("classification", "regression")
 EACH_STEP = ("tagging", "ctc", *CAUSAL)
-# What is dropped, or kept, inside of a step: one of them at a time.
+# Regularizers inside of a step, with range and default. A trial uses one at a time.
 REGULARIZERS = {
     "recurrent_dropout": (Uniform(0.05, 0.5), 0.2),
     "zoneout": (Uniform(0.02, 0.3), 0.1),
@@ -32,19 +32,20 @@ class Hyperparameter:
     """A hyperparameter of recurrent models.
 
     Attributes:
-        name: in the search.
-        values: what it is chosen from, one of `keras_rnnx.cells.ranges`; or None: it is
-            not searched and has its default.
+        name: its name in the search.
+        values: its range, of a kind in `keras_rnnx.cells.ranges`; or None: it is not
+            searched and has its default.
         default: the value that is tried first.
         preset: the smallest preset that searches over it.
-        when: pairs of another hyperparameter and the values of it with which this one
-            is used. KerasTuner wants chains: each is used with those before it.
+        when: conditions: pairs of another hyperparameter and its values with which
+            this one is used. KerasTuner needs chains: each condition also depends on
+            the ones before it.
         cells: the cells with which it is used. Default: all.
-        part: what it is of: "stack", the recurrent layers; "option", an option of a
-            cell; "model", what is around the layers; or "training".
+        part: "stack", the recurrent layers; "option", an option of a cell; "model",
+            the model around the layers; or "training".
 
-    KerasTuner knows one hyperparameter by a name. What cells choose from different
-    values is therefore called `CELL/NAME`.
+    KerasTuner allows one range for each name. So hyperparameters with different ranges
+    for different cells are called `CELL/NAME`.
     """
 
     name: str
@@ -57,26 +58,26 @@ class Hyperparameter:
 
     @property
     def target(self) -> str:
-        """What it sets: its name without the cell."""
+        """The argument that it sets: its name without the cell."""
         return self.name.rpartition("/")[2]
 
 
 def of_cells(
     cells: Sequence[str], steps: int | None, preset: str, kind: str
 ) -> list[Hyperparameter]:
-    """Those of the recurrent layers.
+    """The hyperparameters of the recurrent layers.
 
     Args:
         cells: names of cells to choose from.
         steps: number of steps of the longest sequence, or None if it is not known.
-        preset: which has more regularizers and normalizations the larger it is.
-        kind: that of the task.
+        preset: the preset; larger ones have more regularizers and normalizations.
+        kind: kind of the task.
     """
-    found = [_choice("cell", cells)]
+    result = [_choice("cell", cells)]
     for cell in cells:
-        found += _of_one_cell(cell, steps)
+        result += _of_one_cell(cell, steps)
     return [
-        *found,
+        *result,
         Hyperparameter("units", LogInt(16, 256), 64),
         Hyperparameter("layers", Int(1, 3), 1, "standard"),
         *_of_wiring(kind),
@@ -88,42 +89,45 @@ def of_cells(
 
 
 def _of_wiring(kind):
-    """Directions, and what goes around layers."""
-    found = []
+    """The hyperparameters of directions and of connections around layers."""
+    result = []
     if kind in EACH_STEP:
-        # Two last outputs, of different steps, have no one input to go with them.
+        # Not for a single answer: the last outputs of two directions belong to
+        # different steps, so that no single input goes with them.
         deep = (("layers", (2, 3, 4, 5, 6)),)
         values = (NONE, "residual", "highway")
-        found.append(_choice("connection", values, "thorough", when=deep))
+        result.append(_choice("connection", values, "thorough", when=deep))
     if kind not in CAUSAL:
         both = kind == "ctc"
-        found.append(Hyperparameter("bidirectional", Boolean(), both, "standard"))
-    return found
+        result.append(Hyperparameter("bidirectional", Boolean(), both, "standard"))
+    return result
 
 
 def of_model(kind: str, tokens: bool) -> list[Hyperparameter]:
-    """Those of what is around the recurrent layers, by kind of task."""
-    found = []
+    """The hyperparameters of the model around the recurrent layers."""
+    result = []
     if kind in ONE_ANSWER:
-        found.append(
+        result.append(
             _choice("pooling", ("last", "mean", "max"), "standard", part="model")
         )
     if kind == "sequence_to_sequence":
         values = (NONE, "additive", "multiplicative")
-        found.append(_choice("attention", values, "standard", part="model"))
+        result.append(_choice("attention", values, "standard", part="model"))
     if kind == "language_model":
-        found.append(Hyperparameter("tied", Boolean(), False, "thorough", part="model"))
+        result.append(
+            Hyperparameter("tied", Boolean(), False, "thorough", part="model")
+        )
     if tokens:
-        found.append(
+        result.append(
             Hyperparameter("embedding", LogInt(16, 256), 64, "thorough", part="model")
         )
-    return found
+    return result
 
 
 def of_training(kind: str) -> list[Hyperparameter]:
-    """Those of how a model is trained."""
+    """The hyperparameters of training."""
     part: dict[str, Any] = {"part": "training"}
-    found = [
+    result = [
         _choice("optimizer", ("adam", "adamw", "rmsprop"), "thorough", **part),
         Hyperparameter(
             "weight_decay",
@@ -140,8 +144,8 @@ def of_training(kind: str) -> list[Hyperparameter]:
     ]
     if kind == "language_model":
         values = Choice([20, 35, 70, 140])
-        found.append(Hyperparameter("steps", values, 35, "standard", **part))
-    return found
+        result.append(Hyperparameter("steps", values, 35, "standard", **part))
+    return result
 
 
 def _choice(name, values, preset="quick", **kwargs):
@@ -152,15 +156,16 @@ def _choice(name, values, preset="quick", **kwargs):
 
 def _of_one_cell(cell, steps):
     cls = lookup(cell)
-    found = []
+    result = []
     names = fitting_recipes(cell, steps)
     if names:
-        found.append(
+        result.append(
             _choice(f"{cell}/recipe", (NONE, *names), "standard", cells=(cell,))
         )
-    # A recipe sets some of them. Those of other cells draw for themselves.
+    # Options are searched only without a recipe, which may set some of them. Cells
+    # with a `search_space` method draw their options themselves.
     if declared(cls):
-        found += [
+        result += [
             Hyperparameter(
                 f"{cell}/{option}",
                 values,
@@ -172,14 +177,14 @@ def _of_one_cell(cell, steps):
             )
             for option, values in cls.search.items()
         ]
-    return found
+    return result
 
 
 def declared(cls: type[Cell]) -> bool:
-    """Whether a cell's own search space is what it declares in `search`."""
-    own: Any = cls.search_space
-    usual: Any = Cell.search_space
-    return own.__func__ is usual.__func__
+    """Whether a cell declares its search space in `search`, without a method."""
+    method: Any = cls.search_space
+    inherited: Any = Cell.search_space
+    return method.__func__ is inherited.__func__
 
 
 def fitting_recipes(cell: str, steps: int | None) -> list[str]:
@@ -188,7 +193,7 @@ def fitting_recipes(cell: str, steps: int | None) -> list[str]:
     Args:
         cell: its name.
         steps: number of steps of the longest sequence, or None if it is not known:
-            then those that need it are left out.
+            then recipes that need it are left out.
     """
     names = recipes.fitting(lookup(cell))
     return [name for name in names if steps or name not in ("chrono", "leaky")]
@@ -198,51 +203,52 @@ def _of_regularizers(cells, preset):
     names = ("recurrent_dropout", "zoneout")
     if preset == "thorough":
         names = tuple(REGULARIZERS)
-    found = []
-    for prefix, group, taken in _groups(cells, names):
+    result = []
+    for prefix, group, accepted in _groups(cells, names):
         chosen = f"{prefix}regularizer"
-        found.append(_choice(chosen, (NONE, *taken), "standard", cells=group))
-        for name in taken:
+        result.append(_choice(chosen, (NONE, *accepted), "standard", cells=group))
+        for name in accepted:
             values, default = REGULARIZERS[name]
             when = ((chosen, (name,)),)
-            found.append(
+            result.append(
                 Hyperparameter(
                     f"{prefix}{name}", values, default, "standard", when, group
                 )
             )
-    return found
+    return result
 
 
 def _of_normalization(cells, preset):
     names = ("layer_norm", "batch_norm")[: 1 + (preset == "thorough")]
     return [
-        _choice(f"{prefix}normalization", (NONE, *taken), "standard", cells=group)
-        for prefix, group, taken in _groups(cells, names)
+        _choice(f"{prefix}normalization", (NONE, *accepted), "standard", cells=group)
+        for prefix, group, accepted in _groups(cells, names)
     ]
 
 
 def _groups(cells, names):
-    """Cells by those of the arguments that they take.
+    """Groups of cells that accept the same of these arguments.
 
     Returns:
-        Tuples of a prefix for names of hyperparameters, cells, and what they take. The
-        largest group has no prefix, and cells outside of it are each by itself.
+        Tuples of a prefix for names of hyperparameters, the cells, and the arguments
+        that they accept. The largest group has no prefix; each cell outside of it is a
+        group with its own prefix.
     """
     groups = {}
     for cell in cells:
-        taken = tuple(name for name in names if takes(cell, name))
-        groups.setdefault(taken, []).append(cell)
-    largest = max(groups, key=lambda taken: len(groups[taken]))
-    found = [("", tuple(groups[largest]), largest)]
-    for taken, group in groups.items():
-        if taken != largest:
-            found += [(f"{cell}/", (cell,), taken) for cell in group]
-    return found
+        accepted = tuple(name for name in names if takes(cell, name))
+        groups.setdefault(accepted, []).append(cell)
+    largest = max(groups, key=lambda accepted: len(groups[accepted]))
+    result = [("", tuple(groups[largest]), largest)]
+    for accepted, group in groups.items():
+        if accepted != largest:
+            result += [(f"{cell}/", (cell,), accepted) for cell in group]
+    return result
 
 
 @functools.cache
 def takes(cell: str, argument: str) -> bool:
-    """Whether a cell takes a regularizer or a normalization: it is asked."""
+    """Whether a cell accepts a regularizer or a normalization: tries to build one."""
     value = True if argument.endswith("_norm") else 0.1
     steps = {"batch_norm_steps": 1} if argument == "batch_norm" else {}
     try:

@@ -1,4 +1,4 @@
-"""What a search chooses from, and how a trial draws from it."""
+"""The search space, and how a trial draws from it."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ class Space:
     """The hyperparameters of a search.
 
     Args:
-        known: the hyperparameters that there are, each behind those it depends on.
+        hyperparameters: all hyperparameters, each after those that it depends on.
         preset: "quick", "standard" or "thorough": which of them are searched.
-        changes: by name, what to search instead: a list of values, a pair `(low, high)`
-            of bounds, `(low, high, "log")`, one of `keras_rnnx.cells.ranges`; a value,
-            to fix it; or None, to leave it at its default. Names that are not known
-            are added: they are arguments of the model.
+        changes: by name, another range: a list of values, a pair `(low, high)` of
+            bounds, `(low, high, "log")`, one of `keras_rnnx.cells.ranges`; a value, to
+            fix it; or None, to leave it at its default. New names are added, as
+            arguments of the model.
         cells: names of the cells to choose from.
 
     Raises:
-        ValueError: for an unknown preset and for changes that name no range.
+        ValueError: for an unknown preset, and for changes that are not ranges.
     """
 
     def __init__(
         self,
-        known: Iterable[Hyperparameter],
+        hyperparameters: Iterable[Hyperparameter],
         preset: str,
         changes: Mapping[str, Any] | None,
         cells: tuple[str, ...],
@@ -52,13 +52,13 @@ class Space:
         self.cells = cells
         self.hyperparameters = []
         changes = dict(changes or {})
-        for one in known:
-            if PRESETS.index(one.preset) > PRESETS.index(preset):
-                one = dataclasses.replace(one, values=None)
-            if one.name in changes:
-                one = _changed(one, changes[one.name])
-            self.hyperparameters.append(one)
-        names = {one.name for one in self.hyperparameters}
+        for parameter in hyperparameters:
+            if PRESETS.index(parameter.preset) > PRESETS.index(preset):
+                parameter = dataclasses.replace(parameter, values=None)
+            if parameter.name in changes:
+                parameter = _changed(parameter, changes[parameter.name])
+            self.hyperparameters.append(parameter)
+        names = {parameter.name for parameter in self.hyperparameters}
         for name in changes.keys() - names:
             self._check_added(name, changes[name])
         self._options = {
@@ -71,19 +71,23 @@ class Space:
         ]
         if "cell" in changes:
             raise ValueError(
-                "`space` names 'cell', and `cells` are the cells to choose from: pass "
+                "`space` names 'cell', but `cells` are the cells to choose from: pass "
                 "cells=[...]."
             )
-        self.searched = {one.name for one in self.hyperparameters if one.values}
+        self.searched = {
+            parameter.name for parameter in self.hyperparameters if parameter.values
+        }
         self._searches_options = preset != "quick"
 
     @property
     def fixed(self) -> dict[str, Any]:
-        """What is not searched, with its values."""
-        found = {
-            one.name: one.default for one in self.hyperparameters if not one.values
+        """The hyperparameters that are not searched, with their values."""
+        values = {
+            parameter.name: parameter.default
+            for parameter in self.hyperparameters
+            if not parameter.values
         }
-        return found | self._options
+        return values | self._options
 
     def _check_added(self, name, change):
         cell, slash, option = name.partition("/")
@@ -97,12 +101,12 @@ class Space:
         drawn = not declared(cls) and change is None
         if drawn or _is_range(change):
             raise ValueError(
-                f"`space` has {name!r}: {change!r}, and what this option is searched "
-                f"over is the cell's own affair. Pass a value to fix it."
+                f"`space` has {name!r}: {change!r}, but the cell itself decides what "
+                f"this option is searched over. Pass a value to fix it."
             )
 
     def declare(self, hp: Any) -> None:
-        """Draws, and tells of what other cells would draw, too."""
+        """Registers the whole space, including what other cells would draw."""
         self.draw(hp)
         for cell in self.cells:
             if not declared(lookup(cell)):
@@ -112,29 +116,31 @@ class Space:
                 hp.merge(other, overwrite=False)
 
     def draw(self, hp: Any) -> dict[str, Any]:
-        """Draws what a trial uses.
+        """Draws the values of a trial.
 
         Args:
             hp: a `keras_tuner.HyperParameters`.
 
         Returns:
-            Values by what they set, without those that are not used. Those of the
-            chosen cell's own options are under "options".
+            The values that the trial uses, by the argument that they set. The options
+            of the chosen cell are under "options".
         """
         drawn: dict[str, Any] = {}
-        found: dict[str, Any] = {}
+        others: dict[str, Any] = {}
         options: dict[str, Any] = {}
-        for one in self.hyperparameters:
-            conditions = self._conditions(one.cells, one.when)
+        for parameter in self.hyperparameters:
+            conditions = self._conditions(parameter.cells, parameter.when)
             met = _met(conditions, drawn)
-            value = one.default
-            if one.values:
+            value = parameter.default
+            if parameter.values:
                 with self._scopes(hp, conditions):
-                    value = one.values.draw(hp, one.name, one.default)
+                    value = parameter.values.draw(hp, parameter.name, parameter.default)
             if met:
-                drawn[one.name] = value
-                (options if one.part == "option" else found)[one.target] = value
-        return {**found, "options": options | self._draw_options(hp, drawn)}
+                drawn[parameter.name] = value
+                (options if parameter.part == "option" else others)[
+                    parameter.target
+                ] = value
+        return {**others, "options": options | self._draw_options(hp, drawn)}
 
     def _conditions(self, cells, when):
         everywhere = cells is None or set(cells) == set(self.cells)
@@ -142,7 +148,7 @@ class Space:
 
     @contextlib.contextmanager
     def _scopes(self, hp, conditions):
-        """The scopes of those conditions that are about what is searched."""
+        """Enters the scopes of the conditions about searched hyperparameters."""
         with contextlib.ExitStack() as scopes:
             for name, values in conditions:
                 if name in self.searched:
@@ -150,8 +156,7 @@ class Space:
             yield
 
     def _draw_options(self, hp, drawn):
-        """The options that are fixed, and those of cells with a `search_space` that is
-        a function of their own."""
+        """The fixed options, and the options of cells with a `search_space` method."""
         prefix = f"{drawn['cell']}/"
         options = {
             name.removeprefix(prefix): value
@@ -164,8 +169,8 @@ class Space:
             recipe = f"{cell}/recipe"
             conditions = self._conditions((cell,), ((recipe, (NONE,)),))
             with self._scopes(hp, conditions), hp.name_scope(cell):
-                # In a scope that is not active every draw gives None, which a cell
-                # that computes with what it draws cannot take.
+                # In an inactive scope every draw returns None, and a cell cannot
+                # compute with None.
                 if cell == drawn["cell"] and drawn.get(recipe, NONE) == NONE:
                     options = lookup(cell).search_space(hp) | options
         return options
@@ -179,21 +184,21 @@ def _is_range(change):
     return isinstance(change, (*ranges.KINDS, list, tuple))
 
 
-def _changed(one: Hyperparameter, change: Any) -> Hyperparameter:
-    """A hyperparameter as `space` has it."""
+def _changed(parameter: Hyperparameter, change: Any) -> Hyperparameter:
+    """A hyperparameter with a change of `space`."""
     if change is None:
-        return dataclasses.replace(one, values=None)
+        return dataclasses.replace(parameter, values=None)
     if not _is_range(change):
-        return dataclasses.replace(one, values=None, default=change)
+        return dataclasses.replace(parameter, values=None, default=change)
     try:
-        values = _range(change, one.values)
+        values = _range(change, parameter.values)
     except ValueError as error:
-        raise ValueError(f"`space` names {one.name!r} with {change!r}: {error}") from (
-            error
-        )
-    if one.default is not None and values.holds(one.default):
-        return dataclasses.replace(one, values=values)
-    return dataclasses.replace(one, values=values, default=_middle(values))
+        raise ValueError(
+            f"`space` names {parameter.name!r} with {change!r}: {error}"
+        ) from (error)
+    if parameter.default is not None and values.holds(parameter.default):
+        return dataclasses.replace(parameter, values=values)
+    return dataclasses.replace(parameter, values=values, default=_middle(values))
 
 
 def _range(change, usual):

@@ -1,1 +1,1 @@
-"""The state of a search: what was tried, what is stopped, what is next."""
+"""The state of a search: its trials, when to stop them, and the next one."""

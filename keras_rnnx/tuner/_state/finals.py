@@ -1,4 +1,4 @@
-"""The best of a search, trained again with other seeds."""
+"""Trains the best trials of a search again, with other seeds."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from collections.abc import Mapping
 
 from keras_rnnx.tuner._state.records import COMPLETED, RUNNING, Record
 
-# The rest of a budget of time is for the trainings again.
+# The share of a time budget for the search; the rest is for repeated trainings.
 SHARE = 0.75
 
 
 @dataclasses.dataclass(frozen=True)
 class Finals:
-    """How the best trials are trained again.
+    """How to train the best trials again.
 
     Attributes:
-        finalists: how many of them.
-        runs: how many trainings each has, the one of the search among them.
+        finalists: number of trials that are trained again.
+        runs: number of trainings of each, including the one of the search.
     """
 
     finalists: int
@@ -31,15 +31,15 @@ class Finals:
 
     @property
     def share_of_search(self) -> float:
-        """The share of a budget of time that is for the search itself."""
+        """The share of a time budget for the search itself."""
         return SHARE if self.wanted else 1.0
 
     def chosen(self, records: Mapping[str, Record], direction: str) -> list[str]:
         """The ids of the trials that are trained again, the best first."""
         done = {
-            key: one
-            for key, one in records.items()
-            if one.status == COMPLETED and one.of is None
+            key: record
+            for key, record in records.items()
+            if record.status == COMPLETED and record.of is None
         }
         sign = 1 if direction == "min" else -1
         ranked = sorted(done, key=lambda key: (sign * done[key].final_score, key))
@@ -48,11 +48,11 @@ class Finals:
     def next(self, records: Mapping[str, Record], direction: str) -> Record | None:
         """The next training, or None if all have begun.
 
-        First every finalist is trained once more, then every one again: a search that
-        runs out of time compares as many runs of each.
+        Every finalist is trained a second time before any is trained a third time: so a
+        search that runs out of time compares equal numbers of runs.
         """
         chosen = self.chosen(records, direction)
-        begun = {(one.of, one.run) for one in records.values()}
+        begun = {(record.of, record.run) for record in records.values()}
         for run in range(1, self.runs):
             for key in chosen:
                 if (key, run) not in begun:
@@ -61,19 +61,19 @@ class Finals:
 
 
 def scores(records: Mapping[str, Record], key: str) -> list[float]:
-    """What all trainings of a trial scored, its own first.
+    """The scores of all trainings of a trial, its own first.
 
-    One that diverged or failed has no score, and counts as such elsewhere.
+    A training that diverged or failed has no score; `winner` counts it.
     """
-    runs = [records[key], *(one for one in records.values() if one.of == key)]
-    return [one.final_score for one in runs if one.status == COMPLETED]
+    runs = [records[key], *(record for record in records.values() if record.of == key)]
+    return [record.final_score for record in runs if record.status == COMPLETED]
 
 
 def winner(records: Mapping[str, Record], finals: Finals, direction: str) -> str | None:
     """The id of the best trial, or None.
 
-    That is the finalist with the best mean over all of its runs. One of which a run
-    diverged or failed comes behind those of which none did.
+    That is the finalist with the best mean over all of its runs. Finalists with runs
+    that diverged or failed come after the others.
     """
     chosen = finals.chosen(records, direction) or Finals(1, 1).chosen(
         records, direction
@@ -84,9 +84,9 @@ def winner(records: Mapping[str, Record], finals: Finals, direction: str) -> str
 
     def order(key):
         lost = [
-            one
-            for one in records.values()
-            if one.of == key and one.status not in (COMPLETED, RUNNING)
+            record
+            for record in records.values()
+            if record.of == key and record.status not in (COMPLETED, RUNNING)
         ]
         return len(lost), sign * statistics.mean(scores(records, key))
 

@@ -1,9 +1,9 @@
 """The files of a search: a snapshot, a log of reports, and a lock.
 
-A snapshot, `search.json`, holds what was tried and how it ended. It is written in one
+A snapshot, `search.json`, holds the trials and how they ended. It is written in one
 step when a trial begins or ends. `reports.jsonl` has a line for each epoch of each
-trial. Whenever the process is stopped, the two say what was done: a last line that is
-torn is left out. KerasTuner's own state files are neither written nor read.
+trial. Both together hold the state of the search at any moment; an incomplete last
+line is ignored. KerasTuner's own state files are neither written nor read.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ class Journal:
     """The files of a search.
 
     Args:
-        directory: where they are.
-        signature: what must be the same for trials to belong to one search.
+        directory: of the files.
+        signature: the values that must be equal for trials to belong to one search.
 
     Attributes:
-        state: the snapshot that was there, or None.
+        state: the snapshot that was read, or None.
     """
 
     def __init__(self, directory: Path, signature: Mapping[str, Any]):
         self.directory = directory
-        # As it will be read back: JSON has no tuples.
+        # In the form in which JSON reads it back: without tuples.
         self.signature = json.loads(json.dumps(signature, sort_keys=True))
         self.state: dict[str, Any] | None = None
 
@@ -45,31 +45,31 @@ class Journal:
         """Reads the snapshot, if there is one.
 
         Raises:
-            SearchError: if it is of another search, or no snapshot at all.
+            SearchError: if it belongs to another search, or is not a snapshot.
         """
-        held = read_snapshot(self.directory)
-        if held is None:
+        snapshot = read_snapshot(self.directory)
+        if snapshot is None:
             return
         differences = [
-            f"{key} ({_shorten(held['signature'].get(key))} there, {_shorten(value)} "
-            f"now)"
+            f"{key} ({_shorten(snapshot['signature'].get(key))} there, "
+            f"{_shorten(value)} now)"
             for key, value in self.signature.items()
-            if held["signature"].get(key) != value
+            if snapshot["signature"].get(key) != value
         ]
         if differences:
             raise SearchError(
-                f"{self.directory / SNAPSHOT} is of a search that differs in "
+                f"{self.directory / SNAPSHOT} belongs to a search that differs in "
                 f"{', '.join(differences)}. Use another directory, or the same "
-                f"arguments to go on with it."
+                f"arguments to continue it."
             )
-        self.state = held
+        self.state = snapshot
 
     def write(self, state: Mapping[str, Any]) -> None:
         """Writes a snapshot, in one step."""
         whole = {"format": FORMAT, "signature": self.signature, **state}
         log = self.directory / REPORTS
         if log.exists():
-            # A power cut must not leave a trial that has ended without its epochs.
+            # After a power cut, an ended trial must not lack its epochs.
             with open(log, "ab") as file:
                 os.fsync(file.fileno())
         write_json(self.directory / SNAPSHOT, whole)
@@ -78,12 +78,12 @@ class Journal:
         """Adds a report to the log."""
         path = self.directory / REPORTS
         with open(path, "a+b") as file:
-            # Behind a torn line begins a new one.
+            # After an incomplete line a new one begins.
             torn = file.tell() and not _ends_a_line(file)
             file.write(b"\n" * bool(torn) + json.dumps(report).encode() + b"\n")
 
     def reports(self) -> Iterator[dict[str, Any]]:
-        """The reports of the log, without lines that are torn."""
+        """The reports of the log, without incomplete lines."""
         path = self.directory / REPORTS
         if not path.exists():
             return
@@ -98,40 +98,40 @@ def read_snapshot(directory: Path) -> dict[str, Any] | None:
     """The snapshot of a search, or None if there is none.
 
     Raises:
-        SearchError: if the file is no snapshot.
+        SearchError: if the file is not a snapshot.
     """
     path = directory / SNAPSHOT
     if not path.exists():
         return None
     try:
-        held = json.loads(path.read_text(encoding="utf-8"))
-        if held["format"] != FORMAT:
-            raise ValueError(f"its format is {held['format']}")
-        missing = {"signature", "trials"} - held.keys()
+        snapshot = json.loads(path.read_text(encoding="utf-8"))
+        if snapshot["format"] != FORMAT:
+            raise ValueError(f"its format is {snapshot['format']}")
+        missing = {"signature", "trials"} - snapshot.keys()
         if missing:
             raise ValueError(f"it lacks {sorted(missing)}")
     except (ValueError, KeyError, TypeError) as error:
         raise SearchError(
             f"{path} is not the journal of a search ({error}). Use another directory."
         ) from error
-    return held
+    return snapshot
 
 
 def signature_of(directory: Path) -> dict[str, Any] | None:
     """The signature of the search in a directory, or None if there is none."""
-    held = read_snapshot(directory)
-    return None if held is None else held["signature"]
+    snapshot = read_snapshot(directory)
+    return None if snapshot is None else snapshot["signature"]
 
 
 class Lock:
-    """Keeps a directory for one search at a time, as long as the process lives.
+    """Reserves a directory for one search at a time, as long as the process lives.
 
     Args:
         directory: of the search.
 
     Raises:
-        SearchError: when it is entered, if another process has it; the message says
-            which one, on which host.
+        SearchError: when entered, if another process holds it; the message names the
+            process and its host.
     """
 
     def __init__(self, directory: Path):
@@ -159,8 +159,8 @@ class Lock:
 
     def _described(self):
         try:
-            held = json.loads(self.holder.read_text(encoding="utf-8"))
-            return f"process {held['pid']} on {held['host']}"
+            holder = json.loads(self.holder.read_text(encoding="utf-8"))
+            return f"process {holder['pid']} on {holder['host']}"
         except (OSError, ValueError, KeyError):
             return "another process"
 

@@ -1,4 +1,4 @@
-"""How a trial ended, and what it scores."""
+"""Decides how a trial ended, and its score."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def judge(
     """Sets status, score and reason of a trial that has not failed.
 
     Args:
-        record: what is known of the trial.
-        objective: what counts.
-        epochs: most epochs of a trial.
+        record: the record of the trial.
+        objective: the objective.
+        epochs: largest number of epochs of a trial.
         means: whether reports are means over all folds so far: then the last one
-            counts, and not the best.
+            counts instead of the best.
     """
     before = epochs_before_divergence(record.history)
     best = None
@@ -43,7 +43,7 @@ def judge(
         record.status = DIVERGED
         record.reason = f"{', '.join(names)} not finite after epoch {record.epochs}"
     elif record.status == RUNNING and best is None:
-        # It was measured, and not trained.
+        # It was measured, but not trained.
         record.status = STOPPED
     elif record.status == RUNNING:
         record.status = COMPLETED
@@ -54,19 +54,19 @@ def judge(
 
 
 def losses(record: Record, objective: keras_tuner.Objective) -> list[float]:
-    """The objective after each epoch, less being better, up to a divergence."""
+    """The objective after each epoch up to a divergence; lower is better."""
     values = record.history.get(objective.name, [])
     sign = 1 if objective.direction == "min" else -1
     return [sign * v for v in values[: epochs_before_divergence(record.history)]]
 
 
 def over_limit(record: Record, limits: Mapping[str, float]) -> str | None:
-    """Why what was measured of a model is too much, or None."""
+    """The measured value of a model that exceeds its limit, in words, or None."""
     for name, limit in limits.items():
         value = record.facts.get(name)
         if value is None or value <= limit:
             continue
         if math.isinf(value):
-            return f"{name} is limited, and it can't run step by step"
+            return f"{name} is limited, but the model can't run step by step"
         return f"{name} {value:.4g} is more than {limit:g}"
     return None

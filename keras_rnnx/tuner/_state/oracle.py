@@ -1,4 +1,4 @@
-"""The whole state of a search: which trials there are, and what becomes of each."""
+"""The whole state of a search: its trials, and how each of them ended."""
 
 from __future__ import annotations
 
@@ -28,41 +28,41 @@ from keras_rnnx.tuner._trials.training import finite
 from keras_rnnx.tuner.errors import paused_by
 from keras_rnnx.tuner.hypermodel import NOTE, RUN
 
-# In the values of a trial, and in each report of it: which attempt it is.
+# The number of the attempt, in the values of a trial and in each of its reports.
 ATTEMPT = f"{NOTE}attempt"
-# In the reports of a trial before its end: which kind of report it is.
+# The kind of a report before the end of a trial.
 EPOCH, FACTS = f"{NOTE}epoch", f"{NOTE}facts"
 REFUSALS = 200
 FAILURES = 3
-# A worker elsewhere that has not reported for this long, and for ten times as long as
-# between any reports so far, is taken for dead, and its trial is given to another.
+# A remote worker is considered dead if it has not reported for this long, and for ten
+# times the longest time between reports so far. Its trial goes to another worker.
 SILENCE = 300.0
 
 
 class SearchOracle(keras_tuner.Oracle):
-    """An oracle that holds all there is to know of a search, and its files.
+    """An oracle that holds the whole state of a search, and its files.
 
-    Workers hold nothing: they ask for a trial, report each epoch, and are told whether
-    to go on. Chief and workers use KerasTuner's own protocol for that.
+    Workers hold no state: they ask for a trial, report each epoch, and are told whether
+    to continue. Chief and workers use KerasTuner's own protocol for that.
 
-    A sampler and a rule are functions of what was tried: they have no state of their
-    own, so that a search that goes on is as one that was never stopped.
+    A sampler and a rule are functions of the trials so far, without a state of their
+    own. So a search that continues gives the same trials as one that was never stopped.
 
     Args:
         objective: a `keras_tuner.Objective`.
-        sampler: what chooses the values of the next trial.
-        rule: what stops trials.
+        sampler: chooses the values of the next trial.
+        rule: decides which trials to stop.
         max_trials: number of trials.
-        epochs: most epochs of a trial.
+        epochs: largest number of epochs of a trial.
         seed: of the search.
         journal: its files.
         budget: seconds, or None.
-        finals: how the best are trained again.
-        refuse: gives the reason why a setting is not worth a trial, or None.
-        limits: largest values of what is measured of a model before it is trained, by
-            name.
-        means: whether the reports of a trial are means over all folds so far, of which
-            the last one counts, and not the best.
+        finals: how to train the best trials again.
+        refuse: a function that returns why a setting is not worth a trial, or None.
+        limits: by name, the largest values of what is measured before a model is
+            trained.
+        means: whether the reports of a trial are means over all folds so far: then the
+            last one counts instead of the best.
     """
 
     def __init__(
@@ -91,22 +91,22 @@ class SearchOracle(keras_tuner.Oracle):
         self.limits = limits or {}
         self.means = means
         self.records: dict[str, Record] = {}
-        # Those that wait for a worker, because theirs is gone.
+        # Trials that wait for a worker, because theirs is gone.
         self.waiting: list[str] = []
         self.draws = 0
         self.refused: dict[str, int] = {}
-        # Why no more trials are begun: something to mend, or None.
+        # Why no more trials begin, or None.
         self.problem: Exception | str | None = None
         self.exhausted = False
         # Whether a worker was told that there is nothing more to do.
         self.over = False
-        # Trials that have reported or ended, for who shows them: `(id, ended)`.
+        # Trials that have reported or ended, for progress reports: `(id, ended)`.
         self.events: collections.deque[tuple[str, bool]] = collections.deque()
-        # Whether workers that are silent may be taken for dead.
+        # If False, silent workers are considered dead.
         self.patient = True
         self._before = 0.0
         self._since = time.monotonic()
-        # When was heard of trials, and when workers asked for one.
+        # When trials last reported, and when workers last asked for one.
         self._heard: dict[str, float] = {}
         self._asked: dict[str, float] = {}
         self._longest_silence = 0.0
@@ -119,14 +119,14 @@ class SearchOracle(keras_tuner.Oracle):
         return self._before + time.monotonic() - self._since
 
     def out_of_time(self, share: float = 1.0) -> bool:
-        """Whether a share of the budget of time is used up."""
+        """Whether a share of the time budget is used up."""
         return self.budget is not None and self.elapsed >= share * self.budget
 
     # --- what workers call ---
 
     @keras_tuner.synchronized
     def create_trial(self, tuner_id: str) -> Trial:
-        """Gives a worker a trial: its own again, one that waits, or a new one."""
+        """Gives a worker a trial: its own again, a waiting one, or a new one."""
         try:
             return self._given(tuner_id)
         except Exception as error:  # noqa: BLE001 - KerasTuner's lock must be released
@@ -137,7 +137,7 @@ class SearchOracle(keras_tuner.Oracle):
         self.tuner_ids.add(tuner_id)
         self._asked[tuner_id] = time.monotonic()
         if tuner_id in self.ongoing_trials:
-            # Its worker was started again.
+            # The worker was restarted.
             trial_id = self.ongoing_trials[tuner_id].trial_id
             self.records[trial_id].forget()
         elif self.problem is not None or self.out_of_time():
@@ -156,23 +156,25 @@ class SearchOracle(keras_tuner.Oracle):
 
     @keras_tuner.synchronized
     def finished(self) -> bool:
-        """Whether nothing runs, and nothing more will."""
+        """Whether no trial is running, and no other will begin."""
         if self.ongoing_trials:
             return False
         return self.over or self.problem is not None or self.out_of_time()
 
     @keras_tuner.synchronized
     def left_alone(self) -> bool:
-        """Whether workers were here, and all have left or been silent for long."""
+        """Whether all workers have left, or have been silent for long."""
         longest = max(SILENCE, 10 * self._longest_silence)
         now = time.monotonic()
         running = set(self.ongoing_trials) - set(self._silent())
         idle = self.tuner_ids - set(self.ongoing_trials)
-        asking = {one for one in idle if now - self._asked.get(one, now) < longest}
+        asking = {
+            worker for worker in idle if now - self._asked.get(worker, now) < longest
+        }
         return bool(self._asked) and not running and not asking
 
     def _waiting(self):
-        """A trial that was begun and has no worker any more, as another attempt."""
+        """A trial that lost its worker, as a new attempt; or None."""
         silent = [] if self.patient else self._silent()
         for tuner_id in silent:
             self.waiting.append(self.ongoing_trials.pop(tuner_id).trial_id)
@@ -193,8 +195,8 @@ class SearchOracle(keras_tuner.Oracle):
         ]
 
     def _new(self):
-        """The id of a new trial; or whether to wait for one, or to leave."""
-        searched = [one for one in self.records.values() if one.of is None]
+        """The id of a new trial, or a status that tells to wait or to leave."""
+        searched = [record for record in self.records.values() if record.of is None]
         full = self.max_trials is not None and len(searched) >= self.max_trials
         share = self.finals.share_of_search
         if not (full or self.exhausted or self.out_of_time(share)):
@@ -206,24 +208,30 @@ class SearchOracle(keras_tuner.Oracle):
         if not self.finals.wanted:
             return TrialStatus.STOPPED
         ended = set(self.end_order)
-        if any(one.of is None and k not in ended for k, one in self.records.items()):
-            # The best are known when all have ended: one that was told to stop may be
-            # run again.
+        if any(
+            record.of is None and k not in ended for k, record in self.records.items()
+        ):
+            # The best trials are known once all have ended: a stopping trial may run
+            # again.
             return TrialStatus.IDLE
         again = self.finals.next(self.records, self.objective.direction)
         return TrialStatus.STOPPED if again is None else self._begin(again)
 
     def _drawn(self):
-        """Values that are new and not refused; None if there are none."""
-        known = [one.values for one in self.records.values() if one.of is None]
+        """New values that are not refused, or None if there are none."""
+        earlier = [
+            record.values for record in self.records.values() if record.of is None
+        ]
         space = self.get_space()
-        tried = [self._tried(one) for one in self.records.values() if one.of is None]
+        tried = [
+            self._tried(record) for record in self.records.values() if record.of is None
+        ]
         for _ in range(REFUSALS):
             values = self.sampler(space, tried, self.draws, self.seed, self.objective)
             self.draws += 1
             if values is None:
                 break
-            if values in known:
+            if values in earlier:
                 continue
             reason = self.refuse(values)
             if reason is None:
@@ -231,11 +239,11 @@ class SearchOracle(keras_tuner.Oracle):
             self.refused[reason] = self.refused.get(reason, 0) + 1
             last = reason
         else:
-            # What was found before counts all the same.
+            # Earlier trials count in any case.
             if self.refused and not self.records:
                 self.problem = (
-                    f"No setting of the space is within the limits: of {REFUSALS} "
-                    f"drawn none is. The last one is refused: {last}."
+                    f"No setting of the space is within the limits: none of "
+                    f"{REFUSALS} drawn ones is. The last one was refused: {last}."
                 )
                 return None
         self.exhausted = True
@@ -251,9 +259,9 @@ class SearchOracle(keras_tuner.Oracle):
         return trial_id
 
     def _for_worker(self, trial_id):
-        """A copy of a trial whose values say which attempt and which run it is."""
+        """A copy of a trial whose values include its attempt and its run."""
         record = self.records[trial_id]
-        # Without the space: a model registers what it draws.
+        # Without the space: a model registers the hyperparameters that it draws.
         hp = keras_tuner.HyperParameters()
         hp.values = {**record.values, ATTEMPT: record.attempt, RUN: record.run}
         return Trial(hp, trial_id, TrialStatus.RUNNING)
@@ -268,10 +276,10 @@ class SearchOracle(keras_tuner.Oracle):
     def update_trial(
         self, trial_id: str, metrics: dict[str, float], step: int = 0
     ) -> Trial:
-        """Takes a report: of an epoch, of what was measured, or of the result.
+        """Takes a report: of an epoch, of measured values, or of the result.
 
         Returns:
-            The trial. Its status is "STOPPED" where the worker is to end it.
+            The trial. Its status is "STOPPED" if the worker must end it.
         """
         try:
             go_on = self._report(trial_id, dict(metrics), int(step))
@@ -282,8 +290,8 @@ class SearchOracle(keras_tuner.Oracle):
         return Trial(keras_tuner.HyperParameters(), trial_id, status)
 
     def get_trial(self, trial_id: str) -> Trial:
-        """A copy of a trial, without the space: KerasTuner prints that when it goes to
-        a worker."""
+        """A copy of a trial, without the space, which KerasTuner would print when it
+        sends the trial to a worker."""
         kept = self.trials[trial_id]
         trial = Trial(keras_tuner.HyperParameters(), trial_id, kept.status)
         trial.score, trial.best_step = kept.score, kept.best_step
@@ -292,7 +300,7 @@ class SearchOracle(keras_tuner.Oracle):
     def _report(self, trial_id, metrics, step):
         record = self.records[trial_id]
         if int(metrics.pop(ATTEMPT, 0)) != record.attempt or record.status != RUNNING:
-            # Of a worker that was taken for dead.
+            # From a worker that was considered dead.
             return False
         self._hear(trial_id)
         if metrics.pop(FACTS, None) is not None:
@@ -300,8 +308,8 @@ class SearchOracle(keras_tuner.Oracle):
             record.reason = over_limit(record, self.limits)
             return record.reason is None
         if metrics.pop(EPOCH, None) is None:
-            # The result, which stands for what no epoch reported. What was over a limit
-            # was not trained.
+            # The result counts if no epoch reported the objective. A model that
+            # exceeded a limit was not trained.
             if self.objective.name not in record.history and record.reason is None:
                 record.history = {name: [value] for name, value in metrics.items()}
             return True
@@ -313,7 +321,7 @@ class SearchOracle(keras_tuner.Oracle):
         return self._go_on(record)
 
     def _go_on(self, record):
-        """Whether a trial goes on behind an epoch."""
+        """Whether a trial continues after an epoch."""
         if self.problem is not None:
             return False
         if self.out_of_time():
@@ -326,9 +334,9 @@ class SearchOracle(keras_tuner.Oracle):
             return True
         mine = losses(record, self.objective)
         others = [
-            losses(one, self.objective)
-            for one in self.records.values()
-            if one is not record and one.of is None and one.history
+            losses(other, self.objective)
+            for other in self.records.values()
+            if other is not record and other.of is None and other.history
         ]
         reason = self.rule(mine, others) if mine else None
         if reason:
@@ -343,7 +351,7 @@ class SearchOracle(keras_tuner.Oracle):
 
     @keras_tuner.synchronized
     def end_trial(self, trial: Trial) -> None:
-        """Takes note of the end of a trial. Of an earlier attempt it is left out."""
+        """Records the end of a trial, unless it belongs to an earlier attempt."""
         try:
             self._end(trial)
         except Exception as error:  # noqa: BLE001 - KerasTuner's lock must be released
@@ -357,7 +365,7 @@ class SearchOracle(keras_tuner.Oracle):
         if not running or attempt != record.attempt:
             return
         if self.problem is not None and trial.status == TrialStatus.COMPLETED:
-            # It was cut off, and is run again when the search goes on.
+            # It was cut off, and runs again when the search continues.
             self.ongoing_trials.pop(record.worker)
             self.waiting.append(trial.trial_id)
             return
@@ -386,7 +394,7 @@ class SearchOracle(keras_tuner.Oracle):
 
     def _check_failures(self):
         last = [self.records[key] for key in self.end_order[-FAILURES:]]
-        if len(last) == FAILURES and all(one.status == FAILED for one in last):
+        if len(last) == FAILURES and all(record.status == FAILED for record in last):
             self.problem = (
                 f"{FAILURES} trials in a row failed, the last with: {last[-1].message}"
             )
@@ -394,11 +402,11 @@ class SearchOracle(keras_tuner.Oracle):
     # --- files ---
 
     def trial_directory(self, trial_id: str) -> Path:
-        """Where the weights of a trial are."""
+        """The directory of a trial's weights."""
         return self.journal.directory / "trials" / f"trial_{trial_id}"
 
     def _remove_weights(self, trial_id, record):
-        """Removes the weights of what can't win, and of earlier attempts."""
+        """Removes the weights of trials that can't win, and of earlier attempts."""
         directory = self.trial_directory(trial_id)
         kept = weights_path(directory, record.attempt)
         for path in directory.glob("*.weights.h5"):
@@ -406,7 +414,7 @@ class SearchOracle(keras_tuner.Oracle):
                 path.unlink(missing_ok=True)
 
     def get_state(self) -> dict[str, Any]:
-        """What a snapshot holds."""
+        """The content of a snapshot."""
         return {
             "objective": [self.objective.name, self.objective.direction],
             "elapsed": round(self.elapsed, 3),
@@ -419,17 +427,17 @@ class SearchOracle(keras_tuner.Oracle):
         }
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Goes on from a snapshot, and the log of reports."""
+        """Continues from a snapshot and the log of reports."""
         self._before = state["elapsed"]
         self._since = time.monotonic()
         self.draws, self.refused = state["draws"], state["refused"]
         self.end_order, self.start_order = state["ended"], list(state["trials"])
         self.records = {key: Record(**one) for key, one in state["trials"].items()}
         for report in self.journal.reports():
-            # Time counts whether its trial has ended or not.
+            # The time counts even if the trial has not ended.
             self._before = max(self._before, report["elapsed"])
             record = self.records.get(report["trial"])
-            # An attempt whose beginning was not written is run again.
+            # An attempt whose start was not written runs again.
             if record is not None and record.attempt == report["attempt"]:
                 record.add(report["epoch"], report["logs"])
         for key, record in self.records.items():
@@ -446,8 +454,8 @@ class SearchOracle(keras_tuner.Oracle):
         self._heard = {one.trial_id: now for one in self.ongoing_trials.values()}
 
     def abandon_workers(self) -> None:
-        """Takes the trials of all workers back: none of them lives any more."""
-        running = [one.trial_id for one in self.ongoing_trials.values()]
+        """Takes back the trials of all workers, none of which is alive any more."""
+        running = [trial.trial_id for trial in self.ongoing_trials.values()]
         self.waiting = sorted({*running, *self.waiting})
         self.ongoing_trials = {}
 
@@ -456,7 +464,7 @@ class SearchOracle(keras_tuner.Oracle):
         self.journal.write(self.get_state())
 
     def reload(self) -> None:
-        """Goes on from the snapshot that was there, if there was one."""
+        """Continues from the snapshot that was read, if there was one."""
         if self.journal.state is not None:
             self.set_state(self.journal.state)
 
@@ -483,11 +491,11 @@ _STATUS = {
 
 
 def weights_path(directory: Path, attempt: int) -> Path:
-    """Where the weights of a trial are: another attempt writes others."""
+    """The file of a trial's weights; each attempt has its own."""
     return directory / f"best-{attempt}.weights.h5"
 
 
 def failure_path(directory: Path, attempt: int) -> Path:
-    """Where a worker writes the error of a trial: KerasTuner's protocol has no place
-    for it."""
+    """The file in which a worker writes the error of a trial: KerasTuner's protocol
+    has no field for it."""
     return directory / f"failure-{attempt}.txt"

@@ -1,4 +1,4 @@
-"""What tells searches apart, and where each is saved."""
+"""Distinguishes searches, and chooses a directory for each."""
 
 from __future__ import annotations
 
@@ -16,46 +16,46 @@ from keras_rnnx.tuner.hypermodel import HyperRNN
 
 
 def signature(work: Work, **others: Any) -> dict[str, Any]:
-    """What must be the same for trials to belong to one search.
+    """The values that must be equal for trials to belong to one search.
 
     Args:
-        work: what its trials need.
-        **others: other arguments that count.
+        work: the data and functions that its trials need.
+        **others: other arguments that matter.
     """
     goal = work.objective
-    found = {
+    result = {
         **work.data.signature(),
         "objective": [goal.name, goal.direction],
         **others,
     }
     if not isinstance(work.hypermodel, HyperRNN):
         owner = getattr(work.hypermodel, "function", type(work.hypermodel))
-        return {**found, "hypermodel": getattr(owner, "__qualname__", "function")}
+        return {**result, "hypermodel": getattr(owner, "__qualname__", "function")}
     hp = keras_tuner.HyperParameters()
     work.hypermodel.declare_hyperparameters(hp)
-    # In any order: KerasTuner's protocol has another one.
+    # Sorted, since KerasTuner's protocol changes the order.
     configs = sorted(json.dumps(c, sort_keys=True) for c in hp.get_config()["space"])
     fixed = work.hypermodel.space.fixed
-    own = {"space": configs, "fixed": fixed, "params": work.hypermodel.params}
-    return {**found, "space": json.dumps(own, sort_keys=True, default=repr)}
+    own_space = {"space": configs, "fixed": fixed, "params": work.hypermodel.params}
+    return {**result, "space": json.dumps(own_space, sort_keys=True, default=repr)}
 
 
 def place(directory: Path, mine: Mapping[str, Any]) -> Path:
-    """The directory of a search: beside one that differs in its space alone."""
-    found, number = directory, 1
+    """The directory of a search, or a new one if it holds one over another space."""
+    path, number = directory, 1
     mine = json.loads(json.dumps(mine))
     while True:
-        held = signature_of(found)
-        if held is None:
+        saved = signature_of(path)
+        if saved is None:
             break
-        names = held.keys() | mine.keys()
-        if {k for k in names if held.get(k) != mine.get(k)} != {"space"}:
+        names = saved.keys() | mine.keys()
+        if {k for k in names if saved.get(k) != mine.get(k)} != {"space"}:
             break
         number += 1
-        found = directory.with_name(f"{directory.name}-{number}")
-    if found != directory:
+        path = directory.with_name(f"{directory.name}-{number}")
+    if path != directory:
         warnings.warn(
-            f"{directory} holds a search over another space. This one is in {found}.",
+            f"{directory} holds a search over another space. This one is in {path}.",
             stacklevel=3,
         )
-    return found
+    return path

@@ -1,4 +1,4 @@
-"""What is known of a trial, beside what KerasTuner keeps of it."""
+"""The record of a trial: all that KerasTuner does not keep."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import dataclasses
 import math
 from typing import Any
 
-# How a trial ended. Of these COMPLETED alone can win.
+# How a trial ended. Only COMPLETED trials can win.
 COMPLETED = "completed"
 STOPPED = "stopped"
 DIVERGED = "diverged"
@@ -16,23 +16,23 @@ RUNNING = "running"
 
 @dataclasses.dataclass
 class Record:
-    """What is known of a trial.
+    """The record of a trial.
 
     Attributes:
         values: its hyperparameters.
-        attempt: how often it was begun. Reports of earlier attempts do not count.
+        attempt: how often it was started. Reports of earlier attempts do not count.
         status: "running", "completed", "stopped" (as hopeless), "diverged" or "failed".
         reason: why it ended before its last epoch, or None.
         score: the objective of its best epoch before any divergence, or None.
         best_epoch: number of that epoch, from 1, or None.
-        worker: which one has or had it.
-        began: seconds since the search began.
+        worker: the worker that runs or ran it.
+        began: its start, in seconds since the search began.
         seconds: how long it ran.
-        facts: what was measured of the model: "parameters", "step_ms", "latency_ms".
-        of: number of the trial that it trains again, or None.
-        run: which training of these hyperparameters it is.
+        facts: values measured of the model: "parameters", "step_ms", "latency_ms".
+        of: id of the trial that it trains again, or None.
+        run: number of the training with these hyperparameters.
         message: the error that it failed with, or None.
-        history: what epochs logged, a list for each name.
+        history: the logs of its epochs, a list for each name.
     """
 
     values: dict[str, Any]
@@ -51,20 +51,20 @@ class Record:
     history: dict[str, list[float]] = dataclasses.field(default_factory=dict)
 
     def state(self) -> dict[str, Any]:
-        """What a snapshot holds of it: the history is in the log."""
-        held = dataclasses.asdict(self)
-        del held["history"]
-        return held
+        """Its part of a snapshot, without the history, which is in the log."""
+        fields = dataclasses.asdict(self)
+        del fields["history"]
+        return fields
 
     def add(self, epoch: int, logs: dict[str, float]) -> None:
-        """Adds what an epoch logged, numbered from 0; the same epoch again replaces."""
+        """Adds the logs of an epoch, numbered from 0, or replaces them."""
         for name in self.history.keys() | logs.keys():
             values = self.history.setdefault(name, [])
             values += [math.nan] * (epoch - len(values))
             values[epoch:] = [logs.get(name, math.nan)]
 
     def forget(self) -> None:
-        """Begins it anew, as another attempt."""
+        """Starts it again, as another attempt."""
         self.attempt += 1
         self.status, self.reason, self.score, self.best_epoch = (
             RUNNING,

@@ -1,4 +1,4 @@
-"""How the next trial is chosen: functions of what was tried, without a state."""
+"""Chooses the next trial: functions of the trials so far, without a state."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from keras_rnnx.tuner._state.records import (
 from keras_rnnx.tuner.seeds import derive_seed
 
 SAMPLERS = ("random", "bayesian", "tpe", "grid")
-# So many trials at random come before what a model of them suggests.
+# So many random trials come before a model of the trials suggests new ones.
 RANDOM_TRIALS = 8
 
 
@@ -31,7 +31,7 @@ class Tried(NamedTuple):
     Attributes:
         values: its hyperparameters.
         status: "running", "completed", "stopped", "diverged" or "failed".
-        score: its best so far, or None.
+        score: its best score so far, or None.
         epochs: number of epochs that it has run.
     """
 
@@ -41,8 +41,8 @@ class Tried(NamedTuple):
     epochs: int
 
 
-# From the space, what was tried, the number of the draw, the seed and the objective to
-# values by name, or None if there are no others.
+# A function of the space, the trials so far, the number of the draw, the seed and the
+# objective. It returns values by name, or None if there are no others.
 Sampler = Callable[
     [
         keras_tuner.HyperParameters,
@@ -56,19 +56,19 @@ Sampler = Callable[
 
 
 def sampler(name: str) -> Sampler:
-    """The sampler of a name.
+    """The sampler with a name.
 
     Raises:
-        ValueError: for another name.
+        ValueError: for an unknown name.
     """
-    found = {"random": random, "bayesian": bayesian, "tpe": tpe, "grid": grid}
-    if name not in found:
+    samplers = {"random": random, "bayesian": bayesian, "tpe": tpe, "grid": grid}
+    if name not in samplers:
         raise unknown("tuner", name, SAMPLERS)
-    return found[name]
+    return samplers[name]
 
 
 def random(space, tried, draw, seed, objective):
-    """Each cell at its defaults, then values at random."""
+    """First each cell with its defaults, then random values."""
     cells = _cells(space)
     if draw < len(cells):
         return defaults(space, cells[draw])
@@ -76,15 +76,15 @@ def random(space, tried, draw, seed, objective):
 
 
 def _cells(space):
-    """The cells that there are to choose from, or one stand-in for a space without."""
-    found = [hp for hp in space.space if hp.name == "cell"]
-    return list(found[0].values) if found else [None]
+    """The cells to choose from, or [None] for a space without cells."""
+    choices = [hp for hp in space.space if hp.name == "cell"]
+    return list(choices[0].values) if choices else [None]
 
 
 def defaults(
     space: keras_tuner.HyperParameters, cell: str | None = None
 ) -> dict[str, Any]:
-    """The default values of what is active, with a cell."""
+    """The default values of the active hyperparameters, with a cell."""
     hps = keras_tuner.HyperParameters()
     for hp in space.space:
         hps.merge([hp])
@@ -105,7 +105,7 @@ def _at_random(space, seed):
 
 
 def grid(space, tried, draw, seed, objective):
-    """All combinations, one after the other; of a range KerasTuner's ten values."""
+    """All combinations in turn; KerasTuner takes ten values of a range."""
     return next(
         itertools.islice(_combinations(list(space.space), {}), draw, None), None
     )
@@ -126,14 +126,14 @@ def _combinations(left, values) -> Iterator[dict[str, Any]]:
 
 
 def bayesian(space, tried, draw, seed, objective):
-    """KerasTuner's Bayesian optimization, behind the first ones at random.
+    """KerasTuner's Bayesian optimization, after some random trials.
 
-    A trial that runs counts as the worst so far, so that several workers get several
-    points. One that diverged or failed does, too.
+    A running trial counts as the worst so far, so that several workers get different
+    points. A trial that diverged or failed counts as the worst too.
     """
     import threadpoolctl  # comes with scikit-learn, which the oracle needs
 
-    scored = [one.score for one in tried if one.score is not None]
+    scored = [trial.score for trial in tried if trial.score is not None]
     if len(tried) < len(_cells(space)) + RANDOM_TRIALS or len(scored) < 2:
         return random(space, tried, draw, seed, objective)
     guide = keras_tuner.oracles.BayesianOptimizationOracle(
@@ -141,17 +141,17 @@ def bayesian(space, tried, draw, seed, objective):
     )
     guide.hyperparameters = space
     worst = (max if objective.direction == "min" else min)(scored)
-    for number, one in enumerate(tried):
+    for number, earlier in enumerate(tried):
         hps = space.copy()
-        hps.values = dict(one.values)
+        hps.values = dict(earlier.values)
         trial = Trial(hps, f"{number:04d}", TrialStatus.COMPLETED)
-        known = one.score is not None and one.status in (COMPLETED, STOPPED)
-        trial.score = one.score if known else worst
+        counts = earlier.score is not None and earlier.status in (COMPLETED, STOPPED)
+        trial.score = earlier.score if counts else worst
         guide.trials[trial.trial_id] = trial
     with warnings.catch_warnings():
-        # Of the Gaussian process, about its own hyperparameters.
+        # A warning of the Gaussian process about its own hyperparameters.
         warnings.filterwarnings("ignore", "The optimal value found for dimension")
-        # Small products on several threads wait for each other, 3 times as long.
+        # With several threads, small products take 3 times as long.
         with threadpoolctl.threadpool_limits(1):
             suggestion = guide.populate_space("next")
     return suggestion.get("values")
@@ -182,14 +182,14 @@ def tpe(space, tried, draw, seed, objective):
                     seed=derive_seed(seed, "tpe", draw),
                 ),
             )
-            for one in tried:
-                study.add_trial(_as_optuna(space, one))
+            for trial in tried:
+                study.add_trial(_as_optuna(space, trial))
             return _suggested(space, study.ask())
     finally:
         optuna.logging.set_verbosity(level)
 
 
-def _as_optuna(space, one):
+def _as_optuna(space, trial):
     import optuna
 
     states = {
@@ -199,27 +199,27 @@ def _as_optuna(space, one):
         DIVERGED: optuna.trial.TrialState.FAIL,
         FAILED: optuna.trial.TrialState.FAIL,
     }
-    state = states[one.status]
-    pruned = one.status == STOPPED and one.score is not None
+    state = states[trial.status]
+    pruned = trial.status == STOPPED and trial.score is not None
     params, distributions = {}, {}
     hps = keras_tuner.HyperParameters()
-    hps.values = one.values
+    hps.values = trial.values
     for hp in space.space:
-        if hps.is_active(hp) and hp.name in one.values:
+        if hps.is_active(hp) and hp.name in trial.values:
             key = _key(hp)
-            params[key] = one.values[hp.name]
+            params[key] = trial.values[hp.name]
             distributions[key] = _distribution(hp)
     return optuna.create_trial(
         state=state,
-        value=one.score if one.status == COMPLETED else None,
+        value=trial.score if trial.status == COMPLETED else None,
         params=params,
         distributions=distributions,
-        intermediate_values={one.epochs: one.score} if pruned else {},
+        intermediate_values={trial.epochs: trial.score} if pruned else {},
     )
 
 
 def _key(hp):
-    """A name for each range: cells have other values under the same name."""
+    """A name for each range: cells may have different values under one name."""
     if isinstance(hp, keras_tuner.engine.hyperparameters.Choice):
         return f"{hp.name} of {', '.join(map(str, hp.values))}"
     return hp.name
@@ -248,16 +248,24 @@ def _suggested(space, trial):
         hps.merge([hp])
         if not hps.is_active(hp):
             continue
-        one, key = _distribution(hp), _key(hp)
-        if hasattr(one, "choices"):
-            value = trial.suggest_categorical(key, one.choices)
+        distribution, key = _distribution(hp), _key(hp)
+        if hasattr(distribution, "choices"):
+            value = trial.suggest_categorical(key, distribution.choices)
         elif isinstance(hp, keras_tuner.engine.hyperparameters.Int):
             value = trial.suggest_int(
-                key, one.low, one.high, step=one.step, log=one.log
+                key,
+                distribution.low,
+                distribution.high,
+                step=distribution.step,
+                log=distribution.log,
             )
         else:
             value = trial.suggest_float(
-                key, one.low, one.high, step=one.step, log=one.log
+                key,
+                distribution.low,
+                distribution.high,
+                step=distribution.step,
+                log=distribution.log,
             )
         hps.values[hp.name] = value
     return hps.values

@@ -1,4 +1,4 @@
-"""Rules that stop trials which are hopeless beside the others."""
+"""Rules that stop trials that are hopeless compared with the others."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ from collections.abc import Callable, Sequence
 
 from keras_rnnx._errors import unknown
 
-# A rule gets the objective of a trial after each of its epochs, less being better, and
-# those of the other trials; it gives the reason to stop, or None.
+# A rule gets the objective of a trial after each of its epochs (lower is better), and
+# the same of the other trials; it returns the reason to stop, or None.
 Rule = Callable[[Sequence[float], Sequence[Sequence[float]]], str | None]
-# What a trial has achieved so far, from its objective after each epoch.
+# A function from the objective after each epoch to what a trial has achieved so far.
 Achieved = Callable[[Sequence[float]], float]
 
-# So many others must have come as far.
+# So many other trials must have reached the same epoch.
 ENOUGH = 4
 
 
 def last(values: Sequence[float]) -> float:
-    """The last value: of means over folds that is the mean over all so far."""
+    """The last value: for means over folds, the mean over all folds so far."""
     return values[-1]
 
 
 def rule(name: str | None, epochs: int, achieved: Achieved = min) -> Rule:
-    """The rule of a name.
+    """The rule with a name.
 
     Args:
         name: "median", "asha", or None: no trial is stopped.
-        epochs: most epochs of a trial.
-        achieved: what a trial has achieved so far. Default: its best.
+        epochs: largest number of epochs of a trial.
+        achieved: computes what a trial has achieved so far. Default: its best value.
 
     Raises:
-        ValueError: for another name.
+        ValueError: for an unknown name.
     """
     rules: dict[str, Callable[..., Rule]] = {"median": median, "asha": asha}
     if name is None:
@@ -45,13 +45,14 @@ def rule(name: str | None, epochs: int, achieved: Achieved = min) -> Rule:
 def median(epochs: int, achieved: Achieved = min) -> Rule:
     """Stops a trial whose best so far is worse than the median of the others.
 
-    The median is over the bests so far of all trials that came as far, from a fifth of
-    the epochs on and the second at the earliest. Golovin et al. 2017, "Google Vizier: A
-    service for black-box optimization".
+    The median is over the best values so far of all trials that reached the same epoch.
+    The rule applies from a fifth of the epochs on, and from the second epoch at the
+    earliest. Golovin et al. 2017, "Google Vizier: A service for black-box
+    optimization".
 
     Args:
-        epochs: most epochs of a trial.
-        achieved: what a trial has achieved so far. Default: its best.
+        epochs: largest number of epochs of a trial.
+        achieved: computes what a trial has achieved so far. Default: its best value.
     """
     first = max(2, math.ceil(epochs / 5))
 
@@ -59,7 +60,7 @@ def median(epochs: int, achieved: Achieved = min) -> Rule:
         epoch = len(mine)
         if not first <= epoch < epochs:
             return None
-        bests = [achieved(one[:epoch]) for one in others if len(one) >= epoch]
+        bests = [achieved(values[:epoch]) for values in others if len(values) >= epoch]
         if len(bests) < ENOUGH or achieved(mine) <= statistics.median(bests):
             return None
         return f"worse than the median of {len(bests)} trials after epoch {epoch}"
@@ -70,13 +71,14 @@ def median(epochs: int, achieved: Achieved = min) -> Rule:
 def asha(epochs: int, factor: int = 2, achieved: Achieved = min) -> Rule:
     """Asynchronous successive halving: the better half of a rung goes on to the next.
 
-    Rungs are at a fifth of the epochs, the second at the earliest, and at `factor`
-    times as many each. Li et al. 2020, arXiv:1810.05934, in the form that stops trials.
+    The first rung is at a fifth of the epochs, at the second epoch at the earliest;
+    each further rung is at `factor` times as many. Li et al. 2020, arXiv:1810.05934, in
+    the form that stops trials.
 
     Args:
-        epochs: most epochs of a trial.
-        factor: one of so many goes on. Default 2.
-        achieved: what a trial has achieved so far. Default: its best.
+        epochs: largest number of epochs of a trial.
+        factor: one of so many trials goes on. Default 2.
+        achieved: computes what a trial has achieved so far. Default: its best value.
     """
     first = max(2, math.ceil(epochs / 5))
     rungs: list[int] = []
@@ -87,9 +89,9 @@ def asha(epochs: int, factor: int = 2, achieved: Achieved = min) -> Rule:
         epoch = len(mine)
         if epoch not in rungs:
             return None
-        bests = [achieved(one[:epoch]) for one in others if len(one) >= epoch]
+        bests = [achieved(values[:epoch]) for values in others if len(values) >= epoch]
         bests = sorted([*bests, achieved(mine)])
-        # The first ones of a rung go on: there is nothing to compare them with.
+        # The first trials of a rung go on, since there are no others to compare.
         kept = max(1, math.ceil(len(bests) / factor))
         if len(bests) <= factor or achieved(mine) <= bests[kept - 1]:
             return None

@@ -1,1 +1,1 @@
-"""How one trial is run: its data, its training, its measures."""
+"""Runs one trial: its data, its training, its measurements."""

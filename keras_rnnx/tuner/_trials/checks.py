@@ -1,4 +1,4 @@
-"""What is checked before the first trial."""
+"""Checks before the first trial."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def check_before(tuner: Any, work: Any) -> None:
 
     Args:
         tuner: the tuner.
-        work: what it runs.
+        work: the data and functions of its trials.
 
     Raises:
-        SearchError: if that fails, if labels are out of range, and if the objective is
-            not among what is logged.
+        SearchError: if that fails, if labels are out of range, or if the model does not
+            log the objective.
     """
     hp = keras_tuner.HyperParameters()
     hp.values = {**defaults(tuner.oracle.get_space()), ATTEMPT: 1}
@@ -32,7 +32,7 @@ def check_before(tuner: Any, work: Any) -> None:
     _check_labels(work.hypermodel, batch)
     try:
         model = tuner.build(hp)
-        # Without compiling: it is for one batch.
+        # Compiling is not worth it for one batch.
         model.run_eagerly = True
         logs = model.test_on_batch(*_first(model, batch), return_dict=True)
     except SearchError:
@@ -51,7 +51,7 @@ def check_before(tuner: Any, work: Any) -> None:
 
 
 def _first(model, batch):
-    """A few sequences of a batch, where the model takes any number of them."""
+    """A few sequences of a batch, if the model takes any number of them."""
     if any(shape[0] is not None for shape in _shapes(model)):
         return batch
     return tuple(keras.tree.map_structure(lambda x: x[:2], part) for part in batch)

@@ -1,4 +1,4 @@
-"""The Python code of the best model, to paste."""
+"""Python code that makes and trains the best model, to copy."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def code(
 
     Args:
         hypermodel: the hypermodel.
-        data: what it was trained on.
+        data: the data of the search.
         hp: the hyperparameters of the trial.
-        epochs: most epochs of a trial, which the learning rate depends on.
-        best_epoch: the epoch with the best score, from 1: so long it is trained.
+        epochs: largest number of epochs of a trial, which the learning rate depends on.
+        best_epoch: the epoch with the best score, from 1, after which training ends.
     """
     settings = hypermodel.settings(hp)
     made = hypermodel.model_arguments(settings, hp)
@@ -43,13 +43,13 @@ def code(
     if seed is not None:
         lines.append(f"keras.utils.set_random_seed({seed})")
     if front is not None:
-        lines.append("# `front` is the function that the search was given.")
+        lines.append("# `front` is the function that was passed to the search.")
         made["front"] = _Written("lambda x: front(hp, x)")
     lines.append(f"model = {_call(name, made)}")
     optimizer = type(arguments.optimizer(settings)).__name__
-    given = arguments.optimizer_arguments(settings)
+    options = arguments.optimizer_arguments(settings)
     lines += [
-        f"optimizer = {_call(f'keras.optimizers.{optimizer}', given)}",
+        f"optimizer = {_call(f'keras.optimizers.{optimizer}', options)}",
         "task.compile(model, optimizer)",
         "",
         "",
@@ -64,7 +64,7 @@ def code(
 
 
 class _Written(str):
-    """Code as it stands."""
+    """A string that is code already."""
 
 
 def _data(data):
@@ -110,9 +110,9 @@ def _fit(hypermodel, data, settings, epochs):
             f"    callbacks=[{callbacks[0]}],",
             ")",
         ]
-    held = data.fit_arguments(settings, 0)
+    fit_arguments = data.fit_arguments(settings, 0)
     size = settings["batch_size"]
-    if "y" in held:
+    if "y" in fit_arguments:
         lines = [
             "history = model.fit(",
             "    task.train.x,",
@@ -137,7 +137,7 @@ def _fit(hypermodel, data, settings, epochs):
         lines.append("    validation_data=validation,")
         if hypermodel.kind == "language_model":
             lines.append("    shuffle=False,")
-    inside = [f"        {one}," for one in callbacks]
+    inside = [f"        {callback}," for callback in callbacks]
     return [
         *before,
         *lines,
@@ -149,13 +149,13 @@ def _fit(hypermodel, data, settings, epochs):
     ]
 
 
-def _call(name, given: Mapping[str, Any], first: str | None = None) -> str:
+def _call(name, arguments_of_call: Mapping[str, Any], first: str | None = None) -> str:
     """A call, on one line or with a line for each argument."""
-    written = [f"{key}={_value(value)}" for key, value in given.items()]
+    written = [f"{key}={_value(value)}" for key, value in arguments_of_call.items()]
     written = ([first] if first else []) + written
-    one = f"{name}({', '.join(written)})"
-    if len(one) <= WIDTH - len("optimizer = "):
-        return one
+    line = f"{name}({', '.join(written)})"
+    if len(line) <= WIDTH - len("optimizer = "):
+        return line
     inside = textwrap.indent(",\n".join(written), "    ")
     return f"{name}(\n{inside},\n)"
 
@@ -169,13 +169,15 @@ def _value(value):
     config = getattr(value, "get_config", None)
     if isinstance(value, Cell):
         options = type(value).options.items()
-        own = {k: getattr(value, k) for k, v in options if getattr(value, k) != v}
+        options_of_cell = {
+            k: getattr(value, k) for k, v in options if getattr(value, k) != v
+        }
         first = f'"{cell_name(type(value))}", {value.units}'
-        return _call("keras_rnnx.cells.get", own, first)
+        return _call("keras_rnnx.cells.get", options_of_cell, first)
     if config is None:
         return repr(value)
     package = type(value).__module__.partition(".")[0]
     initializer = isinstance(value, keras.initializers.Initializer)
     place = "initializers" if initializer else "regularizers"
-    given = {k: v for k, v in config().items() if v is not None}
-    return _call(f"{package}.{place}.{type(value).__name__}", given)
+    config_values = {k: v for k, v in config().items() if v is not None}
+    return _call(f"{package}.{place}.{type(value).__name__}", config_values)

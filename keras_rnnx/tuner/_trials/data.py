@@ -1,4 +1,4 @@
-"""What the trials of a search are trained on."""
+"""The data that the trials of a search train on."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ STEPS = 35
 
 
 class SearchData:
-    """Base of what trials are trained on.
+    """Base class of the data that trials train on.
 
     Attributes:
-        folds: number of trainings of a trial, on other parts of the data each.
-        name: what it is called.
-        description: what is to be learned, on one line.
+        folds: number of trainings of a trial, each on other parts of the data.
+        name: name of the data.
+        description: one line about the task.
     """
 
     folds = 1
@@ -35,7 +35,7 @@ class SearchData:
         raise NotImplementedError
 
     def settings(self, hypermodel: Any, hp: Any) -> Mapping[str, Any]:
-        """What a trial drew about its batches."""
+        """The values of a trial that concern its batches."""
         if isinstance(hypermodel, HyperRNN):
             return hypermodel.space.draw(hp)
         values = hp.values
@@ -48,7 +48,7 @@ class SearchData:
         raise NotImplementedError
 
     def batch(self, settings: Mapping[str, Any]) -> tuple[Any, ...]:
-        """A batch of it: inputs, targets, and perhaps weights, as arrays."""
+        """A batch: inputs, targets, and possibly weights, as arrays."""
         raise NotImplementedError
 
     def test(self, settings: Mapping[str, Any]) -> Any:
@@ -56,7 +56,7 @@ class SearchData:
         raise NotImplementedError
 
     def signature(self) -> dict[str, Any]:
-        """What tells it from other data."""
+        """Values that distinguish it from other data."""
         raise NotImplementedError
 
 
@@ -65,7 +65,7 @@ class TaskData(SearchData):
 
     Args:
         task: the task.
-        batch_size: sequences in a batch, where that is not searched.
+        batch_size: number of sequences in a batch, if it is not searched.
         folds: number of folds; 1 for the task's own split.
         groups: the group of each sequence of training and validation, for folds.
         class_weight: as for `Task.batches`.
@@ -87,7 +87,7 @@ class TaskData(SearchData):
         if class_weight is not None:
             task.batches("train", class_weight=class_weight)
         if groups is not None and folds == 1:
-            raise ValueError("`groups` are those of `folds`: pass their number, too.")
+            raise ValueError("`groups` need `folds`: pass the number of folds, too.")
         self._tasks = [task] if folds == 1 else _folds(task, folds, groups)
 
     def hypermodel(self, **kwargs: Any) -> HyperRNN:
@@ -95,7 +95,7 @@ class TaskData(SearchData):
         return HyperRNN.for_task(self.task, **kwargs)
 
     def fit_arguments(self, settings: Mapping[str, Any], fold: int) -> dict[str, Any]:
-        """The data, as arguments of `fit`: arrays where sequences are equally long."""
+        """The data, as arguments of `fit`: arrays if all sequences have one length."""
         task, size = self._tasks[fold], self._size(settings)
         train, validation = task.train, task.validation
         rectangular = all(isinstance(values, np.ndarray) for values in train)
@@ -123,21 +123,21 @@ class TaskData(SearchData):
         return self._batches(self._tasks[0], "train", settings)[0]
 
     def test(self, settings: Mapping[str, Any]) -> Any:
-        """The test part in batches."""
+        """The test part, in batches."""
         return self._batches(self.task, "test", settings)
 
     def signature(self) -> dict[str, Any]:
-        """Name, options, and sums of all parts."""
-        found: dict[str, Any] = {
+        """The name, the options, and checksums of all parts."""
+        result: dict[str, Any] = {
             "task": self.name,
             "options": {k: repr(v) for k, v in self.task.options.items()},
             "data": [_checksum(values) for part in self.task.parts for values in part],
         }
         if self.folds > 1:
-            found["folds"] = self.folds
+            result["folds"] = self.folds
         if self.class_weight is not None:
-            found["class_weight"] = repr(self.class_weight)
-        return found
+            result["class_weight"] = repr(self.class_weight)
+        return result
 
 
 def _checksum(values):
@@ -145,7 +145,7 @@ def _checksum(values):
         return zlib.crc32(np.ascontiguousarray(values))
     if values is None:
         return 0
-    # The lengths first: the same steps in other sequences are other data.
+    # The lengths first: the same steps, divided into other sequences, are other data.
     checksum = zlib.crc32(np.array([len(row) for row in values]))
     for row in values:
         checksum = zlib.crc32(np.ascontiguousarray(row), checksum)
@@ -153,25 +153,25 @@ def _checksum(values):
 
 
 def _folds(task, folds, groups):
-    """A task for each fold: training and validation part together, cut anew."""
+    """A task for each fold: splits training and validation part together again."""
     if task.kind == "language_model":
         raise ValueError(
-            "`folds` cut sequences, and a language model has one text: leave it out."
+            "`folds` split sequences, but a language model has one text: leave it out."
         )
     x = _joined(task.train.x, task.validation.x)
     y = None if task.train.y is None else _joined(task.train.y, task.validation.y)
     splitter = _splitter(task, folds, groups)
     if groups is not None and len(groups) != len(x):
         raise ValueError(
-            f"`groups` must have one for each of {len(x)} sequences of training and "
-            f"validation, received {len(groups)}."
+            f"`groups` must have one entry for each of the {len(x)} sequences of "
+            f"training and validation, received {len(groups)}."
         )
     labels = y if task.kind == "classification" else None
-    found = []
+    tasks = []
     for train, validation in splitter.split(np.zeros(len(x)), labels, groups):
         parts = [Split(_rows(x, i), _rows(y, i)) for i in (train, validation)]
-        found.append(dataclasses.replace(task, train=parts[0], validation=parts[1]))
-    return found
+        tasks.append(dataclasses.replace(task, train=parts[0], validation=parts[1]))
+    return tasks
 
 
 def _splitter(task, folds, groups):
@@ -182,7 +182,7 @@ def _splitter(task, folds, groups):
             "`folds` need scikit-learn: pip install 'keras-rnnx[tuner]'."
         ) from error
     if task.kind == "forecasting":
-        # The future is not for training.
+        # Never train on the future.
         return model_selection.TimeSeriesSplit(folds)
     if groups is not None:
         return model_selection.GroupKFold(folds)

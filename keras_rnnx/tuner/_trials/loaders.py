@@ -1,4 +1,4 @@
-"""Batches that a user made, as what trials are trained on."""
+"""Batches that a user made, as the data of trials."""
 
 from __future__ import annotations
 
@@ -17,39 +17,39 @@ from keras_rnnx.tuner.hypermodel import HyperRNN
 class LoaderData(SearchData):
     """Batches that a user made: a PyDataset, a tf.data.Dataset or a torch DataLoader.
 
-    One pass over them says what they hold.
+    One pass over them shows their shapes, classes and tokens.
 
     Args:
-        train: gives pairs of inputs and targets; it may be passed over several times.
+        train: batches of inputs and targets; it is iterated over several times.
         validation: the same for validation.
         test: the same for the final test, or None.
-        kind: of task. Default: by the targets.
+        kind: kind of the task. Default: by the targets.
     """
 
     def __init__(self, train: Any, validation: Any, test: Any = None, kind: Any = None):
         if validation is None:
             raise ValueError(
-                "A search over batches needs others for validation: "
+                "A search over batches needs other batches for validation: "
                 "search(train, validation)."
             )
         self.train, self.validation, self._test = train, validation, test
         self.facts = _seen(train, kind)
 
     def hypermodel(self, **kwargs: Any) -> HyperRNN:
-        """The hypermodel that fits what one pass saw."""
+        """The hypermodel that fits the batches."""
         seen = self.facts
         space = {"batch_size": None, **(kwargs.pop("space", None) or {})}
-        known = {"classes": seen.classes, "outputs": seen.outputs, "kind": seen.kind}
-        known |= {"tokens": seen.tokens, "longest": seen.longest}
-        return HyperRNN(seen.input_shape, **{**known, **kwargs}, space=space)
+        facts = {"classes": seen.classes, "outputs": seen.outputs, "kind": seen.kind}
+        facts |= {"tokens": seen.tokens, "longest": seen.longest}
+        return HyperRNN(seen.input_shape, **{**facts, **kwargs}, space=space)
 
     def fit_arguments(self, settings: Mapping[str, Any], fold: int) -> dict[str, Any]:
         """The batches, as arguments of `fit`."""
-        found = {"x": self.train, "validation_data": self.validation}
+        result = {"x": self.train, "validation_data": self.validation}
         if not isinstance(self.train, keras.utils.PyDataset):
-            # They come in an order of their own.
-            found["shuffle"] = False
-        return found
+            # Such loaders decide on the order themselves.
+            result["shuffle"] = False
+        return result
 
     def batch(self, settings: Mapping[str, Any]) -> tuple[Any, ...]:
         """The first batch."""
@@ -60,7 +60,7 @@ class LoaderData(SearchData):
         return self._test
 
     def signature(self) -> dict[str, Any]:
-        """What one pass saw."""
+        """The counts of one pass over the batches."""
         return {"task": self.name, "data": self.facts.counted}
 
 
@@ -68,10 +68,10 @@ def _arrays(batches):
     """The batches of any kind of loader, as arrays."""
     if isinstance(batches, keras.utils.PyDataset):
         count = batches.num_batches or 0
-        found = (batches[i] for i in range(count))
+        items = (batches[i] for i in range(count))
     else:
-        found = iter(batches)
-    for batch in found:
+        items = iter(batches)
+    for batch in items:
         if not isinstance(batch, (tuple, list)) or len(batch) < 2:
             raise ValueError(
                 f"Batches of a search are pairs of inputs and targets, received "
@@ -81,14 +81,14 @@ def _arrays(batches):
 
 
 def _seen(batches, kind):
-    """What a pass over batches shows."""
+    """Facts about the batches, from one pass."""
     rows, lengths, most, least, labels = 0, set(), 0, 0, set()
     first = None
     for x, y, *_ in _arrays(batches):
         if not isinstance(x, np.ndarray) or not isinstance(y, np.ndarray):
             raise ValueError(
-                "A search over batches makes models of one input and one output. For "
-                "others pass `hypermodel`, a build function of your own."
+                "A search over batches makes models with one input and one output. For "
+                "other models pass `hypermodel`, your own build function."
             )
         first = first or (x, y)
         rows += len(x)
@@ -98,7 +98,7 @@ def _seen(batches, kind):
         if y.dtype.kind in "iub":
             labels |= set(itertools.islice(np.unique(y).tolist(), 10_000))
     if first is None:
-        raise ValueError("The batches for training hold nothing.")
+        raise ValueError("The training data has no batches.")
     x, y = first
     steps = lengths.pop() if len(lengths) == 1 else None
     tokens = most + 1 if x.dtype.kind in "iu" and x.ndim == 2 else None
@@ -126,7 +126,7 @@ def _seen(batches, kind):
 
 
 def is_loader(x: Any) -> bool:
-    """Whether something gives batches: arrays and lists of sequences don't."""
+    """Whether `x` is a loader of batches, unlike arrays and lists of sequences."""
     if isinstance(x, keras.utils.PyDataset):
         return True
     module = type(x).__module__.partition(".")[0]

@@ -1,4 +1,4 @@
-"""What a search is about, from what a user has."""
+"""Makes the data of a search from the arguments of the user."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ def data_for(
     groups: Any = None,
     class_weight: Any = None,
 ) -> SearchData:
-    """What a search is about, from what a user has.
+    """Makes the data of a search from the arguments of the user.
 
     Args:
         x: a task or its name; sequences, as for `Task.from_arrays`; or batches.
-        y: targets, or with batches those for validation.
+        y: targets; with batches, the batches for validation.
         validation_data, validation_split, test_data, test_split, kind, batch_size,
             folds, groups, class_weight: as for `search`.
 
     Raises:
-        ValueError: for arguments that don't fit what `x` is.
+        ValueError: for arguments that don't fit the kind of `x`.
     """
     split = {
         "validation_data": validation_data,
@@ -44,21 +44,24 @@ def data_for(
     if isinstance(x, str):
         x = load_task(x)
     if isinstance(x, Task):
-        given = [name for name, value in {"y": y, **split}.items() if value is not None]
-        if given:
+        unused = [
+            name for name, value in {"y": y, **split}.items() if value is not None
+        ]
+        if unused:
             raise ValueError(
-                f"A task has its parts and its kind: leave out "
-                f"{', '.join(f'`{name}`' for name in given)}."
+                f"A task has its own parts and kind: leave out "
+                f"{', '.join(f'`{name}`' for name in unused)}."
             )
         return TaskData(x, batch_size, folds, groups, class_weight)
     if is_loader(x):
         others = {"folds": folds if folds != 1 else None, "groups": groups}
         others |= {"class_weight": class_weight, "batch_size": batch_size}
         others |= {k: split[k] for k in ("validation_split", "test_split")}
-        given = [name for name, value in others.items() if value is not None]
-        if given:
+        unused = [name for name, value in others.items() if value is not None]
+        if unused:
             raise ValueError(
-                f"Batches are made: leave out {', '.join(f'`{n}`' for n in given)}."
+                f"The batches of a loader are made already: leave out "
+                f"{', '.join(f'`{n}`' for n in unused)}."
             )
         return LoaderData(x, validation_data if y is None else y, test_data, kind)
     parts: dict[str, Any] = {"kind": kind}

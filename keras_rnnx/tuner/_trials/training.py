@@ -1,4 +1,4 @@
-"""How one trial is trained, and what it scores."""
+"""Trains one trial, and scores it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import keras
 from keras_rnnx.tuner._space.arguments import rate_of
 
 PENALTY = 1e30
-"""What a trial scores where less is better if its first epoch diverged already; its
-negative where more is."""
+"""The score of a trial whose first epoch diverged, if lower is better; otherwise its
+negative."""
 
 
 def callbacks(
@@ -21,7 +21,7 @@ def callbacks(
     """The callbacks of a trial.
 
     Args:
-        settings: what it drew: "learning_rate" and "schedule".
+        settings: its values of "learning_rate" and "schedule".
         epochs: number of epochs of the whole training.
         monitor: the logged name to watch: a trial stops when it has not improved for
             half of the epochs.
@@ -41,7 +41,7 @@ def callbacks(
 
 
 def patience(epochs: int) -> int:
-    """For so many epochs a trial may not improve."""
+    """The number of epochs without improvement after which a trial stops."""
     return max(2, math.ceil(epochs / 2))
 
 
@@ -57,7 +57,7 @@ class WhileFinite(keras.callbacks.CallbackList):
     """Callbacks that don't see epochs in which training diverged.
 
     KerasTuner would keep the weights of an epoch of infinite accuracy. A callback with
-    `sees_divergence` stands beside it.
+    `sees_divergence` is not wrapped.
     """
 
     def __init__(self, callbacks: list[keras.callbacks.Callback]):
@@ -86,7 +86,7 @@ def best_epoch(
 
     Args:
         history: a list over the epochs for each name.
-        name: what they are compared by.
+        name: name of the values to compare.
         direction: "min" or "max", which is better.
     """
     values = history[name][: epochs_before_divergence(history)]
@@ -96,7 +96,8 @@ def best_epoch(
 
 
 def penalty(direction: str | None) -> float:
-    """The worst finite score, so that KerasTuner keeps the trial and avoids its like.
+    """The worst finite score, so that KerasTuner keeps the trial and avoids similar
+    ones.
 
     Args:
         direction: "min", "max", or None if it is not known which is better. The score

@@ -1,4 +1,4 @@
-"""Runs the trials that an oracle gives, in this process."""
+"""Runs the trials of an oracle in this process."""
 
 from __future__ import annotations
 
@@ -33,27 +33,27 @@ from keras_rnnx.tuner.errors import (
 from keras_rnnx.tuner.hypermodel import HyperRNN
 
 WAIT = 0.2
-"""Seconds between questions for a trial while there is none."""
+"""Seconds between requests for a trial while there is none."""
 
 
 class SearchTuner(keras_tuner.Tuner):
-    """A KerasTuner tuner that tells a `SearchOracle` of every epoch, and obeys it.
+    """A KerasTuner tuner that reports every epoch to a `SearchOracle`, and obeys it.
 
     It keeps the weights of the best epoch of each trial, and nothing else.
 
     Args:
         oracle: the oracle.
         hypermodel: a `HyperRNN`, or another hypermodel.
-        data: what trials are trained on.
-        epochs: most epochs of a trial.
-        directory: that of the search.
-        callbacks: makes callbacks of the user for a trial.
-        measures: names of what is measured of a model before it is trained.
-        leave: called before each trial with the number of those that were run; it may
-            end this process.
+        data: the data that trials train on.
+        epochs: largest number of epochs of a trial.
+        directory: of the search.
+        callbacks: a function that makes the user's callbacks for a trial.
+        measures: names of the values to measure before a model is trained.
+        leave: called before each trial with the number of trials so far; it may end
+            this process.
 
     Attributes:
-        watch: called after every epoch and every trial. Default: nothing is.
+        watch: called after every epoch and every trial. Default: does nothing.
     """
 
     oracle: keras_tuner.Oracle | Patient
@@ -87,22 +87,22 @@ class SearchTuner(keras_tuner.Tuner):
         if self._is_worker():
             self.oracle = Patient(self.oracle)
 
-    # KerasTuner's files: the oracle has its own.
+    # KerasTuner's files are not used: the oracle has its own.
     def save(self) -> None:
-        """Does nothing: the oracle writes what there is to keep."""
+        """Does nothing: the oracle writes its own files."""
 
     def reload(self) -> None:
-        """Does nothing: the oracle reads what there was."""
+        """Does nothing: the oracle reads its own files."""
 
     def pre_create_trial(self) -> None:
-        """Waits where there was nothing to do, and leaves if it is to."""
+        """Waits if there was no trial before, and lets `leave` end the process."""
         if self._idle:
             time.sleep(WAIT)
         self._idle = True
         self.leave(self._trials)
 
     def run_trial(self, trial: Any) -> dict[str, float]:
-        """Trains the model of a trial, and gives what its best epoch logged."""
+        """Trains the model of a trial; returns the logs of its best epoch."""
         self._idle = False
         self._trials += 1
         try:
@@ -126,7 +126,7 @@ class SearchTuner(keras_tuner.Tuner):
         for fold in range(self.data.folds):
             results.append(self._train(trial, fold, [keeper], reporter))
             means = {k: float(np.mean([r[k] for r in results])) for k in results[0]}
-            # The objective of all folds so far stands for that of an epoch.
+            # The mean objective of all folds so far counts as that of an epoch.
             if not reporter.epoch(means, fold):
                 break
         return means
@@ -139,9 +139,9 @@ class SearchTuner(keras_tuner.Tuner):
             if not reporter.facts(self._facts(model, settings)):
                 return {self.oracle.objective.name: self._worst}
             if self.measures:
-                # A trial is what it would be without: its steps took random numbers.
+                # A new model: measuring trained the first one, and drew random numbers.
                 model = self.build(hp)
-        found = self.hypermodel.fit(
+        result = self.hypermodel.fit(
             hp,
             model,
             **self.data.fit_arguments(settings, fold),
@@ -149,35 +149,35 @@ class SearchTuner(keras_tuner.Tuner):
             callbacks=[*self.callbacks(), *callbacks],
             verbose=0,
         )
-        return _as_metrics(found, self.oracle.objective)
+        return _as_metrics(result, self.oracle.objective)
 
     def build(self, hp: Any) -> keras.Model:
-        """The model of a trial, with the memory of those before it given back."""
+        """The model of a trial; frees the memory of earlier models first."""
         keras.utils.clear_session()
         gc.collect()
         if keras.backend.backend() == "jax":
             import jax
 
-            # Programs of models that are gone: 45 MB of each.
+            # Compiled programs of earlier models, 45 MB each.
             jax.clear_caches()
         model = self.hypermodel.build(hp)
         if not isinstance(model, keras.Model):
             raise SearchError(
-                f"The build function must give a compiled keras.Model, and gave "
+                f"The build function must return a compiled keras.Model, but returned "
                 f"{model!r}."
             )
         return model
 
     def _facts(self, model, settings):
-        found = {"parameters": float(model.count_params())}
+        facts = {"parameters": float(model.count_params())}
         batch = None
         if "step_ms" in self.measures:
             batch = self.data.batch(settings)
-            found["step_ms"] = measures.step_ms(model, batch)
+            facts["step_ms"] = measures.step_ms(model, batch)
         if "latency_ms" in self.measures:
             batch = batch or self.data.batch(settings)
-            found["latency_ms"] = measures.latency_ms(model, batch)
-        return found
+            facts["latency_ms"] = measures.latency_ms(model, batch)
+        return facts
 
     @property
     def _worst(self):
@@ -195,9 +195,9 @@ class SearchTuner(keras_tuner.Tuner):
         failure_path(directory, attempt).write_text(text, encoding="utf-8")
 
     def on_trial_end(self, trial: Any) -> None:
-        """Tells the oracle of the end."""
+        """Tells the oracle that a trial has ended."""
         if trial.message:
-            # KerasTuner puts the traceback there.
+            # KerasTuner has put the traceback there.
             attempt = int(trial.hyperparameters.values[ATTEMPT])
             directory = Path(self.get_trial_dir(trial.trial_id))
             trial.message = failure_path(directory, attempt).read_text("utf-8")
@@ -213,8 +213,8 @@ class SearchTuner(keras_tuner.Tuner):
         """The model of a trial with the weights of its best epoch.
 
         Args:
-            trial: the trial, as an oracle gives it.
-            attempt: which one it ended with.
+            trial: the trial, as an oracle returns it.
+            attempt: number of the attempt that it ended with.
         """
         model = self.build(trial.hyperparameters)
         directory = Path(self.get_trial_dir(trial.trial_id))
@@ -222,25 +222,25 @@ class SearchTuner(keras_tuner.Tuner):
         return model
 
 
-def _as_metrics(found, objective):
-    """What `HyperModel.fit` gave, as metrics of the best epoch."""
-    if isinstance(found, keras.callbacks.History):
-        best = best_epoch(found.history, objective.name, objective.direction)
+def _as_metrics(result, objective):
+    """The result of `HyperModel.fit`, as metrics of the best epoch."""
+    if isinstance(result, keras.callbacks.History):
+        best = best_epoch(result.history, objective.name, objective.direction)
         if best is None:
             return {objective.name: penalty(objective.direction)}
-        return {name: float(row[best]) for name, row in found.history.items()}
-    if isinstance(found, dict):
-        return {name: float(value) for name, value in found.items()}
-    if found is None:
+        return {name: float(row[best]) for name, row in result.history.items()}
+    if isinstance(result, dict):
+        return {name: float(value) for name, value in result.items()}
+    if result is None:
         raise SearchError(
-            "`fit` of the hypermodel gave None: return what `model.fit` gives, or the "
-            "objective."
+            "`fit` of the hypermodel returned None: return the result of `model.fit`, "
+            "or the objective."
         )
-    return {objective.name: float(found)}
+    return {objective.name: float(result)}
 
 
 class _Declared(keras_tuner.HyperModel):
-    """A hypermodel that tells of its hyperparameters, and makes no model for that."""
+    """A hypermodel that only registers its hyperparameters, and makes no model."""
 
     def __init__(self, hypermodel):
         super().__init__(name=hypermodel.name, tunable=hypermodel.tunable)
@@ -251,7 +251,7 @@ class _Declared(keras_tuner.HyperModel):
 
 
 class Reporter:
-    """Tells an oracle of a trial.
+    """Reports a trial to an oracle.
 
     Args:
         oracle: the oracle, or its client.
@@ -270,11 +270,11 @@ class Reporter:
         self._note = {ATTEMPT: trial.hyperparameters.values[ATTEMPT]}
 
     def facts(self, facts: dict[str, float]) -> bool:
-        """Reports what was measured of the model; gives whether to go on."""
+        """Reports measured values of the model; returns whether to continue."""
         return self._sent({**facts, FACTS: 1.0}, 0)
 
     def epoch(self, logs: dict[str, float], epoch: int) -> bool:
-        """Reports an epoch, numbered from 0; gives whether to go on."""
+        """Reports an epoch, numbered from 0; returns whether to continue."""
         go_on = self._sent({**logs, EPOCH: 1.0}, epoch)
         self._watch()
         return go_on
@@ -286,7 +286,7 @@ class Reporter:
 
 
 class Report(keras.callbacks.Callback):
-    """Reports each epoch, and ends the training where it is hopeless."""
+    """Reports each epoch, and ends the training if the oracle says so."""
 
     sees_divergence = True
 
@@ -300,13 +300,13 @@ class Report(keras.callbacks.Callback):
 
 
 class KeepBest(keras.callbacks.Callback):
-    """Keeps the weights of the best epoch, in a file that is there whole or not at all.
+    """Keeps the weights of the best epoch, in a file that is complete or absent.
 
-    Of several trainings with it, as of folds, it keeps those of the best epoch of all.
+    Over several trainings, as for folds, it keeps the best epoch of all.
 
     Args:
         path: of the file.
-        objective: by which epochs are compared.
+        objective: the objective to compare epochs by.
     """
 
     def __init__(self, path: Path, objective: keras_tuner.Objective):
@@ -332,9 +332,9 @@ class KeepBest(keras.callbacks.Callback):
 
 
 class Patient:
-    """A client of the chief that asks again where a chief went away in the middle.
+    """A client of the chief that repeats a call if the chief went away during it.
 
-    Every call may be made twice: the oracle takes the second one for the first.
+    So a call may be made twice; the oracle treats both as one.
 
     Args:
         client: KerasTuner's client.
@@ -344,16 +344,16 @@ class Patient:
         self._client = client
 
     def __getattr__(self, name: str) -> Any:
-        found = getattr(self._client, name)
-        if not callable(found):
-            return found
+        attribute = getattr(self._client, name)
+        if not callable(attribute):
+            return attribute
 
         def call(*args, **kwargs):
             import grpc
 
             while True:
                 try:
-                    return found(*args, **kwargs)
+                    return attribute(*args, **kwargs)
                 except grpc.RpcError as error:
                     if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
                         raise SearchPaused(

@@ -1,4 +1,4 @@
-"""The report of a hyperparameter search: one page, and its figures beside it."""
+"""The report of a hyperparameter search: one page, and files with its figures."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ __all__ = ["to_optuna", "to_tensorboard", "write"]
 def write(directory: Path) -> Path:
     """Writes the report of the search whose `leaderboard.json` is in `directory`.
 
-    The page, `report.html`, holds all of its figures and loads nothing. The figures are
-    beside it once more as files, `figures/*.png`. Each file is written in one step.
-    The same leaderboard gives the same files, byte for byte. A figure for which the
-    search has no data is not written; the page says why.
+    The page, `report.html`, contains all of its figures and loads nothing. The figures
+    are also written as files, `figures/*.png`. Each file is written in one step. The
+    same leaderboard gives the same files, byte for byte. A figure without data is not
+    written; the page says why.
 
     Args:
-        directory: where `leaderboard.json` is. The report goes there as well.
+        directory: the folder of `leaderboard.json`. The report is written there too.
 
     Returns:
         The path of the page.
@@ -55,13 +55,13 @@ def write(directory: Path) -> Path:
 
 
 def to_optuna(directory: Path, path: Path) -> Path:
-    """Writes the trials of a search as a study, into a journal of Optuna.
+    """Writes the trials of a search as a study, into an Optuna journal.
 
     `optuna-dashboard PATH` shows it. Intermediate values are the objective after each
-    epoch; trials that were stopped are pruned ones.
+    epoch; stopped trials are marked as pruned.
 
     Args:
-        directory: where `leaderboard.json` is.
+        directory: the folder of `leaderboard.json`.
         path: of the journal.
 
     Returns:
@@ -69,14 +69,14 @@ def to_optuna(directory: Path, path: Path) -> Path:
 
     Raises:
         ImportError: without Optuna.
-        FileExistsError: if there is a file: Optuna would add the trials to it.
+        FileExistsError: if the file exists: Optuna would add the trials to it.
     """
     _require("optuna")
     from keras_rnnx.tuner.reporting import _exports, _search
 
     path = Path(path)
     if path.exists():
-        raise FileExistsError(f"{path} is there already: remove it, or name another.")
+        raise FileExistsError(f"{path} exists already: remove it, or name another.")
     _exports.to_optuna(_search.read(Path(directory) / "leaderboard.json"), path)
     return path
 
@@ -85,8 +85,9 @@ def to_tensorboard(directory: Path, folder: Path) -> Path:
     """Writes the trials of a search as runs for TensorBoard, with its HParams.
 
     Args:
-        directory: where `leaderboard.json` is.
-        folder: gets a folder for each trial. `tensorboard --logdir FOLDER` shows them.
+        directory: the folder of `leaderboard.json`.
+        folder: the folder to write to, with a folder for each trial.
+            `tensorboard --logdir FOLDER` shows them.
 
     Returns:
         `folder`.

@@ -13,12 +13,12 @@ from matplotlib.transforms import Bbox
 
 from keras_rnnx.tuner.reporting._numbers import ticks
 
-# Where a label may stand around its point, in points, the first that is free.
+# Offsets of a label from its point, in points; the first free one is used.
 PLACES = [(-6, 8), (0, 12), (6, 9), (7, 0), (-8, 0), (7, -8), (-7, -8), (0, -12)]
 
 
 def plain(value: float) -> str:
-    """A tick's number, without an exponent where it is short."""
+    """The label of a tick, without an exponent if it is short."""
     if abs(value) >= 1e9 or 0 < abs(value) < 1e-4:
         return f"{value:.3g}"
     if abs(value) >= 1e6:
@@ -42,18 +42,18 @@ def quantity(
 def labelled(
     axes: Axes, points: Sequence[tuple[float, float, str]], size: float, above: bool
 ) -> int:
-    """Writes labels beside points, as many as have room.
+    """Writes labels next to points, as many as there is room for.
 
     Args:
-        axes: whose layout is settled: limits and scales do not change any more.
+        axes: the axes; their limits and scales must not change any more.
         points: `(x, y, text)`, the most important first.
         size: of the font.
-        above: whether above a point is better than below it.
+        above: whether to try places above a point first.
 
     Returns:
-        How many points have a label.
+        The number of points with a label.
     """
-    # A whole figure on a canvas of Agg, as `_style.figure` makes it.
+    # A figure with an Agg canvas, as `_style.figure` makes it.
     figure: Any = axes.figure
     renderer = figure.canvas.get_renderer()
     figure.draw_without_rendering()
@@ -61,18 +61,18 @@ def labelled(
     # A label may not cover the mark of another point.
     marks = axes.transData.transform([(x, y) for x, y, _ in points])
     size_of_mark = 5 * figure.dpi / 72
-    taken = [Bbox.from_bounds(x, y, 0, 0).padded(size_of_mark) for x, y in marks]
+    occupied = [Bbox.from_bounds(x, y, 0, 0).padded(size_of_mark) for x, y in marks]
     for x, y, text in points:
         for dx, dy in PLACES:
             dy = dy if above else -dy
             label = _annotation(axes, (x, y), text, dx, dy, size)
             box = label.get_window_extent(renderer)
             within = inside.x0 <= box.x0 and box.x1 <= inside.x1
-            if within and not any(box.overlaps(other) for other in taken):
-                taken.append(box)
+            if within and not any(box.overlaps(other) for other in occupied):
+                occupied.append(box)
                 break
             label.remove()
-    return len(taken) - len(points)
+    return len(occupied) - len(points)
 
 
 def _annotation(axes: Axes, point, text, dx, dy, size) -> Text:

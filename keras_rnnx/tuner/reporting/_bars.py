@@ -13,11 +13,11 @@ from keras_rnnx.tuner.reporting._style import COLOUR
 SHOWN = 15
 
 
-def importance(found: Importances | str) -> Figure | str:
-    """A bar for each hyperparameter, and how far chance alone would reach."""
-    if isinstance(found, str):
-        return found
-    rows = found.rows[:SHOWN]
+def importance(importances: Importances | str) -> Figure | str:
+    """A bar for each hyperparameter, and a mark for what chance alone reaches."""
+    if isinstance(importances, str):
+        return importances
+    rows = importances.rows[:SHOWN]
     figure, (axes,) = _style.figure(7, 1.2 + 0.34 * len(rows))
     places = range(len(rows))
     axes.barh(places, [row.share for row in rows], 0.6, color=COLOUR["completed"])
@@ -32,7 +32,7 @@ def importance(found: Importances | str) -> Figure | str:
     )
     axes.set_yticks(
         places,
-        [_label(row, found.trials) for row in rows],
+        [_label(row, importances.trials) for row in rows],
         parse_math=False,
         color=COLOUR["ink"],
     )

@@ -1,4 +1,4 @@
-"""What stands below each figure: how to read it, and what it does not say."""
+"""The captions of the figures: how to read each, and what it does not show."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from keras_rnnx.tuner.reporting._search import Search
 from keras_rnnx.tuner.reporting._study import RELIABLE, Importances
 
 
-def captions(search: Search, found: Importances | str) -> dict[str, str]:
+def captions(search: Search, importances: Importances | str) -> dict[str, str]:
     """Sentences for each figure, by its name."""
     size = (
         "Completed trials. No other trial is both better and smaller than one on the "
@@ -28,7 +28,7 @@ def captions(search: Search, found: Importances | str) -> dict[str, str]:
         "parallel_coordinates": "One line for each trial, through its hyperparameters "
         "to its score. Colours go by rank, from the worst score to the best. The thick "
         "line is the best trial. Grey lines have no score.",
-        "importance": _about(found),
+        "importance": _about(importances),
         "quality_vs_parameters": size,
         "quality_vs_seconds": time,
         "cells": "Scores of completed trials. A cell's best score also grows with the "
@@ -38,17 +38,17 @@ def captions(search: Search, found: Importances | str) -> dict[str, str]:
     }
 
 
-def _about(found):
-    if not isinstance(found, Importances):
+def _about(importances):
+    if not isinstance(importances, Importances):
         return ""
     text = (
         f"How much each hyperparameter decides whether a trial is among the best "
-        f"{found.top} of {found.trials} (PED-ANOVA of Optuna). The shares add up to "
-        f"100 %. Stopped trials take part with their score so far, diverged ones as "
-        f"the worst. Only a bar that is longer than its mark says something: in 19 of "
-        f"20 random orders of the scores, a bar stays shorter than its mark. No bar "
-        f"says which value is good."
+        f"{importances.top} of {importances.trials} (PED-ANOVA of Optuna). The shares "
+        f"add up to 100 %. Stopped trials take part with their score so far, diverged "
+        f"ones as the worst. Only a bar that is longer than its mark says something: "
+        f"in 19 of 20 random orders of the scores, a bar stays shorter than its mark. "
+        f"No bar says which value is good."
     )
-    if found.trials < RELIABLE:
+    if importances.trials < RELIABLE:
         text += f" With fewer than {RELIABLE} trials these numbers mean little."
     return text

@@ -18,9 +18,9 @@ ENDS = {"stopped": "o", "diverged": "X", "failed": "X"}
 
 
 def curve(search: Search, trial: Trial) -> np.ndarray:
-    """The objective after each epoch; what is not finite is NaN."""
+    """The objective after each epoch; values that are not finite become NaN."""
     values = np.array(trial.history.get(search.objective, ()), float)
-    # What is beyond this does not fit on any axis.
+    # Larger values do not fit on any axis.
     return np.where(np.isfinite(values) & (np.abs(values) < 1e100), values, np.nan)
 
 
@@ -87,7 +87,7 @@ def _line(axes, values, limits, higher, end, zorder, color, alpha, linewidth):
     if end is None:
         return
     finite = np.flatnonzero(np.isfinite(values))
-    # A trial that is not finite, or off the picture, ends at the edge of the bad end.
+    # A trial without finite values ends at the bad edge of the axis.
     bad = limits[0] if higher else limits[1]
     epoch, value = (finite[-1] + 1, values[finite[-1]]) if len(finite) else (1, bad)
     axes.plot(
@@ -116,7 +116,7 @@ def _best(axes, search, values, limits):
     value = values[epoch - 1]
     axes.plot([epoch], [value], "o", markersize=6, clip_on=False, **ink)
     label = f"best: trial {best.trial}\n{score(best.score)}, epoch {epoch}"
-    # Beside the axes, where no curve is.
+    # Next to the axes, where there are no curves.
     axes.annotate(
         label,
         (epoch, np.clip(value, *limits)),

@@ -1,4 +1,4 @@
-"""A search for other tools: a journal of Optuna, and runs of TensorBoard."""
+"""Exports a search to other tools: an Optuna journal, and TensorBoard runs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def to_optuna(search: Search, path: Path) -> None:
             study_name=search.task,
             direction="maximize" if search.higher else "minimize",
         )
-        study.add_trials(_frozen(optuna, search, one) for one in _in_order(search))
+        study.add_trials(_frozen(optuna, search, trial) for trial in _in_order(search))
     finally:
         optuna.logging.set_verbosity(level)
 
@@ -58,8 +58,8 @@ def _frozen(optuna, search: Search, trial: Trial) -> Any:
 
 
 def _distribution(optuna, search, name):
-    """A distribution over the values that the trials of a search have."""
-    values = [one.values[name] for one in search.trials if name in one.values]
+    """A distribution that contains the values of all trials."""
+    values = [trial.values[name] for trial in search.trials if name in trial.values]
     numbers = all(isinstance(value, (int, float)) for value in values)
     if not numbers or any(isinstance(value, bool) for value in values):
         return optuna.distributions.CategoricalDistribution(
@@ -72,7 +72,7 @@ def _distribution(optuna, search, name):
 
 
 def to_tensorboard(search: Search, folder: Path) -> None:
-    """Writes a run for each trial: its hyperparameters, and what its epochs logged."""
+    """Writes a run for each trial: its hyperparameters, and the logs of its epochs."""
     from tensorboard.compat.proto.event_pb2 import Event
     from tensorboard.compat.proto.summary_pb2 import Summary
     from tensorboard.plugins.hparams import summary_v2

@@ -1,4 +1,4 @@
-"""All figures of a report: each drawn once, as SVG for the page and as PNG."""
+"""Draws all figures of a report, as SVG for the page and as PNG."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ NAMES = (
 
 
 class Drawn(NamedTuple):
-    """The figures of a report, by name, without those that do not apply.
+    """The figures of a report by name, without those that do not apply.
 
     Attributes:
         svg: text for the page.
         png: bytes of a file.
-        why: a sentence, for a figure that the search has no data for.
-        importances: what the figure of importances shows.
+        why: for figures without data, a sentence that says why.
+        importances: the importances of the hyperparameters.
     """
 
     svg: dict[str, str]
@@ -42,13 +42,13 @@ class Drawn(NamedTuple):
 
 def draw(search: Search) -> Drawn:
     """Draws every figure that the search has data for."""
-    found = importances(search)
-    drawn = Drawn({}, {}, {}, found)
-    order = [] if isinstance(found, str) else [row.name for row in found.rows]
+    computed = importances(search)
+    drawn = Drawn({}, {}, {}, computed)
+    order = [] if isinstance(computed, str) else [row.name for row in computed.rows]
     functions = (
         lambda: learning_curves(search),
         lambda: parallel_coordinates(search, order),
-        lambda: importance(found),
+        lambda: importance(computed),
         lambda: quality(search, PARAMETERS),
         lambda: quality(search, time_cost(search)),
         lambda: cells(search),

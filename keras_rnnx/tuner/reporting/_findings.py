@@ -1,4 +1,4 @@
-"""What a search found, in sentences. All text is plain; the page escapes it."""
+"""The results of a search in sentences. All text is plain; the page escapes it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from keras_rnnx.tuner.reporting._search import Search, Trial, finite
 
 
 def findings(search: Search) -> list[str]:
-    """The paragraphs that stand first in the report."""
+    """The first paragraphs of the report."""
     if not search.trials:
         return ["The search has no trials yet."]
     first = [_best(search), _seeds(search), _test(search)]
@@ -110,7 +110,7 @@ def _epochs(search):
 
 
 def saved_epochs(search: Search, trial: Trial) -> int:
-    """How many epochs a trial did not train that it could have."""
+    """The number of epochs that a trial could have trained, but did not."""
     return max(0, (search.max_epochs or 0) - trial.epochs)
 
 

@@ -1,4 +1,4 @@
-"""Numbers as words, and ranges of axes that outliers do not stretch."""
+"""Formats numbers, and chooses limits of axes that outliers do not stretch."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-# From here on an axis is logarithmic: the largest value is so many times the smallest.
+# An axis is logarithmic if the largest value is at least so many times the smallest.
 MAGNITUDES = 30.0
-# Outliers are left out of an axis that would be more than so many times as long.
+# Outliers are left out if they would make an axis more than so many times as long.
 STRETCHED = 3.0
 
 
 def text(value: Any) -> str:
-    """A hyperparameter as it is shown, on one line."""
+    """The value of a hyperparameter as text, on one line."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
@@ -41,7 +41,7 @@ def score(value: float | None) -> str:
 
 
 def with_spread(mean: float | None, spread: float | None) -> str:
-    """A mean and a standard deviation, to the digits that the latter supports."""
+    """A mean and a standard deviation, rounded to two digits of the deviation."""
     if mean is None:
         return ""
     if not spread:
@@ -59,7 +59,7 @@ def runs(values: Sequence[float]) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A time in the two units that say most, as in "8 min 32 s"."""
+    """A time in the two largest units, as in "8 min 32 s"."""
     if seconds < 60:
         return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
     minutes = round(seconds / 60) if seconds >= 3600 else int(seconds / 60)
@@ -74,15 +74,16 @@ def count(number: int, noun: str) -> str:
 
 
 def spans(values: Iterable[float], times: float = MAGNITUDES) -> bool:
-    """Whether positive values differ by so much that a logarithmic axis shows more."""
+    """Whether positive values differ so much that a logarithmic axis shows more."""
     values = [value for value in values if math.isfinite(value)]
     return bool(values) and min(values) > 0 and max(values) / min(values) >= times
 
 
 def magnitudes(values: Sequence[float]) -> bool:
-    """Whether values are spread over orders of magnitude, as if drawn on such a scale.
+    """Whether values look as if they were drawn on a logarithmic scale.
 
-    Values between 0 and 1 that are drawn evenly span them too, by the smallest alone.
+    The range alone does not tell: uniform values between 0 and 1 can span orders of
+    magnitude too, because of the smallest one.
     """
     middle = (min(values) + max(values)) / 2
     return spans(values) and statistics.median(values) < middle / 2
@@ -91,11 +92,11 @@ def magnitudes(values: Sequence[float]) -> bool:
 def robust(
     values: Iterable[float], higher: bool | None, log: bool
 ) -> tuple[float, float]:
-    """Limits of an axis: the good end whole, the bad one without outliers.
+    """Limits of an axis that include all good values, but no bad outliers.
 
     Args:
-        values: what is to be shown.
-        higher: whether high values are the good ones. None: keep both ends.
+        values: the values to show.
+        higher: whether high values are good. None: include all values.
         log: whether the axis is logarithmic.
 
     Returns:
@@ -108,7 +109,7 @@ def robust(
     # Differences of values of 1e308 overflow.
     shown = np.clip(shown, -1e100, 1e100)
     low, first, third, high = np.quantile(shown, [0, 0.25, 0.75, 1])
-    # Tukey's outer fences, which are of no use where half of the values are equal.
+    # Tukey's outer fences; they need another width if half of the values are equal.
     fence = 3 * (third - first) or 10 * max(abs(first), 1e-6)
     near = shown[(shown >= first - fence) & (shown <= third + fence)]
     if higher is True and high - low > STRETCHED * (high - near.min()):
@@ -123,18 +124,18 @@ def robust(
 def ticks(
     low: float, high: float, log: bool, whole: bool = False, most: int = 6
 ) -> list[float]:
-    """Round numbers between two limits, about as many as asked for."""
+    """Round numbers between two limits, about `most` of them."""
     from matplotlib.ticker import LogLocator, MaxNLocator
 
     locator = MaxNLocator(most, integer=whole, steps=[1, 2, 2.5, 5, 10])
-    found = _inside(locator.tick_values(low, high), low, high)
+    linear = _inside(locator.tick_values(low, high), low, high)
     if log:
         for subs in ([1.0], [1.0, 3.0], [1.0, 2.0, 5.0]):
             values = LogLocator(subs=subs, numticks=6).tick_values(low, high)
             inside = _inside(values, low, high)
             if len(inside) >= 3:
                 return inside
-    return found or [low]
+    return linear or [low]
 
 
 def _inside(values, low, high):

@@ -1,4 +1,4 @@
-"""The page: its sections, put into the template."""
+"""The page: fills its sections into the template."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ TITLES = {
 
 
 class Section(NamedTuple):
-    """A part of the page with a heading."""
+    """A section of the page."""
 
     id: str
     title: str
@@ -68,12 +68,16 @@ def _section(part):
 
 
 def _sections(search, drawn):
-    found = drawn.importances
-    order = [row.name for row in found.rows] if isinstance(found, Importances) else []
+    importances = drawn.importances
+    order = (
+        [row.name for row in importances.rows]
+        if isinstance(importances, Importances)
+        else []
+    )
     if search.trials:
         board = _tables.shared(search) + _tables.leaderboard(search, order)
         yield Section("leaderboard", "Leaderboard", board)
-    below = captions(search, found)
+    below = captions(search, importances)
     for name, title in TITLES.items():
         html = _figure(name, title, below[name], drawn)
         if name == "quality_vs_parameters":

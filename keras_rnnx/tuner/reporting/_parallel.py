@@ -1,4 +1,4 @@
-"""The figure of parallel coordinates: an upright axis for each hyperparameter."""
+"""The figure of parallel coordinates: a vertical axis for each hyperparameter."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ from keras_rnnx.tuner.reporting._search import Search, Trial
 from keras_rnnx.tuner.reporting._study import numeric
 from keras_rnnx.tuner.reporting._style import COLOUR, LEVELS
 
-# More axes and more categories cannot be read.
+# Largest numbers of axes and of categories that a reader can tell apart.
 AXES, CATEGORIES, FEW = 9, 14, 6
 # The part of a category's height over which its lines spread.
 BAND = 0.6
 
 
 class Column(NamedTuple):
-    """One upright axis.
+    """One vertical axis.
 
     Attributes:
-        name: what stands above it.
+        name: its title.
         places: from 0 at the bottom to 1 at the top, for each trial.
         marks: `(place, label)` of the ticks.
     """
@@ -48,7 +48,7 @@ class Column(NamedTuple):
 
 
 def chosen(search: Search, order: list[str]) -> list[str]:
-    """The hyperparameters that get an axis: those all trials have, and the cell.
+    """The hyperparameters that get an axis: varying ones that all trials have.
 
     Args:
         search: the search.
@@ -150,7 +150,7 @@ def _categories(values: list[Any]):
     places = [0.0] * len(values)
     for number, value in enumerate(order):
         here = members[value]
-        # Side by side in the order of their scores, not upon each other.
+        # Next to each other in the order of their scores, not on top of each other.
         for step, index in enumerate(here):
             offset = (step + 0.5) / len(here) - 0.5
             places[index] = height * (number + 0.5 + BAND * offset)
@@ -214,7 +214,7 @@ def _upright(axes, x, column, length):
 
 
 def _lines(name, length):
-    """A name in at most three lines, parted where its words are."""
+    """A name in at most three lines, broken between words."""
     lines = [""]
     for word in re.findall(r"[^_/ .-]*[_/ .-]?", name):
         if lines[-1] and len(lines[-1] + word.rstrip()) > length:
@@ -226,14 +226,14 @@ def _lines(name, length):
 
 
 def _levels(scores):
-    """The colour of each score, worst first: as many trials for each, equals alike."""
+    """The colour of each score, worst first: equally many trials for each colour."""
     last = len(scores) - 1
     ranks = [last - scores[::-1].index(score) for score in scores]
     return [LEVELS - 1 if rank == last else LEVELS * rank // last for rank in ranks]
 
 
 def _strip(axes, x, places, levels):
-    # Each colour reaches half the way to the next.
+    # Each colour extends half the way to the next one.
     ends = {}
     for place, level in zip(places, levels):
         low, high = ends.get(level, (place, place))

@@ -1,4 +1,4 @@
-"""The figures of scores: against a cost, and side by side by cell."""
+"""The figures of scores: against a cost, and by cell."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from keras_rnnx.tuner.reporting._style import CELLS, COLOUR, MARKERS
 
 
 class Cost(NamedTuple):
-    """What a model costs: its name in a sentence and on an axis, and a trial's."""
+    """A cost of models: its name in a sentence, on an axis, and a trial's value."""
 
     noun: str
     label: str
@@ -38,7 +38,7 @@ def time_cost(search: Search) -> Cost:
 
 
 def outside(search: Search, cost: Cost) -> bool:
-    """Whether a score is off the axis of the figure."""
+    """Whether a score is outside of the figure's axis."""
     trials = measured(search.completed, cost.of)
     low, high = _limits(search, trials)[0]
     return any(not low <= trial.score <= high for trial in trials)
@@ -79,7 +79,7 @@ def quality(search: Search, cost: Cost) -> Figure | str:
             zorder=3,
         )
     best = front(search, trials, cost.of)
-    # The front reaches as far as a cheaper model exists, and no further.
+    # The front is drawn only as far as there are trials.
     axes.step(
         [cost.of(trial) for trial in best],
         [trial.score for trial in best],

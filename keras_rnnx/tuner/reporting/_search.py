@@ -1,4 +1,4 @@
-"""What a search left behind, as typed data: `leaderboard.json` read."""
+"""Reads `leaderboard.json` of a search, as typed data."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Trial:
     Attributes:
         score: the best value of the objective; None if there is none, or if it is not
             finite.
-        values: the hyperparameters that the trial uses, the cell among them.
+        values: the hyperparameters that the trial uses, including the cell.
     """
 
     trial: int
@@ -49,7 +49,7 @@ class Trial:
 
     @functools.cached_property
     def values(self) -> dict[str, Any]:
-        # Hyperband keeps its own affairs under "tuner/".
+        # KerasTuner's Hyperband keeps its own values under "tuner/".
         values = {
             str(name): value
             for name, value in self.hyperparameters.items()
@@ -59,7 +59,7 @@ class Trial:
 
     @property
     def kind(self) -> str:
-        """Why it ended: the same words for trials that differ in numbers alone."""
+        """Why it ended, with numbers replaced, so that equal reasons are grouped."""
         if self.status == "failed" and self.message:
             error = self.message.strip().splitlines()[-1]
             name = re.match(r"[\w.]*", error)
@@ -108,10 +108,10 @@ class Search:
 
     @functools.cached_property
     def counts(self) -> dict[str, int]:
-        """How many trials have each status, for those that some have."""
-        found = collections.Counter(trial.status for trial in self.trials)
-        others = sorted(set(found) - set(STATUSES))
-        return {name: found[name] for name in (*STATUSES, *others) if found[name]}
+        """The number of trials with each status that occurs."""
+        statuses = collections.Counter(trial.status for trial in self.trials)
+        others = sorted(set(statuses) - set(STATUSES))
+        return {name: statuses[name] for name in (*STATUSES, *others) if statuses[name]}
 
     @functools.cached_property
     def varying(self) -> list[str]:
@@ -120,7 +120,7 @@ class Search:
 
     @functools.cached_property
     def shared(self) -> dict[str, Any]:
-        """Hyperparameters that all trials have with one value."""
+        """Hyperparameters that have the same value in all trials."""
         first = self.trials[0].values if self.trials else {}
         return {name: first[name] for name in self.names if self._shared(name)}
 
@@ -131,7 +131,7 @@ class Search:
 
     @functools.cached_property
     def names(self) -> list[str]:
-        """Names of all hyperparameters, in the order in which trials bring them."""
+        """Names of all hyperparameters, in the order in which they first occur."""
         return list(dict.fromkeys(name for t in self.trials for name in t.values))
 
     @functools.cached_property
@@ -145,10 +145,10 @@ class Search:
 
 
 def read(path: Path) -> Search:
-    """Reads a `leaderboard.json`; fields that this version does not know are left out.
+    """Reads a `leaderboard.json`; unknown fields are ignored.
 
     Raises:
-        FileNotFoundError: if there is none.
+        FileNotFoundError: if there is no file.
     """
     data = json.loads(Path(path).read_text(encoding="utf-8"))
     trials = [_trial(row) for row in data["trials"]]
@@ -173,12 +173,12 @@ def _trial(row):
 
 def _known(cls, row):
     names = {field.name for field in dataclasses.fields(cls)}
-    # A null stands for the default: an empty list for a list.
+    # A null means the default, such as an empty list.
     return {n: value for n, value in row.items() if n in names and value is not None}
 
 
 def finite(value: Any) -> float | None:
-    """The number, or None if it is none or not finite."""
+    """`value` if it is a finite number, else None."""
     if isinstance(value, (int, float)) and math.isfinite(value):
         return value
     return None

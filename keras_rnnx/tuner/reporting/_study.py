@@ -1,4 +1,4 @@
-"""What Optuna says about finished trials: importances and Pareto fronts."""
+"""Importances and Pareto fronts of finished trials, computed by Optuna."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 from keras_rnnx.tuner.reporting._numbers import magnitudes, text
 from keras_rnnx.tuner.reporting._search import Search, Trial, measured
 
-# Below the first nothing is computed. Below the second the numbers mean little.
+# Importances need at least the first number of trials; below the second they mean
+# little.
 LEAST, RELIABLE = 5, 20
-# Times that the scores are shuffled, to see which importances chance gives.
+# How often the scores are shuffled, to see which importances chance gives.
 SHUFFLES = 20
 
 
@@ -23,9 +24,9 @@ class Importance(NamedTuple):
 
     Attributes:
         name: of the hyperparameter.
-        share: its importance; those of all add up to 1.
+        share: its importance; all importances add up to 1.
         chance: the share that 19 of 20 shuffles of the scores stay below.
-        trials: how many trials have it.
+        trials: number of trials that have it.
     """
 
     name: str
@@ -38,9 +39,9 @@ class Importances(NamedTuple):
     """Importances of the varying hyperparameters, the greatest first.
 
     Attributes:
-        rows: one for each.
-        top: how many trials count as the best.
-        trials: how many there are with a score.
+        rows: one row for each hyperparameter.
+        top: number of trials that count as the best.
+        trials: number of trials with a score.
     """
 
     rows: list[Importance]
@@ -49,10 +50,10 @@ class Importances(NamedTuple):
 
 
 def importances(search: Search) -> Importances | str:
-    """Computes importances by PED-ANOVA, conditional hyperparameters included.
+    """Computes importances by PED-ANOVA, including conditional hyperparameters.
 
-    PED-ANOVA compares the values of the best trials with those of all. It needs ranks
-    alone, so that diverged trials take part as the worst.
+    PED-ANOVA compares the values of the best trials with those of all trials. It needs
+    only ranks, so that diverged trials can take part as the worst.
 
     Returns:
         The importances, or a sentence that says why there are none.
@@ -74,10 +75,10 @@ def importances(search: Search) -> Importances | str:
     columns = _distributions(trials, search.varying)
     if not columns:
         return "No hyperparameter differs between the trials that have a score."
-    # At least five among the best, which Optuna recommends, where that is not too many.
+    # At least five trials count as the best, as Optuna recommends, but at most half.
     quantile = min(max(0.1, 5 / len(trials)), 0.5)
-    found = _shares(trials, scores, columns, quantile)
-    total = sum(found.values())
+    shares = _shares(trials, scores, columns, quantile)
+    total = sum(shares.values())
     if not total:
         return "The best trials have the same hyperparameters as the others."
     shuffled, draws = random.Random(0), []
@@ -91,7 +92,7 @@ def importances(search: Search) -> Importances | str:
             sorted(draw[name] for draw in draws)[-2] / total,
             sum(name in trial.values for trial in trials),
         )
-        for name, share in found.items()
+        for name, share in shares.items()
     ]
     rows.sort(key=lambda row: (-row.share, row.name))
     return Importances(rows, math.ceil(quantile * len(trials)), len(trials))
@@ -103,9 +104,9 @@ def front(
     """The Pareto front: trials that no other beats in score and cost, cheapest first.
 
     Args:
-        search: whose scores they are.
+        search: the search.
         trials: completed trials.
-        cost: of which less is better; trials without one are left out.
+        cost: a cost, of which less is better; trials without one are left out.
     """
     import optuna
 
@@ -144,8 +145,8 @@ def _shares(trials, scores, columns, quantile) -> dict[str, float]:
 
 
 def _distributions(trials, names) -> dict[str, tuple[Callable, Any]]:
-    """For each name: what makes a value Optuna's, and the distribution it is from."""
-    from optuna import distributions as known
+    """For each name, a function that converts values for Optuna, and a distribution."""
+    from optuna import distributions as kinds
 
     columns: dict[str, tuple[Callable, Any]] = {}
     for name in names:
@@ -155,13 +156,13 @@ def _distributions(trials, names) -> dict[str, tuple[Callable, Any]]:
         log = numeric(values) and magnitudes(values)
         if not numeric(values):
             choices = sorted(set(map(text, values)))
-            columns[name] = text, known.CategoricalDistribution(choices)
+            columns[name] = text, kinds.CategoricalDistribution(choices)
         elif all(isinstance(value, int) for value in values):
             ends = min(values), max(values)
-            columns[name] = int, known.IntDistribution(*ends, log=log)
+            columns[name] = int, kinds.IntDistribution(*ends, log=log)
         else:
             ends = float(min(values)), float(max(values))
-            columns[name] = float, known.FloatDistribution(*ends, log=log)
+            columns[name] = float, kinds.FloatDistribution(*ends, log=log)
     return columns
 
 
@@ -177,14 +178,14 @@ def numeric(values: list[Any]) -> bool:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Optuna without its log and warnings, and as it was afterwards."""
+    """Turns Optuna's log and warnings off, and on again afterwards."""
     import optuna
 
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
         with warnings.catch_warnings():
-            # Of experimental options, and of conditional ones that few trials have.
+            # Warnings about experimental options, and about rare conditional values.
             warnings.simplefilter("ignore")
             yield
     finally:

@@ -1,6 +1,6 @@
-"""How figures look, and how they become SVG and PNG.
+"""The style of figures, and their conversion to SVG and PNG.
 
-A figure is drawn in the light colours of `PALETTE`. In the page each of these becomes a
+A figure is drawn in the light colours of `PALETTE`. In the page each colour becomes a
 CSS variable, so that a figure follows the reader's light or dark theme.
 """
 
@@ -20,7 +20,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-# For the light theme and the dark one. Each colour stands for one name alone. Those of
+# Colours of the light and the dark theme. No two names share a light colour. Colours of
 # data are by Okabe and Ito, some lighter on a dark ground; the scale is viridis.
 PALETTE = {
     "ink": ("#1c2733", "#e6eaf0"),
@@ -86,7 +86,7 @@ STYLE = {
 
 @contextlib.contextmanager
 def styled() -> Iterator[None]:
-    """The style of the report, whatever the user's; theirs is back afterwards."""
+    """Applies the style of the report, and restores the user's style afterwards."""
     with matplotlib.style.context(["default", STYLE]), warnings.catch_warnings():
         # A name may have characters that Matplotlib's font lacks. The reader's browser
         # has them.
@@ -95,18 +95,18 @@ def styled() -> Iterator[None]:
 
 
 def figure(width: float, height: float, columns: int = 1) -> tuple[Figure, list[Axes]]:
-    """A new figure in inches, with axes beside each other."""
+    """A new figure with a size in inches, and axes in a row."""
     made = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(made)
     return made, list(made.subplots(1, columns, squeeze=False)[0])
 
 
 def key(axes: Axes, entries: Iterable[tuple[str, str, str, str]]) -> None:
-    """What the marks mean, in a line above the axes.
+    """Writes a legend in a line above the axes.
 
     Args:
         axes: of the figure.
-        entries: `(text, colour, marker, line)` of each.
+        entries: `(text, colour, marker, line)` of each mark.
     """
     handles = [
         Line2D(
@@ -138,7 +138,7 @@ def key(axes: Axes, entries: Iterable[tuple[str, str, str, str]]) -> None:
 
 
 def _columns(axes, handles):
-    # A character takes about 0.07 inches, and a mark with its space five of them.
+    # A character is about 0.07 inches wide, and a mark with its space five characters.
     lengths = [5 + len(handle.get_label()) for handle in handles]
     room = axes.figure.get_figwidth() / 0.07
     if sum(lengths) <= room:
@@ -154,7 +154,7 @@ def png(figure: Figure) -> bytes:
 
 
 def svg(figure: Figure, name: str) -> str:
-    """The figure as an SVG to put into a page: themed, and with ids of its own."""
+    """The figure as an SVG for a page, with theme colours and unique ids."""
     file = io.StringIO()
     empty = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     figure.savefig(file, format="svg", metadata=empty, transparent=True)
@@ -168,8 +168,8 @@ def svg(figure: Figure, name: str) -> str:
 def _with_own_ids(text, name):
     # Two figures in one page must not share an id.
     ids, numbers = {}, itertools.count(1)
-    for found in re.findall(r'(?<= id=")[^"]+', text):
-        ids.setdefault(found, f"{name}-{next(numbers)}")
+    for identifier in re.findall(r'(?<= id=")[^"]+', text):
+        ids.setdefault(identifier, f"{name}-{next(numbers)}")
     text = re.sub(r' id="([^"]+)"', lambda m: f' id="{ids[m[1]]}"', text)
     return re.sub(
         r'(url\(#|href="#)([^")]+)', lambda m: m[1] + ids.get(m[2], m[2]), text
@@ -187,6 +187,6 @@ def _themed(text):
 
 
 def _with_size_of_page(text):
-    head, rest = text.split(">", 1)
+    head, body = text.split(">", 1)
     head = re.sub(r' (width|height|xmlns(:\w+)?|version)="[^"]*"', "", head)
-    return f"{head}>{rest}"
+    return f"{head}>{body}"

@@ -1,4 +1,4 @@
-"""Tables of the page: the leaderboard, what ended early, the best model."""
+"""Tables of the page: the leaderboard, early endings, the best model."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ VISIBLE, MAIN, LISTED, REASON = 20, 4, 10, 140
 
 
 class Cell(NamedTuple):
-    """HTML of a cell of a table, and the classes it has."""
+    """The HTML of a table cell, and its CSS classes."""
 
     html: str
     classes: str = ""
 
 
 def leaderboard(search: Search, order: list[str]) -> str:
-    """All trials, the first ones visible.
+    """A table of all trials; only the first ones are visible.
 
     Args:
         search: the search.
@@ -39,7 +39,7 @@ def leaderboard(search: Search, order: list[str]) -> str:
     main = sorted(common, key=lambda name: rank.get(name, len(rank)))[:MAIN]
     main = [name for name in search.names if name in main]
     cells = [_row(search, trial, main) for trial in search.trials]
-    # A column that no trial has anything for is left out.
+    # Empty columns are left out.
     kept = [
         i for i, name in enumerate(cells[0]) if any(row[name].html for row in cells)
     ]
@@ -48,8 +48,8 @@ def leaderboard(search: Search, order: list[str]) -> str:
     best = None if search.best is None else search.trials.index(search.best)
     tables = table(head, rows[:VISIBLE], best)
     if len(rows) > VISIBLE:
-        rest = f"The other {count(len(rows) - VISIBLE, 'trial')}"
-        tables += folded(rest, table(head, rows[VISIBLE:], None))
+        summary = f"The other {count(len(rows) - VISIBLE, 'trial')}"
+        tables += folded(summary, table(head, rows[VISIBLE:], None))
     return tables
 
 
@@ -106,7 +106,7 @@ def status(name: str) -> str:
 
 
 def shared(search: Search) -> str:
-    """A sentence about the hyperparameters that are the same in all trials."""
+    """A sentence with the hyperparameters that are the same in all trials."""
     if not search.shared or len(search.trials) < 2:
         return ""
     pairs = _pairs(search.shared, search.shared)
@@ -168,7 +168,7 @@ def pairs(values: Iterable[tuple[str, object]]) -> str:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[Cell]], best: int | None) -> str:
-    """A table that scrolls by itself where it is wider than the page."""
+    """A table that scrolls if it is wider than the page."""
     rows = list(rows)
     classes = [cell.classes for cell in rows[0]]
     columns = "".join(
@@ -188,7 +188,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[Cell]], best: int | None)
 
 
 def folded(summary: str, content: str, opened: bool = False) -> str:
-    """Content that a click on its summary shows."""
+    """Content that is shown by a click on its summary."""
     attribute = " open" if opened else ""
     return (
         f"<details{attribute}><summary>{escape(summary)}</summary>{content}</details>"

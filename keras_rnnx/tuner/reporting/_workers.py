@@ -13,12 +13,12 @@ from keras_rnnx.tuner.reporting._numbers import shortened
 from keras_rnnx.tuner.reporting._search import Search, Trial
 from keras_rnnx.tuner.reporting._style import COLOUR
 
-# A bar has its trial's number in it from this share of the whole time on.
+# A bar shows the number of its trial if it takes at least this share of the time.
 LABELLED = 0.022
 
 
 class Bar(NamedTuple):
-    """A trial, whose it was, and when: seconds since the search began, and its own."""
+    """A trial with its worker, its start and its duration in seconds."""
 
     trial: Trial
     worker: str
@@ -27,7 +27,7 @@ class Bar(NamedTuple):
 
 
 def workers(search: Search) -> Figure | str | None:
-    """A bar for each trial from its begin to its end, in its worker's row."""
+    """A bar for each trial from its start to its end, in the row of its worker."""
     names = sorted({t.worker for t in search.trials if t.worker}, key=_natural)
     if len(names) < 2:
         return None

@@ -1,4 +1,4 @@
-"""Normalization inside of a recurrent cell: what its kinds share."""
+"""The base class of normalizations inside of a recurrent cell."""
 
 from __future__ import annotations
 
@@ -15,20 +15,22 @@ EPSILON = 1e-5
 
 
 class Normalization:
-    """Base of what normalizes both parts of the pre-activations.
+    """Base class: normalizes both parts of the pre-activations, `a = N(W x) + N(U h) +
+    b`.
 
-    `a = N(W x) + N(U h) + b`, and the cell state inside of the output, where the
-    equation says `gate.norm(c)`. The state that is carried on is not normalized. A
-    subclass has `argument`, `scale` and `standardized`.
+    It also normalizes the cell state inside of the output, where the equation says
+    `gate.norm(c)`. The state that goes on to the next step is not normalized. A
+    subclass defines `argument`, `scale` and `standardized`.
 
     Args:
         cell: the cell.
 
     Attributes:
-        argument: of the cell, that asks for it.
-        scale: where the weights behind the normalization start.
-        scopes: what has moving averages: none, or "inputs", "recurrent" and "state".
-        notes_moments: whether the moments of every step of training are noted.
+        argument: the argument of the cell that turns it on.
+        scale: first value of the weights that scale the normalized values.
+        scopes: the kinds of values with moving averages: none, or "inputs",
+            "recurrent" and "state".
+        notes_moments: whether training records the moments of every step.
         states: how often the equation normalizes a state.
     """
 
@@ -66,8 +68,8 @@ class Normalization:
 
     @property
     def groups(self) -> list[tuple[str, ...]] | None:
-        """The gates whose units are normalized together, sample by sample and alike at
-        every step; or None where that is not how moments are taken."""
+        """Groups of gates whose units are normalized together, for each sample and
+        equally at every step; None if the moments are taken in another way."""
         return None
 
     def add_vectors(self, vectors: StepVectors) -> None:
@@ -131,16 +133,16 @@ class Normalization:
         early = {k: u for k, u in products.items() if gates[k].reads != LATE}
         if early:
             early = self.standardized(early, "recurrent", context)
-        found = {k: scaled(k, u) for k, u in early.items()}
+        result = {k: scaled(k, u) for k, u in early.items()}
         for k in products:
-            if k not in found:
-                # A projection is no pre-activation.
+            if k not in result:
+                # A projection is not a pre-activation.
                 projects = gates[k].matrix == "projection_kernel"
-                found[k] = products[k] if projects else functools.partial(late, k)
-        return found
+                result[k] = products[k] if projects else functools.partial(late, k)
+        return result
 
     def state(self, value: Any, vectors: StepVectors, context: StepContext) -> Any:
-        """A state normalized, to be read and not to be carried on."""
+        """A normalized state, for the output; the next step gets the state itself."""
         value = self.standardized({"state": value}, "state", context)["state"]
         return value * vectors.state_scale + vectors.state_offset
 

@@ -10,12 +10,12 @@ from keras_rnnx.cells._base.normalization.base import EPSILON, Normalization, ex
 
 
 class BatchNormalization(Normalization):
-    """Normalizes each unit over the batch, with moments of its own at each step.
+    """Normalizes each unit over the batch, with separate moments for each step.
 
-    In training the moments are those of the valid samples of the batch at that step;
-    moving averages of them serve at inference. Steps behind the last one that has
-    averages of its own share that one's. Cooijmans, Ballas, Laurent, Gulcehre &
-    Courville 2017, arXiv:1603.09025.
+    Training takes the moments of the valid samples of the batch at a step; inference
+    uses moving averages of them. Steps after the last one with separate averages share
+    the averages of that one. Cooijmans, Ballas, Laurent, Gulcehre & Courville 2017,
+    arXiv:1603.09025.
     """
 
     argument = "batch_norm"
@@ -29,10 +29,9 @@ class BatchNormalization(Normalization):
             cell.batch_norm_steps = cell.sequence_length
         if cell.batch_norm_steps is None:
             raise ValueError(
-                f"batch_norm=True keeps moving averages for every step, and "
+                f"batch_norm=True keeps moving averages for every step, but "
                 f"{type(cell).__name__} was built without a known number of steps: "
-                f"pass batch_norm_steps, the number of steps with averages of their "
-                f"own."
+                f"pass batch_norm_steps, the number of steps with separate averages."
             )
         self.scopes = ("inputs", "recurrent") + ("state",) * bool(states)
         for scope in self.scopes:
@@ -56,7 +55,7 @@ class BatchNormalization(Normalization):
         return self.cell.units * (1 if scope == "state" else len(gates))
 
     def standardized(self, parts, scope, context):
-        # Side by side they are one operation where they would be one for each gate.
+        # Concatenated, they need one operation instead of one for each gate.
         values = exact(ops.concatenate(list(parts.values()), axis=-1))
         mean, variance = self._moments(values, list(parts), scope, context)
         # The operator, since `ops.rsqrt` computes float64 in float32 on some backends.
@@ -77,54 +76,54 @@ class BatchNormalization(Normalization):
         return mean, variance
 
     def _moving(self, moving, names, scope):
-        known = ["state"] if scope == "state" else list(self.cell.layout.input_gates)
-        if names == known:
+        gates = ["state"] if scope == "state" else list(self.cell.layout.input_gates)
+        if names == gates:
             return ops.split(moving, 2, axis=-1)
-        blocks = ops.split(moving, 2 * len(known), axis=-1)
-        means = dict(zip(known, blocks))
-        variances = dict(zip(known, blocks[len(known) :]))
+        blocks = ops.split(moving, 2 * len(gates), axis=-1)
+        means = dict(zip(gates, blocks))
+        variances = dict(zip(gates, blocks[len(gates) :]))
         return [
-            ops.concatenate([found[k] for k in names], axis=-1)
-            for found in (means, variances)
+            ops.concatenate([blocks_of[k] for k in names], axis=-1)
+            for blocks_of in (means, variances)
         ]
 
     def gathered(self, noted: dict[str, dict], scopes: tuple[str, ...]) -> list[Any]:
-        """What was noted, `(..., 1, 2 * width)` for each scope, in order."""
-        found = []
+        """The recorded moments, `(..., 1, 2 * width)` for each scope, in order."""
+        gathered = []
         for scope in scopes:
             names = ["state"] if scope == "state" else self.cell.layout.input_gates
             moments = [noted[scope][k] for k in names]
             flat = [moment for which in zip(*moments) for moment in which]
-            found.append(ops.concatenate(flat, axis=-1))
-        return found
+            gathered.append(ops.concatenate(flat, axis=-1))
+        return gathered
 
     def moving(self, steps: Any) -> dict[str, Any]:
         """By scope the moving averages of `steps` steps, `(1, time, 2 * width)`."""
         last = self.cell.batch_norm_steps - 1
         index = ops.minimum(ops.arange(steps), last)
-        found = {}
+        averages = {}
         for scope in self.scopes:
             both = [ops.convert_to_tensor(v) for v in self._variables(scope)]
             rows = ops.take(ops.concatenate(both, axis=-1), index, axis=0)
-            found[scope] = ops.expand_dims(rows, 0)
-        return found
+            averages[scope] = ops.expand_dims(rows, 0)
+        return averages
 
     def update(self, moments: dict[str, Any], valid: Any = None) -> None:
         """Moves the averages.
 
         Args:
             moments: of the batch, `(time, 1, 2 * width)` by scope.
-            valid: boolean `(time,)`, the steps at which there is a valid sample; at the
-                others averages stay as they are. Default: all of them.
+            valid: boolean `(time,)`, the steps with a valid sample; the averages of the
+                other steps stay as they are. Default: all steps.
         """
         cell = self.cell
         if valid is not None:
             valid = ops.expand_dims(valid[: cell.batch_norm_steps], -1)
-        for scope, found in moments.items():
-            found = ops.stop_gradient(found[: cell.batch_norm_steps, 0])
-            steps = ops.shape(found)[0]
+        for scope, batch_moments in moments.items():
+            batch_moments = ops.stop_gradient(batch_moments[: cell.batch_norm_steps, 0])
+            steps = ops.shape(batch_moments)[0]
             for variable, new in zip(
-                self._variables(scope), ops.split(found, 2, axis=-1)
+                self._variables(scope), ops.split(batch_moments, 2, axis=-1)
             ):
                 old = ops.convert_to_tensor(variable)
                 new = ops.cast(new, old.dtype)
@@ -142,9 +141,9 @@ class BatchNormalization(Normalization):
 
 
 def _mean(values, weights):
-    """Over the batch; of the samples with a weight."""
-    # Not `ops.mean`, which computes float64 in float32 on some backends; and with no
-    # number made a tensor, which torch would take to the GPU at every step.
+    """The mean over the batch, of the samples with a weight."""
+    # Not `ops.mean`, which computes float64 in float32 on some backends. And no Python
+    # number becomes a tensor: torch would copy it to the GPU at every step.
     if weights is None:
         samples = ops.shape(values)[-2]
         if not isinstance(samples, int):

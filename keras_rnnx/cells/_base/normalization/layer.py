@@ -19,8 +19,8 @@ from keras_rnnx.cells._base.normalization.base import (
 class LayerNormalization(Normalization):
     """Normalizes over the units of each sample.
 
-    The gates that an equation reads as sums are normalized as one vector, any other
-    alone, as in the paper. Ba, Kiros & Hinton 2016, arXiv:1607.06450.
+    All gates that the equation reads as sums are normalized as one vector, and each
+    other gate alone, as in the paper. Ba, Kiros & Hinton 2016, arXiv:1607.06450.
     """
 
     argument = "layer_norm"
@@ -29,12 +29,12 @@ class LayerNormalization(Normalization):
     def standardized(self, parts, scope, context):
         if scope == "state":
             return _standardized(parts)
-        found = {}
+        result = {}
         for group in self.groups:
             # A late gate comes alone.
             present = {k: parts[k] for k in group if k in parts}
-            found |= _standardized(present) if present else {}
-        return found
+            result |= _standardized(present) if present else {}
+        return result
 
     @property
     def groups(self):

@@ -1,4 +1,4 @@
-"""What the fused engine needs from torch."""
+"""The functions that the engines need, for torch."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from keras_rnnx.engine.backends.torch.gradients import pullback as pullback
 from keras_rnnx.engine.backends.torch.gradients import takes_kernels
 from keras_rnnx.engine.backends.torch.recurrent_kernels import run_kernel as run_kernel
 
-# No sequence is too long: what an eager loop does not need is freed as it goes.
+# No sequence is too long: an eager loop frees what it does not need as it goes.
 LONG = math.inf
 EAGER = True
 associative_scan = None
-# Steps, and numbers in one of them, of a linear recurrence: see `linear_way`.
+# Numbers of steps, and of values per step, of a linear recurrence: see `linear_way`.
 MANY = 150
 FEW = 512
 
-# Kernels are called without lengths: with them torch's own needs the lengths on the
-# host, sorts, and leaves its fast path.
+# Kernels are called without lengths: with lengths, torch needs them on the host, sorts
+# the rows, and leaves its fast path.
 KERNELS_TAKE_LENGTHS = False
 
 where = torch.where
@@ -49,10 +49,10 @@ DTYPES = {
 
 
 def tensor(value, dtype):
-    """A variable or what else holds numbers as a tensor of a dtype.
+    """A variable, an array or a tensor, as a tensor of a dtype.
 
-    What is such a tensor is looked at once, where Keras looks for devices, scopes and
-    symbols several times: they take a large part of the time of a short sequence.
+    A tensor that fits is returned after a single check. Keras checks devices, scopes
+    and symbols several times, which takes a large part of the time of a short sequence.
     """
     held = value.value if isinstance(value, keras.Variable) else value
     fits = type(held) in cuda_graphs.KINDS and held.dtype is DTYPES.get(dtype)
@@ -68,8 +68,8 @@ def _has_cpu_alone():
 
 
 def plan_key():
-    """What a plan depends on beside its layer and the arguments of a call, or None
-    where it may depend on more."""
+    """A key of all that a plan depends on besides its layer and the arguments of a
+    call, or None if plans cannot be kept."""
     if kernels()[0] != "native" or exporting():
         return None
     return (takes_kernels(),)
@@ -100,7 +100,7 @@ def split(x, n):
 
 
 def empty(shape, like):
-    """A tensor to be filled."""
+    """A tensor without values yet."""
     return torch.empty(shape, dtype=like.dtype, device=like.device)
 
 
@@ -120,7 +120,7 @@ def outer(left, right):
 
 
 def loop_kernel(in_segments: bool) -> str:
-    """What runs the loop of the fused engine, in words."""
+    """In words, what runs the loop of the fused engine."""
     recorded = records_loops() and not in_segments
     return "CUDA graph of the loop" if recorded else "eager loop"
 
@@ -140,16 +140,18 @@ def scan(step, carry, xs, length, outputs, reverse=False, unroll=False):
     if export.exporting() and not unroll:
         return _exported_scan(step, carry, xs, of_xs, of_outputs, reverse)
     slices = [x.unbind(0) for x in of_xs.flat(xs)]
-    found: list = [None] * length
+    results: list = [None] * length
     for t in reversed(range(length)) if reverse else range(length):
         carry, outs = step(carry, of_xs.tree(x[t] for x in slices))
-        found[t] = of_outputs.flat(outs)
-    stacks = [torch.stack([outs[k] for outs in found]) for k in range(of_outputs.size)]
+        results[t] = of_outputs.flat(outs)
+    stacks = [
+        torch.stack([outs[k] for outs in results]) for k in range(of_outputs.size)
+    ]
     return carry, of_outputs.tree(stacks)
 
 
 def _exported_scan(step, carry, xs, of_xs, of_outputs, reverse):
-    """The same as an operation of a graph that is run elsewhere."""
+    """`scan` as an operation of an exported graph."""
     of_carry = _trees.Structure(carry)
 
     def flat(carry, slices):
@@ -177,23 +179,24 @@ def reverse_loop(of_gates, of_states, outer, last, back, dropped, carried, out):
     """The loop back in time of `EagerRecurrence`.
 
     Args:
-        of_gates: for each state its derivative for what the recurrent product gives,
+        of_gates: for each state its derivative with respect to the recurrent product,
             `(time, batch, gates, units)`, or None for zero.
-        of_states: for each state those for the states before, `(time, batch, units)`.
+        of_states: for each state its derivatives with respect to the states before the
+            step, `(time, batch, units)`.
         outer: cotangents of the outputs, `(time, batch, units)`, or None.
         last: cotangents of the last states.
         back: the transposed recurrent kernel, or None without a recurrent product.
         dropped: recurrent dropout mask `(batch, units)`, or one for every step `(time,
             batch, units)`, or None.
-        carried: whether the cotangents of all states at all steps are wanted.
-        out: filled with the cotangents of what the recurrent product gives, `(time,
-            batch, gates, units)`; or None.
+        carried: whether to return the cotangents of all states at all steps.
+        out: a tensor that is filled with the cotangents of the recurrent product,
+            `(time, batch, gates, units)`; or None.
 
     Returns:
-        Cotangents of the states before, and of those after each step if `carried`.
+        Cotangents of the first states, and of the states after each step if `carried`.
     """
     n = len(last)
-    # Slices are taken in one call; what stands in lists is not looked up by step.
+    # All slices are taken in one call, and nothing else is looked up in the loop.
     gates = [(i, d.unbind(0)) for i, d in enumerate(of_gates) if d is not None]
     states = [
         (i, k, d.unbind(0))
@@ -241,8 +244,8 @@ def reverse_loop(of_gates, of_states, outer, last, back, dropped, carried, out):
 def linear_loop(a, b, carry, reverse, adjoint):
     """All steps of a linear recurrence: see `scan/algorithms.py`.
 
-    Each is written to where it stays. The backward pass is one call a step too: it
-    multiplies when it adds, by the coefficients of the step it comes from.
+    Each step writes its result to its final place. The backward pass is one call per
+    step too: it adds and multiplies at once, by the coefficients of the step before.
     """
     steps = len(b[0])
     outs = [torch.empty_like(x, memory_format=torch.contiguous_format) for x in b]
@@ -269,7 +272,7 @@ def _advance(b, a, h, out, sign):
 
 
 def _advance_complex(b, a, h, out, sign):
-    """`b + a h`, or with a sign of -1 with the conjugate of `a`."""
+    """`b + a h`, or `b + conj(a) h` if `sign` is -1."""
     torch.addcmul(b[0], a[0], h[0], out=out[0])
     torch.addcmul(out[0], a[1], h[1], value=-sign, out=out[0])
     torch.addcmul(b[1], a[0], h[1], out=out[1])
@@ -277,12 +280,12 @@ def _advance_complex(b, a, h, out, sign):
 
 
 def compiled(function: Callable, xla: bool) -> Callable:
-    """`function` as it is: torch runs eagerly."""
+    """`function` unchanged: torch runs eagerly."""
     return function
 
 
 def compiled_part(function: Callable) -> Callable:
-    """`function` as it is: torch runs eagerly."""
+    """`function` unchanged: torch runs eagerly."""
     return function
 
 
@@ -299,9 +302,10 @@ def linear_way(steps, batch, units) -> str:
     On an H100 the parallel way was the fastest at every size from 1 sequence of 200
     steps on, by 1.5 to 2.4 times in training.
 
-    In training on one CPU core, real and complex: with 64 numbers a step, blocks are
-    1.5 times as fast as steps at 200 of them and 4 times at 1,000; with 1,024 numbers
-    they are even, and with more, or fewer steps, up to 3 times slower.
+    In training on one CPU core, for real and complex numbers: with 64 numbers per step,
+    blocks are 1.5 times as fast as steps for 200 steps and 4 times for 1,000 steps.
+    With 1,024 numbers both are equal; with more numbers, or fewer steps, blocks are up
+    to 3 times slower.
     """
     if kernels()[0] == "cudnn":
         return "parallel"
@@ -321,7 +325,7 @@ def argsort(keys):
 
 
 def kernels() -> tuple[str | None, str]:
-    """Which engine vendors' kernels are here, and whose they are.
+    """The engine of the vendor's kernels, and the vendor.
 
     Returns:
         "cudnn" on a GPU, "native" on the CPU; and a name to show.
@@ -332,7 +336,7 @@ def kernels() -> tuple[str | None, str]:
 
 
 def kernel_refusal(kernel: str, dtype: str) -> str | None:
-    """Why the kernels here do not run this one, or None."""
+    """Why a kernel cannot run here in a dtype, or None."""
     if dtype == "float16" and kernels()[0] == "native":
         return "torch's kernels on the CPU have no float16"
     if not takes_kernels():
@@ -345,8 +349,8 @@ def kernel_refusal(kernel: str, dtype: str) -> str | None:
 
 
 def hooked(layer) -> bool:
-    """Whether something else wants to see the calls of a layer: hooks of its module."""
-    # torch has public names to set hooks, and none to ask for them.
+    """Whether hooks of a layer's module observe its calls."""
+    # torch has public names to set hooks, but none to ask for them.
     return any(
         getattr(layer, f"_{kind}_hooks")
         for kind in ("forward", "forward_pre", "backward", "backward_pre")
@@ -354,25 +358,26 @@ def hooked(layer) -> bool:
 
 
 def stepping(model, flat, specs):
-    """One step of a model, of many that are taken: see `models.stepper`.
+    """A fast function for one step of a model: see `models.stepper`.
 
     Args:
         model: a Keras model.
-        flat: `flat(call, tensors)`: its call from a list of tensors to a list.
-        specs: of these tensors the shapes and dtypes.
+        flat: `flat(call, tensors)`: calls the model with a list of tensors and returns
+            a list.
+        specs: the shapes and dtypes of these tensors.
     """
 
     from torch.fx.experimental.proxy_tensor import make_fx
 
     def step(tensors):
-        return flat(lambda given: model(given, training=False), tensors)
+        return flat(lambda inputs: model(inputs, training=False), tensors)
 
     def run(tensors):
         with torch.inference_mode():
             return list(graph(tensors))
 
-    # Most of the time of a small step goes into the calls of layers. The graph holds
-    # the operations alone, and the model's own parameters.
+    # Calls of layers take most of the time of a small step. The graph holds only the
+    # operations and the model's own parameters.
     device = next(iter(model.parameters())).device
     examples = [
         torch.zeros(shape, dtype=getattr(torch, dtype), device=device)

@@ -1,4 +1,4 @@
-"""What a CUDA graph is made of: operations that are called, and not carried out."""
+"""Records a function as a CUDA graph."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 import torch
 
-# They make a tensor of what the host has, and wait until it is on the GPU.
+# Functions that copy data from the host, and wait until it is on the GPU.
 FROM_HOST = (torch.as_tensor, torch.tensor, torch.from_numpy)
-# They wait for the GPU, to give the host what it has computed.
+# Functions that wait for the GPU, to return its results to the host.
 TO_HOST = (
     *(torch.Tensor.item, torch.Tensor.tolist, torch.Tensor.cpu, torch.Tensor.numpy),
     *(torch.Tensor.__bool__, torch.Tensor.__int__, torch.Tensor.__float__),
@@ -20,18 +20,19 @@ TO_HOST = (
 
 
 class Watch(torch.overrides.TorchFunctionMode):
-    """Notes the name of a function that cannot be recorded, if one is called inside."""
+    """Stores in `blocked` the name of the first called function that cannot be
+    recorded."""
 
     def __init__(self):
         super().__init__()
-        self.found = ""
+        self.blocked = ""
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
         first = next(iter((*args, *kwargs.values())), None)
         made = func in FROM_HOST and not isinstance(first, torch.Tensor)
         if made or func in TO_HOST:
-            self.found = self.found or func.__name__
+            self.blocked = self.blocked or func.__name__
         return func(*args, **kwargs)
 
 
@@ -40,14 +41,14 @@ class Captured:
 
     Args:
         function: called once, to be recorded on the current GPU and stream.
-        inputs: its arguments. Replays read what stands in them then.
+        inputs: its arguments. A replay reads the values that they hold by then.
 
     Raises:
         RuntimeError: if it cannot be recorded.
 
     Attributes:
-        results: what the function returned, and what `replay()` writes to.
-        replay: carries the operations out.
+        results: the tensors that the function returned; `replay()` writes to them.
+        replay: runs the recorded operations.
     """
 
     def __init__(self, function: Callable, inputs: tuple):
@@ -66,32 +67,31 @@ class Captured:
 
 
 class _Place:
-    """A stream to record on; and a recording of next to nothing, since there is a pool
-    of memory as long as it has one."""
+    """A stream to record on, and a tiny recording, which keeps the pool of memory
+    alive."""
 
     def __init__(self):
         self.stream, self.first = torch.cuda.Stream(), torch.cuda.CUDAGraph()
         _capture(self.first, self.stream, {}, lambda: torch.zeros(1, device="cuda"))
 
 
-# By device and stream, as long as there are recordings. Those of a stream are played
-# one after the other, so that what lies between the inputs and the outputs of one can
-# lie where that of another does.
+# By device and stream, as long as there are recordings. The recordings of a stream run
+# one after the other, so they can share the memory of their intermediate results.
 _places: weakref.WeakValueDictionary = weakref.WeakValueDictionary()
-# What failed leaves its pool unfit for others, and cannot be taken down.
+# A failed recording makes its pool unusable, and must not be destroyed.
 _unfit: list[tuple[_Place, torch.cuda.CUDAGraph]] = []
 
 
 def _capture(graph, stream, where, function):
-    # What is made once for a thread cannot be made meanwhile.
+    # The handle is created once per thread, which is not possible during a recording.
     torch.cuda.current_blas_handle()
     torch.cuda.synchronize()
-    # A graph that is collected meanwhile would disturb.
+    # Collecting another graph would disturb the recording.
     collects = gc.isenabled()
     gc.disable()
     try:
         with torch.cuda.stream(stream):
-            # Other threads may go on.
+            # Other threads may continue.
             graph.capture_begin(**where, capture_error_mode="thread_local")
             try:
                 results = function()

@@ -1,4 +1,4 @@
-"""Loops on a GPU, recorded as CUDA graphs and played again."""
+"""Records loops on a GPU as CUDA graphs, and replays them."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ import torch
 from keras_rnnx.cells._base.program import CellProgram
 from keras_rnnx.engine.backends.torch.cuda_capture import Captured, Watch
 
-# Of the GPU's memory that all recordings may hold.
+# All recordings may hold one part in so many of the GPU's memory.
 SHARE = 4
-# Recordings of a recurrence, and shapes of which it is known that they came.
+# Largest number of recordings of a recurrence, and of shapes that it remembers.
 MANY, KNOWN = 64, 256
-# One that was not played in so many calls gives way to others. Sooner, and shapes that
-# come in turn would be recorded again and again, which costs a call.
+# A recording that was not replayed in so many calls makes room for others. With a
+# smaller number, shapes that alternate would be recorded again and again.
 IDLE = 10_000
-# Other kinds stand for tensors that are not there.
+# Other subclasses (FakeTensor, functorch wrappers) have no storage, so a CUDA graph
+# cannot read them.
 KINDS = (torch.Tensor, torch.nn.Parameter)
 LAUNCHES_WAIT = os.environ.get("CUDA_LAUNCH_BLOCKING", "0") != "0"
 
 Groups = tuple[list[Any], ...]
-# What is played is written to where others read: one at a time.
+# A replay writes to tensors that other threads may read: one at a time.
 _lock = threading.RLock()
 _calls = itertools.count()
 _recorders: weakref.WeakSet = weakref.WeakSet()
 
 
 class Recorder:
-    """Calls the functions of one recurrence, recorded where that pays.
+    """Calls the functions of one recurrence, and records them where that is faster.
 
-    Their operations must depend on nothing but the key, what the cell declares, and the
-    tensors.
+    Their operations may depend only on the key, the cell's declaration and the tensors.
 
     Args:
         program: the cell.
@@ -47,7 +47,7 @@ class Recorder:
 
     def __init__(self, program: CellProgram):
         self.program = program
-        # By shape what a recording would hold, and the recordings.
+        # By key: the bytes that a recording would hold, and the recordings.
         self.sizes: OrderedDict[tuple, float] = OrderedDict()
         self.recordings: dict[tuple, Recording] = {}
         self.watched: set[str] = set()
@@ -59,21 +59,21 @@ class Recorder:
 
         Args:
             function: the function.
-            key: its name, then what it depends on beside the tensors.
+            key: its name, then all that it depends on besides the tensors.
             *groups: lists of tensors, or of None.
         """
         if self.refused or not recordable(tensors_of(groups)):
             return function(*groups)
         key = (*key, *self.program.constants, *_here(), _shapes(groups))
         with _lock:
-            found = self.recordings.get(key)
-            # The first call of a shape makes libraries set up what cannot be set up
-            # while recording.
-            if found is None and key in self.sizes and self._has_room(key):
-                found = self._recorded(function, key, groups)
-            if found is not None:
-                found.last_call = next(_calls)
-                return found.play(groups)
+            recording = self.recordings.get(key)
+            # In the first call of a shape, libraries make preparations that are not
+            # possible during a recording.
+            if recording is None and key in self.sizes and self._has_room(key):
+                recording = self._recorded(function, key, groups)
+            if recording is not None:
+                recording.last_call = next(_calls)
+                return recording.play(groups)
         if key in self.sizes or self.refused:
             return function(*groups)
         results = self._watched(function, key, groups)
@@ -86,23 +86,23 @@ class Recorder:
         """Whether calls with such a tensor may be recorded.
 
         Args:
-            tensor: one of those of a call.
+            tensor: one of the tensors of a call.
         """
         return not self.refused and recordable([tensor])
 
     def _watched(self, function, key, groups):
-        """Its first call, in which what the host is asked for shows."""
+        """Calls a function, and in its first call looks for what cannot be recorded."""
         if key[0] in self.watched:
             return function(*groups)
         with Watch() as watch:
             results = function(*groups)
         self.watched.add(key[0])
-        if watch.found:
-            self._refuse(f"it calls torch's `{watch.found}`")
+        if watch.blocked:
+            self._refuse(f"it calls torch's `{watch.blocked}`")
         return results
 
     def _has_room(self, key):
-        """Whether there is, without recordings that are in use no more."""
+        """Whether there is room for a recording, if necessary without idle ones."""
         device, size = torch.cuda.current_device(), self.sizes[key]
         for oldest in (0, next(_calls) - IDLE):
             held = sum(recorder.held(device, oldest) for recorder in list(_recorders))
@@ -113,18 +113,18 @@ class Recorder:
         return False
 
     def held(self, device: int, oldest: int) -> int:
-        """Bytes that its recordings on a GPU hold, without those that were not played
-        since a call, which go."""
+        """Drops recordings that were last replayed before call `oldest`; returns the
+        bytes that the others hold on a GPU."""
         for key, recording in list(self.recordings.items()):
             if recording.last_call < oldest:
                 del self.recordings[key]
-        found = self.recordings.values()
-        return sum(r.size for r in found if r.device == device)
+        recordings = self.recordings.values()
+        return sum(r.size for r in recordings if r.device == device)
 
     def _recorded(self, function, key, groups):
-        """A recording, or None where there can be none."""
+        """A new recording, or None if recording failed."""
         try:
-            found = self.recordings[key] = Recording(function, groups)
+            recording = self.recordings[key] = Recording(function, groups)
         except torch.OutOfMemoryError:
             self.recordings.clear()
             self.sizes[key] = math.inf
@@ -132,7 +132,7 @@ class Recorder:
         except RuntimeError as error:
             self._refuse((str(error).strip() or repr(error)).splitlines()[0])
             return None
-        return found
+        return recording
 
     def _refuse(self, why):
         self.refused = True
@@ -140,9 +140,9 @@ class Recorder:
         warnings.warn(
             f"The loop of {self.program.name} cannot be recorded as a CUDA "
             f"graph, and runs operation by operation: {why}. An equation can be "
-            f"recorded if it takes no data from the host to the GPU or back, as "
-            f"`keras.ops.maximum(x, 0.5)` does with its number. `with "
-            f"keras_rnnx.engine.cuda_graphs(False):` records nothing and says nothing.",
+            f"recorded if it copies no data from the host to the GPU or back, as "
+            f"`keras.ops.maximum(x, 0.5)` does with its number. To turn recording and "
+            f"this warning off, use `with keras_rnnx.engine.cuda_graphs(False):`.",
             stacklevel=3,
         )
 
@@ -150,7 +150,8 @@ class Recorder:
 class Recording:
     """One function as a CUDA graph.
 
-    It reads and writes tensors of its own, so that any call can stand between two.
+    It reads and writes its own tensors, so that other calls may come between two
+    replays.
 
     Args:
         function: from lists of tensors to lists of tensors.
@@ -159,13 +160,13 @@ class Recording:
     Attributes:
         size: bytes that it holds.
         device: index of the GPU.
-        last_call: the number of the call that played it last.
+        last_call: the number of the call that replayed it last.
     """
 
     def __init__(self, function: Callable, groups: Groups):
         self.device = tensors_of(groups)[0].get_device()
         self.last_call = next(_calls)
-        # What is made in inference mode could not be written to outside of it.
+        # Tensors made in inference mode cannot be written to outside of it.
         with torch.inference_mode(False), torch.no_grad():
             self.inputs = tuple(
                 [None if t is None else t.detach().clone() for t in group]
@@ -176,17 +177,17 @@ class Recording:
 
     def play(self, groups: Groups) -> Groups:
         """The outputs for these inputs."""
-        for own, given in zip(tensors_of(self.inputs), tensors_of(groups)):
-            own.copy_(given)
+        for held, tensor in zip(tensors_of(self.inputs), tensors_of(groups)):
+            held.copy_(tensor)
         self.graph.replay()
         results = self.graph.results
-        # One may be there twice, to be returned and to be kept.
+        # A tensor may appear twice: as an output and as a residual.
         copies = {id(t): t.detach().clone() for t in tensors_of(results)}
         return tuple([copies.get(id(t)) for t in group] for group in results)
 
 
 def recordable(tensors: list[Any]) -> bool:
-    """Whether what is done with these tensors can be recorded."""
+    """Whether operations on these tensors can be recorded."""
     if not all(tensor.is_cuda for tensor in tensors) or not possible():
         return False
     if torch.cuda.is_current_stream_capturing():
@@ -196,17 +197,17 @@ def recordable(tensors: list[Any]) -> bool:
 
 
 def possible() -> bool:
-    """Whether anything can be recorded as things are."""
+    """Whether torch's current modes allow a recording."""
     if torch.compiler.is_compiling() or torch.jit.is_tracing():
         return False
-    # Autocast keeps copies of weights from one call to the next. And who looks for an
-    # error wants the operation that made it.
+    # Autocast keeps copies of weights from one call to the next. Anomaly detection must
+    # report the operation that failed.
     others = torch.is_autocast_enabled("cuda"), torch.is_anomaly_enabled()
     return not any(others) and not LAUNCHES_WAIT
 
 
 def memory() -> tuple[int, int]:
-    """Bytes of the current GPU, and those that are not in use."""
+    """Bytes of memory of the current GPU, in total and not in use."""
     free, total = torch.cuda.mem_get_info()
     kept = torch.cuda.memory_reserved() - torch.cuda.memory_allocated()
     return total, free + kept
@@ -219,8 +220,8 @@ def tensors_of(groups: Groups) -> list[Any]:
 
 def size_of(groups: Groups) -> int:
     """Bytes of all tensors of the groups."""
-    found = {id(t): t.numel() * t.element_size() for t in tensors_of(groups)}
-    return sum(found.values())
+    sizes = {id(t): t.numel() * t.element_size() for t in tensors_of(groups)}
+    return sum(sizes.values())
 
 
 def _here():

@@ -1,10 +1,10 @@
-"""Loops over a number of steps that is open, in graphs that torch makes.
+"""Loops over an open number of steps, in graphs that torch exports.
 
-`torch.jit.trace` and the older exporter to ONNX run a model once and write down what
-happens: a loop in Python is written down with as many steps as that one sequence has,
-and computes something else for any other. `torch.export` refuses to. Here such a loop
-becomes an operation of the graph: a scripted loop, which is a `Loop` in ONNX, or
-torch's `scan`, which is a `Scan` there.
+`torch.jit.trace` and the older exporter to ONNX run a model once and record what
+happens. So they record a Python loop with the number of steps of that sequence, which
+is wrong for any other. `torch.export` refuses such a loop. Here the loop becomes an
+operation of the graph: a scripted loop, which is a `Loop` in ONNX, or torch's `scan`,
+which is a `Scan` in ONNX.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from torch.overrides import TorchFunctionMode
 
 
 def exporting() -> bool:
-    """Whether torch writes a graph down that is run elsewhere."""
+    """Whether torch exports a graph that runs elsewhere."""
     return torch.jit.is_tracing() or torch.compiler.is_exporting()
 
 
@@ -35,7 +35,7 @@ def scan(
 
     Args:
         step: the step function, over lists of tensors.
-        carry: the first carry, tensors of one dtype that differ in the last axis alone.
+        carry: the first carry, tensors of one dtype that differ only in the last axis.
         xs: tensors with time first.
         reverse: whether to run from the last step to the first.
 
@@ -51,7 +51,7 @@ def scan(
 
 
 def _higher_order(step, carry, xs):
-    """torch's `scan`, which is a prototype there and has no public name yet."""
+    """torch's `scan`, which is a prototype and has no public name yet."""
     from torch._higher_order_ops.scan import scan_op
 
     n, m = len(carry), len(carry) + len(xs)
@@ -63,7 +63,7 @@ def _higher_order(step, carry, xs):
         return copies([*new, *outs])
 
     def copies(tensors):
-        # What goes in and out may share no memory, as parts of a kernel do.
+        # Inputs and outputs may share no memory, as parts of a kernel do.
         return [x.clone() for x in tensors]
 
     results = scan_op(flat, *map(copies, (carry, xs, held)))
@@ -71,7 +71,7 @@ def _higher_order(step, carry, xs):
 
 
 def _reads(step, carry, xs):
-    """What a step reads beside its arguments, and what it returns."""
+    """The tensors that a step reads besides its arguments, and its results."""
     first = [x[0] for x in xs]
     read = _Read([*carry, *first])
     with torch.no_grad(), read:
@@ -86,7 +86,7 @@ def _scripted(step, carry, xs):
     widths = [[x.shape[-1] for x in tensors] for tensors in results]
 
     def at(t, carry, tensors):
-        # What the step reads beside its arguments would be a constant.
+        # Otherwise tensors that the step reads besides its arguments become constants.
         with _Exchanged(held, tensors[n:]):
             slices = [x[t] for x in tensors[:n]]
             new, outs = step(list(carry.split(widths[0], -1)), slices)
@@ -95,9 +95,9 @@ def _scripted(step, carry, xs):
     example = torch.cat(list(carry), -1), [*xs, *held]
     values = keras.tree.map_structure(lambda x: x.detach().clone(), example)
     with warnings.catch_warnings():
-        # Whoever traces was told.
+        # The caller of `torch.jit.trace` has seen this warning.
         warnings.filterwarnings("ignore", ".*torch.jit", DeprecationWarning)
-        # Tracing is a state of the thread, and the step is a trace of its own.
+        # Tracing is a state of the thread, and the step needs a separate trace.
         context = contextvars.copy_context()
         with concurrent.futures.ThreadPoolExecutor(1) as thread:
             traced = thread.submit(context.run, _traced, at, values).result()
@@ -125,11 +125,11 @@ def _loop(step):
 
 
 class _Read(TorchFunctionMode):
-    """Notes the tensors that are read inside and were neither given nor made there."""
+    """Records tensors that are read but were neither passed in nor made inside."""
 
-    def __init__(self, given):
+    def __init__(self, tensors):
         super().__init__()
-        self.known = {id(x): x for x in given}
+        self.known = {id(x): x for x in tensors}
         self.others = {}
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
@@ -145,7 +145,7 @@ class _Read(TorchFunctionMode):
 
 
 class _Exchanged(TorchFunctionMode):
-    """Reads other tensors in place of some."""
+    """Replaces some tensors by others wherever functions read them."""
 
     def __init__(self, of, others):
         super().__init__()

@@ -1,8 +1,8 @@
-"""Backward passes of our own on torch, and what stands in for them.
+"""Custom backward passes on torch, and their differentiable replacements.
 
 The fast passes write to tensors in place and leave no graph. So torch can't
-differentiate them again, nor transform them by `torch.func`. Where it is asked to, the
-same function is run from differentiable operations.
+differentiate them again, nor transform them by `torch.func`. If it has to, the same
+function runs again with differentiable operations.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ def _forward_mode():
 
 
 def _many(cotangents):
-    """Whether they are those of several gradients at once, as with `is_grads_batched`
-    of `torch.autograd.grad`, which is a transform of an older kind."""
+    """Whether the cotangents belong to several gradients at once, as with
+    `is_grads_batched` of `torch.autograd.grad`, an older kind of transform."""
     return any(map(torch._C._functorch.is_legacy_batchedtensor, cotangents))
 
 
 def may_write() -> bool:
-    """Whether operations may write to tensors that are there.
+    """Whether operations may write to existing tensors.
 
-    Where torch records them for gradients, transforms or compiles them, they must not.
+    They must not while torch records them for gradients, transforms or compiles them.
     """
     if torch.compiler.is_compiling() or torch.jit.is_tracing():
         return False
@@ -55,7 +55,7 @@ def pullback(function: Callable, inputs: list) -> tuple[list, Callable]:
     Returns:
         Its outputs, and a function from their cotangents (None for zero) and the
         positions of some inputs to the cotangents of those inputs (None for zero).
-        Where torch records operations, all of it can be differentiated.
+        While torch records operations, all of it can be differentiated.
     """
     recorded = torch.is_grad_enabled() or torch.is_inference_mode_enabled()
     if recorded or transformed():
@@ -101,12 +101,12 @@ def differentiable(
     plain: Callable,
     again: Callable | None = None,
 ) -> Callable:
-    """A function of a list of tensors with a backward pass of its own.
+    """A function of a list of tensors with a custom backward pass.
 
     Args:
         forward: from inputs to `(outputs, residuals)`, lists of tensors.
-        backward: from inputs, residuals and the cotangents of the outputs to those of
-            the inputs.
+        backward: from inputs, residuals and the cotangents of the outputs to the
+            cotangents of the inputs.
         spared: positions of inputs that `backward` does not read; it may get None.
         plain: from inputs to outputs, by operations that torch differentiates.
         again: as `backward`, by operations that torch differentiates. Default: the
@@ -122,7 +122,7 @@ def differentiable(
         if transformed():
             return list(plain(inputs))
         if not torch.is_grad_enabled() or exporting():
-            # A graph that is run elsewhere holds no backward pass.
+            # An exported graph holds no backward pass.
             return list(forward(inputs)[0])
         return list(_Run.apply(passes, *inputs))
 
@@ -140,7 +140,7 @@ class _Passes:
 
 
 class _Run(torch.autograd.Function):
-    """The function."""
+    """The function with its custom backward pass."""
 
     @staticmethod
     def forward(ctx, passes, *inputs):
@@ -164,8 +164,8 @@ class _Run(torch.autograd.Function):
 
 
 class _Gradient(torch.autograd.Function):
-    """Its gradient, by the fast pass. That of the gradient is taken when it is asked
-    for, which needs all of it again."""
+    """The gradient, by the fast pass. Its own derivative runs the function again, with
+    differentiable operations."""
 
     @staticmethod
     def forward(ctx, passes, sizes, *tensors):
@@ -197,7 +197,7 @@ def gradients(function, inputs, cotangents):
     """The gradients of `function(inputs)`, None for zero."""
     create_graph = torch.is_grad_enabled()
     with torch.enable_grad():
-        # Inputs may depend on each other. What each takes alone is that of a view.
+        # Inputs may depend on each other. Views separate their gradients.
         inputs = [
             i.view_as(i) if i is not None and i.requires_grad else i for i in inputs
         ]

@@ -1,4 +1,4 @@
-"""The calls of cuDNN's and torch's own recurrent kernels."""
+"""Calls cuDNN's and torch's own recurrent kernels."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 
 from keras_rnnx.engine.backends.torch.export import exporting
 
-# What computes one step. Those with a projection of the outputs have no such function.
+# torch's functions for one step. There is none for a projection of the outputs.
 STEPS = {
     "lstm": torch.lstm_cell,
     "gru": torch.gru_cell,
@@ -18,10 +18,10 @@ STEPS = {
 
 
 def run_kernel(kernel, x, states, weights, lengths, bidirectional=False):
-    """Runs a vendor's kernel, of one layer or of several on top of each other.
+    """Runs a vendor's kernel, for one layer or for several stacked ones.
 
-    With `bidirectional` a layer is two, one that runs forward and one that runs
-    backward, and the layer above reads the outputs of both.
+    With `bidirectional` a layer is a pair: one runs forward, one backward, and the
+    layer above reads the outputs of both.
 
     Args:
         kernel: a name in `keras_rnnx.cells._lowering.spec.KERNELS`.
@@ -29,32 +29,34 @@ def run_kernel(kernel, x, states, weights, lengths, bidirectional=False):
         states: initial states, each `(layers, batch, units)`.
         weights: for every layer the kernel `(features, gates * units)`, the recurrent
             kernel `(units, gates * units)` and their biases, by gate in the vendor's
-            order; then the matrix that projects the outputs, where the kernel has one.
+            order; then the matrix that projects the outputs, if the kernel has one.
         lengths: None, or the number of steps of each row, `(batch,)`.
         bidirectional: whether layers come in pairs. Default False.
 
     Returns:
-        Outputs `(batch, time, units)` of the last layer, of both directions one after
-        the other, and the last states.
+        Outputs `(batch, time, units)` of the last layer, those of both directions
+        concatenated, and the last states.
 
     Raises:
         ValueError: for inputs or states that do not fit the weights.
     """
     _check_sizes(kernel, x, states, weights)
-    # What is traced for any number of steps may have one in the trace.
-    one = len(weights) == 1 and lengths is None and not exporting() and x.shape[1] == 1
-    if one and not x.is_cuda and kernel in STEPS:
+    # A trace with one step may be meant for any number of steps.
+    single = (
+        len(weights) == 1 and lengths is None and not exporting() and x.shape[1] == 1
+    )
+    if single and not x.is_cuda and kernel in STEPS:
         return _one_step(kernel, x[:, 0], [state[0] for state in states], *weights)
     layers = [
         [w.T, u.T, *biases, *(p.T for p in projection)]
-        for w, u, *biases, projection in ((*own[:4], own[4:]) for own in weights)
+        for w, u, *biases, projection in ((*layer[:4], layer[4:]) for layer in weights)
     ]
     if x.is_cuda:
         layers = in_one_piece(layers)
     states = [state.contiguous() for state in states]
     packed, where = [x], {"batch_first": True}
     if lengths is not None:
-        # The host has to know them, and rows are sorted by them.
+        # torch needs the lengths on the host, and sorts the rows by them.
         rows = torch.nn.utils.rnn.pack_padded_sequence(
             x, lengths.to("cpu", torch.int64), batch_first=True, enforce_sorted=False
         )
@@ -80,36 +82,36 @@ def run_kernel(kernel, x, states, weights, lengths, bidirectional=False):
 
 
 def _one_step(kernel, x, states, weights):
-    """The same for one step of one layer, for which kernels prepare too much."""
+    """One step of one layer, without the preparations that a kernel makes."""
     w, u, *biases = weights
-    given = states if kernel == "lstm" else states[0]
-    after = STEPS[kernel](x, given, w.T, u.T, *biases)
+    state_input = states if kernel == "lstm" else states[0]
+    after = STEPS[kernel](x, state_input, w.T, u.T, *biases)
     after = [state.unsqueeze(0) for state in (after if kernel == "lstm" else [after])]
     return after[0].transpose(0, 1), after
 
 
 def _check_sizes(kernel, x, states, weights):
     """Raises a ValueError for sizes that do not fit."""
-    # torch reads past the end of what is too small on the CPU, and writes there.
+    # On the CPU torch reads and writes past the end of tensors that are too small.
     features, units = weights[0][0].shape[0], weights[0][1].shape[0]
     if x.shape[-1] != features:
         raise ValueError(
-            f"The {kernel} kernel was given inputs with {x.shape[-1]} features, and "
+            f"The {kernel} kernel received inputs with {x.shape[-1]} features, but "
             f"its weights are for {features}."
         )
     fits = len(weights), x.shape[0]
     for state in states:
         if tuple(state.shape[:2]) != fits:
             raise ValueError(
-                f"The {kernel} kernel was given {x.shape[0]} sequences and "
+                f"The {kernel} kernel received {x.shape[0]} sequences and "
                 f"{len(weights)} layer(s), for which initial states are of shape "
                 f"(layers, batch, units) = {(*fits, state.shape[2])}; received shape "
                 f"{tuple(state.shape)}."
             )
     if states[0].shape[2] != units:
         raise ValueError(
-            f"The {kernel} kernel was given initial states of {states[0].shape[2]} "
-            f"units, and its weights are for {units}."
+            f"The {kernel} kernel received initial states of {states[0].shape[2]} "
+            f"units, but its weights are for {units}."
         )
 
 
@@ -119,8 +121,8 @@ def _function(kernel):
         return getattr(torch, kernel)
 
     def projected(*args, **kwargs):
-        # torch tells a projection by states of two widths. That MKLDNN has none it says
-        # once, and there is nothing to be done about it.
+        # torch recognizes a projection by states of two widths. It warns once that
+        # MKLDNN has none; users cannot do anything about that.
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "LSTM with projections is not supported")
             return torch.lstm(*args, **kwargs)
@@ -129,9 +131,9 @@ def _function(kernel):
 
 
 def in_one_piece(layers):
-    """The same weights as cuDNN wants them: in one piece, all biases at its end."""
-    # Weights of a layer: two matrices, two biases, and maybe the matrix that projects.
-    # Where it stands among the matrices is not tested: torch looks, and would copy.
+    """The same weights in cuDNN's layout: one buffer, with all biases at its end."""
+    # Weights of a layer: two matrices, two biases, and maybe a projection. The place of
+    # the projection is not tested: if it is wrong, torch notices and copies.
     kinds = ([0, 1, *range(4, len(layers[0]))], [2, 3])
     order = [(n, k) for kind in kinds for n in range(len(layers)) for k in kind]
     tensors = [layers[n][k] for n, k in order]

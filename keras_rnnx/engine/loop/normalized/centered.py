@@ -1,8 +1,8 @@
 """Products whose rows are normalized over units.
 
-The mean over the units of `a K` is a product of `a` with the mean of the columns of
-`K`. So it is taken from the weights, once a sequence, not from every step. And the
-gradients of weights are products with `a` in place of sums over units.
+The mean over the units of `a K` is the product of `a` with the mean of the columns of
+`K`. So it is subtracted from the weights, once a sequence, instead of at every step.
+And the gradients of weights are products with `a` instead of sums over units.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import dataclasses
 import functools
 import operator
 from collections.abc import Callable
-from types import ModuleType
 from typing import Any
 
 from keras import ops
@@ -19,20 +18,21 @@ from keras import ops
 from keras_rnnx.cells._base.normalization import exact, over_units
 from keras_rnnx.cells._base.program import CellProgram
 from keras_rnnx.cells._base.tensors import StepContext, StepVectors
+from keras_rnnx.engine.backends.protocol import Backend
 from keras_rnnx.engine.loop.inputs import masked_inputs
 from keras_rnnx.engine.loop.tensors import SequenceTensors
 
 
 @dataclasses.dataclass
 class NormalizedTensors:
-    """What the loop of a normalized cell computes from. Time comes first.
+    """The tensors of the loop of a normalized cell. Time comes first.
 
     Attributes:
         sequences: the inputs, `(time, batch, features)`.
-        kernels: by gate the kernel, with rows of mean 0 over a group.
-        matrices: by gate the matrix of the product, likewise.
-        scales: by gate what is behind the normalized input part.
-        biases: by gate the bias behind that scale, where it has one.
+        kernels: the kernels by gate, with rows of mean 0 over a group.
+        matrices: the matrices of the products by gate, also with rows of mean 0.
+        scales: the factors of the normalized input parts, by gate.
+        biases: the biases of the scaled input parts, by gate.
         vectors: of the cell.
         states: before the first step, by name.
         whole: random masks of the whole sequence.
@@ -53,14 +53,14 @@ class NormalizedTensors:
 class CenteredInputs:
     """The weights of a cell for a `NormalizedRecurrence`, a block for each gate.
 
-    Takes the place of `GateInputs`, of which the recurrence does the products itself.
+    Replaces `GateInputs`; the recurrence computes the products itself.
 
     Args:
         program: the cell.
         backend: one of the backend files of this package.
     """
 
-    def __init__(self, program: CellProgram, backend: ModuleType):
+    def __init__(self, program: CellProgram, backend: Backend):
         self.program, self.layout = program, program.layout
         normalization = program.normalization
         assert normalization is not None and normalization.groups is not None
@@ -69,66 +69,69 @@ class CenteredInputs:
         self.join = functools.partial(backend.concatenate, axis=-1)
 
     def __call__(
-        self, given: SequenceTensors, noted: dict[str, Any] | None = None
+        self, tensors: SequenceTensors, noted: dict[str, Any] | None = None
     ) -> NormalizedTensors:
         """The tensors of the loop.
 
         Args:
-            given: those of the call, with time first.
-            noted: not written to.
+            tensors: the tensors of the call, with time first.
+            noted: not used.
         """
-        weights = given.weights
+        weights = tensors.weights
         return NormalizedTensors(
-            sequences=masked_inputs(given),
+            sequences=masked_inputs(tensors),
             kernels=self._centered(self._blocks(weights["kernel"])),
             matrices=self._centered(self._blocks(weights["recurrent_kernel"])),
             scales=self._blocks(weights["kernel_scale"]),
             biases=self.layout.biases(weights.get("bias"))[0],
-            vectors=given.vectors,
-            states=given.states,
-            whole=given.whole,
-            by_step=given.by_step,
+            vectors=tensors.vectors,
+            states=tensors.states,
+            whole=tensors.whole,
+            by_step=tensors.by_step,
         )
 
     def gradients(
-        self, given: SequenceTensors, of_loop: NormalizedTensors
+        self, tensors: SequenceTensors, of_loop: NormalizedTensors
     ) -> tuple[Any, dict[str, Any]]:
-        """From the gradients of the loop's tensors to those of inputs and weights.
+        """The gradients of inputs and weights, from those of the loop's tensors.
 
         Args:
-            given: the tensors of the call, with time first.
-            of_loop: the gradients.
+            tensors: the tensors of the call, with time first.
+            of_loop: the gradients of the loop's tensors.
         """
 
         def joined(of_gates):
             return self.join([of_gates[k] for k in self.layout.gates])
 
-        # To take out a mean is its own transpose.
-        found = {
+        # Subtracting the mean is its own transpose.
+        of_weights = {
             "kernel": joined(self._centered(of_loop.kernels)),
             "recurrent_kernel": joined(self._centered(of_loop.matrices)),
             "kernel_scale": joined(of_loop.scales),
         }
-        if "bias" in given.weights:
-            bias = given.weights["bias"]
-            found["bias"] = self._bias_gradient(of_loop.biases, bias)
+        if "bias" in tensors.weights:
+            bias = tensors.weights["bias"]
+            of_weights["bias"] = self._bias_gradient(of_loop.biases, bias)
         d_x = of_loop.sequences
-        return d_x if given.input_mask is None else d_x * given.input_mask, found
+        return (
+            d_x if tensors.input_mask is None else d_x * tensors.input_mask,
+            of_weights,
+        )
 
     def _blocks(self, tensor):
         return self.layout.blocks(tensor, "kernel")
 
     def _centered(self, kernels):
-        found = dict(kernels)
+        centered = dict(kernels)
         for group in self.groups:
-            mean = over_units(exact(self.join([found[k] for k in group])))
+            mean = over_units(exact(self.join([centered[k] for k in group])))
             for k in group:
-                found[k] = ops.cast(exact(found[k]) - mean, found[k].dtype)
-        return found
+                centered[k] = ops.cast(exact(centered[k]) - mean, centered[k].dtype)
+        return centered
 
     def _bias_gradient(self, of_gates, bias):
         layout = self.layout
-        # Those of products get theirs as vectors.
+        # The biases of products get their gradients as vectors.
         none = ops.zeros_like(bias[..., : self.program.units])
         if not layout.two_biases:
             return self.join([of_gates.get(k, none) for k in layout.bias_gates])
@@ -148,18 +151,18 @@ def inputs_gradient(
     d: list[Any],
     made: list[Any],
 ) -> tuple[Any, Any]:
-    """The gradient of `a` from that of `a K` normalized, for the gates of a group.
+    """The gradient of `a` from that of the normalized `a K`, for the gates of a group.
 
     Args:
         a: `(time, batch, features)`.
         kernels: `K`, each `(features, units)`, with rows of mean 0 over all of them.
-        scales: behind the normalization, each `(units,)`.
+        scales: the factors after the normalization, each `(units,)`.
         factor: of the normalization, `(time, batch, 1)`.
-        d: the gradients of what was made with the scales, `(time, batch, units)`.
+        d: the gradients of the scaled values, `(time, batch, units)`.
         made: `a K`.
 
     Returns:
-        It, and what `kernel_gradients` takes as `share`.
+        The gradient, and the `share` that `kernel_gradients` takes.
     """
     through = _sum(d_k @ ops.transpose(k * s) for d_k, k, s in zip(d, kernels, scales))
     along = ops.sum(exact(a) * exact(through), axis=-1, keepdims=True)
@@ -168,8 +171,8 @@ def inputs_gradient(
         back = _sum(m @ ops.transpose(k) for m, k in zip(made, kernels))
     else:
         back = a @ _sum(k @ ops.transpose(k) for k in kernels)
-    found = factor * exact(through) - share * exact(back)
-    return ops.cast(found, a.dtype), share
+    gradient = factor * exact(through) - share * exact(back)
+    return ops.cast(gradient, a.dtype), share
 
 
 def kernel_gradients(
@@ -184,18 +187,18 @@ def kernel_gradients(
     """The gradients of the kernels and of the scales. Arguments as above.
 
     Args:
-        share: how much of `a K` is taken out of the gradient, `(time, batch, 1)`.
+        share: the multiple of `a K` that the gradient loses, `(time, batch, 1)`.
         outer: the sum over steps and samples of outer products.
     """
     scaled = ops.cast(exact(a) * factor, a.dtype)
     weighted = ops.cast(exact(a) * share, a.dtype)
     direct = [outer(scaled, d_k) for d_k in d]
     if a.shape[-1] > _width(kernels):
-        taken = [outer(weighted, a @ k) for k in kernels]
+        removed = [outer(weighted, a @ k) for k in kernels]
     else:
         square = outer(weighted, a)
-        taken = [square @ k for k in kernels]
-    of_kernels = [m * s - t for m, s, t in zip(direct, scales, taken)]
+        removed = [square @ k for k in kernels]
+    of_kernels = [m * s - t for m, s, t in zip(direct, scales, removed)]
     return of_kernels, [ops.sum(k * m, axis=0) for k, m in zip(kernels, direct)]
 
 

@@ -1,15 +1,14 @@
 """The recurrence of a cell whose steps are normalized over the units.
 
-Autodiff of a step would go through all sums over units once more. Forward, steps take
-variances alone, see `centered.py`; back, the formula for their gradient, see
-`step_back.py`.
+Autodiff of a step would repeat all sums over units. Here a forward step computes only
+variances, see `centered.py`, and a backward step uses the formula for their gradient,
+see `step_back.py`.
 """
 
 from __future__ import annotations
 
 import functools
 import operator
-from types import ModuleType
 from typing import Any
 
 from keras import ops
@@ -19,6 +18,7 @@ from keras_rnnx.cells._base.layout import SUM
 from keras_rnnx.cells._base.normalization import EPSILON, exact
 from keras_rnnx.cells._base.program import CellProgram
 from keras_rnnx.cells._base.tensors import Parts
+from keras_rnnx.engine.backends.protocol import Backend
 from keras_rnnx.engine.loop.normalized.centered import (
     NormalizedTensors,
     inputs_gradient,
@@ -30,12 +30,12 @@ from keras_rnnx.engine.loop.time_loop import LoopOptions, TimeLoop
 
 
 class NormalizedRecurrence(TimeLoop):
-    """The loop over time of one normalized cell, over a block for each gate.
+    """The loop over time of one normalized cell, with a separate block for each gate.
 
-    Arguments are those of `TimeLoop`.
+    The arguments are those of `TimeLoop`.
     """
 
-    def __init__(self, program: CellProgram, backend: ModuleType, options: LoopOptions):
+    def __init__(self, program: CellProgram, backend: Backend, options: LoopOptions):
         super().__init__(program, backend, options)
         self.gates = list(program.layout.gates)
         normalization = program.normalization
@@ -62,37 +62,38 @@ class NormalizedRecurrence(TimeLoop):
 
     @staticmethod
     def takes(program: CellProgram) -> bool:
-        """Whether moments are those of a sample, in products with the state alone."""
+        """Whether this recurrence can run the cell: one with moments of each sample,
+        without late gates."""
         normalization = program.normalization
         if not normalization or normalization.groups is None:
             return False
         late = program.layout.late_gates
         return program.even and not (late or program.gradient_flow)
 
-    def forward(self, length, given: NormalizedTensors, keep):
+    def forward(self, length, tensors: NormalizedTensors, keep):
         program = self.program
-        side_by_side = self.backend.concatenate(list(given.matrices.values()), 1)
+        side_by_side = self.backend.concatenate(list(tensors.matrices.values()), 1)
 
         def step(states, at):
-            context = self.context(given, at["by_step"])
+            context = self.context(tensors, at["by_step"])
             u = program.masked(states[program.output], context) @ side_by_side
             u = dict(zip(self.gates, ops.split(u, len(self.gates), axis=-1)))
-            new, standard, factors = self.step(states, at["x"], u, given, context)
-            found = {"outputs": new[program.output], "states": states}
+            new, standard, factors = self.step(states, at["x"], u, tensors, context)
+            outputs_and_states = {"outputs": new[program.output], "states": states}
             return new, {
-                **found,
+                **outputs_and_states,
                 "standard": standard,
                 "products": u,
                 "factors": factors,
             }
 
-        x = {k: given.sequences @ kernel for k, kernel in given.kernels.items()}
+        x = {k: tensors.sequences @ kernel for k, kernel in tensors.kernels.items()}
         last, stacks = self.scan(
             step,
-            given.states,
-            {"x": x, "by_step": given.by_step},
+            tensors.states,
+            {"x": x, "by_step": tensors.by_step},
             length,
-            self._step_outputs(given.states[program.output], keep),
+            self._step_outputs(tensors.states[program.output], keep),
         )
         outputs = stacks["outputs"] if self.sequences else None
         if not keep:
@@ -102,7 +103,7 @@ class NormalizedRecurrence(TimeLoop):
         return LoopResults(outputs, {}, last), stacks
 
     def _step_outputs(self, state, keep):
-        """What a step gives forward."""
+        """Describes the tensors that a forward step returns."""
         batch = ops.shape(state)[0]
         if not keep:
             output = StepOutput((batch, self.kept["outputs"]))
@@ -114,38 +115,38 @@ class NormalizedRecurrence(TimeLoop):
         def narrow(width):
             return StepOutput((batch, width), exact(state).dtype)
 
-        found = {
+        wanted = {
             name: {k: wide(width) for k, width in self.kept[name].items()}
             for name in ("states", "standard", "products")
             if name in self.kept
         }
-        found["outputs"] = StepOutput((batch, self.kept["outputs"]))
+        wanted["outputs"] = StepOutput((batch, self.kept["outputs"]))
         if "factors" in self.kept:
-            found["factors"] = {
+            wanted["factors"] = {
                 part: {i: narrow(width) for i, width in widths.items()}
                 for part, widths in self.kept["factors"].items()
             }
-        return found
+        return wanted
 
     def step(
         self,
         states: dict[str, Any],
         x: dict[str, Any],
         u: dict[str, Any],
-        given: NormalizedTensors,
+        tensors: NormalizedTensors,
         context: Any,
     ) -> tuple[dict, dict, dict]:
         """A step, or all steps.
 
         Args:
             states: before the step.
-            x: by gate the product of its kernel with the inputs.
-            u: by gate the product of its matrix with the output.
-            given: the tensors of the loop.
+            x: the products of the kernels with the inputs, by gate.
+            u: the products of the matrices with the output, by gate.
+            tensors: the tensors of the loop.
             context: of the step.
 
         Returns:
-            The states after it; the states that were normalized; and the factors of the
+            The states after the step; the normalized states; and the factors of the
             normalization of inputs, products and states.
         """
         of_x, of_u = self._factors(x), self._factors(u)
@@ -157,16 +158,16 @@ class NormalizedRecurrence(TimeLoop):
             values = values - self.mean(values)
             of_states[i] = self._factor(values)
             standard[i] = ops.cast(values * of_states[i], state.dtype)
-            return self.state_read(standard[i], given)
+            return self.state_read(standard[i], tensors)
 
-        read = self.read(x, of_x, u, of_u, given)
-        new = self.program.update(states, read, given.vectors, context, norm)
+        read = self.read(x, of_x, u, of_u, tensors)
+        new = self.program.update(states, read, tensors.vectors, context, norm)
         factors = {"inputs": of_x, "products": of_u, "states": of_states}
         return new, standard, factors
 
-    def state_read(self, standard: Any, given: NormalizedTensors) -> Any:
+    def state_read(self, standard: Any, tensors: NormalizedTensors) -> Any:
         """A standardized state as the equation reads it."""
-        return standard * given.vectors.state_scale + given.vectors.state_offset
+        return standard * tensors.vectors.state_scale + tensors.vectors.state_offset
 
     def read(
         self,
@@ -174,24 +175,24 @@ class NormalizedRecurrence(TimeLoop):
         of_x: dict[int, Any],
         u: dict[str, Any],
         of_u: dict[int, Any],
-        given: NormalizedTensors,
+        tensors: NormalizedTensors,
     ) -> dict[str, Any]:
-        """What the equation reads of each gate: a sum, or its two parts.
+        """The values that the equation reads from each gate: a sum, or its two parts.
 
         Args:
-            x, u, given: as for `step`.
+            x, u, tensors: as for `step`.
             of_x, of_u: the factors of the groups.
         """
-        vectors, found = given.vectors, {}
+        vectors, gates = tensors.vectors, {}
         of_x, of_u = self._of_gates(of_x), self._of_gates(of_u)
         for k, gate in self.program.layout.gates.items():
-            a = _scaled(x[k], of_x[k], given.scales[k], given.biases.get(k))
+            a = _scaled(x[k], of_x[k], tensors.scales[k], tensors.biases.get(k))
             b = _scaled(u[k], of_u[k], vectors.scale[k], vectors.bias.get(k))
-            found[k] = a + b if gate.reads == SUM else Parts(a, b)
-        return found
+            gates[k] = a + b if gate.reads == SUM else Parts(a, b)
+        return gates
 
     def _factors(self, parts):
-        """By group what gives the parts of its gates variance 1."""
+        """The factors that give the parts of each group's gates variance 1."""
         return {
             i: self._factor(*(parts[k] for k in group))
             for i, group in enumerate(self.groups)
@@ -203,66 +204,71 @@ class NormalizedRecurrence(TimeLoop):
 
     def mean(self, *tensors: Any) -> Any:
         """The mean over all units of all tensors."""
-        # They are added first, so that one of them is summed.
+        # They are added first, so that a single tensor is summed over units.
         mean = self.backend.over_units(functools.reduce(operator.add, tensors))
         return mean if len(tensors) == 1 else mean / len(tensors)
 
     def _of_gates(self, of_groups):
-        """For every gate what is there for its group."""
+        """The values of the groups, by gate."""
         groups = enumerate(self.groups)
         return {k: of_groups[i] for i, group in groups for k in group}
 
-    def _residuals(self, length, given, kept, context):
-        """The output before each step, and what the loop back reads of the steps."""
+    def _residuals(self, length, tensors, kept, context):
+        """The output before each step, and the tensors that the backward loop reads."""
         program, states = self.program, kept["states"]
-        h = self.before(length, given.states[program.output], kept["outputs"])
+        h = self.before(length, tensors.states[program.output], kept["outputs"])
         states = {k: states.get(k, h) for k in program.states}
         if not self.options.states_only:
             names = ("standard", "products", "factors", "inputs")
             return h, {"states": states, **{name: kept[name] for name in names}}
         masked = program.masked(h, context)
-        x = {k: given.sequences @ kernel for k, kernel in given.kernels.items()}
-        u = {k: masked @ matrix for k, matrix in given.matrices.items()}
-        _, standard, factors = self.step(states, x, u, given, context)
-        found = {"standard": standard, "products": u, "factors": factors, "inputs": x}
-        return h, {"states": states, **found}
+        x = {k: tensors.sequences @ kernel for k, kernel in tensors.kernels.items()}
+        u = {k: masked @ matrix for k, matrix in tensors.matrices.items()}
+        _, standard, factors = self.step(states, x, u, tensors, context)
+        recomputed = {
+            "standard": standard,
+            "products": u,
+            "factors": factors,
+            "inputs": x,
+        }
+        return h, {"states": states, **recomputed}
 
-    def backward(self, length, given: NormalizedTensors, kept, cotangents):
-        program, context = self.program, self.context(given, given.by_step)
-        h, of_steps = self._residuals(length, given, kept, context)
-        step = NormalizedStepBack(self, given, cotangents.outputs is not None)
+    def backward(self, length, tensors: NormalizedTensors, kept, cotangents):
+        program, context = self.program, self.context(tensors, tensors.by_step)
+        h, of_steps = self._residuals(length, tensors, kept, context)
+        step = NormalizedStepBack(self, tensors, cotangents.outputs is not None)
         derivatives = None
         if self.backend.EAGER:
             derivatives = step.derivatives(of_steps, context)
         last, stacks = self.scan(
             step,
-            {"states": cotangents.states, "sums": step.sums(given.states)},
+            {"states": cotangents.states, "sums": step.sums(tensors.states)},
             {
                 **of_steps,
-                "by_step": given.by_step,
+                "by_step": tensors.by_step,
                 "output": cotangents.outputs,
                 "derivatives": derivatives,
             },
             length,
-            step.outputs(given.states[program.output]),
+            step.outputs(tensors.states[program.output]),
             reverse=True,
         )
         return self._gradients(
-            given, of_steps, program.masked(h, context), last, stacks
+            tensors, of_steps, program.masked(h, context), last, stacks
         )
 
-    def _gradients(self, given, of_steps, source, last, stacks):
-        """Gradients of the tensors, from the last carry and what the steps gave.
+    def _gradients(self, tensors, of_steps, source, last, stacks):
+        """Gradients of the tensors, from the last carry and the outputs of the steps.
 
         Args:
-            source: what the matrices multiplied.
+            source: the vectors that the matrices multiplied.
         """
         layout = self.program.layout
         of_x, of_u = {}, {}
         for k, value in stacks["gates"].items():
             of_x[k], of_u[k] = value if isinstance(value, Parts) else (value, value)
         inputs, factors, outer = (
-            given.sequences,
+            tensors.sequences,
             of_steps["factors"],
             self.backend.outer,
         )
@@ -273,33 +279,37 @@ class NormalizedRecurrence(TimeLoop):
                 return [by_gate[k] for k in group]
 
             d = of_group(of_x)
-            part = of_group(given.kernels), of_group(given.scales), factors["inputs"][i]
+            part = (
+                of_group(tensors.kernels),
+                of_group(tensors.scales),
+                factors["inputs"][i],
+            )
             made = of_group(of_steps["inputs"])
             d_input, share = inputs_gradient(inputs, *part, d, made)
             d_inputs.append(d_input)
-            found, scales = kernel_gradients(inputs, *part, share, d, outer)
-            d_kernels |= zip(group, found)
+            gradients, scales = kernel_gradients(inputs, *part, share, d, outer)
+            d_kernels |= zip(group, gradients)
             d_scales |= zip(group, scales)
             part = (
-                of_group(given.matrices),
-                of_group(given.vectors.scale),
+                of_group(tensors.matrices),
+                of_group(tensors.vectors.scale),
                 factors["products"][i],
             )
             share = stacks["shares"][i]
-            found, scales = kernel_gradients(
+            gradients, scales = kernel_gradients(
                 source, *part, share, of_group(of_u), outer
             )
-            d_matrices |= zip(group, found)
+            d_matrices |= zip(group, gradients)
             of_products |= zip(group, scales)
         vectors = _narrowed(last["sums"], source.dtype)
         vectors.scale = {k: of_products[k] for k in layout.gates}
-        vectors.bias = {k: self.backend.total(of_u[k]) for k in given.vectors.bias}
+        vectors.bias = {k: self.backend.total(of_u[k]) for k in tensors.vectors.bias}
         return NormalizedTensors(
             sequences=functools.reduce(operator.add, d_inputs),
             kernels=d_kernels,
             matrices=d_matrices,
             scales=d_scales,
-            biases={k: self.backend.total(of_x[k]) for k in given.biases},
+            biases={k: self.backend.total(of_x[k]) for k in tensors.biases},
             vectors=vectors,
             states=last["states"],
             whole=None,

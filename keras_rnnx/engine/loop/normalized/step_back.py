@@ -1,7 +1,7 @@
 """One step back in time of a normalized recurrence.
 
-The sums over units are left to the formula for the gradient of a normalization. What
-remains of the equation is elementwise.
+The formula for the gradient of a normalization does the sums over units. The rest of
+the equation is elementwise.
 """
 
 from __future__ import annotations
@@ -25,31 +25,31 @@ class NormalizedStepBack:
 
     Args:
         recurrence: the `NormalizedRecurrence`.
-        given: its tensors.
+        tensors: its `NormalizedTensors`.
         shown: whether there are cotangents of outputs.
     """
 
-    def __init__(self, recurrence: Any, given: NormalizedTensors, shown: bool):
+    def __init__(self, recurrence: Any, tensors: NormalizedTensors, shown: bool):
         self.recurrence, self.program = recurrence, recurrence.program
-        self.given, self.shown = given, shown
+        self.tensors, self.shown = tensors, shown
         self.layout = self.program.layout
         self.normalized = range(recurrence.n_states)
-        matrices = [ops.transpose(matrix) for matrix in given.matrices.values()]
+        matrices = [ops.transpose(matrix) for matrix in tensors.matrices.values()]
         self.back = recurrence.backend.concatenate(matrices, 0)
 
     def sums(self, states: dict[str, Any]) -> StepVectors:
-        """Where sums over steps start, for each sample: zeros.
+        """The start of sums over steps, for each sample: zeros.
 
         Args:
             states: the first states.
         """
         zeros = ops.zeros_like(exact(states[self.program.output]))
         of_states = zeros if self.normalized else None
-        own = dict.fromkeys(self.given.vectors.own, zeros)
-        return StepVectors(own, state_scale=of_states, state_offset=of_states)
+        of_vectors = dict.fromkeys(self.tensors.vectors.own, zeros)
+        return StepVectors(of_vectors, state_scale=of_states, state_offset=of_states)
 
     def outputs(self, state: Any) -> dict[str, Any]:
-        """The tensors that a step gives.
+        """Describes the tensors that a step returns.
 
         Args:
             state: the first state.
@@ -68,42 +68,43 @@ class NormalizedStepBack:
         }
 
     def derivatives(self, of_steps: dict[str, Any], context: StepContext) -> dict:
-        """Those of the equation at all steps at once, to be given to each step.
+        """The derivatives of the equation at all steps at once.
 
-        Where every operation is a call, they save going through the equation in each.
+        On an eager backend they save a vector-Jacobian product in every step.
 
         Args:
-            of_steps: what the steps of the loop read.
+            of_steps: the tensors that the steps of the loop read.
             context: of all steps.
 
         Returns:
-            By the number of a result of the equation its derivatives for all inputs;
-            None for zero.
+            For each result of the equation, by its number, the derivatives with respect
+            to all inputs; None for zero.
         """
         equation = _Equation(self, of_steps, context)
         ones = ops.ones_like(of_steps["states"][self.program.output])
-        found = {}
+        derivatives = {}
         for i in range(equation.n_results):
             cotangents = [None] * equation.n_results
             cotangents[i] = ones
             row = equation.pull(cotangents, range(equation.structure.size))
-            found[i] = equation.structure.tree(row)
-        return found
+            derivatives[i] = equation.structure.tree(row)
+        return derivatives
 
     def __call__(self, carry: dict, at: dict) -> tuple[dict, dict]:
         """The step.
 
         Args:
             carry: "states", their cotangents, and "sums" of the gradients of vectors.
-            at: of the step, what `NormalizedRecurrence` read and kept; the context as
-                "by_step", the cotangent of the output as "output", and "derivatives".
+            at: the slices of the step: the tensors that `NormalizedRecurrence` read and
+                kept, the context as "by_step", the cotangent of the output as "output",
+                and "derivatives".
 
         Returns:
-            The carry before the step; the gradients of what is read of the gates, and
-            by group the share that is taken out of those of the products.
+            The carry before the step; the gradients of the gates, and for each group
+            the share of the products that their gradients lose.
         """
         program, output = self.program, self.program.output
-        context = self.recurrence.context(self.given, at["by_step"])
+        context = self.recurrence.context(self.tensors, at["by_step"])
         after, sums = dict(carry["states"]), carry["sums"]
         if self.shown:
             after[output] = after[output] + at["output"]
@@ -114,31 +115,33 @@ class NormalizedStepBack:
             equation = _KnownEquation(self, at)
         sums = dataclasses.replace(sums)
         cotangents = [*after.values(), *[None] * len(self.normalized)]
-        # A state that is normalized may depend on one that was before.
+        # A normalized state may depend on one that was normalized before.
         for i in reversed(self.normalized):
             (d,) = equation.some(cotangents, [equation.positions["normalized"][i]])
             standard, factor = at["standard"][i], at["factors"]["states"][i]
             sums.state_scale = sums.state_scale + exact(d) * exact(standard)
             sums.state_offset = sums.state_offset + exact(d)
-            d = d * self.given.vectors.state_scale
+            d = d * self.tensors.vectors.state_scale
             cotangents[len(after) + i] = self._before_state(d, standard, factor)
-        rest = {k: equation.positions[k] for k in ("states", "gates", "own")}
-        structure = _trees.Structure(rest)
-        found = structure.tree(equation.some(cotangents, structure.flat(rest)))
-        sums.own = {k: total + exact(found["own"][k]) for k, total in sums.own.items()}
-        of_products, shares = self._before_products(found["gates"], at)
+        others = {k: equation.positions[k] for k in ("states", "gates", "own")}
+        structure = _trees.Structure(others)
+        gradients = structure.tree(equation.some(cotangents, structure.flat(others)))
+        sums.own = {
+            k: total + exact(gradients["own"][k]) for k, total in sums.own.items()
+        }
+        of_products, shares = self._before_products(gradients["gates"], at)
         dtype = after[output].dtype
         joined = [ops.cast(of_products[k], dtype) for k in self.layout.gates]
         d_h = self.recurrence.backend.concatenate(joined, -1) @ self.back
-        before = found["states"]
+        before = gradients["states"]
         before[output] = before[output] + program.masked(d_h, context)
-        given = {"gates": found["gates"], "shares": shares}
-        return {"states": before, "sums": sums}, given
+        outputs = {"gates": gradients["gates"], "shares": shares}
+        return {"states": before, "sums": sums}, outputs
 
     def _before_products(self, d_gates, at):
-        """The gradients of the products by gate, and the shares taken out by group."""
+        """The gradients of the products by gate, and the lost shares by group."""
         values = {k: exact(u) for k, u in at["products"].items()}
-        scales, found, shares, d = self.given.vectors.scale, {}, {}, {}
+        scales, gradients, shares, d = self.tensors.vectors.scale, {}, {}, {}
         for k, value in d_gates.items():
             value = value.product if isinstance(value, Parts) else value
             d[k] = exact(value) * exact(scales[k])
@@ -147,32 +150,32 @@ class NormalizedStepBack:
             along = self.recurrence.mean(*(d[k] * values[k] for k in group))
             shares[i] = along * factor * factor * factor
             for k in group:
-                found[k] = d[k] * factor - values[k] * shares[i]
-        return found, shares
+                gradients[k] = d[k] * factor - values[k] * shares[i]
+        return gradients, shares
 
     def _before_state(self, d, standard, factor):
-        """The gradient of a state, from that of the same with mean 0 and variance 1."""
+        """The gradient of a state, from that of the standardized state."""
         dtype, d, standard = d.dtype, exact(d), exact(standard)
         mean = self.recurrence.mean
-        taken = mean(d) + standard * mean(d * standard)
-        return ops.cast((d - taken) * factor, dtype)
+        removed = mean(d) + standard * mean(d * standard)
+        return ops.cast((d - removed) * factor, dtype)
 
 
 class _Equation:
     """The equation at a step, or at all steps, and its vector-Jacobian product.
 
-    Its inputs are the "normalized" states that it reads, the "states" before, what it
-    reads of the "gates", and its "own" vectors; its results the new states, and those
-    that it normalizes.
+    Its inputs are the "normalized" states that it reads, the "states" before, the
+    values of the "gates", and its "own" vectors. Its results are the new states, and
+    the states that it normalizes.
     """
 
     def __init__(self, step, at, context):
-        recurrence, program, given = step.recurrence, step.program, step.given
+        recurrence, program, tensors = step.recurrence, step.program, step.tensors
         factors, states = at["factors"], at["states"]
         shape = ops.shape(states[program.output])
         tree = {
             "normalized": {
-                i: recurrence.state_read(standard, given)
+                i: recurrence.state_read(standard, tensors)
                 for i, standard in at["standard"].items()
             },
             "states": states,
@@ -181,10 +184,10 @@ class _Equation:
                 factors["inputs"],
                 at["products"],
                 factors["products"],
-                given,
+                tensors,
             ),
             "own": {
-                k: ops.broadcast_to(v, shape) for k, v in given.vectors.own.items()
+                k: ops.broadcast_to(v, shape) for k, v in tensors.vectors.own.items()
             },
         }
         self.structure = _trees.Structure(tree)
@@ -210,12 +213,12 @@ class _Equation:
 
     def some(self, cotangents, positions):
         """The gradients of the inputs at some positions."""
-        found = self.pull(cotangents, positions)
-        return [ops.zeros_like(self.like) if d is None else d for d in found]
+        gradients = self.pull(cotangents, positions)
+        return [ops.zeros_like(self.like) if d is None else d for d in gradients]
 
 
 class _KnownEquation:
-    """The same from derivatives that are known."""
+    """An `_Equation` whose derivatives are already known."""
 
     def __init__(self, step, at):
         gates = {
@@ -226,7 +229,7 @@ class _KnownEquation:
             "normalized": dict.fromkeys(step.normalized, 0),
             "states": dict.fromkeys(at["states"], 0),
             "gates": gates,
-            "own": dict.fromkeys(step.given.vectors.own, 0),
+            "own": dict.fromkeys(step.tensors.vectors.own, 0),
         }
         self.structure = _trees.Structure(tree)
         self.positions = self.structure.positions()
@@ -235,16 +238,16 @@ class _KnownEquation:
 
     def some(self, cotangents, positions):
         """The gradients of the inputs at some positions."""
-        found = []
+        gradients = []
         for position in positions:
             terms = [
                 row[position] * cotangent
                 for row, cotangent in zip(self.rows, cotangents)
                 if cotangent is not None and row[position] is not None
             ]
-            found.append(
+            gradients.append(
                 functools.reduce(operator.add, terms)
                 if terms
                 else ops.zeros_like(self.like)
             )
-        return found
+        return gradients

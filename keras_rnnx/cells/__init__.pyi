@@ -349,6 +349,19 @@ class LiGRUCell(Cell):
         **kwargs: Unpack[_Arguments],
     ) -> None: ...
 
+class LightRUCell(Cell):
+    def __init__(
+        self,
+        units: int,
+        activation: _Named = "tanh",
+        recurrent_activation: _Named = "sigmoid",
+        use_bias: bool = True,
+        kernel_initializer: _Named = "glorot_uniform",
+        recurrent_initializer: _Named = "orthogonal",
+        bias_initializer: _Named = "zeros",
+        **kwargs: Unpack[_Arguments],
+    ) -> None: ...
+
 class MGU2Cell(Cell):
     def __init__(
         self,

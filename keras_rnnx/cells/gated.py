@@ -282,7 +282,7 @@ class LightRUCell(Cell):
     paper = Reference("Ye et al.", 2024)
     use = (
         "For a gated cell with a third of the weights of an LSTM, whose gate sees the "
-        "state. `MinGRU`, whose gate doesn't, is faster on long sequences."
+        "state. `MinGRUCell`, whose gate doesn't, is faster on long sequences."
     )
 
     def update(self, state, gate):

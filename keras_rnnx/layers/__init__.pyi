@@ -451,6 +451,21 @@ class LiGRU(_Layer):
         **kwargs: Unpack[_Arguments],
     ) -> None: ...
 
+class LightRU(_Layer):
+    activation: _Named
+    recurrent_activation: _Named
+    def __init__(
+        self,
+        units: int,
+        activation: _Named = "tanh",
+        recurrent_activation: _Named = "sigmoid",
+        use_bias: bool = True,
+        kernel_initializer: _Named = "glorot_uniform",
+        recurrent_initializer: _Named = "orthogonal",
+        bias_initializer: _Named = "zeros",
+        **kwargs: Unpack[_Arguments],
+    ) -> None: ...
+
 class MGU2(_Layer):
     activation: _Named
     recurrent_activation: _Named

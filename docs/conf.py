@@ -49,10 +49,12 @@ autosummary_generate = True
 autosummary_ignore_module_all = False
 autosummary_imported_members = True
 autodoc_typehints = "none"  # The signature of a layer has fifty of them.
+autodoc_inherit_docstrings = False
 autodoc_member_order = "bysource"
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_use_rtype = False
+napoleon_use_ivar = True
 napoleon_custom_sections = [("Call arguments", "params_style")]
 
 # --- HTML ---
@@ -65,3 +67,14 @@ html_show_sphinx = False
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 linkcheck_ignore = [r"https://arxiv\.org/.*"]
+
+
+def _with_pages(app, docname, source):
+    """Adds the pages of the cells to their index, which code hosts read without."""
+    if docname == "cells/README":
+        source[0] += "\n```{toctree}\n:hidden:\n:glob:\n\n*\n```\n"
+
+
+def setup(app):
+    """Connects it."""
+    app.connect("source-read", _with_pages)

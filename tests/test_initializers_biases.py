@@ -8,38 +8,7 @@ from tensors import numpy
 
 from keras_rnnx import cells, initializers
 
-# Written from the papers: the gates that keep the state (1) and those that write (-1).
-KEEPING = {
-    "lstm": {"i": -1, "f": 1},
-    "cifg": {"f": 1},
-    "gru": {"z": 1},
-    "ugrnn": {"g": 1},
-    "janet": {"f": 1},
-    "mgu": {"f": -1},
-    "peephole_lstm": {"i": -1, "f": 1},
-    "lstmp": {"i": -1, "f": 1},
-    "multiplicative_lstm": {"i": -1, "f": 1},
-    "slstm": {"i": -1, "f": 1},
-    "li_gru": {"z": 1},
-    "ran": {"i": -1, "f": 1},
-    "cfn": {"i": -1, "f": 1},
-    "minimal_rnn": {"f": 1},
-    "star": {"k": -1},
-    "brc": {"z": 1},
-    "nbrc": {"z": 1},
-    "mut1": {"z": -1},
-    "mut2": {"z": -1},
-    "mut3": {"z": -1},
-    "rhn": {"t1": -1, "t2": -1},
-    "lem": {"d1": -1, "d2": -1},
-    "sru": {"f": 1},
-    "qrnn": {"f": 1},
-    "min_gru": {"z": -1},
-    "min_lstm": {"i": -1, "f": 1},
-    "trnn": {"f": 1},
-    "tgru": {"f": 1},
-    "tlstm": {"f": 1},
-}
+KEEPING = oracles.KEEPING
 OTHERS = sorted({row.name for row in cells.catalog()} - set(KEEPING))
 # Their biases are no biases of gates, or they have none.
 WITHOUT_BIAS = {"scrn", "fast_grnn"}

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import re
 
+_SPAN = re.compile(r"(?<!`)`([^`]+)`(?!`)")
+_NAME = re.compile(r"keras_rnnx\.[\w.]+")
 _RULE = re.compile(r"^\s*\|(\s*:?-+:?\s*\|)+\s*$")
+
+
+def _code(text):
+    """Code in double backticks. A name of the package keeps single ones, for a link."""
+
+    def shown(match):
+        # A line that goes on with a minus would be a list.
+        code = " ".join(match[1].split())
+        return f"`{code}`" if _NAME.fullmatch(code) else f"``{code}``"
+
+    return _SPAN.sub(shown, text)
 
 
 def _cells(line):
@@ -49,7 +62,8 @@ def _spaced(lines):
 def _converted(app, what, name, obj, options, lines):
     result: list[str] = []
     table: list[str] = []
-    for line in [*lines, None]:
+    # Code may go over the end of a line.
+    for line in [*_code("\n".join(lines)).split("\n"), None]:
         if line is not None and line.lstrip().startswith("|"):
             table.append(line)
             continue

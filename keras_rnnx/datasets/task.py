@@ -239,7 +239,8 @@ class Task(Constructors):
         Each pass over it is an epoch with an order of its own.
 
         Args:
-            part, batch_size, **options: as for `batches`.
+            part, batch_size: as for `batches`.
+            **options: as for `batches`.
 
         Raises:
             ValueError: on another backend, where `batches` serves.

@@ -103,7 +103,7 @@ class MeanAbsoluteScaledError(_Forecast):
 
 @keras.saving.register_keras_serializable("keras_rnnx")
 class SymmetricMeanAbsolutePercentageError(_Forecast):
-    """sMAPE: the mean of 200 |y - f| / (|y| + |f|), from 0 to 200 percent.
+    """sMAPE: the mean of `200 |y - f| / (|y| + |f|)`, from 0 to 200 percent.
 
     Where both are zero the error is zero (Makridakis et al., 2020, "The M4
     Competition").

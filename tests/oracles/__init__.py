@@ -16,7 +16,7 @@ from oracles import gated, grus, linear, lstms, oscillator, ungated
 from oracles.common import blocks, columns, leaky_relu, oracle, relu, sigmoid
 from oracles.gated import brc, cfn, janet, nas, nbrc, rhn, ugrnn
 from oracles.grus import gru_v1, gru_v3, mgu, mgu2, mgu_reset_after, mut1, mut2, mut3
-from oracles.layouts import KERNELS, LAYOUTS, ORACLES, Layout
+from oracles.layouts import KEEPING, KERNELS, LAYOUTS, ORACLES, Layout
 from oracles.linear import qrnn, sru
 from oracles.lstms import cifg, lstm, lstmp, multiplicative_lstm, peephole_lstm, slstm
 from oracles.oscillator import unicornn

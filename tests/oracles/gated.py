@@ -239,15 +239,27 @@ def light_ru(x, weights, states):
 
 # By the names of the cells, with their default options.
 register("atr", atr, Layout("h", "h", "h"))
-register("brc", brc, Layout("r z h", None, "r z", ("recurrent_r", "recurrent_z")))
-register("cfn", cfn, Layout("f i c", "f i", "f i"))
-register("janet", janet(), Layout("f c", "f c", "f c"))
-register("li_gru", li_gru(), Layout("z h", "z h", "z h"))
-register("light_ru", light_ru, Layout("f c", "f", "f"), kernel="gru")
-register("minimal_rnn", minimal_rnn, Layout("z", "f m", "z f"), kernel="gru")
+register(
+    "brc",
+    brc,
+    Layout("r z h", None, "r z", ("recurrent_r", "recurrent_z")),
+    keeps={"z": 1},
+)
+register("cfn", cfn, Layout("f i c", "f i", "f i"), keeps={"i": -1, "f": 1})
+register("janet", janet(), Layout("f c", "f c", "f c"), keeps={"f": 1})
+register("li_gru", li_gru(), Layout("z h", "z h", "z h"), keeps={"z": 1})
+register("light_ru", light_ru, Layout("f c", "f", "f"), kernel="gru", keeps={"f": -1})
+register(
+    "minimal_rnn", minimal_rnn, Layout("z", "f m", "z f"), kernel="gru", keeps={"f": 1}
+)
 register("nas", nas, Layout(*["g1 g2 g3 g4 g5 g6 g7 g8"] * 3, states=2))
-register("nbrc", nbrc, Layout("r z h", "r z", "r z"))
-register("ran", ran, Layout("i f c", "i f", "i f", states=2))
-register("rhn", rhn(), Layout("h1 t1", "h1 t1 h2 t2", "h1 t1 h2 t2"))
-register("star", star, Layout("k z", "k", "k z"))
-register("ugrnn", ugrnn, Layout("g c", "g c", "g c"), kernel="gru")
+register("nbrc", nbrc, Layout("r z h", "r z", "r z"), keeps={"z": 1})
+register("ran", ran, Layout("i f c", "i f", "i f", states=2), keeps={"i": -1, "f": 1})
+register(
+    "rhn",
+    rhn(),
+    Layout("h1 t1", "h1 t1 h2 t2", "h1 t1 h2 t2"),
+    keeps={"t1": -1, "t2": -1},
+)
+register("star", star, Layout("k z", "k", "k z"), keeps={"k": -1})
+register("ugrnn", ugrnn, Layout("g c", "g c", "g c"), kernel="gru", keeps={"g": 1})

@@ -137,9 +137,9 @@ def mut3(x, weights, states):
 
 
 # By the names of the cells, with their default options.
-register("gru", gru_v1, Layout("z r h", "z r h", "z r h"), kernel="gru")
-register("mgu", mgu, Layout("f h", "f h", "f h"))
+register("gru", gru_v1, Layout("z r h", "z r h", "z r h"), kernel="gru", keeps={"z": 1})
+register("mgu", mgu, Layout("f h", "f h", "f h"), keeps={"f": -1})
 register("mgu2", mgu2, Layout("h", "f h", "h"))
-register("mut1", mut1, Layout("z r i", "r h", "z r h"))
-register("mut2", mut2, Layout("z r h", "z r h", "z r h"))
-register("mut3", mut3, Layout("z r h", "z r h", "z r h"))
+register("mut1", mut1, Layout("z r i", "r h", "z r h"), keeps={"z": -1})
+register("mut2", mut2, Layout("z r h", "z r h", "z r h"), keeps={"z": -1})
+register("mut3", mut3, Layout("z r h", "z r h", "z r h"), keeps={"z": -1})

@@ -45,10 +45,16 @@ ORACLES: dict[str, Callable] = {}
 LAYOUTS: dict[str, Layout] = {}
 # The vendor's kernel that computes it, where one does.
 KERNELS: dict[str, str] = {}
+# The gates that keep the state (1) and those that write to it (-1).
+KEEPING: dict[str, dict[str, int]] = {}
 
 
 def register(
-    name: str, oracle: Callable, layout: Layout, kernel: str | None = None
+    name: str,
+    oracle: Callable,
+    layout: Layout,
+    kernel: str | None = None,
+    keeps: dict[str, int] | None = None,
 ) -> None:
     """Makes it the oracle of a cell.
 
@@ -57,9 +63,13 @@ def register(
         oracle: with the default options of the cell.
         layout: the weights that it reads.
         kernel: the vendor's kernel that has to compute the cell, if one does.
+        keeps: the gates that keep the state (1) and those that write to it (-1), if
+            biases of gates say how long it is kept.
     """
     if name in ORACLES:
         raise ValueError(f"{name} has an oracle already.")
     ORACLES[name], LAYOUTS[name] = oracle, layout
     if kernel:
         KERNELS[name] = kernel
+    if keeps:
+        KEEPING[name] = keeps

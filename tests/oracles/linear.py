@@ -165,12 +165,19 @@ def lru(x, weights, states):
 
 # By the names of the cells, with their default options.
 register("lru", lru, Layout("re im d", "c_re c_im", "d", ("nu", "theta"), states=3))
-register("min_gru", min_gru, Layout("z h", None, "z h"))
-register("min_lstm", min_lstm, Layout("f i h", None, "f i h"))
-register("qrnn", qrnn(), Layout("z f o", None, "z f o", states=2, window=2))
+register("min_gru", min_gru, Layout("z h", None, "z h"), keeps={"z": -1})
+register("min_lstm", min_lstm, Layout("f i h", None, "f i h"), keeps={"i": -1, "f": 1})
 register(
-    "sru", sru(), Layout("c f r s", None, "f r", ("peephole_f", "peephole_r"), states=2)
+    "qrnn", qrnn(), Layout("z f o", None, "z f o", states=2, window=2), keeps={"f": 1}
 )
-register("tgru", tgru, Layout("z f o", None, "z f o", window=2))
-register("tlstm", tlstm, Layout("z f o", None, "z f o", states=2, window=2))
-register("trnn", trnn, Layout("z f", None, "f"))
+register(
+    "sru",
+    sru(),
+    Layout("c f r s", None, "f r", ("peephole_f", "peephole_r"), states=2),
+    keeps={"f": 1},
+)
+register("tgru", tgru, Layout("z f o", None, "z f o", window=2), keeps={"f": 1})
+register(
+    "tlstm", tlstm, Layout("z f o", None, "z f o", states=2, window=2), keeps={"f": 1}
+)
+register("trnn", trnn, Layout("z f", None, "f"), keeps={"f": 1})

@@ -123,19 +123,42 @@ def slstm(x, weights, states):
 
 
 # By the names of the cells, with their default options.
-register("cifg", cifg, Layout("f c o", "f c o", "f c o", states=2), kernel="lstm")
-register("lstm", lstm, Layout("i f c o", "i f c o", "i f c o", states=2), kernel="lstm")
 register(
-    "lstmp", lstmp, Layout("i f c o", "i f c o", "i f c o", states=2), kernel="lstmp"
+    "cifg",
+    cifg,
+    Layout("f c o", "f c o", "f c o", states=2),
+    kernel="lstm",
+    keeps={"f": 1},
+)
+register(
+    "lstm",
+    lstm,
+    Layout("i f c o", "i f c o", "i f c o", states=2),
+    kernel="lstm",
+    keeps={"i": -1, "f": 1},
+)
+register(
+    "lstmp",
+    lstmp,
+    Layout("i f c o", "i f c o", "i f c o", states=2),
+    kernel="lstmp",
+    keeps={"i": -1, "f": 1},
 )
 register(
     "multiplicative_lstm",
     multiplicative_lstm,
     Layout("m i f c o", "m i f c o", "i f c o", states=2),
+    keeps={"i": -1, "f": 1},
 )
 register(
     "peephole_lstm",
     peephole_lstm,
     Layout(*["i f c o"] * 3, ("peephole_i", "peephole_f", "peephole_o"), states=2),
+    keeps={"i": -1, "f": 1},
 )
-register("slstm", slstm, Layout("i f z o", "i f z o", "i f z o", states=4))
+register(
+    "slstm",
+    slstm,
+    Layout("i f z o", "i f z o", "i f z o", states=4),
+    keeps={"i": -1, "f": 1},
+)

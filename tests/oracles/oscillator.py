@@ -67,5 +67,10 @@ def lem(dt=1.0):
 
 # By the names of the cells, with their default options.
 register("cornn", cornn(), Layout("h", "h z", "h", states=2))
-register("lem", lem(), Layout("d1 d2 z h", "d1 d2 z h", "d1 d2 z h", states=2))
+register(
+    "lem",
+    lem(),
+    Layout("d1 d2 z h", "d1 d2 z h", "d1 d2 z h", states=2),
+    keeps={"d1": -1, "d2": -1},
+)
 register("unicornn", unicornn(), Layout("h", None, "h", ("w", "c"), states=2))

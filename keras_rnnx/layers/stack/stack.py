@@ -59,9 +59,10 @@ class Stack(RegularizedOutputs, keras.layers.Layer):
         merge_mode: how the outputs of the two directions are merged: "concat", "sum",
             "mul" or "ave". As in `keras.layers.Bidirectional`, sequences of outputs
             are zero at masked steps. Default "concat".
-        return_sequences, return_state, stateful, unroll, zero_output_for_mask,
-            use_cudnn, checkpoint, initial_state_trainable,
-            initial_state_initializer, initial_state_noise: as for
+        return_sequences, return_state, stateful, unroll: as for
+            `keras_rnnx.layers.RNN`.
+        zero_output_for_mask, use_cudnn, checkpoint: as for `keras_rnnx.layers.RNN`.
+        initial_state_trainable, initial_state_initializer, initial_state_noise: as for
             `keras_rnnx.layers.RNN`.
         go_backwards: whether the whole stack reads the sequence from its end. Default
             False.

@@ -139,10 +139,10 @@ class Differentiable:
             self._refuse_flow()
             inputs, tensors = inputs[:n], inputs[n:]
             if tensors:
-                made, at = source[0](tensors), structure.positions().inputs
+                recomputed, at = source[0](tensors), structure.positions().inputs
                 for name, position in at.items():
                     if inputs[position] is None:
-                        inputs[position] = made[name]
+                        inputs[position] = recomputed[name]
             backend = cast(EagerBackend, self.backend)
             d_inputs = backend.gradients(plain, inputs, cotangents)
             return d_inputs + [None] * len(tensors)

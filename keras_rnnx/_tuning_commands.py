@@ -327,11 +327,11 @@ def _report(arguments):
 
         written = {}
         if arguments.optuna:
-            made = reporting.to_optuna(directory, Path(arguments.optuna))
-            written["To see it: optuna-dashboard"] = made
+            path = reporting.to_optuna(directory, Path(arguments.optuna))
+            written["To see it: optuna-dashboard"] = path
         if arguments.tensorboard:
-            made = reporting.to_tensorboard(directory, Path(arguments.tensorboard))
-            written["To see it: tensorboard --logdir"] = made
+            path = reporting.to_tensorboard(directory, Path(arguments.tensorboard))
+            written["To see it: tensorboard --logdir"] = path
         written["Report:"] = reporting.write(directory)
     except (ImportError, OSError, ValueError) as error:
         raise CommandError(error) from error

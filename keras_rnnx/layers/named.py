@@ -106,8 +106,10 @@ def _layer(cell_class: type[Any]) -> type[Any]:
     (2, 5)
     """
     members = {"cell_class": cell_class, "__doc__": doc, "__module__": __name__}
-    made = type(name, (CellLayer,), members)
-    return _documented(keras.saving.register_keras_serializable("keras_rnnx")(made))
+    layer_class = type(name, (CellLayer,), members)
+    return _documented(
+        keras.saving.register_keras_serializable("keras_rnnx")(layer_class)
+    )
 
 
 def _filled(paragraphs):

@@ -121,8 +121,8 @@ def arguments(name: str, cls: type[Any], given: dict[str, Any]) -> dict[str, Any
 def described(name: str, cell: Any) -> str:
     """In words, what a recipe set for a cell, with its paper."""
     recipe = RECIPES[name]
-    made = ", ".join(f"{a}={_short(getattr(cell, a))}" for a in recipe.arguments)
-    return f"recipe {name!r} ({recipe.paper}) set {made}"
+    arguments = ", ".join(f"{a}={_short(getattr(cell, a))}" for a in recipe.arguments)
+    return f"recipe {name!r} ({recipe.paper}) set {arguments}"
 
 
 def _short(value):

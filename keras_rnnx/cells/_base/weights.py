@@ -105,9 +105,9 @@ def _bias(cell):
 
 def _bias_initializer(cell, gates):
     # An initializer that knows the gates makes the biases of all of them.
-    made = bound(cell.bias_initializer, cell, "bias")
-    if made is not cell.bias_initializer:
-        return made
+    bound_initializer = bound(cell.bias_initializer, cell, "bias")
+    if bound_initializer is not cell.bias_initializer:
+        return bound_initializer
     blocks = [cell.gate_bias_initializer(gate) for gate in gates]
     if all(block is cell.bias_initializer for block in blocks):
         return cell.bias_initializer

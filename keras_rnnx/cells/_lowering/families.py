@@ -62,8 +62,8 @@ def embedded(
         return _other("activation", activation, "tanh")
 
     def inputs(sequence, states, w):
-        made = getattr(w, candidate)
-        total = sequence @ made.kernel + made.bias
+        weights = getattr(w, candidate)
+        total = sequence @ weights.kernel + weights.bias
         return ops.concatenate([total, ops.tanh(total)], axis=-1)
 
     def gates(w):
@@ -183,8 +183,8 @@ def _squashed(kernel, activation, gates, says="", scale=None, rectifiers=False):
         return (full / 2, full / 2) if half else (full, 0.0)
 
     def of_kernel(w):
-        made = gates(w.of(*change(w)))
-        return made | {"h": made["h"] * 0.5} if half else made
+        weights = gates(w.of(*change(w)))
+        return weights | {"h": weights["h"] * 0.5} if half else weights
 
     def states(states, w):
         scale, shift = change(w)
@@ -273,15 +273,15 @@ def _rectified(activation, keep=None, write=None):
         return ops.concatenate([sequence, left], axis=-1)
 
     def start(states, w):
-        made = parts(w)
-        first = 0.0 * states[0] if decays else states[0] / made[0][0]
-        others = [0.0 * states[0] for _ in made[1:]]
+        terms = parts(w)
+        first = 0.0 * states[0] if decays else states[0] / terms[0][0]
+        others = [0.0 * states[0] for _ in terms[1:]]
         return [ops.concatenate([first, *others], axis=-1)]
 
     def outputs(sequence, states, w):
-        made = parts(w)
-        blocks = ops.split(sequence, len(made), axis=-1)
-        total = sum(row * block for (row, *_), block in zip(made, blocks))
+        terms = parts(w)
+        blocks = ops.split(sequence, len(terms), axis=-1)
+        total = sum(row * block for (row, *_), block in zip(terms, blocks))
         if decays:
             total = total + remaining(ops.shape(sequence)[1], 1, states, w)
         return total

@@ -44,7 +44,7 @@ class Differentiable:
         self.sequences = sequences
         self.keep = keep
         # Other backends compile the loop.
-        self.recorder = None
+        self.recorder: Any = None
         if backend.EAGER and self.loops:
             self.recorder = cast(EagerBackend, backend).Recorder(program)
 
@@ -139,10 +139,10 @@ class Differentiable:
             self._refuse_flow()
             inputs, tensors = inputs[:n], inputs[n:]
             if tensors:
-                made, at = source[0](tensors), structure.positions().inputs
+                recomputed, at = source[0](tensors), structure.positions().inputs
                 for name, position in at.items():
                     if inputs[position] is None:
-                        inputs[position] = made[name]
+                        inputs[position] = recomputed[name]
             backend = cast(EagerBackend, self.backend)
             d_inputs = backend.gradients(plain, inputs, cotangents)
             return d_inputs + [None] * len(tensors)

@@ -68,9 +68,9 @@ class Recurrence(TimeLoop):
         tensors = _precision.rounded(tensors)
         multiply = self.products(tensors.matrices)
 
-        def product(gate, made):
+        def product(gate, values):
             bias = tensors.biases.get(gate)
-            return made if bias is None else made + bias
+            return values if bias is None else values + bias
 
         def step(states, at):
             context = self.context(tensors, at["by_step"])

@@ -69,12 +69,12 @@ def make(
             dtype=dtype,
         )
         return [level]
-    made = []
+    levels = []
     for k, (row, drop) in enumerate(zip(cells, drops), 1):
         top = k == len(cells)
         sequences = stack.return_sequences or not top
         zero = sequences if stack.bidirectional else top and stack.zero_output_for_mask
-        made.append(
+        levels.append(
             Level(
                 row,
                 [f"{direction}{template.name}_{k}" for direction in directions],
@@ -90,7 +90,7 @@ def make(
                 dtype=dtype,
             )
         )
-    return made
+    return levels
 
 
 def dropout_layer(

@@ -35,8 +35,8 @@ def code(
         best_epoch: the epoch with the best score, from 1, after which training ends.
     """
     settings = hypermodel.settings(hp)
-    made = hypermodel.model_arguments(settings, hp)
-    front = made.pop("front", None)
+    model_arguments = hypermodel.model_arguments(settings, hp)
+    front = model_arguments.pop("front", None)
     name = f"keras_rnnx.models.{hypermodel.make.__name__}"
     lines = ["import math", "", "import keras", "import keras_rnnx", "", *_data(data)]
     seed = hypermodel.trial_seed(hp)
@@ -44,8 +44,8 @@ def code(
         lines.append(f"keras.utils.set_random_seed({seed})")
     if front is not None:
         lines.append("# `front` is the function that was passed to the search.")
-        made["front"] = _Written("lambda x: front(hp, x)")
-    lines.append(f"model = {_call(name, made)}")
+        model_arguments["front"] = _Written("lambda x: front(hp, x)")
+    lines.append(f"model = {_call(name, model_arguments)}")
     optimizer = type(arguments.optimizer(settings)).__name__
     options = arguments.optimizer_arguments(settings)
     lines += [

@@ -56,10 +56,10 @@ def draw(search: Search) -> Drawn:
     )
     for name, function in zip(NAMES, functions):
         with _style.styled():
-            made = function()
-            if isinstance(made, str):
-                drawn.why[name] = made
-            elif made is not None:
-                drawn.svg[name] = _style.svg(made, name.replace("_", "-"))
-                drawn.png[name] = _style.png(made)
+            figure = function()
+            if isinstance(figure, str):
+                drawn.why[name] = figure
+            elif figure is not None:
+                drawn.svg[name] = _style.svg(figure, name.replace("_", "-"))
+                drawn.png[name] = _style.png(figure)
     return drawn

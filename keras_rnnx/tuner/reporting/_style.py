@@ -96,9 +96,9 @@ def styled() -> Iterator[None]:
 
 def figure(width: float, height: float, columns: int = 1) -> tuple[Figure, list[Axes]]:
     """A new figure with a size in inches, and axes in a row."""
-    made = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(made)
-    return made, list(made.subplots(1, columns, squeeze=False)[0])
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, list(figure.subplots(1, columns, squeeze=False)[0])
 
 
 def key(axes: Axes, entries: Iterable[tuple[str, str, str, str]]) -> None:

@@ -127,8 +127,10 @@ class Normalization:
             return part + vectors.bias[k] if k in vectors.bias else part
 
         def late(k, vector):
-            made = self.standardized({k: products[k](vector)}, "recurrent", context)
-            return scaled(k, made[k])
+            normalized = self.standardized(
+                {k: products[k](vector)}, "recurrent", context
+            )
+            return scaled(k, normalized[k])
 
         early = {k: u for k, u in products.items() if gates[k].reads != LATE}
         if early:

@@ -149,7 +149,7 @@ def inputs_gradient(
     scales: list[Any],
     factor: Any,
     d: list[Any],
-    made: list[Any],
+    products: list[Any],
 ) -> tuple[Any, Any]:
     """The gradient of `a` from that of the normalized `a K`, for the gates of a group.
 
@@ -159,7 +159,7 @@ def inputs_gradient(
         scales: the factors after the normalization, each `(units,)`.
         factor: of the normalization, `(time, batch, 1)`.
         d: the gradients of the scaled values, `(time, batch, units)`.
-        made: `a K`.
+        products: `a K`.
 
     Returns:
         The gradient, and the `share` that `kernel_gradients` takes.
@@ -168,7 +168,7 @@ def inputs_gradient(
     along = ops.sum(exact(a) * exact(through), axis=-1, keepdims=True)
     share = factor * factor * factor * along / _width(kernels)
     if a.shape[-1] > _width(kernels):
-        back = _sum(m @ ops.transpose(k) for m, k in zip(made, kernels))
+        back = _sum(m @ ops.transpose(k) for m, k in zip(products, kernels))
     else:
         back = a @ _sum(k @ ops.transpose(k) for k in kernels)
     gradient = factor * exact(through) - share * exact(back)

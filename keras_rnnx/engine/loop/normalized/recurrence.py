@@ -284,8 +284,8 @@ class NormalizedRecurrence(TimeLoop):
                 of_group(tensors.scales),
                 factors["inputs"][i],
             )
-            made = of_group(of_steps["inputs"])
-            d_input, share = inputs_gradient(inputs, *part, d, made)
+            products = of_group(of_steps["inputs"])
+            d_input, share = inputs_gradient(inputs, *part, d, products)
             d_inputs.append(d_input)
             gradients, scales = kernel_gradients(inputs, *part, share, d, outer)
             d_kernels |= zip(group, gradients)

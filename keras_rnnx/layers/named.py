@@ -110,7 +110,7 @@ def _layer(cell_class: type[Any]) -> type[Any]:
     return _documented(keras.saving.register_keras_serializable("keras_rnnx")(made))
 
 
-def _filled(paragraphs):
+def _filled(paragraphs: str) -> str:
     """Paragraphs in lines, indented as those of a docstring."""
     filled = (
         textwrap.fill(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 from keras import ops
@@ -28,6 +28,9 @@ from keras_rnnx.cells._base.reference import Reference
 from keras_rnnx.cells._base.step import KerasStep
 from keras_rnnx.cells._base.tensors import DrawnMasks
 from keras_rnnx.cells._lowering.spec import Lowering
+
+if TYPE_CHECKING:
+    import inspect
 
 
 class Cell(CountsChanges, keras.layers.Layer):
@@ -197,6 +200,7 @@ class Cell(CountsChanges, keras.layers.Layer):
     use: str = ""
     # Read by `compute_dtype`, before it is set.
     normalization: Normalization | None = None
+    __signature__: inspect.Signature
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)

@@ -44,7 +44,7 @@ class Differentiable:
         self.sequences = sequences
         self.keep = keep
         # Other backends compile the loop.
-        self.recorder = None
+        self.recorder: Any = None
         if backend.EAGER and self.loops:
             self.recorder = cast(EagerBackend, backend).Recorder(program)
 

@@ -129,7 +129,8 @@ class GatedFeedbackCell(keras.layers.Layer):
             ops.matmul(x, self.gate_kernels[j])
             + ops.matmul(joined, self.gate_recurrent_kernels[j])
         )
-        candidate, layout = cell.feedback_gate, cell.layout
+        candidate: Any = cell.feedback_gate
+        layout = cell.layout
         weights = {
             name: cell.computed(ops.convert_to_tensor(value))
             for name, value in cell.program.weights().items()

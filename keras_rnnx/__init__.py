@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from typing import Any
 
 try:
     import keras as _keras  # noqa: F401
@@ -80,7 +81,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     if name not in _LAZY:
         raise AttributeError(f"module 'keras_rnnx' has no attribute {name!r}")
     module = importlib.import_module(_LAZY[name] or f"keras_rnnx.{name}")
@@ -89,5 +90,5 @@ def __getattr__(name):
     return value
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return sorted(__all__)

@@ -37,7 +37,7 @@ def masked_step(classes: int) -> Any:
     return ops.where(ops.eye(classes, dtype="bool"), 0.0, IMPOSSIBLE)
 
 
-def _start(scores):
+def _start(scores: Any) -> Any:
     """Log-probabilities of class 0 before the first step, `(batch, classes)`."""
     others = ops.full_like(scores[:, 0, 0, 1:], IMPOSSIBLE)
     return ops.concatenate([ops.zeros_like(others[:, :1]), others], axis=1)
@@ -60,7 +60,7 @@ def negative_log_likelihood(classes: Any, scores: Any) -> Any:
     wrong = ops.any(ops.logical_and(outside, valid), axis=1)
     classes = ops.where(outside, 0, classes)
 
-    def step(carry, at):
+    def step(carry: tuple[Any, Any, Any], at: Any) -> tuple[Any, Any]:
         alpha, path, before = carry
         pairs = ops.reshape(at[:, :-1], (-1, count, count))
         now, valid = ops.cast(at[:, -1], "int32"), valid_steps(pairs[:, None])[:, 0]
@@ -111,13 +111,13 @@ def viterbi(scores: Any) -> Any:
     check(scores)
     scores = ops.cast(scores, "float32")
 
-    def forward(carry, pairs):
+    def forward(carry: tuple[Any, Any], pairs: Any) -> tuple[Any, Any]:
         through = ops.expand_dims(carry[0], -1) + pairs
         best = ops.cast(ops.argmax(through, axis=1), "int32")
         carry = ops.max(through, axis=1), best
         return carry, carry
 
-    def backward(carry, best):
+    def backward(carry: Any, best: Any) -> tuple[Any, Any]:
         before = ops.take_along_axis(best, ops.expand_dims(carry, -1), axis=1)[:, 0]
         return before, carry
 

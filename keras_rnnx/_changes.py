@@ -14,7 +14,7 @@ class CountsChanges:
 
     _changes = 0
 
-    def __setattr__(self, name: str, value: Any):
+    def __setattr__(self, name: str, value: Any) -> None:
         if self.__dict__.get(name, self) is not value:
             # Not through Keras, which inspects every value.
             object.__setattr__(self, "_changes", self._changes + 1)

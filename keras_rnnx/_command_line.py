@@ -98,7 +98,7 @@ def positive(text: str) -> int:
     return _at_least(1, text)
 
 
-def _at_least(least, text):
+def _at_least(least: int, text: str) -> int:
     if not text.isdecimal() or int(text) < least:
         raise argparse.ArgumentTypeError(
             f"must be an integer of at least {least}, received {text!r}"

@@ -109,7 +109,7 @@ def with_arguments(
     return "\n\n".join([about.strip(), section, *example])
 
 
-def _starred(parameter):
+def _starred(parameter: inspect.Parameter) -> str:
     return "**" * (parameter.kind is parameter.VAR_KEYWORD) + parameter.name
 
 
@@ -142,18 +142,18 @@ def parted(paragraph: str) -> list[str | list[str]]:
     return [part for part in parts if part and part != "."]
 
 
-def _sections(cls):
+def _sections(cls: type) -> tuple[str, dict[str, str]]:
     """The text before the sections, and the sections by title."""
     doc = inspect.cleandoc(vars(cls).get("__doc__") or "")
     about, *sections = _SECTION.split(doc)
     return about, dict(zip(sections[::2], sections[1::2]))
 
 
-def _equal(span):
+def _equal(span: re.Match[str]) -> bool:
     return is_equation(span[1])
 
 
-def _arguments(text):
+def _arguments(text: str) -> dict[str, str]:
     meanings = {}
     for entry in re.split(r"\n(?=\S)", textwrap.dedent(text).strip()):
         names, _, meaning = entry.partition(":")

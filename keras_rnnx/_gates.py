@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 from keras import ops
 
 from keras_rnnx._errors import nearest
+
+if TYPE_CHECKING:
+    from keras_rnnx.cells import Cell
 
 DEFAULT = "default"
 
@@ -54,7 +57,7 @@ def full(tensor: Any) -> Any:
 class Recurrent:
     """A mixin: for recurrent kernels only; other weights raise an error when built."""
 
-    def bind(self, cell: Any, weight: str) -> Any:
+    def bind(self, cell: Cell, weight: str) -> Any:
         """The object itself.
 
         Raises:
@@ -80,7 +83,7 @@ class Recurrent:
         return self
 
 
-def known_steps(cell: Any, owner: str, instead: str) -> int:
+def known_steps(cell: Cell, owner: str, instead: str) -> int:
     """The length of the sequences that a cell is built for, or a ValueError."""
     if cell.sequence_length is None:
         raise ValueError(
@@ -105,7 +108,7 @@ def serialized(value: Any, serialize: Callable[[Any], Any]) -> Any:
     return serialize(value)
 
 
-def by_gate(value: Any, cell: Any, weight: str, complete: bool) -> list[Any]:
+def by_gate(value: Any, cell: Cell, weight: str, complete: bool) -> list[Any]:
     """The object for each gate with a block in a weight of a cell.
 
     Args:
@@ -158,7 +161,7 @@ def guessed(value: Any, shape: tuple[int, ...]) -> list[Any]:
     return [value] * (shape[1] // shape[0])
 
 
-def bound(value: Any, cell: Any, weight: str) -> Any:
+def bound(value: Any, cell: Cell, weight: str) -> Any:
     """The object that Keras gets for a weight of a cell.
 
     An object that needs to know more than a shape (the columns of each gate, the gate

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import rich.console
 import rich.live
 import rich.table
+
+if TYPE_CHECKING:
+    from keras_rnnx.tuner import Progress
 
 
 class LiveSearch(rich.live.Live):
@@ -33,21 +36,21 @@ class LiveSearch(rich.live.Live):
         super().__init__(console=console, transient=True, refresh_per_second=4)
         self._objective, self._direction = objective, direction
         self._trials, self._budget, self._workers = trials, budget, workers
-        self._running: dict[int, Any] = {}
+        self._running: dict[int, Progress] = {}
         self._ended = self._again = 0
-        self._best = None
+        # Score, number and model of the best trial.
+        self._best: tuple[float, int, str] | None = None
 
-    def __call__(self, event: Any) -> None:
+    def __call__(self, event: Progress) -> None:
         """Shows a `keras_rnnx.tuner.Progress`."""
         if event.row is None:
             self._running[event.trial] = event
         else:
             self._running.pop(event.trial, None)
-            self._end(event)
+            self._end(event, event.row)
         self.update(self._table(event.seconds))
 
-    def _end(self, event):
-        row = event.row
+    def _end(self, event: Progress, row: dict[str, Any]) -> None:
         score = "no score" if row["score"] is None else f"{row['score']:.4f}"
         if event.again is None:
             self._ended += 1
@@ -68,11 +71,11 @@ class LiveSearch(rich.live.Live):
         if row["status"] == "completed" and event.again is None and better:
             self._best = row["score"], event.trial, self._model(row)
 
-    def _model(self, row):
+    def _model(self, row: dict[str, Any]) -> str:
         units = ", ".join(map(str, row["units"] or []))
         return " ".join(filter(None, [row["cell"], f"[{units}]"])) or "a model"
 
-    def _table(self, seconds):
+    def _table(self, seconds: float) -> rich.table.Table:
         table = rich.table.Table(box=None, padding=(0, 2, 0, 0), title_justify="left")
         table.title = self._title(seconds)
         for name in ("running", "worker", "epoch", self._objective):
@@ -90,7 +93,7 @@ class LiveSearch(rich.live.Live):
             )
         return table
 
-    def _title(self, seconds):
+    def _title(self, seconds: float) -> str:
         of = f" of {self._trials}" if self._trials else ""
         parts = [f"{self._ended}{of} trials", f"{_time(seconds)} so far"]
         left = self._left(seconds)
@@ -101,7 +104,7 @@ class LiveSearch(rich.live.Live):
             parts.append(f"best {score:.4f} (trial {trial}, {model})")
         return ", ".join(parts)
 
-    def _left(self, seconds):
+    def _left(self, seconds: float) -> float | None:
         """Seconds until the last trial of the search has ended, or None."""
         if self._budget is not None:
             return max(0.0, self._budget - seconds)
@@ -110,7 +113,7 @@ class LiveSearch(rich.live.Live):
         return seconds / self._ended * max(0, self._trials - self._ended)
 
 
-def _time(seconds):
+def _time(seconds: float) -> str:
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:

@@ -27,7 +27,7 @@ def spectral_radius(blocks: Any, doublings: int = DOUBLINGS) -> Any:
     """
     tiny = 1e-30
 
-    def normed(matrix):
+    def normed(matrix: Any) -> tuple[Any, Any]:
         # Scaled first, since squares of small entries would underflow to 0.
         largest = ops.maximum(ops.max(ops.abs(matrix), axis=(1, 2)), tiny)
         matrix = matrix / ops.reshape(largest, (-1, 1, 1))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import collections
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import keras
@@ -69,7 +69,7 @@ def replace(owner: keras.Layer, replacements: dict[int, keras.Layer]) -> None:
         setattr(owner, name, _replaced(value, replacements))
 
 
-def _attributes(layer):
+def _attributes(layer: keras.Layer) -> Iterable[tuple[str, Any]]:
     """The attributes that the class of a layer has set, without those of Keras."""
     base = keras.Model if isinstance(layer, keras.Model) else keras.Layer
     inherited = vars(base(name=layer.name))
@@ -92,11 +92,11 @@ def _layers(value: Any) -> Iterator[keras.Layer]:
             yield from _layers(item)
 
 
-def _replaced(value, replacements):
+def _replaced(value: Any, replacements: dict[int, Any]) -> Any:
     if isinstance(value, keras.Layer):
         return replacements.get(id(value), value)
     if isinstance(value, dict):
-        kind = collections.OrderedDict
+        kind: type[dict[Any, Any]] = collections.OrderedDict
         kind = kind if isinstance(value, kind) else dict
         return kind((k, _replaced(v, replacements)) for k, v in value.items())
     if isinstance(value, (list, tuple, set)):

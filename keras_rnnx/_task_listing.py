@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -48,7 +48,7 @@ def listing() -> Table:
     return _Tasks(map(_row, datasets.list_tasks()))
 
 
-def _row(name):
+def _row(name: str) -> TaskRow:
     facts = FACTS.get(name)
     if facts is None:
         return TaskRow(name, *[""] * (len(TaskRow._fields) - 1))
@@ -65,11 +65,11 @@ def _row(name):
     )
 
 
-def _sizes(sizes):
+def _sizes(sizes: Iterable[int]) -> str:
     return " / ".join(f"{size:,}" for size in sizes)
 
 
-def _lengths(lengths):
+def _lengths(lengths: tuple[int, int]) -> str:
     return str(lengths[0]) if lengths[0] == lengths[1] else f"{lengths[0]}-{lengths[1]}"
 
 
@@ -82,9 +82,10 @@ def about(task: datasets.Task) -> rich.console.Group:
     return rich.console.Group(*_lines(task))
 
 
-def _lines(task) -> Iterator[Any]:
+def _lines(task: datasets.Task) -> Iterator[Any]:
     yield rich.text.Text(f"{task.name}: {task.description}", style="bold")
-    yield rich.text.Text(f"kind: {task.kind}, {datasets.KINDS[task.kind].description}")
+    kind: Any = task.kind
+    yield rich.text.Text(f"kind: {kind}, {datasets.KINDS[kind].description}")
     unit = "tokens" if task.kind == "language_model" else "sequences"
     sizes = _sizes([len(part.x) for part in task.parts])
     yield rich.text.Text(f"{unit} for training, validation and test: {sizes}")
@@ -113,23 +114,24 @@ def _lines(task) -> Iterator[Any]:
         yield rich.padding.Padding(rich.text.Text(text), (0, 0, 0, 2))
 
 
-def _examples(task):
+def _examples(task: datasets.Task) -> Iterator[str]:
     x, y = task.train
     if task.kind == "language_model":
-        yield _cut(task.vocabulary.decode(x[: 2 * STEPS]), 4 * STEPS)
+        vocabulary: Any = task.vocabulary
+        yield _cut(vocabulary.decode(x[: 2 * STEPS]), 4 * STEPS)
         return
     for row in range(min(EXAMPLES, len(x))):
         target = _target(task, y[row])
         yield f"{_sequence(task, x[row])} -> {target}"
 
 
-def _sequence(task, row):
+def _sequence(task: datasets.Task, row: Any) -> str:
     if task.vocabulary is not None:
         return repr(_cut(task.vocabulary.decode(row)))
     return _shown(row)
 
 
-def _target(task, target):
+def _target(task: datasets.Task, target: Any) -> str:
     vocabulary = task.target_vocabulary
     if vocabulary is None:
         return _shown(target)
@@ -140,7 +142,7 @@ def _target(task, target):
     return repr(_cut(vocabulary.decode(target)))
 
 
-def _shown(values):
+def _shown(values: Any) -> str:
     values = np.asarray(values)
     if values.ndim == 2 and values.shape[1] > 4:
         return f"{values.shape[0]} steps of {values.shape[1]}"
@@ -150,5 +152,5 @@ def _shown(values):
     return " ".join(shown.split())
 
 
-def _cut(text, most=STEPS):
+def _cut(text: str, most: int = STEPS) -> str:
     return text if len(text) <= most else f"{text[:most]}..."

@@ -59,18 +59,20 @@ class Structure:
         return self.tree(range(self.size))
 
 
-def _compiled(example):
+def _compiled(
+    example: Any,
+) -> tuple[int, Callable[[Any], list[Any]], Callable[[list[Any]], Any]]:
     """The number of leaves, a function that flattens a tree, and one that builds it."""
     places: list[str] = []
     values: dict[str, Any] = {}
 
-    def named(value):
+    def named(value: Any) -> str:
         """A name for a value in the expressions."""
         name = f"v{len(values)}"
         values[name] = value
         return name
 
-    def built(tree, place):
+    def built(tree: Any, place: str) -> str:
         """The expression that builds a tree from the list of leaves `l`."""
         if tree is None:
             return "None"
@@ -101,7 +103,7 @@ def _compiled(example):
     return len(places), read, build
 
 
-def _children(tree):
+def _children(tree: Any) -> list[tuple[Any, Any]] | None:
     """Keys and children of a tree, None for a leaf."""
     kind = type(tree)
     if kind is dict:
@@ -115,7 +117,7 @@ def _children(tree):
     return [(name, getattr(tree, name)) for name in _names[kind]]
 
 
-def _parts(example, tree) -> Iterator[Any]:
+def _parts(example: Any, tree: Any) -> Iterator[Any]:
     """The leaves of a tree that may lack some leaves of the example."""
     if example is None:
         return
@@ -123,7 +125,9 @@ def _parts(example, tree) -> Iterator[Any]:
     if children is None:
         yield tree
         return
-    values = {} if tree is None else dict(_children(tree))
+    # It has the shape of the example.
+    of_tree: Any = () if tree is None else _children(tree)
+    values = dict(of_tree)
     for key, child in children:
         yield from _parts(child, values.get(key))
 
@@ -166,17 +170,19 @@ def over_trees(prepare: Callable[[Callable], Callable], function: Callable) -> C
     """
     prepared_functions: dict[Any, tuple[Structure, Callable, dict]] = {}
 
-    def make(trees):
+    def make(
+        trees: tuple[Any, ...],
+    ) -> tuple[Structure, Callable, dict[str, Structure]]:
         structure, results = Structure(trees), {}
 
-        def flat(leaves):
+        def flat(leaves: list[Any]) -> list[Any]:
             result = function(*structure.tree(leaves))
             results["structure"] = Structure(result)
             return results["structure"].flat(result)
 
         return structure, prepare(flat), results
 
-    def run(*trees):
+    def run(*trees: Any) -> Any:
         key = signature(trees)
         if key not in prepared_functions:
             prepared_functions[key] = make(trees)

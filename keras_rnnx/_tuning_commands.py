@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 import re
 import warnings
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import rich.console
 
@@ -24,6 +23,10 @@ from keras_rnnx._command_line import (
     positive,
     task_options,
 )
+
+if TYPE_CHECKING:
+    from keras_rnnx.datasets import Task
+    from keras_rnnx.tuner import SearchResult
 
 UNITS = {"s": 1, "m": 60, "h": 3600}
 
@@ -63,7 +66,7 @@ def add(commands: Any) -> None:
     )
 
 
-def _add_space(tune):
+def _add_space(tune: argparse.ArgumentParser) -> None:
     space = tune.add_argument_group("the search space")
     space.add_argument(
         "--cells", type=names, metavar="A,B", help="cells (lstm,gru,leaky_rnn)"
@@ -92,7 +95,7 @@ def _add_space(tune):
     space.add_argument("--batch-size", type=positive, metavar="N", help="(32)")
 
 
-def _add_effort(tune):
+def _add_effort(tune: argparse.ArgumentParser) -> None:
     effort = tune.add_argument_group("time and method")
     effort.add_argument(
         "--trials",
@@ -151,7 +154,7 @@ def _add_effort(tune):
     effort.add_argument("--seed", type=natural, default=0, metavar="N", help="(0)")
 
 
-def _add_goal(tune):
+def _add_goal(tune: argparse.ArgumentParser) -> None:
     goal = tune.add_argument_group("the objective, and limits")
     goal.add_argument(
         "--objective", metavar="NAME", help="a name in the logs (the task's objective)"
@@ -199,7 +202,7 @@ def milliseconds(text: str) -> float:
     return value
 
 
-def _task(arguments):
+def _task(arguments: argparse.Namespace) -> Task:
     from keras_rnnx import datasets
 
     options = task_options(arguments)
@@ -213,12 +216,12 @@ def _task(arguments):
     return datasets.load_task(arguments.task, **options)
 
 
-def _made(file, function, options):
+def _made(file: str, function: str, options: dict[str, Any]) -> Task:
     """The task that a function in a file returns."""
     from keras_rnnx import datasets
 
     make = getattr(load_file(file, "TASK"), function, None)
-    if not isinstance(make, Callable):
+    if not callable(make):
         raise CommandError(f"{file} has no function {function!r}")
     task = make(**options)
     if not isinstance(task, datasets.Task):
@@ -229,7 +232,7 @@ def _made(file, function, options):
     return task
 
 
-def _tune(arguments):
+def _tune(arguments: argparse.Namespace) -> None:
     import_all(arguments.imports)
     from keras_rnnx._live import LiveSearch
 
@@ -243,7 +246,7 @@ def _tune(arguments):
         # Errors in these arguments are reported before anything else.
         tuner.HyperRNN.for_task(task, space=space, **chosen)
         console.print(task.description or f"The task {task.name}.")
-        goal = task.objective
+        goal: Any = task.objective
         name = arguments.objective or goal.name
         live = LiveSearch(
             console,
@@ -287,12 +290,14 @@ def _tune(arguments):
     _say(console, arguments, result)
 
 
-def _passed(arguments, *names_):
+def _passed(arguments: argparse.Namespace, *names_: str) -> dict[str, Any]:
     values = {name: getattr(arguments, name) for name in names_}
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _say(console, arguments, result):
+def _say(
+    console: rich.console.Console, arguments: argparse.Namespace, result: SearchResult
+) -> None:
     console.print(result.table())
     best = result.leaderboard[0]
     model = f"{best['cell']} with {result.describe()}" if best["cell"] else "a model"
@@ -315,7 +320,7 @@ def _say(console, arguments, result):
         console.print(f"Report: {page}", soft_wrap=True)
 
 
-def _report(arguments):
+def _report(arguments: argparse.Namespace) -> None:
     directory = Path(arguments.directory)
     if not (directory / "leaderboard.json").is_file():
         raise CommandError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import shlex
 import sys
 import zipfile
@@ -56,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser():
+def _parser() -> Parser:
     parser = Parser(
         prog="keras-rnnx", description="Recurrent layers for Keras: cells and searches."
     )
@@ -87,7 +88,7 @@ def _parser():
     return parser
 
 
-def _add_choices(cells):
+def _add_choices(cells: argparse.ArgumentParser) -> None:
     chosen = cells.add_argument_group(
         "cells to list (all; a cell must fit all filters)"
     )
@@ -117,7 +118,7 @@ def _add_choices(cells):
     )
 
 
-def _cells(arguments):
+def _cells(arguments: argparse.Namespace) -> None:
     import_all(arguments.imports)
     sizes = without_none(features=arguments.features, units=arguments.units)
     console = rich.console.Console()
@@ -141,7 +142,7 @@ def _cells(arguments):
     console.print(listing.about(description))
 
 
-def _explain(arguments):
+def _explain(arguments: argparse.Namespace) -> None:
     import_all(arguments.imports)
     path = Path(arguments.model)
     if not path.is_file():
@@ -153,7 +154,7 @@ def _explain(arguments):
     rich.console.Console().print(keras_rnnx.explain(model))
 
 
-def _tasks(arguments):
+def _tasks(arguments: argparse.Namespace) -> None:
     import_all(arguments.imports)
     # Imported here, since other commands do not need data sets.
     from keras_rnnx import _task_listing, datasets

@@ -8,6 +8,7 @@ import os
 import shutil
 import warnings
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -94,14 +95,16 @@ class BackupAndRestore(keras.callbacks.Callback):
         self._latest = self.backup_dir / "latest.json"
         self._quiet = contextlib.ExitStack()
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         steps = self.params["steps"]
         if self.dataset is not None and steps not in (None, len(self.dataset)):
             raise ValueError(
                 f"Received steps_per_epoch={steps}, for {len(self.dataset)} batches: "
                 "training can only be resumed if epochs are whole. Leave it out."
             )
-        self._place = self._arrays = None
+        # What is to be restored: the place in training, and arrays; None: nothing.
+        self._place: Any = None
+        self._arrays: Any = None
         self._random = _random.get_state()
         if self._latest.exists():
             self._place = json.loads(self._latest.read_text())
@@ -115,7 +118,7 @@ class BackupAndRestore(keras.callbacks.Callback):
             self._put()
         self._saved = 0
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._epoch = epoch
         if self._place and epoch != self._place["epoch"]:
             raise ValueError(
@@ -125,7 +128,8 @@ class BackupAndRestore(keras.callbacks.Callback):
             )
         if self._place and self._place["batch"]:
             self._saved = self._place["batch"]
-            self.dataset.seek(epoch, self._saved)
+            dataset: Any = self.dataset
+            dataset.seek(epoch, self._saved)
             # Keras rightly reads fewer batches than it counted.
             self._quiet.enter_context(warnings.catch_warnings())
             warnings.filterwarnings("ignore", "Your input ran out of data")
@@ -135,37 +139,44 @@ class BackupAndRestore(keras.callbacks.Callback):
         self._place = None
         self._begun = False
 
-    def on_train_batch_begin(self, batch, logs=None):
+    def on_train_batch_begin(
+        self, batch: int, logs: dict[str, Any] | None = None
+    ) -> None:
         if not self._begun:
             # Torch's data loaders draw from the same generator as dropout, and more
             # often in an epoch that is not resumed. Training must not depend on that.
             _random.set_state(self._random)
             self._begun = True
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(
+        self, batch: int, logs: dict[str, Any] | None = None
+    ) -> None:
         self._random = _random.get_state()
         if self.save_freq == "epoch":
             return
-        batches = len(self.dataset.lengths)
-        position = self.dataset.start + batch + 1
-        if self.dataset.position != min(position, batches):
+        # A number of batches comes with a data set.
+        dataset: Any = self.dataset
+        every: Any = self.save_freq
+        batches = len(dataset.lengths)
+        position = dataset.start + batch + 1
+        if dataset.position != min(position, batches):
             raise ValueError(
                 "BackupAndRestore needs TruncatedBPTT, with the same data set, before "
                 "it in the list of callbacks."
             )
         # The backup after the last batch is made at the end of the epoch.
-        if position < batches and position - self._saved >= self.save_freq:
+        if position < batches and position - self._saved >= every:
             self._save(self._epoch, position)
             self._saved = position
 
-    def on_test_begin(self, logs=None):
+    def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._quiet.close()
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._quiet.close()
         self._save(epoch + 1, 0)
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         self._quiet.close()
         if self.delete_checkpoint:
             self._latest.unlink(missing_ok=True)
@@ -175,19 +186,21 @@ class BackupAndRestore(keras.callbacks.Callback):
                 # The folder may contain other files.
                 self.backup_dir.rmdir()
 
-    def _keras(self, slot):
+    def _keras(self, slot: Path) -> keras.callbacks.BackupAndRestore:
         callback = keras.callbacks.BackupAndRestore(str(slot), delete_checkpoint=False)
         callback.set_model(self.model)
         return callback
 
-    def _save(self, epoch, batch):
+    def _save(self, epoch: int, batch: int) -> None:
         latest = json.loads(self._latest.read_text()) if self._latest.exists() else {}
         slot = SLOTS[latest.get("slot") == SLOTS[0]]
         folder = self.backup_dir / slot
         folder.mkdir(parents=True, exist_ok=True)
         # At the end of the epoch before, Keras saves that `epoch` is the next one.
         self._keras(folder).on_epoch_end(epoch - 1)
-        arrays = {f"random_{i}": state for i, state in enumerate(self._random)}
+        arrays: dict[str, Any] = {
+            f"random_{i}": state for i, state in enumerate(self._random)
+        }
         for kind, variables in self._variables(batch).items():
             for i, variable in enumerate(variables):
                 arrays[f"{kind}_{i}"] = keras.ops.convert_to_numpy(variable)
@@ -197,7 +210,7 @@ class BackupAndRestore(keras.callbacks.Callback):
         written.write_text(json.dumps(place))
         os.replace(written, self._latest)
 
-    def _variables(self, batch):
+    def _variables(self, batch: int) -> dict[str, list[keras.Variable]]:
         """Variables that a weights file lacks; metrics only within an epoch."""
         model = self.model
         weights = set(map(id, model.weights))
@@ -206,15 +219,15 @@ class BackupAndRestore(keras.callbacks.Callback):
         more = [v for key, v in unique.items() if key not in weights]
         return {"variable": more, "metric": model.metrics_variables if batch else []}
 
-    def _found(self, kind):
+    def _found(self, kind: str) -> list[np.ndarray]:
         return [v for name, v in self._arrays.items() if name.startswith(kind)]
 
-    def _put(self):
+    def _put(self) -> None:
         for kind, variables in self._variables(self._place["batch"]).items():
             for variable, value in zip(variables, self._found(kind), strict=True):
                 variable.assign(value)
 
-    def _build_metrics(self):
+    def _build_metrics(self) -> None:
         """Makes the variables of metrics; on TensorFlow the first batch makes them."""
         model, missing = self.model, self._found("metric")
         if self.dataset and len(missing) > len(model.metrics_variables):
@@ -222,7 +235,7 @@ class BackupAndRestore(keras.callbacks.Callback):
             model.compute_metrics(x, y, model(x), None)
             model.reset_metrics()
 
-    def _check(self):
+    def _check(self) -> None:
         batch, dataset = self._place["batch"], self.dataset
         fits = all(
             [value.shape for value in self._found(kind)]

@@ -137,7 +137,7 @@ class DivergenceGuard(keras.callbacks.Callback):
         self._watched = WatchedBatches(dataset)
         return self._watched
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         if self.model.steps_per_execution != 1:
             raise ValueError(
                 "DivergenceGuard looks at every batch, but the model runs several at "
@@ -145,26 +145,30 @@ class DivergenceGuard(keras.callbacks.Callback):
                 "with 1."
             )
         self.report = None
-        self._losses = collections.deque(maxlen=self.window)
+        self._losses: collections.deque[float] = collections.deque(maxlen=self.window)
         self._best = math.inf
         self._clear()
         self._remember()
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._epoch = epoch
         steps = self.params["steps"]
         if self._watched and steps == self._watched.num_batches:
             # Keras reads the data from the start; batches read ahead are not used.
             self._clear()
 
-    def on_train_batch_begin(self, batch, logs=None):
+    def on_train_batch_begin(
+        self, batch: int, logs: dict[str, Any] | None = None
+    ) -> None:
         if batch == 0:
-            self._seen = self._totals()
+            self._seen: Any = self._totals()
         if self._watched:
             self._before = _copies(self._state())
             self._random = _random.get_state()
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(
+        self, batch: int, logs: dict[str, Any] | None = None
+    ) -> None:
         loss = self._batch_loss(logs or {})
         pending = self._watched.pending if self._watched else None
         index, data = pending.popleft() if pending else (None, None)
@@ -174,27 +178,27 @@ class DivergenceGuard(keras.callbacks.Callback):
         if len(self._losses) == self.window:
             self._best = min(self._best, sum(self._losses) / self.window)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if not self.report:
             self._remember()
 
-    def _clear(self):
+    def _clear(self) -> None:
         if self._watched:
             self._watched.pending.clear()
 
-    def _remember(self):
+    def _remember(self) -> None:
         if self.restore_weights:
             self._good = _copies(self._everything())
 
-    def _state(self):
+    def _state(self) -> list[keras.Variable]:
         """The variables that determine the gradients of a batch."""
         variables = [*self.model.variables, *_states.variables(self.model)]
         return list({id(variable): variable for variable in variables}.values())
 
-    def _everything(self):
+    def _everything(self) -> list[keras.Variable]:
         return [*self._state(), *self.model.optimizer.variables]
 
-    def _batch_loss(self, logs):
+    def _batch_loss(self, logs: dict[str, Any]) -> float:
         """The loss of this batch; `fit` logs the mean of the epoch so far."""
         before, self._seen = self._seen, self._totals()
         if before:
@@ -206,14 +210,14 @@ class DivergenceGuard(keras.callbacks.Callback):
             )
         return float(logs["loss"])
 
-    def _totals(self):
+    def _totals(self) -> tuple[float, float] | None:
         """Sum and count of the mean that `fit` logs; None with a custom train_step."""
         for metric in self.model.metrics:
             if metric.name == "loss" and hasattr(metric, "total"):
                 return float(metric.total), float(metric.count)
         return None
 
-    def _wrong(self, loss):
+    def _wrong(self, loss: float) -> str | None:
         if not math.isfinite(loss):
             return f"the loss is {loss}"
         if self.limit is not None and loss > self.limit:
@@ -230,7 +234,9 @@ class DivergenceGuard(keras.callbacks.Callback):
             return f"the loss is {loss:g}, but the updated weights are not finite"
         return None
 
-    def _stop(self, batch, index, loss, reason, data):
+    def _stop(
+        self, batch: int, index: int | None, loss: float, reason: str, data: Any
+    ) -> None:
         after, random = _copies(self._everything()), _random.get_state()
         if self._watched:
             _put(self._state(), self._before)
@@ -252,11 +258,11 @@ class DivergenceGuard(keras.callbacks.Callback):
         warnings.warn(str(self.report), stacklevel=2)
 
 
-def _copies(variables):
+def _copies(variables: list[keras.Variable]) -> list[Any]:
     # The model overwrites its variables in place, or donates their memory.
     return [ops.stop_gradient(ops.copy(variable)) for variable in variables]
 
 
-def _put(variables, values):
+def _put(variables: list[keras.Variable], values: list[Any]) -> None:
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)

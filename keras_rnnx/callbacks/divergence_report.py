@@ -54,7 +54,7 @@ class DivergenceReport:
     layers: Table
     index: int | None = None
 
-    def __str__(self):
+    def __str__(self) -> str:
         parts = [
             f"Training diverged in epoch {self.epoch}, batch {self.batch} (both from "
             f"0): {self.reason}."
@@ -128,7 +128,7 @@ def layer_norms(model: keras.Model, batch: Any = None) -> Table:
     return Table(rows)
 
 
-def _outputs(model, batch):
+def _outputs(model: keras.Model, batch: Any) -> dict[str, float]:
     """The largest outputs of the layers of a functional model, by `str(id())`."""
     tensors = {}
     for layer in model.layers if getattr(model, "inputs", None) else []:
@@ -145,21 +145,21 @@ def _outputs(model, batch):
     return {key: _largest(value) for key, value in values.items()}
 
 
-def _largest(tensors):
+def _largest(tensors: Any) -> float:
     arrays = map(keras.ops.convert_to_numpy, keras.tree.flatten(tensors))
     return _short(max(float(np.max(np.abs(a.astype("float64")))) for a in arrays))
 
 
-def _norm(arrays):
+def _norm(arrays: list[np.ndarray]) -> float | None:
     if not arrays:
         return None
     total = sum(float(np.sum(np.square(a.astype("float64")))) for a in arrays)
     return _short(np.sqrt(total))
 
 
-def _short(value):
+def _short(value: float) -> float:
     return float(f"{value:.4g}")
 
 
-def _finite(value):
+def _finite(value: float | None) -> bool:
     return value is None or np.isfinite(value)

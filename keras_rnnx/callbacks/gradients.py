@@ -39,15 +39,15 @@ def forward(model: keras.Model, x: Any) -> Any:
     return model(x, training=True) if takes else model(x)
 
 
-def _loss(model, x, y, weights):
+def _loss(model: keras.Model, x: Any, y: Any, weights: Any) -> Any:
     return model.compute_loss(x=x, y=y, y_pred=forward(model, x), sample_weight=weights)
 
 
-def _tensorflow(model, x, y, weights):
+def _tensorflow(model: keras.Model, x: Any, y: Any, weights: Any) -> list[Any]:
     tf = importlib.import_module("tensorflow")
 
     @tf.function(autograph=False)
-    def compute():
+    def compute() -> list[Any]:
         with tf.GradientTape() as tape:
             loss = _loss(model, x, y, weights)
         gradients = tape.gradient(loss, [v.value for v in model.trainable_variables])
@@ -57,14 +57,14 @@ def _tensorflow(model, x, y, weights):
     return compute()
 
 
-def _torch(model, x, y, weights):
+def _torch(model: keras.Model, x: Any, y: Any, weights: Any) -> tuple[Any, ...]:
     torch = importlib.import_module("torch")
     loss = _loss(model, x, y, weights)
     wanted = [v.value for v in model.trainable_variables]
     return torch.autograd.grad(loss, wanted, allow_unused=True)
 
 
-def _jax(model, x, y, weights):
+def _jax(model: keras.Model, x: Any, y: Any, weights: Any) -> list[Any]:
     jax = importlib.import_module("jax")
     state = (
         [v.value for v in model.trainable_variables],

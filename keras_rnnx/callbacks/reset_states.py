@@ -49,41 +49,45 @@ class ResetStates(keras.callbacks.Callback):
             self.every = [integer("every", batch, least=0) for batch in every]
         elif every != "epoch":
             self.every = integer("every", every, least=1)
-        self._kept = None
+        self._kept: Any = None
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._check()
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if self.every == "epoch":
             _states.reset(self.model)
 
-    def on_train_batch_begin(self, batch, logs=None):
+    def on_train_batch_begin(
+        self, batch: int, logs: dict[str, Any] | None = None
+    ) -> None:
         if self._due(batch):
             _states.reset(self.model)
 
-    def on_test_begin(self, logs=None):
+    def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._check()
         self._kept = _states.get(self.model)
         _states.reset(self.model)
 
-    def on_test_batch_begin(self, batch, logs=None):
+    def on_test_batch_begin(
+        self, batch: int, logs: dict[str, Any] | None = None
+    ) -> None:
         if self._due(batch):
             _states.reset(self.model)
 
-    def on_test_end(self, logs=None):
+    def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
         _states.put(self.model, self._kept)
 
     on_predict_begin = on_test_begin
     on_predict_batch_begin = on_test_batch_begin
     on_predict_end = on_test_end
 
-    def _due(self, batch):
+    def _due(self, batch: int) -> bool:
         if isinstance(self.every, int):
             return batch % self.every == 0
         return self.every != "epoch" and batch in self.every
 
-    def _check(self):
+    def _check(self) -> None:
         name, model = type(self).__name__, self.model
         if not _states.layers(model):
             raise ValueError(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 
 from keras_rnnx.optimizers import NTASGD
@@ -45,21 +47,21 @@ class SwapAverages(keras.callbacks.Callback):
         self.swap_on_epoch = swap_on_epoch
         self._training = False
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._optimizer().swap(averages=False)
         self._training = True
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._optimizer().swap(averages=False)
 
-    def on_test_begin(self, logs=None):
+    def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._optimizer().swap(averages=True)
 
-    def on_test_end(self, logs=None):
+    def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
         if self._training:
             self._optimizer().swap(averages=False)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         logs = logs or {}
         if self.monitor in logs:
             value = float(logs[self.monitor])
@@ -72,10 +74,10 @@ class SwapAverages(keras.callbacks.Callback):
         if self.swap_on_epoch:
             self._optimizer().swap(averages=True)
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         self._training = False
 
-    def _optimizer(self):
+    def _optimizer(self) -> NTASGD:
         optimizer = self.model.optimizer
         while not isinstance(optimizer, NTASGD):
             # A LossScaleOptimizer may wrap it.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from keras_rnnx import _states
 from keras_rnnx.callbacks.reset_states import ResetStates
 from keras_rnnx.datasets import ContiguousBatches
@@ -58,20 +60,22 @@ class TruncatedBPTT(ResetStates):
             )
         self.dataset = dataset
         self.scale_learning_rate = scale_learning_rate
-        self._rate = None
+        self._rate: float | None = None
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         super().on_train_begin(logs)
         self._check_fit()
         self.dataset.position = 0
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if self._whole:
             self.dataset.seek(epoch)
             self.dataset.position = 0
         self._first = self.dataset.position
 
-    def on_train_batch_begin(self, batch, logs=None):
+    def on_train_batch_begin(
+        self, batch: int, logs: dict[str, Any] | None = None
+    ) -> None:
         self.dataset.check_order()
         position = self.dataset.start + self._first + batch
         if self._whole and position >= self._batches:
@@ -82,10 +86,12 @@ class TruncatedBPTT(ResetStates):
             _states.reset(self.model)
         if self._scaling:
             optimizer = self.model.optimizer
-            self._rate = float(optimizer.learning_rate)
-            optimizer.learning_rate = self._rate * self.dataset.scale(position)
+            self._rate = rate = float(optimizer.learning_rate)
+            optimizer.learning_rate = rate * self.dataset.scale(position)
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(
+        self, batch: int, logs: dict[str, Any] | None = None
+    ) -> None:
         self.dataset.check_order()
         position = self.dataset.start + self._first + batch + 1
         self.dataset.position = (
@@ -96,10 +102,10 @@ class TruncatedBPTT(ResetStates):
             self._rate = None
 
     @property
-    def _scaling(self):
+    def _scaling(self) -> bool:
         return self.scale_learning_rate and self.dataset.random_steps
 
-    def _check_fit(self):
+    def _check_fit(self) -> None:
         """Raises a ValueError for arguments of `fit` that cannot work."""
         dataset, model, steps = self.dataset, self.model, self.params["steps"]
         if dataset.start:

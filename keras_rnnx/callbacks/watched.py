@@ -46,10 +46,10 @@ class WatchedBatches(keras.utils.PyDataset):
         self.pending.append((int(index), batch))
         return batch
 
-    def on_epoch_begin(self):
+    def on_epoch_begin(self) -> None:
         self.dataset.on_epoch_begin()
 
-    def on_epoch_end(self):
+    def on_epoch_end(self) -> None:
         self.dataset.on_epoch_end()
 
 
@@ -91,6 +91,6 @@ class ArrayBatches(keras.utils.PyDataset):
         rows = self._order[start : start + self.batch_size]
         return keras.tree.map_structure(lambda array: array[rows], self.arrays)
 
-    def on_epoch_begin(self):
+    def on_epoch_begin(self) -> None:
         if self.shuffle:
             self._order = self._random.permutation(len(self._order))

@@ -25,7 +25,7 @@ class Uniform:
     low: float
     high: float
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         kinds = int if isinstance(self, Int) else (int, float)
         least = 0 if isinstance(self, (Log, LogInt)) else None
         ends = (self.low, self.high)
@@ -56,17 +56,17 @@ class Uniform:
 class Log(Uniform):
     """Positive numbers from `low` to `high`, as many in each order of magnitude."""
 
-    def draw(self, hp, name, default):
+    def draw(self, hp: Any, name: str, default: Any) -> Any:
         return hp.Float(name, self.low, self.high, sampling="log", default=default)
 
 
 class Int(Uniform):
     """Whole numbers from `low` to `high`, both included."""
 
-    def holds(self, value):
+    def holds(self, value: Any) -> bool:
         return isinstance(value, int) and super().holds(value)
 
-    def draw(self, hp, name, default):
+    def draw(self, hp: Any, name: str, default: Any) -> Any:
         return hp.Int(name, self.low, self.high, default=default)
 
 
@@ -76,7 +76,7 @@ class LogInt(Int):
     Both ends are included.
     """
 
-    def draw(self, hp, name, default):
+    def draw(self, hp: Any, name: str, default: Any) -> Any:
         return hp.Int(name, self.low, self.high, sampling="log", default=default)
 
 

@@ -88,7 +88,7 @@ def register(
     return cls
 
 
-def _origin(cls):
+def _origin(cls: type) -> tuple[str, str]:
     return cls.__module__, cls.__qualname__
 
 

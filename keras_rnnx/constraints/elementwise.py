@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 from keras import ops
 
 from keras_rnnx._gates import known_steps
 from keras_rnnx._numbers import integer
+
+if TYPE_CHECKING:
+    from keras_rnnx.cells import Cell
 
 
 @keras.saving.register_keras_serializable("keras_rnnx")
@@ -35,13 +38,13 @@ class UnitRange(keras.constraints.Constraint):
     def __init__(self, steps: int | None = None):
         self.steps = None if steps is None else integer("steps", steps, least=1)
 
-    def bind(self, cell: Any, weight: str) -> UnitRange:
+    def bind(self, cell: Cell, weight: str) -> UnitRange:
         """This constraint for the sequences of a cell."""
         if self.steps is not None:
             return self
         return UnitRange(known_steps(cell, "UnitRange", "UnitRange(steps)"))
 
-    def __call__(self, w):
+    def __call__(self, w: Any) -> Any:
         if self.steps is None:
             raise ValueError(
                 "UnitRange() takes the length of the sequences from a cell or layer of "
@@ -50,5 +53,5 @@ class UnitRange(keras.constraints.Constraint):
         bound = 2.0 ** (1 / self.steps)
         return ops.clip(ops.convert_to_tensor(w), -bound, bound)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"steps": self.steps}

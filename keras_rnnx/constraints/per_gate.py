@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 from keras import ops
 
 from keras_rnnx import _gates
+
+if TYPE_CHECKING:
+    from keras_rnnx.cells import Cell
 
 
 @keras.saving.register_keras_serializable("keras_rnnx", name="PerGateConstraint")
@@ -38,17 +41,17 @@ class PerGate(keras.constraints.Constraint):
     def __init__(self, constraint: Any):
         self.constraint = _gates.resolved(constraint, keras.constraints.get)
 
-    def bind(self, cell: Any, weight: str) -> PerGate:
+    def bind(self, cell: Cell, weight: str) -> PerGate:
         """This constraint for a weight of a cell."""
         new = copy.copy(self)
         new._by_gate = self.of_gates(cell, weight)
         return new
 
-    def of_gates(self, cell: Any, weight: str) -> list[Any]:
+    def of_gates(self, cell: Cell, weight: str) -> list[Any]:
         """The object for each gate of a weight of a cell."""
         return _gates.by_gate(self.constraint, cell, weight, complete=False)
 
-    def __call__(self, w):
+    def __call__(self, w: Any) -> Any:
         w = ops.convert_to_tensor(w)
         by_gate = self._by_gate
         if by_gate is None:
@@ -62,6 +65,6 @@ class PerGate(keras.constraints.Constraint):
             axis=-1,
         )
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = _gates.serialized(self.constraint, keras.constraints.serialize)
         return {"constraint": config}

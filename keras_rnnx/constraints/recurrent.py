@@ -44,7 +44,7 @@ class Orthogonal(_gates.Recurrent, keras.constraints.Constraint):
     True
     """
 
-    def __call__(self, w):
+    def __call__(self, w: Any) -> Any:
         w = ops.convert_to_tensor(w)
         n, gates = _gates.square(type(self).__name__, w.shape)
         blocks = _gates.stacked(_gates.full(w), gates)
@@ -53,21 +53,21 @@ class Orthogonal(_gates.Recurrent, keras.constraints.Constraint):
         return ops.cast(_gates.flat(polar), w.dtype)
 
 
-def _transposed(blocks):
+def _transposed(blocks: Any) -> Any:
     return ops.transpose(blocks, (0, 2, 1))
 
 
-def _gram(blocks):
+def _gram(blocks: Any) -> Any:
     return _transposed(blocks) @ blocks
 
 
-def _away(gram):
+def _away(gram: Any) -> Any:
     """The distance from an orthogonal matrix: the norm of `Xᵀ X - I`."""
     off = gram - ops.eye(gram.shape[-1], dtype=gram.dtype)
     return ops.sqrt(ops.max(ops.sum(off * off, axis=(1, 2))))
 
 
-def _polar(blocks):
+def _polar(blocks: Any) -> tuple[Any, Any]:
     """The blocks with all singular values but zeros set to 1; whether none is 0."""
     rows = ops.max(ops.sum(ops.abs(blocks), axis=2), axis=1)
     columns = ops.max(ops.sum(ops.abs(blocks), axis=1), axis=1)
@@ -77,10 +77,10 @@ def _polar(blocks):
     # After an update the matrix is usually near enough without scaling.
     x = ops.where(_away(_gram(blocks)) < NEAR, blocks, scaled)
 
-    def step(x, gram):
+    def step(x: Any, gram: Any) -> Any:
         return 1.5 * x - 0.5 * x @ gram
 
-    def onwards(k, x, gram):
+    def onwards(k: Any, x: Any, gram: Any) -> tuple[Any, Any, Any]:
         x = step(x, gram)
         return k + 1, x, _gram(x)
 
@@ -94,7 +94,7 @@ def _polar(blocks):
     return step(x, gram), _away(gram) < NEAR
 
 
-def _completed(x):
+def _completed(x: Any) -> Any:
     """`x` with its singular values of 0 replaced by others."""
     n = x.shape[-1]
     eye = ops.eye(n, dtype=x.dtype)
@@ -134,7 +134,7 @@ class SpectralRadius(_gates.Recurrent, keras.constraints.Constraint):
         if self.radius <= 0:
             raise ValueError(f"`radius` must be positive, received {radius!r}.")
 
-    def __call__(self, w):
+    def __call__(self, w: Any) -> Any:
         w = ops.convert_to_tensor(w)
         n, gates = _gates.square(type(self).__name__, w.shape)
         blocks = _gates.stacked(_gates.full(w), gates)

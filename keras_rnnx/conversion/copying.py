@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import keras
 
@@ -18,6 +20,9 @@ from keras_rnnx.conversion.counterparts import (
 )
 from keras_rnnx.layers.cell_layer import LOOP
 
+if TYPE_CHECKING:
+    from keras_rnnx.conversion.state import Pairs
+
 # Methods that a class may define and still be copied as a plain Keras model.
 _REMADE = ("get_config", "from_config")
 
@@ -30,11 +35,13 @@ class Copier:
         reasons: why layers were not replaced, for reasons that `refusal` cannot know.
     """
 
-    def __init__(self):
-        self.pairs = {}
-        self.reasons = {}
+    def __init__(self) -> None:
+        self.pairs: Pairs = {}
+        self.reasons: dict[int, str] = {}
 
-    def layer(self, layer, made=None):
+    def layer(
+        self, layer: keras.Operation, made: keras.Operation | None = None
+    ) -> keras.Operation:
         """The copy of a layer. `made` is a layer that the copy of its owner made."""
         if id(layer) not in self.pairs:
             if isinstance(layer, keras.layers.RNN):
@@ -53,7 +60,7 @@ class Copier:
             self.pairs[id(layer)] = layer, new
         return self.pairs[id(layer)][1]
 
-    def cell(self, cell, made=None):
+    def cell(self, cell: keras.Layer, made: keras.Layer | None = None) -> keras.Layer:
         """The copy of a cell that runs in a layer."""
         if id(cell) not in self.pairs:
             if type(cell) in CELLS and not cell_refusal(cell):
@@ -67,8 +74,10 @@ class Copier:
             self.pairs[id(cell)] = cell, new
         return self.pairs[id(cell)][1]
 
-    def _recurrent(self, layer, made):
-        cls = LAYERS.get(type(layer))
+    def _recurrent(
+        self, layer: keras.layers.RNN, made: keras.Layer | None
+    ) -> keras.Layer:
+        cls: Any = LAYERS.get(type(layer))
         if cls is None or refusal(layer):
             new = _remake(layer) if made is None else made
             if hasattr(layer, "use_cudnn"):
@@ -84,7 +93,7 @@ class Copier:
         self.pairs[id(layer.cell)] = layer.cell, new.cell
         return new
 
-    def _graph(self, model, made):
+    def _graph(self, model: keras.Model, made: keras.Model | None) -> keras.Model:
         if made is not None and not _recurrent_inside(model):
             return made
         lost = _lost(model)
@@ -102,7 +111,7 @@ class Copier:
         with _uncompiled(model):
             return keras.models.clone_model(model, clone_function=self.layer, **options)
 
-    def _inside(self, old, new):
+    def _inside(self, old: keras.Layer, new: keras.Layer) -> None:
         """Copies the layers inside of `old` into `new`, which its config made."""
         theirs, ours = children(old), children(new)
         if new.built or any(type(a) is not type(b) for a, b in zip(theirs, ours)):
@@ -117,19 +126,21 @@ class Copier:
         if any(id(copy) != made for made, copy in copies.items()):
             replace(new, copies)
 
-    def _leave(self, old, new, reason):
+    def _leave(
+        self, old: keras.Layer, new: keras.Layer | None, reason: str
+    ) -> keras.Layer | None:
         for _, layer in walk(old):
             self.reasons.setdefault(id(layer), reason)
         return new
 
 
-def _recurrent_inside(layer):
+def _recurrent_inside(layer: keras.Operation) -> bool:
     if not isinstance(layer, keras.Layer):
         return False
     return any(isinstance(item, keras.layers.RNN) for _, item in walk(layer))
 
 
-def _of_layer(layer):
+def _of_layer(layer: keras.Layer) -> dict[str, Any]:
     return {
         "name": layer.name,
         "dtype": layer.dtype_policy,
@@ -138,13 +149,15 @@ def _of_layer(layer):
     }
 
 
-def _arguments_of(cls, cell):
+def _arguments_of(cls: type, cell: keras.Layer) -> dict[str, Any]:
     """The arguments that a cell was made with, for a cell of class `cls`."""
     names = [n for n in inspect.signature(cls).parameters if hasattr(cell, n)]
     return {name: getattr(cell, name) for name in names} | _of_layer(cell)
 
 
-def _remake(layer, made=None):
+def _remake(
+    layer: keras.Operation, made: keras.Operation | None = None
+) -> keras.Operation:
     """A copy by config, as `keras.models.clone_model` makes it, or else `made`.
 
     A wrapper with a counterpart becomes its counterpart.
@@ -152,7 +165,7 @@ def _remake(layer, made=None):
     try:
         if _is_default(layer):
             raise NotImplementedError("the class has no `get_config`")
-        cls = WRAPPERS.get(type(layer), type(layer))
+        cls: Any = WRAPPERS.get(type(layer), type(layer))
         return cls.from_config(layer.get_config())
     except (
         AttributeError,
@@ -172,7 +185,7 @@ def _remake(layer, made=None):
         ) from error
 
 
-def _is_default(layer):
+def _is_default(layer: keras.Operation) -> bool:
     """Whether the config of a model holds only the defaults of its class."""
     cls = type(layer)
     # Keras knows the arguments of a layer without `get_config`, but not of a model.
@@ -186,7 +199,7 @@ def _is_default(layer):
     return bool(parameters_of_class) and cls.get_config.__module__.startswith("keras.")
 
 
-def _is_stateless(layer):
+def _is_stateless(layer: keras.Operation) -> bool:
     if not isinstance(layer, keras.Layer):
         return isinstance(layer, keras.Operation)
     if isinstance(layer, keras.layers.Lambda):
@@ -194,7 +207,7 @@ def _is_stateless(layer):
     return layer.built and not layer.variables and not _recurrent_inside(layer)
 
 
-def _lost(model):
+def _lost(model: keras.Model) -> list[str]:
     """Members of the class of a functional or Sequential model that a clone lacks."""
     cls = type(model)
     parameters = list(inspect.signature(cls.__init__).parameters.values())
@@ -222,7 +235,7 @@ def _lost(model):
     ]
 
 
-def _inputs(model):
+def _inputs(model: keras.Function) -> Any:
     """New inputs for a functional model, since `clone_model` makes all required."""
     made_by = {
         id(layer.output): layer
@@ -242,7 +255,7 @@ def _inputs(model):
 
 
 @contextlib.contextmanager
-def _uncompiled(model):
+def _uncompiled(model: keras.Model) -> Iterator[None]:
     # Keras compiles a clone before its trainable flags are right, and cannot clone a
     # model whose loss it does not know by name.
     compiled, model.compiled = model.compiled, False

@@ -55,9 +55,10 @@ def rows(model: keras.Layer, copier: Copier, uncompiled: dict[int, str]) -> Conv
             if isinstance(new, layers.RNN) and not ours:
                 rows.append(row._replace(converted=True, reason=_difference(layer)))
             elif not ours:
-                reason = refusal(layer) or copier.reasons.get(id(layer))
                 reason = (
-                    reason or "an attribute of a functional model, not in its graph"
+                    refusal(layer)
+                    or copier.reasons.get(id(layer))
+                    or "an attribute of a functional model, not in its graph"
                 )
                 rows.append(row._replace(reason=reason))
             elif new is not None and type(new.cell) is not type(layer.cell):
@@ -72,7 +73,7 @@ def rows(model: keras.Layer, copier: Copier, uncompiled: dict[int, str]) -> Conv
     return rows
 
 
-def _difference(layer):
+def _difference(layer: keras.layers.RNN) -> str:
     stack = getattr(layer.cell, "cells", [layer.cell])
     if any(getattr(cell, "recurrent_dropout", 0) for cell in stack):
         return "recurrent_dropout draws one mask for all gates, in Keras one for each"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import keras
@@ -27,7 +27,7 @@ def build(pairs: Pairs) -> None:
         _build(old, new)
 
 
-def _build(old, new):
+def _build(old: keras.Layer, new: keras.Layer) -> None:
     if old.built and not new.built:
         new.build_from_config(old.get_build_config())
 
@@ -100,12 +100,12 @@ def custom_objects(objects: Iterable[Any]) -> dict[str, Any]:
     }
 
 
-def _custom_objects(model):
+def _custom_objects(model: keras.Model) -> dict[str, Any]:
     parts = keras.tree.flatten([model.loss, model.optimizer, model.metrics])
     return custom_objects(parts)
 
 
-def _layers(pairs):
+def _layers(pairs: Pairs) -> list[tuple[keras.Layer, keras.Layer]]:
     return [
         (old, new)
         for old, new in pairs.values()
@@ -113,18 +113,18 @@ def _layers(pairs):
     ]
 
 
-def _outer_first(pairs):
+def _outer_first(pairs: Pairs) -> Iterator[tuple[keras.Layer, keras.Layer]]:
     return reversed(_layers(pairs))
 
 
-def _own(layer, inner):
+def _own(layer: keras.Layer, inner: Iterable[keras.Layer]) -> list[keras.Variable]:
     excluded = {id(variable) for child in inner for variable in child.variables}
     # On JAX, layers of keras_rnnx list their states among their variables.
     excluded.update(map(id, _states(layer, inner)))
     return [v for v in layer.variables if id(v) not in excluded]
 
 
-def _states(layer, inner):
+def _states(layer: keras.Layer, inner: Iterable[keras.Layer]) -> list[keras.Variable]:
     """The states of stateful layers, which Keras does not count as weights."""
     others = {id(item) for child in inner for _, item in walk(child)}
     return [

@@ -63,7 +63,7 @@ def markov_frames(train: Sequence[np.ndarray], test: Sequence[np.ndarray]) -> fl
     return _frame_loss(following, np.where(given, kept, begun))
 
 
-def _frame_loss(sounds, rate):
+def _frame_loss(sounds: np.ndarray, rate: np.ndarray) -> float:
     told = np.where(sounds.astype(bool), rate, 1 - rate)
     return float(-np.log(told).sum(-1).mean())
 
@@ -128,7 +128,7 @@ def bigram_perplexity(
     return float(np.exp(-np.mean(np.log(told))))
 
 
-def _check_known(count, tokens):
+def _check_known(count: Counter, tokens: Sequence[Hashable]) -> None:
     unknown = next((token for token in tokens if token not in count), None)
     if unknown is not None:
         raise ValueError(f"The token {unknown!r} is not in the training part.")

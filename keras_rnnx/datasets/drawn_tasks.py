@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import numpy as np
 
@@ -227,7 +228,9 @@ def lorenz(
     )
 
 
-def _task(name, description, parts, options, **more):
+def _task(
+    name: str, description: str, parts: Any, options: dict[str, Any], **more: Any
+) -> Task:
     return Task(
         name=name,
         description=description,

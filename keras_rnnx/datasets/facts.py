@@ -7,7 +7,7 @@ sizes, lengths and baselines to the data.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Figure(NamedTuple):
@@ -71,7 +71,7 @@ class Facts(NamedTuple):
         return pick(self.published, key=lambda figure: figure.value)
 
 
-def _figures(metric, source, **values):
+def _figures(metric: str, source: str, **values: float) -> tuple[Figure, ...]:
     return tuple(
         Figure(method.replace("_", " "), metric, value, source)
         for method, value in values.items()
@@ -133,12 +133,20 @@ PUBLISHED: dict[str, tuple[Figure, ...]] = {
 }
 
 
-def _facts(name, kind, sizes, lengths, method=None, metric=None, value=None):
+def _facts(
+    name: str,
+    kind: str,
+    sizes: tuple[int, int, int],
+    lengths: tuple[int, int] | None,
+    method: str | None = None,
+    metric: Any = None,
+    value: Any = None,
+) -> Facts:
     baseline = None if method is None else Figure(method, metric, value)
     return Facts(kind, sizes, lengths, baseline, PUBLISHED.get(name, ()))
 
 
-def _all():
+def _all() -> dict[str, Facts]:
     often = ("most frequent class", "accuracy")
     rate = ("rate of each label", "frame_nll")
     last = ("last value", "mean_squared_error")
@@ -148,7 +156,7 @@ def _all():
     digits = (1_280, 256, 261)
     mnist = (54_000, 6_000, 10_000)
     classes = "classification"
-    rows = [
+    rows: list[tuple[Any, ...]] = [
         ("adding", "regression", drawn, (200, 200), *mean, 0.1654),
         ("copy_memory", "tagging", drawn, (120, 120), *often, 0.9167),
         ("temporal_order", classes, drawn, (100, 100), *often, 0.233),

@@ -13,6 +13,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
+from collections.abc import Callable
 from typing import Any
 
 from keras_rnnx.datasets.facts import PUBLISHED
@@ -34,7 +35,9 @@ def words_and_marks(text: str) -> list[str]:
     return re.findall(r"[\w']+|[^\w\s]", text)
 
 
-def _register(name: str, builder: str, description: str, **options: Any):
+def _register(
+    name: str, builder: str, description: str, **options: Any
+) -> Callable[..., Task]:
     """Registers the task of a builder of tensorflow-datasets."""
 
     def load(seed: int = 0, data_dir: Folder = None, manual_dir: Folder = None) -> Task:

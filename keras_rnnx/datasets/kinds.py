@@ -48,7 +48,7 @@ class Kind:
         return self.make_metrics()
 
 
-def _kinds():
+def _kinds() -> list[Kind]:
     from_logits = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     return [
         Kind(

@@ -31,7 +31,7 @@ def register_task(name: str) -> Callable[[Callable[..., Task]], Callable[..., Ta
     ...     return keras_rnnx.datasets.load_task("adding", length=10, seed=seed)
     """
 
-    def register(make):
+    def register(make: Callable[..., Task]) -> Callable[..., Task]:
         held = _TASKS.get(name)
         # The same function defined anew (a notebook cell run twice) takes its place.
         if held is not None and _origin(held) != _origin(make):
@@ -45,7 +45,7 @@ def register_task(name: str) -> Callable[[Callable[..., Task]], Callable[..., Ta
     return register
 
 
-def _origin(make):
+def _origin(make: Callable[..., Any]) -> tuple[str, str]:
     return make.__module__, make.__qualname__
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from typing import Any
 
 import numpy as np
 
@@ -121,9 +122,9 @@ def spoken_digit_strings(
     )
 
 
-def _clips(builder):
+def _clips(builder: Any) -> dict[str, dict[int, list[Any]]]:
     """By parts, the clips of each speaker with their digits."""
-    clips = {name: {} for name in PARTS}
+    clips: dict[str, dict[int, list[Any]]] = {name: {} for name in PARTS}
     for part in ("train", "test"):
         values = read(builder, part)
         columns = (values[c] for c in ("sequence", "digit", "speaker", "index"))
@@ -134,7 +135,13 @@ def _clips(builder):
     return clips
 
 
-def _strings(random, clips, size, shortest, longest):
+def _strings(
+    random: np.random.Generator,
+    clips: dict[int, list[Any]],
+    size: int,
+    shortest: int,
+    longest: int,
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Clips of one speaker each, joined, and the labels of their digits."""
     speakers = sorted(clips)
     x, y = [], []
@@ -147,7 +154,7 @@ def _strings(random, clips, size, shortest, longest):
     return x, y
 
 
-def _scaled(parts):
+def _scaled(parts: list[list[np.ndarray]]) -> list[list[np.ndarray]]:
     """All parts with mean 0 and deviation 1 over all steps of the first."""
     steps = np.concatenate(parts[0])
     mean, deviation = steps.mean(axis=0), steps.std(axis=0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -79,7 +79,7 @@ class Task(Constructors):
     published: Sequence[Figure] = ()
     scaling: series.Scaling | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         kind = kind_of(
             self.kind or ("classification" if self.classes else "regression")
         )
@@ -88,10 +88,11 @@ class Task(Constructors):
         for name in ("loss", "metrics", "objective"):
             if getattr(self, name) is None:
                 object.__setattr__(self, name, getattr(kind, name))
-        if self.objective.direction not in ("min", "max"):
+        objective: Any = self.objective
+        if objective.direction not in ("min", "max"):
             raise ValueError(
                 f"The direction of an objective is 'min' or 'max', received "
-                f"{self.objective.direction!r} for {self.objective.name!r}."
+                f"{objective.direction!r} for {objective.name!r}."
             )
 
     @property
@@ -214,17 +215,18 @@ class Task(Constructors):
             options = {"aligned": False, **options}
         return PaddedBatches(split.x, split.y, batch_size, **options)
 
-    def _weights(self, weights, split):
+    def _weights(self, weights: Any, split: Split) -> np.ndarray:
         if self.kind != "classification":
             raise ValueError(
                 f"`class_weight` is for classification, and this is a task of kind "
                 f"{self.kind!r}."
             )
+        classes: Any = self.classes
         if weights == "balanced":
-            counts = np.bincount(self.train.y, minlength=self.classes)
-            weights = len(self.train.y) / (self.classes * np.maximum(counts, 1))
+            counts = np.bincount(self.train.y, minlength=classes)
+            weights = len(self.train.y) / (classes * np.maximum(counts, 1))
         elif isinstance(weights, Mapping):
-            weights = [weights.get(n, 1.0) for n in range(self.classes)]
+            weights = [weights.get(n, 1.0) for n in range(classes)]
         weights = np.asarray(weights, "float32")
         if weights.shape != (self.classes,):
             raise ValueError(
@@ -254,13 +256,13 @@ class Task(Constructors):
 
         batches = self.batches(part, batch_size, **options)
 
-        def read():
+        def read() -> Iterator[Any]:
             batches.on_epoch_begin()
             for index in range(len(batches)):
                 yield batches[index]
             batches.on_epoch_end()
 
-        def spec(array):
+        def spec(array: np.ndarray) -> Any:
             # Sequences of other batches are longer or shorter.
             steps = (None,) if array.ndim > 1 else ()
             return tf.TensorSpec((None, *steps, *array.shape[2:]), array.dtype)

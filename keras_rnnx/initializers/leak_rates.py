@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 from keras import ops
@@ -12,6 +12,9 @@ from keras import ops
 from keras_rnnx._gates import known_steps
 from keras_rnnx._numbers import number
 from keras_rnnx.initializers.seeds import Seeded
+
+if TYPE_CHECKING:
+    from keras_rnnx.cells import Cell
 
 
 @keras.saving.register_keras_serializable("keras_rnnx")
@@ -54,7 +57,7 @@ class LeakRates(Seeded):
                 f"shortest={shortest!r}, longest={longest!r}."
             )
 
-    def bind(self, cell: Any, weight: str) -> LeakRates:
+    def bind(self, cell: Cell, weight: str) -> LeakRates:
         """These rates for the sequences of a cell."""
         if self.longest is not None:
             return self
@@ -63,14 +66,16 @@ class LeakRates(Seeded):
         new.longest = float(max(steps, self.shortest))
         return new
 
-    def __call__(self, shape, dtype=None):
+    def __call__(self, shape: tuple[int, ...], dtype: str | None = None) -> Any:
+        # `bind` has set it.
+        longest: Any = self.longest
         u = keras.random.uniform(shape, dtype="float32", seed=self.seed)
         # The rates themselves are clipped, so that rounding cannot leave the interval.
-        rates = (1 / self.shortest) * (self.shortest / self.longest) ** u
-        rates = ops.clip(rates, 1 / self.longest, 1 / self.shortest)
+        rates = (1 / self.shortest) * (self.shortest / longest) ** u
+        rates = ops.clip(rates, 1 / longest, 1 / self.shortest)
         return ops.cast(rates, dtype or keras.config.floatx())
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             "shortest": self.shortest,
             "longest": self.longest,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 from keras import ops
@@ -11,6 +11,9 @@ from keras import ops
 from keras_rnnx._gates import known_steps
 from keras_rnnx._numbers import integer, number
 from keras_rnnx.initializers.seeds import Seeded
+
+if TYPE_CHECKING:
+    from keras_rnnx.cells import Cell
 
 
 class MemoryBias(keras.initializers.Initializer):
@@ -22,7 +25,7 @@ class MemoryBias(keras.initializers.Initializer):
 
     _signs: list[int] | None = None
 
-    def bind(self, cell: Any, weight: str) -> MemoryBias:
+    def bind(self, cell: Cell, weight: str) -> MemoryBias:
         """This initializer for the bias of a cell.
 
         Raises:
@@ -49,7 +52,7 @@ class MemoryBias(keras.initializers.Initializer):
         new._signs = [signs.get(gate, 0) for gate in cell.gates_of("bias")]
         return new
 
-    def signs(self, cell: Any) -> dict[str, int]:
+    def signs(self, cell: Cell) -> dict[str, int]:
         """The factor of `values` for each gate; missing gates get zeros."""
         return cell.memory_gates
 
@@ -57,7 +60,7 @@ class MemoryBias(keras.initializers.Initializer):
         """The biases of a gate that keeps the state, `(units,)` in float32."""
         raise NotImplementedError
 
-    def __call__(self, shape, dtype=None):
+    def __call__(self, shape: tuple[int, ...], dtype: str | None = None) -> Any:
         owner = type(self).__name__
         if self._signs is None:
             raise ValueError(
@@ -108,20 +111,22 @@ class Chrono(MemoryBias, Seeded):
             max_steps = integer("max_steps", max_steps, least=3)
         self.max_steps = max_steps
 
-    def bind(self, cell, weight):
+    def bind(self, cell: Cell, weight: str) -> Chrono:
         new = super().bind(cell, weight)
         if new.max_steps is None:
             steps = known_steps(cell, "Chrono", "Chrono(max_steps)")
             new.max_steps = integer("max_steps", steps, least=3)
         return new
 
-    def values(self, units):
+    def values(self, units: int) -> Any:
+        # `bind` has set it.
+        longest: Any = self.max_steps
         steps = keras.random.uniform(
-            (units,), 1.0, self.max_steps - 1.0, dtype="float32", seed=self.seed
+            (units,), 1.0, longest - 1.0, dtype="float32", seed=self.seed
         )
         return ops.log(steps)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"max_steps": self.max_steps, **super().get_config()}
 
 
@@ -154,13 +159,13 @@ class ForgetBias(MemoryBias):
     def __init__(self, value: float = 1.0):
         self.value = number("value", value)
 
-    def signs(self, cell):
+    def signs(self, cell: Cell) -> dict[str, int]:
         keeping = {gate: s for gate, s in cell.memory_gates.items() if s > 0}
         # If gates compete, one share goes to 1 only if the other goes to 0.
         return cell.memory_gates if cell.gates_compete or not keeping else keeping
 
-    def values(self, units):
+    def values(self, units: int) -> Any:
         return ops.full((units,), self.value, dtype="float32")
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"value": self.value}

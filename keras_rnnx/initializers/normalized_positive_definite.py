@@ -35,7 +35,7 @@ class NormalizedPositiveDefinite(Recurrent, Seeded):
     def __init__(self, seed: Any = None):
         super().__init__(seed)
 
-    def __call__(self, shape, dtype=None):
+    def __call__(self, shape: tuple[int, ...], dtype: str | None = None) -> Any:
         n, gates = square(type(self).__name__, shape)
         random = keras.random.normal((gates, n, n), dtype="float32", seed=self.seed)
         positive = ops.swapaxes(random, 1, 2) @ random / n + ops.eye(n)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 from keras import ops
 
 from keras_rnnx import _gates
 from keras_rnnx.initializers.seeds import apart
+
+if TYPE_CHECKING:
+    from keras_rnnx.cells import Cell
 
 
 @keras.saving.register_keras_serializable("keras_rnnx", name="PerGateInitializer")
@@ -59,17 +62,17 @@ class PerGate(keras.initializers.Initializer):
                     f"{initializer!r}."
                 )
 
-    def bind(self, cell: Any, weight: str) -> PerGate:
+    def bind(self, cell: Cell, weight: str) -> PerGate:
         """This initializer for a weight of a cell."""
         new = copy.copy(self)
         new._by_gate = self.of_gates(cell, weight)
         return new
 
-    def of_gates(self, cell: Any, weight: str) -> list[Any]:
+    def of_gates(self, cell: Cell, weight: str) -> list[Any]:
         """The object for each gate of a weight of a cell."""
         return _gates.by_gate(self.initializer, cell, weight, complete=True)
 
-    def __call__(self, shape, dtype=None):
+    def __call__(self, shape: tuple[int, ...], dtype: str | None = None) -> Any:
         by_gate = self._by_gate
         if by_gate is None:
             by_gate = _gates.guessed(self.initializer, shape)
@@ -79,6 +82,6 @@ class PerGate(keras.initializers.Initializer):
         blocks = [next(turn[id(item)])(shape, dtype=dtype) for item in by_gate]
         return ops.concatenate(blocks, axis=-1)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = _gates.serialized(self.initializer, keras.initializers.serialize)
         return {"initializer": config}

@@ -13,7 +13,7 @@ from keras_rnnx._spectral import spectral_radius
 from keras_rnnx.initializers.seeds import Seeded, apart
 
 
-def _joined(blocks, dtype):
+def _joined(blocks: Any, dtype: str | None) -> Any:
     return ops.cast(flat(blocks), dtype or keras.config.floatx())
 
 
@@ -40,12 +40,12 @@ class IdentityRecurrent(Recurrent, keras.initializers.Initializer):
     def __init__(self, scale: float = 1.0):
         self.scale = number("scale", scale)
 
-    def __call__(self, shape, dtype=None):
+    def __call__(self, shape: tuple[int, ...], dtype: str | None = None) -> Any:
         n, gates = square(type(self).__name__, shape)
         block = self.scale * ops.eye(n, dtype="float32")
         return ops.cast(ops.tile(block, (1, gates)), dtype or keras.config.floatx())
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"scale": self.scale}
 
 
@@ -98,7 +98,7 @@ class SpectralRadius(Recurrent, Seeded):
             None if initializer is None else keras.initializers.get(initializer)
         )
 
-    def __call__(self, shape, dtype=None):
+    def __call__(self, shape: tuple[int, ...], dtype: str | None = None) -> Any:
         n, gates = square(type(self).__name__, shape)
         if self.initializer is None:
             blocks = keras.random.normal((gates, n, n), dtype="float32", seed=self.seed)
@@ -110,7 +110,7 @@ class SpectralRadius(Recurrent, Seeded):
         scale = self.radius / spectral_radius(blocks, doublings=20)
         return _joined(blocks * ops.reshape(scale, (-1, 1, 1)), dtype)
 
-    def _connections(self, gates, n):
+    def _connections(self, gates: int, n: int) -> Any:
         # Equally many for each unit: then there is a cycle, so that not all eigenvalues
         # are 0.
         kept = max(1, round(self.density * n))
@@ -118,7 +118,7 @@ class SpectralRadius(Recurrent, Seeded):
         bound = ops.sort(scores, axis=1)[:, kept - 1 : kept]
         return ops.cast(scores <= bound, "float32")
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         initializer = self.initializer
         return {
             "radius": self.radius,
@@ -160,12 +160,12 @@ class Antisymmetric(Recurrent, Seeded):
             if value < 0:
                 raise ValueError(f"`{name}` must not be negative, received {value!r}.")
 
-    def __call__(self, shape, dtype=None):
+    def __call__(self, shape: tuple[int, ...], dtype: str | None = None) -> Any:
         n, gates = square(type(self).__name__, shape)
         random = keras.random.normal((gates, n, n), dtype="float32", seed=self.seed)
         v = random * (self.scale / n**0.5)
         damping = self.gamma * ops.eye(n, dtype="float32")
         return _joined(v - ops.transpose(v, (0, 2, 1)) - damping, dtype)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"scale": self.scale, "gamma": self.gamma, **super().get_config()}

@@ -32,7 +32,7 @@ class Seeded(keras.initializers.Initializer):
         self._init_seed = int(seed) if whole else seed
         self.seed = keras.random.SeedGenerator() if seed is None else self._init_seed
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"seed": keras.saving.serialize_keras_object(self._init_seed)}
 
 
@@ -45,7 +45,7 @@ def apart(initializer: Any, gates: int) -> list[Any]:
     return [initializer, *(_reseeded(initializer, k) for k in range(1, gates))]
 
 
-def _reseeded(initializer, gate):
+def _reseeded(initializer: Any, gate: int) -> Any:
     if not isinstance(initializer, keras.initializers.Initializer):
         return initializer
     config = initializer.get_config()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 from keras import ops
@@ -11,6 +11,9 @@ from keras import ops
 from keras_rnnx._gates import known_steps
 from keras_rnnx._numbers import integer
 from keras_rnnx.initializers.seeds import Seeded
+
+if TYPE_CHECKING:
+    from keras_rnnx.cells import Cell
 
 
 @keras.saving.register_keras_serializable("keras_rnnx", name="UnitRangeInitializer")
@@ -42,7 +45,7 @@ class UnitRange(Seeded):
         super().__init__(seed)
         self.steps = None if steps is None else integer("steps", steps, least=1)
 
-    def bind(self, cell: Any, weight: str) -> UnitRange:
+    def bind(self, cell: Cell, weight: str) -> UnitRange:
         """This initializer for the sequences of a cell."""
         if self.steps is not None:
             return self
@@ -50,7 +53,7 @@ class UnitRange(Seeded):
         new.steps = known_steps(cell, "UnitRange", "UnitRange(steps)")
         return new
 
-    def __call__(self, shape, dtype=None):
+    def __call__(self, shape: tuple[int, ...], dtype: str | None = None) -> Any:
         if self.steps is None:
             raise ValueError(
                 "UnitRange() takes the length of the sequences from a cell or layer of "
@@ -60,5 +63,5 @@ class UnitRange(Seeded):
         values = keras.random.uniform(shape, low, high, dtype="float32", seed=self.seed)
         return ops.cast(values, dtype or keras.config.floatx())
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"steps": self.steps, **super().get_config()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from keras_rnnx import layers
@@ -140,26 +141,26 @@ def describe(name: str, features: int = 64, units: int = 128) -> Description:
     )
 
 
-def _meaning(text, option):
+def _meaning(text: CellText, option: str) -> str:
     # An option may be a standard argument with another default.
     standard = cell_text(Cell).arguments
     meaning = text.arguments.get(option, standard.get(option, ""))
     return without_default(meaning)
 
 
-def _layer(cls):
+def _layer(cls: type[Cell]) -> str | None:
     for name, layer in vars(layers).items():
         if getattr(layer, "cell_class", None) is cls:
             return name
     return None
 
 
-def _states(cell):
+def _states(cell: Cell) -> Iterator[tuple[str, int]]:
     sizes = cell.state_size if isinstance(cell.state_size, list) else [cell.units]
     return zip(cell.state_names, sizes)
 
 
-def _state(cell, name, size):
+def _state(cell: Cell, name: str, size: int) -> StateRow:
     kinds = []
     if name == cell.states[0]:
         kinds.append("the output")

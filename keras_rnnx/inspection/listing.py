@@ -13,8 +13,8 @@ import rich.text
 
 from keras_rnnx import layers
 from keras_rnnx._docstrings import parted
-from keras_rnnx.cells import registry
-from keras_rnnx.cells._lowering.kernel_uses import kernels, linear_with
+from keras_rnnx.cells import Cell, registry
+from keras_rnnx.cells._lowering.kernel_uses import KernelUse, kernels, linear_with
 from keras_rnnx.engine.plan import plan
 from keras_rnnx.inspection import describe
 from keras_rnnx.inspection.table import Table
@@ -103,7 +103,7 @@ def listing(
     return rows
 
 
-def _kernel(use):
+def _kernel(use: KernelUse) -> str:
     return f"{use.kernel} with {describe.written(use.arguments)}"
 
 
@@ -204,7 +204,7 @@ def engines(description: describe.Description) -> list[EngineRow]:
     return [EngineRow(when, p.engine, p.kernel, p.reason) for when, p in plans.items()]
 
 
-def _space(cls):
+def _space(cls: type[Cell]) -> Table | rich.padding.Padding:
     try:
         space = describe.search_space(cls)
     except ImportError as error:
@@ -213,10 +213,10 @@ def _space(cls):
     return Table(rows) if rows else _indented("None.", 2)
 
 
-def _heading(title):
+def _heading(title: str) -> rich.text.Text:
     return rich.text.Text(f"\n{title}", "bold")
 
 
-def _indented(line, by):
+def _indented(line: str, by: int) -> rich.padding.Padding:
     line = re.sub(r"\s+", " ", line)
     return rich.padding.Padding(rich.text.Text(line), (0, 0, 0, by))

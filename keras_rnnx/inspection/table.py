@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import io
 import shutil
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import rich.box
 import rich.cells
@@ -26,10 +26,12 @@ class Table(list):
 
     empty: ClassVar[str] = "Nothing."
 
-    def __rich_console__(self, console, options):
+    def __rich_console__(
+        self, console: rich.console.Console, options: rich.console.ConsoleOptions
+    ) -> rich.console.RenderResult:
         yield self._made(options.max_width) if self else self.empty
 
-    def _made(self, width):
+    def _made(self, width: int) -> rich.table.Table:
         """The table, in lines of at most so many characters."""
         table = rich.table.Table(box=rich.box.ASCII2)
         names = self[0]._fields
@@ -46,7 +48,7 @@ class Table(list):
             table.add_row(*map(rich.text.Text, row))
         return table
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         width = max(shutil.get_terminal_size((110, 0)).columns, 80)
         console = rich.console.Console(
             file=io.StringIO(), color_system=None, width=width
@@ -56,7 +58,7 @@ class Table(list):
 
     __str__ = __repr__
 
-    def _repr_html_(self):
+    def _repr_html_(self) -> str:
         if not self:
             return f"<p>{html.escape(self.empty)}</p>"
         rows = [("th", self[0]._fields), *(("td", _cells(row)) for row in self)]
@@ -67,12 +69,12 @@ class Table(list):
         return f"<table>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>"
 
 
-def _cells(row):
+def _cells(row: tuple[Any, ...]) -> list[str]:
     yes = {True: "yes", False: "no"}
     return [yes[cell] if isinstance(cell, bool) else str(cell) for cell in row]
 
 
-def _fitting(longest, width):
+def _fitting(longest: list[int], width: int) -> list[int]:
     """Widths of columns that fit into so many characters.
 
     First the widest columns shrink, then the first: names should stay on one line,

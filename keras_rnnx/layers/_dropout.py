@@ -31,8 +31,8 @@ def dropout_layer(
 class _Always:
     """A mixin: drops in inference as in training."""
 
-    def call(self, inputs, training=False):
-        return super().call(inputs, training=True)
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        return super().call(inputs, training=True)  # type: ignore[misc]
 
 
 class _AlwaysDropout(_Always, keras.layers.Dropout):

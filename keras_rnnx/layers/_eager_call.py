@@ -7,16 +7,19 @@ cell are not nested.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from keras_rnnx.engine import backends
 
+if TYPE_CHECKING:
+    from keras_rnnx.layers.recurrent import RNN
 
-def takes(layer: Any, sequences: Any) -> bool:
+
+def takes(layer: RNN, sequences: Any) -> bool:
     """Whether `call` may replace the call of `keras.layers.RNN`.
 
     Args:
-        layer: a `keras_rnnx.layers.RNN` with a cell of keras_rnnx.
+        layer: a layer with a cell of keras_rnnx.
         sequences: its inputs.
     """
     backend = backends.find()
@@ -27,7 +30,7 @@ def takes(layer: Any, sequences: Any) -> bool:
 
 
 def call(
-    layer: Any, sequences: Any, initial_state: Any, mask: Any, training: Any
+    layer: RNN, sequences: Any, initial_state: Any, mask: Any, training: Any
 ) -> Any:
     """Does what `keras.layers.RNN.call` does, with the same arguments."""
     tensor = backends.current().tensor

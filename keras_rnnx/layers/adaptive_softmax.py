@@ -71,7 +71,7 @@ class AdaptiveSoftmax(keras.layers.Layer):
             )
         self.supports_masking = True
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
         features = input_shape[-1]
         clusters = len(self.cutoffs)
         self.head = self.add_weight(
@@ -93,7 +93,7 @@ class AdaptiveSoftmax(keras.layers.Layer):
             )
         self.built = True
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         head = ops.log_softmax(ops.matmul(inputs, self.head) + self.bias)
         first = self.cutoffs[0]
         parts = [head[..., :first]]

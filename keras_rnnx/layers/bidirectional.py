@@ -143,7 +143,7 @@ class Bidirectional(RegularizedOutputs, keras.layers.Bidirectional):
         """
         return self._at_once.plan(bool(training), batch, masked, self._refusal())
 
-    def _refusal(self):
+    def _refusal(self) -> str | None:
         """Why the layers cannot run in one call, or None."""
         for layer in self.rows[0]:
             if not isinstance(layer, RNN):
@@ -155,14 +155,16 @@ class Bidirectional(RegularizedOutputs, keras.layers.Bidirectional):
             return f"{self.forward_layer.name} reads sequences from the end"
         return None
 
-    def build(self, sequences_shape, initial_state_shape=None):
+    def build(
+        self, sequences_shape: tuple[int | None, ...], initial_state_shape: Any = None
+    ) -> None:
         super().build(sequences_shape, initial_state_shape)
         self._check_widths(sequences_shape)
         if self._given_weights is not None:
             self._set(self._given_weights)
             self._given_weights = None
 
-    def _check_widths(self, sequences_shape):
+    def _check_widths(self, sequences_shape: tuple[int | None, ...]) -> None:
         shapes = [layer.compute_output_shape(sequences_shape) for layer in self.rows[0]]
         widths = [(s[0] if self.return_state else s)[-1] for s in shapes]
         if self.merge_mode not in ("concat", None) and widths[0] != widths[1]:
@@ -173,7 +175,7 @@ class Bidirectional(RegularizedOutputs, keras.layers.Bidirectional):
                 f"None take any."
             )
 
-    def _set(self, weights):
+    def _set(self, weights: Sequence[Any]) -> None:
         count = len(self.forward_layer.weights)
         expected = count + len(self.backward_layer.weights)
         if len(weights) != expected:
@@ -184,7 +186,13 @@ class Bidirectional(RegularizedOutputs, keras.layers.Bidirectional):
         self.forward_layer.set_weights(weights[:count])
         self.backward_layer.set_weights(weights[count:])
 
-    def call(self, sequences, initial_state=None, mask=None, training=None):
+    def call(
+        self,
+        sequences: Any,
+        initial_state: Any = None,
+        mask: Any = None,
+        training: bool | None = None,
+    ) -> Any:
         training = bool(training)
         self._tell_regularizer(mask)
         if not any(isinstance(layer, (RNN, Stack)) for layer in self.rows[0]):
@@ -211,7 +219,7 @@ class Bidirectional(RegularizedOutputs, keras.layers.Bidirectional):
             if self.return_sequences:
                 outputs[1] = ops.flip(outputs[1], axis=1)
         outputs = [ops.cast(output, self.compute_dtype) for output in outputs]
-        outputs = merged(*outputs, self.merge_mode)
+        outputs = merged(outputs[0], outputs[1], self.merge_mode)
         if not self.return_state:
             return outputs
         return (*(outputs if self.merge_mode is None else [outputs]), *last)
@@ -221,7 +229,9 @@ class Bidirectional(RegularizedOutputs, keras.layers.Bidirectional):
         """Sizes of the states, in the order of `initial_state`."""
         return [size for layer in self.rows[0] for size in _sizes(layer)]
 
-    def _states_of_directions(self, states):
+    def _states_of_directions(
+        self, states: Any
+    ) -> tuple[list[Any] | None, list[Any] | None]:
         """The initial states of each direction."""
         if states is None:
             return None, None
@@ -235,7 +245,9 @@ class Bidirectional(RegularizedOutputs, keras.layers.Bidirectional):
             )
         return list(states[: counts[0]]), list(states[counts[0] :])
 
-    def compute_output_shape(self, sequences_shape, initial_state_shape=None):
+    def compute_output_shape(
+        self, sequences_shape: tuple[int | None, ...], initial_state_shape: Any = None
+    ) -> tuple[Any, ...]:
         each = [layer.compute_output_shape(sequences_shape) for layer in self.rows[0]]
         outputs, states = each, []
         if self.return_state:
@@ -250,7 +262,7 @@ class Bidirectional(RegularizedOutputs, keras.layers.Bidirectional):
             return outputs[0]
         return (*outputs, *states)
 
-    def compute_mask(self, sequences, mask=None):
+    def compute_mask(self, sequences: Any, mask: Any = None) -> Any:
         mask = keras.tree.flatten(mask)[0] if self.return_sequences else None
         if mask is not None and self.go_backwards:
             mask = ops.flip(mask, axis=1)
@@ -260,7 +272,7 @@ class Bidirectional(RegularizedOutputs, keras.layers.Bidirectional):
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
 
-def _check_layer(name, layer):
+def _check_layer(name: str, layer: Any) -> None:
     """Raises a ValueError if `layer` is not a recurrent layer."""
     if not isinstance(layer, keras.Layer) or not all(hasattr(layer, n) for n in NEEDED):
         cell = f" Pass RNN({name})." if isinstance(layer, Cell) else ""
@@ -273,12 +285,12 @@ def _check_layer(name, layer):
         )
 
 
-def _sizes(layer):
+def _sizes(layer: keras.Layer) -> list[int]:
     """Sizes of the states of a layer; empty for a layer without `state_size`."""
     return keras.tree.flatten(getattr(layer, "state_size", []))
 
 
-def _reseed(layer):
+def _reseed(layer: keras.Layer) -> None:
     """Gives seeded Keras cells that read backward a separate stream of random numbers.
 
     Both directions are made from one config, with the same seed. Layers of keras_rnnx

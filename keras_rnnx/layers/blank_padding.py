@@ -41,7 +41,7 @@ class BlankPadding(keras.layers.Layer):
         super().__init__(**kwargs)
         self.supports_masking = True
 
-    def call(self, inputs, mask=None):
+    def call(self, inputs: Any, mask: Any = None) -> Any:
         if mask is None:
             return inputs
         large = -3e4 if self.compute_dtype == "float16" else IMPOSSIBLE

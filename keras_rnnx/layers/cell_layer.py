@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 from keras_rnnx.cells._base import arguments
 from keras_rnnx.cells.registry import cell_name
 from keras_rnnx.layers import recipes
 from keras_rnnx.layers.recurrent import RNN
+
+if TYPE_CHECKING:
+    from keras_rnnx.cells import Cell
 
 LOOP = (
     "return_sequences",
@@ -34,9 +37,11 @@ class CellLayer(RNN):
     `keras_rnnx.layers.recipes`); `keras_rnnx.explain` shows what it set.
     """
 
-    cell_class: type
+    cell_class: type[Cell]
+    __signature__: inspect.Signature
+    _cell_arguments: list[str]
 
-    def __init_subclass__(cls, **kwargs):
+    def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         parameters = list(cls.cell_class.__signature__.parameters.values())
         names = [p.name for p in parameters if p.kind is not p.VAR_KEYWORD]
@@ -81,7 +86,7 @@ class CellLayer(RNN):
         super().__init__(cls.cell_class(*args, **cell, **by_name, **shared), **kwargs)
         self.recipe = recipe
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         del config["cell"]
         cell = self.cell.get_config()
@@ -91,9 +96,9 @@ class CellLayer(RNN):
         return {**config, **cell_config, "recipe": self.recipe}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         return cls(**config)
 
 
-def _of_cell(name):
+def _of_cell(name: str) -> property:
     return property(lambda self: getattr(self.cell, name))

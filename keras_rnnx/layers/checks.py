@@ -62,7 +62,7 @@ def checkpoint(value: Any, unroll: bool) -> bool | int | None:
     return value if value is True else int(value)
 
 
-def activity_regularizer(layer: Any) -> bool:
+def activity_regularizer(layer: keras.Layer) -> bool:
     """Whether the activity regularizer of a layer reads the outputs of all steps.
 
     Raises:
@@ -78,7 +78,7 @@ def activity_regularizer(layer: Any) -> bool:
     return bool(names)
 
 
-def sequences_shape(layer: Any, shape: Any) -> None:
+def sequences_shape(layer: keras.Layer, shape: Any) -> None:
     """Checks the shape that a recurrent layer is built for, and fixes it.
 
     A call with another rank or another number of features then raises a ValueError.
@@ -99,7 +99,9 @@ def sequences_shape(layer: Any, shape: Any) -> None:
     layer.input_spec = keras.layers.InputSpec(ndim=3, axes={-1: shape[-1]})
 
 
-def call_arguments(layer: Any, sequences: Any, initial_state: Any, mask: Any) -> None:
+def call_arguments(
+    layer: keras.Layer, sequences: Any, initial_state: Any, mask: Any
+) -> None:
     """Checks shapes of the call arguments of a recurrent layer.
 
     Raises:
@@ -118,7 +120,7 @@ def call_arguments(layer: Any, sequences: Any, initial_state: Any, mask: Any) ->
     _initial_state(layer, shape, initial_state)
 
 
-def steps(layer: Any, shape: Any) -> None:
+def steps(layer: keras.Layer, shape: Any) -> None:
     """Raises a ValueError for sequences without steps, which have no last output.
 
     Args:
@@ -133,7 +135,7 @@ def steps(layer: Any, shape: Any) -> None:
         )
 
 
-def batch(layer: Any, sequences: Any) -> None:
+def batch(layer: keras.Layer, sequences: Any) -> None:
     """Raises a ValueError if a stateful layer keeps states of another batch size.
 
     Args:
@@ -150,7 +152,7 @@ def batch(layer: Any, sequences: Any) -> None:
         )
 
 
-def _mask(layer, shape, mask):
+def _mask(layer: keras.Layer, shape: tuple[int | None, ...], mask: Any) -> None:
     masks = [m for m in keras.tree.flatten(mask) if m is not None]
     for received in masks[:1]:
         mask_shape = tuple(received.shape)
@@ -164,7 +166,9 @@ def _mask(layer, shape, mask):
             )
 
 
-def _initial_state(layer, shape, initial_state):
+def _initial_state(
+    layer: keras.Layer, shape: tuple[int | None, ...], initial_state: Any
+) -> None:
     if initial_state is None:
         return
     sizes = layer.state_size
@@ -189,11 +193,11 @@ def _initial_state(layer, shape, initial_state):
             )
 
 
-def _equal(a, b):
+def _equal(a: int | None, b: int | None) -> bool:
     return a is None or b is None or a == b
 
 
-def exported_steps(layer: Any, sequences: Any, fixed: bool) -> None:
+def exported_steps(layer: keras.Layer, sequences: Any, fixed: bool) -> None:
     """Checks that a loop in Python can be exported as a graph.
 
     Args:

@@ -59,7 +59,7 @@ class CRF(keras.layers.Layer):
         self.transitions_regularizer = keras.regularizers.get(transitions_regularizer)
         self.supports_masking = True
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
         classes = input_shape[-1]
         if len(input_shape) != 3 or classes is None or classes < 2:
             raise ValueError(
@@ -78,7 +78,7 @@ class CRF(keras.layers.Layer):
         self.end = self.add_weight(shape=(classes,), initializer="zeros", name="end")
         self.built = True
 
-    def call(self, inputs, mask=None):
+    def call(self, inputs: Any, mask: Any = None) -> Any:
         if mask is None:
             mask = ops.ones_like(inputs[..., 0], dtype="bool")
         valid = ops.cast(mask, "bool")

@@ -74,14 +74,14 @@ class Embedding(keras.layers.Embedding):
             self._offset = _Offset(name="reverse_bias", dtype=self.dtype_policy)
         self._reversed = False
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: tuple[int | None, ...] | None = None) -> None:
         if self.built:
             return
         super().build(input_shape)
         if self._offset is not None:
             self._offset.build((self.input_dim,))
 
-    def call(self, inputs, reverse=False, training=False):
+    def call(self, inputs: Any, reverse: bool = False, training: bool = False) -> Any:
         # For `compute_mask`: Keras calls it next, without this argument.
         self._reversed = bool(reverse)
         if reverse:
@@ -95,24 +95,26 @@ class Embedding(keras.layers.Embedding):
         )
         return vectors * ops.expand_dims(ops.take(kept, ops.cast(inputs, "int32")), -1)
 
-    def _check_vectors(self, shape):
+    def _check_vectors(self, shape: tuple[int | None, ...]) -> None:
         if not shape or shape[-1] not in (None, self.output_dim):
             raise ValueError(
                 f"{self.name}: with reverse=True inputs are vectors of the width "
                 f"output_dim={self.output_dim}, received shape {tuple(shape)}."
             )
 
-    def _scores(self, vectors):
+    def _scores(self, vectors: Any) -> Any:
         self._check_vectors(vectors.shape)
         vectors = ops.cast(vectors, self.compute_dtype)
         matrix = ops.cast(self.embeddings, self.compute_dtype)
         scores = ops.matmul(vectors, ops.transpose(matrix))
         return scores if self._offset is None else self._offset(scores)
 
-    def compute_mask(self, inputs, mask=None):
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         return mask if self._reversed else super().compute_mask(inputs)
 
-    def compute_output_spec(self, inputs, reverse=False, training=False):
+    def compute_output_spec(
+        self, inputs: Any, reverse: bool = False, training: bool = False
+    ) -> keras.KerasTensor:
         self._reversed = bool(reverse)
         if reverse:
             self._check_vectors(inputs.shape)
@@ -123,7 +125,7 @@ class Embedding(keras.layers.Embedding):
         )
         return keras.KerasTensor(shape, dtype=self.compute_dtype)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = {
             "embedding_dropout": self.embedding_dropout,
             "reverse_bias": self.reverse_bias,
@@ -135,10 +137,10 @@ class Embedding(keras.layers.Embedding):
 class _Offset(keras.layers.Layer):
     """Adds a number to each feature."""
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
         shape = (input_shape[-1],)
         self.bias = self.add_weight(shape=shape, name="bias", initializer="zeros")
         self.built = True
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         return inputs + self.bias

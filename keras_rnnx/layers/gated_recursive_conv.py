@@ -116,7 +116,7 @@ class GatedRecursiveConv(keras.layers.Layer):
         self.bias_constraint = keras.constraints.get(bias_constraint)
         self.supports_masking = True
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
         if len(input_shape) != 3 or input_shape[-1] is None or input_shape[1] == 0:
             raise ValueError(
                 f"{self.name}: sequences must have shape (batch, time, features) with "
@@ -136,13 +136,15 @@ class GatedRecursiveConv(keras.layers.Layer):
             self.gate_bias = self._weight("gate_bias", (GATES,), "bias")
         self.built = True
 
-    def _weight(self, name, shape, prefix=None):
+    def _weight(
+        self, name: str, shape: tuple[int, ...], prefix: str | None = None
+    ) -> keras.Variable:
         prefix = prefix or name.removesuffix("_kernel")
         kinds = ("initializer", "regularizer", "constraint")
         options = {kind: getattr(self, f"{prefix}_{kind}") for kind in kinds}
         return self.add_weight(shape=shape, name=name, **options)
 
-    def call(self, sequences, mask=None):
+    def call(self, sequences: Any, mask: Any = None) -> Any:
         checks.call_arguments(self, sequences, None, mask)
         checks.exported_steps(self, sequences, self.steps is not None)
         lengths = None
@@ -155,7 +157,7 @@ class GatedRecursiveConv(keras.layers.Layer):
         top, gates = self._levels(bottom, lengths)
         return (top[:, 0], gates) if self.return_gates else top[:, 0]
 
-    def _levels(self, bottom, lengths):
+    def _levels(self, bottom: Any, lengths: Any) -> tuple[Any, Any]:
         """The last level, and the gates of all levels if `return_gates`."""
         backend = backends.current()
         batch, time = ops.shape(bottom)[:2]
@@ -168,7 +170,7 @@ class GatedRecursiveConv(keras.layers.Layer):
         kernels = (self.recurrent_kernel, self.gate_kernel)
         both = backend.concatenate([ops.convert_to_tensor(k) for k in kernels], -1)
 
-        def step(carry, slices):
+        def step(carry: list[Any], slices: list[Any]) -> tuple[list[Any], list[Any]]:
             below, (t,) = carry[0], slices
             level, gates = self._merge(below, both)
             if not backend.EAGER:
@@ -196,7 +198,7 @@ class GatedRecursiveConv(keras.layers.Layer):
         gates = ops.transpose(outputs[0], (1, 0, 2, 3))
         return carry[0], _blank(gates, time, lengths)
 
-    def _merge(self, below, both):
+    def _merge(self, below: Any, both: Any) -> tuple[Any, Any]:
         """A level from the one below, and its gates `(batch, positions, 3)`."""
         cuts = [self.units, 2 * self.units, 2 * self.units + GATES]
         # Not `ops.matmul`, which computes float64 in float32 on torch, and whose
@@ -210,18 +212,20 @@ class GatedRecursiveConv(keras.layers.Layer):
         level = sum(gates[:, :, k : k + 1] * v for k, v in enumerate(vectors))
         return level, gates
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(
+        self, input_shape: tuple[int | None, ...]
+    ) -> tuple[Any, ...]:
         batch, time = input_shape[:2]
         if not self.return_gates:
             return (batch, self.units)
         above = None if time is None else time - 1
         return (batch, self.units), (batch, above, above, GATES)
 
-    def compute_mask(self, inputs, mask=None):
+    def compute_mask(self, inputs: Any, mask: Any = None) -> None:
         """None: the output has no steps."""
 
-    def get_config(self):
-        config = {"units": self.units, "use_bias": self.use_bias}
+    def get_config(self) -> dict[str, Any]:
+        config: dict[str, Any] = {"units": self.units, "use_bias": self.use_bias}
         config["return_gates"] = self.return_gates
         kinds = ("initializer", "regularizer", "constraint")
         weights = ("kernel", "recurrent", "gate", "bias")
@@ -230,12 +234,12 @@ class GatedRecursiveConv(keras.layers.Layer):
         return {**super().get_config(), **config}
 
 
-def _pad(level, count):
+def _pad(level: Any, count: int) -> Any:
     """`level` with zeros appended to its positions."""
     return ops.pad(level, [(0, 0), (0, count), (0, 0)])
 
 
-def _blank(gates, time, lengths):
+def _blank(gates: Any, time: Any, lengths: Any) -> Any:
     """`gates` with zeros where a row has fewer steps."""
     t = ops.arange(time - 1, dtype="int32")
     last = ops.expand_dims(t, 1) + ops.expand_dims(t, 0) + 1

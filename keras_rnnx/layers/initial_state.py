@@ -6,6 +6,7 @@ start at any number: they stay zero.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -28,7 +29,9 @@ class InitialState:
         ValueError: for a wrong value, or with a stateful layer.
     """
 
-    def __init__(self, layer: Any, trainable: bool, initializer: Any, noise: float):
+    def __init__(
+        self, layer: keras.layers.RNN, trainable: bool, initializer: Any, noise: float
+    ):
         self.layer = layer
         self.trainable = flag("initial_state_trainable", trainable)
         self.initializer = keras.initializers.get(initializer)
@@ -64,7 +67,7 @@ class InitialState:
             if free
         ]
 
-    def _free(self):
+    def _free(self) -> list[bool]:
         """Whether each state can start at any number."""
         cell = self.layer.cell
         stacked = isinstance(cell, keras.layers.StackedRNNCells)
@@ -80,12 +83,12 @@ class InitialState:
             return zeros
         weights = iter(self.weights)
 
-        def learned(zero):
+        def learned(zero: Any) -> Any:
             return zero + ops.cast(ops.convert_to_tensor(next(weights)), zero.dtype)
 
         return self._where_free(learned, zeros)
 
-    def _where_free(self, change, states):
+    def _where_free(self, change: Callable[[Any], Any], states: Any) -> Any:
         flat = keras.tree.flatten(states)
         changed = [change(s) if free else s for s, free in zip(flat, self._free())]
         return keras.tree.pack_sequence_as(states, changed)
@@ -95,7 +98,7 @@ class InitialState:
         cell, layer = self.layer.cell, self.layer
         seed = (cell if isinstance(cell, Cell) else layer).seed_generator
 
-        def add(state):
+        def add(state: Any) -> Any:
             return state + keras.random.normal(
                 ops.shape(state), stddev=self.noise, dtype=state.dtype, seed=seed
             )
@@ -103,7 +106,7 @@ class InitialState:
         return self._where_free(add, states)
 
 
-def _free(cell):
+def _free(cell: keras.Layer) -> list[bool]:
     if not isinstance(cell, Cell):
         return [True] * len(keras.tree.flatten(cell.state_size))
     return [k in cell.states and k not in cell.state_kinds for k in cell.state_names]

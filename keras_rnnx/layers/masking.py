@@ -46,7 +46,7 @@ class MaskPadding(keras.layers.Layer):
         valid = ops.logical_not(ops.all(ops.isnan(inputs), axis=-1))
         return valid if mask is None else ops.logical_and(valid, mask)
 
-    def call(self, inputs, mask=None):
+    def call(self, inputs: Any, mask: Any = None) -> Any:
         valid = self.compute_mask(inputs)
         return ops.where(valid[..., None], inputs, ops.zeros_like(inputs))
 

@@ -112,7 +112,7 @@ def _layer(cell_class: type[Any]) -> type[Any]:
     )
 
 
-def _filled(paragraphs):
+def _filled(paragraphs: str) -> str:
     """Paragraphs in lines, indented as those of a docstring."""
     filled = (
         textwrap.fill(

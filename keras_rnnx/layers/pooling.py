@@ -44,7 +44,7 @@ class PoolSteps(keras.layers.Layer):
         self.mode = arguments.choice("mode", mode, ("mean", "max"))
         self.supports_masking = True
 
-    def call(self, inputs, mask=None):
+    def call(self, inputs: Any, mask: Any = None) -> Any:
         if mask is None:
             over = ops.mean if self.mode == "mean" else ops.max
             return over(inputs, axis=1)

@@ -29,7 +29,7 @@ class Recipe:
     fits: Callable[[type[Any]], bool] | None = None
 
 
-def _small():
+def _small() -> keras.initializers.Initializer:
     return keras.initializers.RandomNormal(stddev=0.001)
 
 
@@ -125,7 +125,7 @@ def described(name: str, cell: Any) -> str:
     return f"recipe {name!r} ({recipe.paper}) set {arguments}"
 
 
-def _short(value):
+def _short(value: Any) -> str:
     if hasattr(value, "get_config"):
         config = value.get_config().items()
         arguments = ", ".join(f"{k}={v!r}" for k, v in config if v is not None)

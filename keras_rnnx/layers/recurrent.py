@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -134,14 +135,16 @@ class RNN(CountsChanges, RegularizedOutputs, keras.layers.RNN):
                 inner.random_masks.reseed(stream)
 
     @property
-    def _cells(self):
+    def _cells(self) -> list[Cell]:
         """The cell, or the cells of a list; only cells of keras_rnnx."""
         if isinstance(self.cell, Cell):
             return [self.cell]
         cells = getattr(self.cell, "cells", [])
         return [inner for inner in cells if isinstance(inner, Cell)]
 
-    def build(self, sequences_shape, initial_state_shape=None):
+    def build(
+        self, sequences_shape: tuple[int | None, ...], initial_state_shape: Any = None
+    ) -> None:
         # Other cells may take more than one sequence, or inputs of any shape.
         if isinstance(self.cell, Cell):
             checks.sequences_shape(self, sequences_shape)
@@ -157,7 +160,7 @@ class RNN(CountsChanges, RegularizedOutputs, keras.layers.RNN):
         self.state_size = self._state_sizes(sequences_shape)
         self._initial_state.build()
 
-    def _state_sizes(self, sequences_shape):
+    def _state_sizes(self, sequences_shape: tuple[int | None, ...]) -> list[Any]:
         """The `state_size` of the layer once it is built for sequences of a shape."""
         if all(cell.window == 1 for cell in self._cells):
             return self.state_size
@@ -169,7 +172,9 @@ class RNN(CountsChanges, RegularizedOutputs, keras.layers.RNN):
             features = getattr(cell, "output_size", None) or size
         return sizes[0] if isinstance(self.cell, Cell) else sizes
 
-    def compute_output_shape(self, sequences_shape, initial_state_shape=None):
+    def compute_output_shape(
+        self, sequences_shape: tuple[int | None, ...], initial_state_shape: Any = None
+    ) -> tuple[Any, ...]:
         shapes = super().compute_output_shape(sequences_shape, initial_state_shape)
         if not self.return_state:
             return shapes
@@ -182,7 +187,7 @@ class RNN(CountsChanges, RegularizedOutputs, keras.layers.RNN):
             for size in sizes
         )
 
-    def get_initial_state(self, batch_size):
+    def get_initial_state(self, batch_size: Any) -> list[Any]:
         return self._initial_state.of(super().get_initial_state(batch_size))
 
     def first_states(self, batch_size: Any, training: Any = False) -> list[Any]:
@@ -202,7 +207,13 @@ class RNN(CountsChanges, RegularizedOutputs, keras.layers.RNN):
         noisy = training and self._initial_state.noise
         return self._initial_state.noisy(states) if noisy else states
 
-    def call(self, sequences, initial_state=None, mask=None, training=False):
+    def call(
+        self,
+        sequences: Any,
+        initial_state: Any = None,
+        mask: Any = None,
+        training: bool = False,
+    ) -> Any:
         checks.call_arguments(self, sequences, initial_state, mask)
         if initial_state is None and training and self._initial_state.noise:
             initial_state = self.first_states(ops.shape(sequences)[0], training)
@@ -216,7 +227,7 @@ class RNN(CountsChanges, RegularizedOutputs, keras.layers.RNN):
             )
 
     @contextlib.contextmanager
-    def _masks_of_stack(self, sequences, training):
+    def _masks_of_stack(self, sequences: Any, training: bool) -> Iterator[None]:
         """Gives their masks to the cells of a list, which Keras' loop runs."""
         cells = [] if isinstance(self.cell, Cell) else self._cells
         drawing = [cell for cell in cells if cell.random_masks.on(training)]
@@ -249,7 +260,7 @@ class RNN(CountsChanges, RegularizedOutputs, keras.layers.RNN):
             variables = [*variables, *keras.tree.flatten(self.states or [])]
         return variables
 
-    def reset_state(self):
+    def reset_state(self) -> None:
         """Sets the states of a stateful layer to zero."""
         # Keras' method does not handle a list of cells, whose states are nested lists.
         for state in keras.tree.flatten(self.states or []):
@@ -261,10 +272,12 @@ class RNN(CountsChanges, RegularizedOutputs, keras.layers.RNN):
         return self._supports_jit and not may_leave_xla(self)
 
     @supports_jit.setter
-    def supports_jit(self, value: bool):
+    def supports_jit(self, value: bool) -> None:
         self._supports_jit = value
 
-    def inner_loop(self, sequences, initial_state, mask, training=False):
+    def inner_loop(
+        self, sequences: Any, initial_state: Any, mask: Any, training: bool = False
+    ) -> tuple[Any, Any, Any]:
         if keras.tree.is_nested(mask):
             mask = mask[0]
         if mask is not None:
@@ -280,13 +293,14 @@ class RNN(CountsChanges, RegularizedOutputs, keras.layers.RNN):
         if draws := isinstance(self.cell, Cell) and self.cell.random_masks.on(training):
             drawn = self.cell.random_masks.draw(*ops.shape(sequences)[:2])
         if engine == "step":
-            drawn = drawn if draws else None
-            return self._step_loop(sequences, initial_state, mask, training, drawn)
+            held = drawn if draws else None
+            return self._step_loop(sequences, initial_state, mask, training, held)
         # `Bidirectional` sets attributes of its layers after they were made.
         options = self.go_backwards, self.unroll, self.checkpoint
         key = (engine, *options)
         if key not in self._engines:
-            self._engines[key] = TABLE[engine].make(self.cell, *options)
+            make: Any = TABLE[engine].make
+            self._engines[key] = make(self.cell, *options)
         return self._engines[key](
             sequences,
             initial_state,
@@ -297,7 +311,14 @@ class RNN(CountsChanges, RegularizedOutputs, keras.layers.RNN):
             training=training,
         )
 
-    def _step_loop(self, sequences, initial_state, mask, training, drawn):
+    def _step_loop(
+        self,
+        sequences: Any,
+        initial_state: Any,
+        mask: Any,
+        training: bool,
+        drawn: DrawnMasks | None,
+    ) -> tuple[Any, Any, Any]:
         held = contextlib.nullcontext()
         if isinstance(self.cell, Cell):
             # The cell may compute in a higher precision than the layer.
@@ -318,7 +339,7 @@ class RNN(CountsChanges, RegularizedOutputs, keras.layers.RNN):
             outputs = masks.mask_outputs(outputs, mask, self.zero_output_for_mask)
         return last, outputs, states
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         start = self._initial_state
         config = {
             "use_cudnn": self.use_cudnn,

@@ -24,7 +24,7 @@ class RegularizedOutputs:
         return self._activity_regularizer
 
     @activity_regularizer.setter
-    def activity_regularizer(self, value: Any):
+    def activity_regularizer(self, value: Any) -> None:
         self._activity_regularizer = for_layer(value)
 
     def _tell_regularizer(self, mask: Any) -> None:

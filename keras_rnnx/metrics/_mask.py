@@ -10,11 +10,11 @@ import keras
 class _MaskOf(keras.layers.Layer):
     """Returns its mask. Keras has no other public way to read the mask of a tensor."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__(name="mask_of")
         self.supports_masking = True
 
-    def call(self, inputs, mask=None):
+    def call(self, inputs: Any, mask: Any = None) -> Any:
         return [] if mask is None else mask
 
 

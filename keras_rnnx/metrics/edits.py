@@ -50,12 +50,12 @@ def edit_distance(y_true: Any, y_pred: Any, padding: int = 0) -> Any:
     row = ops.arange(rows, dtype="int32")
     far = ops.full_like(end, 0) + ops.cast(rows + columns, "int32")
 
-    def shifted(y):
+    def shifted(y: Any) -> Any:
         return ops.concatenate([far, y[:, :-1]], 1)
 
     # Element i of diagonal k is the distance of the first i labels of `y_true` from the
     # first k - i labels of `y_pred`, or `far` if there are no such labels.
-    def step(k, carry):
+    def step(k: Any, carry: tuple[Any, Any, Any]) -> tuple[Any, Any, Any]:
         before_last, last, distances = carry
         read = ops.take(y_pred, ops.clip(k - row - 1, 0, columns - 1), axis=1)
         differ = ops.cast(shifted(y_true) != read, "int32")
@@ -71,13 +71,19 @@ def edit_distance(y_true: Any, y_pred: Any, padding: int = 0) -> Any:
     return ops.fori_loop(1, rows + columns - 1, step, start)[2]
 
 
-def _lengths(y, padding):
+def _lengths(y: Any, padding: int) -> Any:
     """The number of labels before the first padding."""
     return ops.sum(ops.cumprod(ops.cast(y != padding, "int32"), axis=1), axis=1)
 
 
 class _EditMetric(keras.metrics.Metric):
-    def __init__(self, decode=None, padding=0, name=None, dtype=None):
+    def __init__(
+        self,
+        decode: str | None = None,
+        padding: int = 0,
+        name: str | None = None,
+        dtype: str | None = None,
+    ):
         super().__init__(name=name, dtype=dtype)
         if decode not in (None, "argmax", "ctc"):
             raise ValueError(
@@ -118,7 +124,7 @@ class _EditMetric(keras.metrics.Metric):
         self.edits.assign_add(ops.sum(edits))
         self.count.assign_add(ops.sum(counts))
 
-    def _decoded(self, y_pred):
+    def _decoded(self, y_pred: Any) -> Any:
         mask = mask_of(y_pred)
         y_pred = ops.convert_to_tensor(y_pred)
         if self.decode is None:
@@ -186,7 +192,7 @@ class TokenErrorRate(_EditMetric):
     ):
         super().__init__(decode, padding, name, dtype)
 
-    def _parts(self, edits, counts):
+    def _parts(self, edits: Any, counts: Any) -> tuple[Any, Any]:
         return edits, counts
 
 
@@ -218,5 +224,5 @@ class SequenceErrorRate(_EditMetric):
     ):
         super().__init__(decode, padding, name, dtype)
 
-    def _parts(self, edits, counts):
+    def _parts(self, edits: Any, counts: Any) -> tuple[Any, Any]:
         return edits > 0, ops.ones_like(counts)

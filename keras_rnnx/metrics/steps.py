@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -62,7 +63,7 @@ class StepMetric(keras.metrics.Metric):
         """The result, from the quotient of the sums. Default: the quotient."""
         return mean
 
-    def _counted(self, y_true):
+    def _counted(self, y_true: Any) -> Any:
         """The steps that count by their targets; None for all."""
         return None
 
@@ -96,7 +97,7 @@ class StepMetric(keras.metrics.Metric):
             part = ops.where(valid, part, ops.zeros_like(part))
             sum_.assign_add(ops.sum(part * weights))
 
-    def _weighing(self, weights, rank):
+    def _weighing(self, weights: Any, rank: int) -> Any:
         """Weights of at most this rank, without a further last axis of size one."""
         if len(weights.shape) == rank + 1 and weights.shape[-1] == 1:
             return weights[..., 0]
@@ -107,7 +108,7 @@ class StepMetric(keras.metrics.Metric):
             )
         return weights
 
-    def _fitted(self, y_true, y_pred):
+    def _fitted(self, y_true: Any, y_pred: Any) -> Any:
         """Targets of the rank that the metric reads; raises a ValueError if not."""
         wanted = tuple(y_pred.shape)
         if len(y_true.shape) == len(wanted) and _fits(y_true.shape, wanted):
@@ -123,13 +124,13 @@ class StepMetric(keras.metrics.Metric):
         return self.finish(ops.divide_no_nan(self.total, self.count))
 
 
-def _fits(shape, wanted):
+def _fits(shape: Sequence[int | None], wanted: Sequence[int | None]) -> bool:
     return len(shape) == len(wanted) and all(
         None in pair or pair[0] == pair[1] for pair in zip(shape, wanted)
     )
 
 
-def _expanded(tensor, rank):
+def _expanded(tensor: Any, rank: int) -> Any:
     """`tensor` with further axes of size one at the end."""
     for _ in range(rank - len(tensor.shape)):
         tensor = ops.expand_dims(tensor, -1)

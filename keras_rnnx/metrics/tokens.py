@@ -16,14 +16,19 @@ class _TokenMetric(StepMetric):
 
     _axes_of_step = 1
 
-    def __init__(self, ignore_class: int | None = None, name=None, dtype=None):
+    def __init__(
+        self,
+        ignore_class: int | None = None,
+        name: str | None = None,
+        dtype: str | None = None,
+    ):
         super().__init__(name=name, dtype=dtype)
         self.ignore_class = ignore_class
 
-    def _counted(self, y_true):
+    def _counted(self, y_true: Any) -> Any:
         return None if self.ignore_class is None else y_true != self.ignore_class
 
-    def _fitted(self, y_true, y_pred):
+    def _fitted(self, y_true: Any, y_pred: Any) -> Any:
         shape, wanted = tuple(y_true.shape), tuple(y_pred.shape[:-1])
         if shape == (*wanted, 1):
             y_true, shape = y_true[..., 0], wanted
@@ -41,7 +46,13 @@ class _TokenMetric(StepMetric):
 
 
 class _CrossEntropy(_TokenMetric):
-    def __init__(self, from_logits=False, ignore_class=None, name=None, dtype=None):
+    def __init__(
+        self,
+        from_logits: bool = False,
+        ignore_class: int | None = None,
+        name: str | None = None,
+        dtype: str | None = None,
+    ):
         super().__init__(ignore_class, name, dtype)
         self.from_logits = bool(from_logits)
 

@@ -133,7 +133,7 @@ def encoder_decoder(
     return keras.Model([source, inputs], scores, name=name)
 
 
-def _attended(attention, found, memory):
+def _attended(attention: str, found: Any, memory: Any) -> Any:
     """The decoder's outputs with what they attend to."""
     width = found.shape[-1]
     keys = keras.layers.Dense(width, use_bias=False, name="attention_keys")(memory)
@@ -148,7 +148,9 @@ def _attended(attention, found, memory):
     return keras.layers.Dense(width, "tanh", use_bias=False, name="combine")(both)
 
 
-def _first_states(states, encoder: Stack, decoder: Stack, features: int):
+def _first_states(
+    states: list[Any], encoder: Stack, decoder: Stack, features: int
+) -> list[Any]:
     """The first states of the decoder, from the last ones of the encoder.
 
     They are the same where they fit. Else each is a linear map of that, or those of

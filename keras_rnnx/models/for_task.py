@@ -99,28 +99,28 @@ def _inputs(task: Facts) -> dict[str, Any]:
     return {**own, "steps": task.steps, "masked": task.steps is None}
 
 
-def _classifier(task):
+def _classifier(task: Facts) -> dict[str, Any]:
     return {"classes": task.outputs, **_inputs(task)}
 
 
-def _regressor(task):
+def _regressor(task: Facts) -> dict[str, Any]:
     return {"outputs": task.outputs, **_inputs(task)}
 
 
-def _forecaster(task):
+def _forecaster(task: Facts) -> dict[str, Any]:
     return {"horizon": task.horizon, "outputs": task.outputs, **_inputs(task)}
 
 
-def _next_step(task):
+def _next_step(task: Facts) -> dict[str, Any]:
     return {"labels": task.outputs, **_inputs(task)}
 
 
-def _language_model(task):
+def _language_model(task: Facts) -> dict[str, Any]:
     # Texts are not padded: token 0 is one as others are.
     return {"vocabulary": task.tokens, "masked": False}
 
 
-def _encoder_decoder(task):
+def _encoder_decoder(task: Facts) -> dict[str, Any]:
     read = _inputs(task)
     renamed = {"vocabulary": "source_vocabulary", "features": "source_features"}
     own = {renamed.get(name, name): value for name, value in read.items()}

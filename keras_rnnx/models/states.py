@@ -71,7 +71,7 @@ def reset_states(model: keras.Layer) -> None:
         variable.assign(np.zeros(variable.shape, variable.dtype))
 
 
-def _variables(model):
+def _variables(model: keras.Model) -> dict[str, keras.Variable]:
     return {
         f"{name}/{k}": state
         for name, layer in _states.layers(model).items()

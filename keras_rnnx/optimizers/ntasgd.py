@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import warnings
-from typing import Any
+from typing import Any, Self
 
 import keras
 import numpy as np
@@ -101,7 +101,9 @@ class NTASGD(keras.optimizers.Optimizer):
         self.inner_optimizer.build(variables)
         super().build(variables)
 
-    def _state(self, name, dtype, value=0, shape=()):
+    def _state(
+        self, name: str, dtype: str, value: float = 0, shape: tuple[int, ...] = ()
+    ) -> keras.Variable:
         initializer = keras.initializers.Constant(value)
         return self.add_variable(shape, initializer, dtype, name=name)
 
@@ -110,7 +112,7 @@ class NTASGD(keras.optimizers.Optimizer):
         """All variables, those of the inner optimizer last."""
         return [*super().variables, *self.inner_optimizer.variables]
 
-    def apply(self, grads, trainable_variables=None):
+    def apply(self, grads: list[Any], trainable_variables: Any = None) -> None:
         """Applies gradients by the inner optimizer, and averages."""
         if trainable_variables is not None:
             trainable_variables = list(trainable_variables)
@@ -129,7 +131,7 @@ class NTASGD(keras.optimizers.Optimizer):
             moved = ops.add(old, ops.divide(ops.subtract(weight, old), share))
             self.assign(average, ops.where(running, moved, old))
 
-    def _pairs(self):
+    def _pairs(self) -> list[tuple[keras.Variable, keras.Variable]]:
         pairs = zip(self._weights(), self.averages, strict=True)
         return [(weight, average) for weight, average in pairs if average is not None]
 
@@ -173,7 +175,7 @@ class NTASGD(keras.optimizers.Optimizer):
             weight.assign(ops.copy(average))
             average.assign(value)
 
-    def finalize_variable_values(self, var_list):
+    def finalize_variable_values(self, var_list: list[keras.Variable]) -> None:
         """Puts the averages into the model; `fit` calls it at its end."""
         if not self.built:
             return
@@ -194,20 +196,20 @@ class NTASGD(keras.optimizers.Optimizer):
         self.swap(averages=True)
 
     @property
-    def learning_rate(self):
+    def learning_rate(self) -> Any:
         """The learning rate of the inner optimizer."""
         return self.inner_optimizer.learning_rate
 
     @learning_rate.setter
-    def learning_rate(self, learning_rate):
+    def learning_rate(self, learning_rate: Any) -> None:
         self.inner_optimizer.learning_rate = learning_rate
 
     @property
-    def iterations(self):
+    def iterations(self) -> keras.Variable:
         """The number of updates so far."""
         return self.inner_optimizer.iterations
 
-    def scale_loss(self, loss):
+    def scale_loss(self, loss: Any) -> Any:
         """Scales the loss as the inner optimizer does."""
         return self.inner_optimizer.scale_loss(loss)
 
@@ -220,7 +222,9 @@ class NTASGD(keras.optimizers.Optimizer):
         }
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
+    ) -> Self:
         config = dict(config)
         inner = keras.saving.deserialize_keras_object(
             config.pop("inner_optimizer"), custom_objects=custom_objects

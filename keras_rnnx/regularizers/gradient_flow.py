@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 from keras import ops
 
 from keras_rnnx._numbers import number
+
+if TYPE_CHECKING:
+    from keras_rnnx.cells import Cell
 
 
 @keras.saving.register_keras_serializable("keras_rnnx")
@@ -56,7 +59,7 @@ class GradientFlow(keras.regularizers.Regularizer):
         """The rate, which the engines read."""
         return self.rate
 
-    def bind(self, cell: Any, weight: str) -> GradientFlow:
+    def bind(self, cell: Cell, weight: str) -> GradientFlow:
         """This penalty for the weight of a cell, if it fits."""
         # A model uses the global policy, which decides on the scaling of the loss.
         policies = cell.dtype_policy, keras.config.dtype_policy()

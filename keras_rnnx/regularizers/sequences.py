@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import functools
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import keras
 from keras import ops
@@ -13,6 +14,9 @@ from keras_rnnx._gates import full
 from keras_rnnx._numbers import number
 from keras_rnnx.engine import backends
 from keras_rnnx.engine.packing import Packing
+
+if TYPE_CHECKING:
+    from keras_rnnx.cells import Cell
 
 
 class SequenceRegularizer(keras.regularizers.Regularizer):
@@ -59,7 +63,7 @@ class SequenceRegularizer(keras.regularizers.Regularizer):
         """
         raise NotImplementedError
 
-    def bind(self, cell: Any, weight: str) -> SequenceRegularizer:
+    def bind(self, cell: Cell, weight: str) -> SequenceRegularizer:
         """Raises a ValueError: it does not apply to weights."""
         raise ValueError(
             f"{type(self).__name__} is a penalty on outputs, but was passed for the "
@@ -73,7 +77,7 @@ class SequenceRegularizer(keras.regularizers.Regularizer):
         new._of_layer = True
         return new
 
-    def _penalty(self, outputs, valid):
+    def _penalty(self, outputs: Any, valid: Any) -> Any:
         return self.penalty(outputs, valid)
 
     def begin(self, mask: Any) -> None:
@@ -84,7 +88,7 @@ class SequenceRegularizer(keras.regularizers.Regularizer):
         """
         self._mask = mask
 
-    def __call__(self, x):
+    def __call__(self, x: Any) -> Any:
         if self._of_layer and len(x.shape) == 2:
             return ops.zeros((), dtype="float32")  # one of the returned states
         if len(x.shape) != 3:
@@ -106,7 +110,7 @@ class SequenceRegularizer(keras.regularizers.Regularizer):
         return penalty * ops.cast(ops.shape(x)[0], penalty.dtype)
 
 
-def _divided():
+def _divided() -> bool:
     """Whether Keras divides penalties on activities by the batch size."""
     return tuple(map(int, keras.__version__.split(".")[:2])) >= (3, 14)
 
@@ -130,13 +134,14 @@ class _Weighted(SequenceRegularizer):
 
     _strength: str
 
-    def _penalty(self, outputs, valid):
+    def _penalty(self, outputs: Any, valid: Any) -> Any:
         if not isinstance(outputs.shape[1], int):
             # Otherwise a program would be compiled for every number of steps.
             return self.penalty(outputs, valid)
-        return _compiled(type(self), **self.get_config())(outputs, valid)
+        cls: Any = type(self)
+        return _compiled(cls, **self.get_config())(outputs, valid)
 
-    def _set(self, value):
+    def _set(self, value: Any) -> None:
         value = number(self._strength, value)
         if value < 0:
             raise ValueError(
@@ -144,12 +149,14 @@ class _Weighted(SequenceRegularizer):
             )
         setattr(self, self._strength, value)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {self._strength: getattr(self, self._strength)}
 
 
 @functools.cache
-def _compiled(cls, **config):
+def _compiled(
+    cls: type[SequenceRegularizer], **config: float
+) -> Callable[[Any, Any], Any]:
     """The penalty as one program, if the backend compiles."""
     return backends.current().compiled_part(cls(**config).penalty)
 
@@ -185,7 +192,7 @@ class AR(_Weighted):
     def __init__(self, alpha: float = 2.0):
         self._set(alpha)
 
-    def penalty(self, outputs, valid):
+    def penalty(self, outputs: Any, valid: Any) -> Any:
         return self.alpha * mean(ops.mean(outputs * outputs, axis=-1), valid)
 
 
@@ -215,7 +222,7 @@ class TAR(_Weighted):
     def __init__(self, beta: float = 1.0):
         self._set(beta)
 
-    def penalty(self, outputs, valid):
+    def penalty(self, outputs: Any, valid: Any) -> Any:
         change = outputs[:, 1:] - outputs[:, :-1]
         return self.beta * mean(ops.mean(change * change, axis=-1), _pairs(valid))
 
@@ -246,7 +253,7 @@ class NormStabilizer(_Weighted):
     def __init__(self, beta: float = 50.0):
         self._set(beta)
 
-    def penalty(self, outputs, valid):
+    def penalty(self, outputs: Any, valid: Any) -> Any:
         squared = ops.sum(outputs * outputs, axis=-1)
         # The norm has no gradient at zero, where rectifiers can leave the state.
         norm = ops.sqrt(squared + 1e-12)
@@ -254,6 +261,6 @@ class NormStabilizer(_Weighted):
         return self.beta * mean(change * change, _pairs(valid))
 
 
-def _pairs(valid):
+def _pairs(valid: Any) -> Any:
     # Valid steps come first, so the step before a valid one is valid too.
     return None if valid is None else valid[:, 1:]

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 import keras
 
 from keras_rnnx._gates import bound
+
+if TYPE_CHECKING:
+    from keras_rnnx.cells import Cell
 
 
 @keras.saving.register_keras_serializable("keras_rnnx")
@@ -37,7 +41,7 @@ class Sum(keras.regularizers.Regularizer):
                 f"Sum takes one or more regularizers, received {regularizers!r}."
             )
 
-    def bind(self, cell: Any, weight: str) -> Sum:
+    def bind(self, cell: Cell, weight: str) -> Sum:
         """This sum for a weight of a cell."""
         return self._of(
             bound(regularizer, cell, weight) for regularizer in self.regularizers
@@ -64,16 +68,16 @@ class Sum(keras.regularizers.Regularizer):
             if hasattr(regularizer, "begin"):
                 regularizer.begin(mask)
 
-    def _of(self, regularizers):
+    def _of(self, regularizers: Iterable[Any]) -> Sum:
         new = copy.copy(self)
         new.regularizers = list(regularizers)
         return new
 
-    def __call__(self, x):
+    def __call__(self, x: Any) -> Any:
         first, *others = [regularizer(x) for regularizer in self.regularizers]
         return sum(others, start=first)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         serialize = keras.regularizers.serialize
         return {
             "regularizers": [
@@ -82,7 +86,7 @@ class Sum(keras.regularizers.Regularizer):
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Sum:
         return cls(*config["regularizers"])
 
 

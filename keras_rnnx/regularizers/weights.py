@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 from keras import ops
 
 from keras_rnnx import _gates
 from keras_rnnx._numbers import number
+
+if TYPE_CHECKING:
+    from keras_rnnx.cells import Cell
 
 
 @keras.saving.register_keras_serializable("keras_rnnx")
@@ -36,14 +39,14 @@ class SoftOrthogonal(_gates.Recurrent, keras.regularizers.Regularizer):
     def __init__(self, rate: float = 0.01):
         self.rate = _rate("rate", rate)
 
-    def __call__(self, x):
+    def __call__(self, x: Any) -> Any:
         x = _gates.full(x)
         n, gates = _gates.square(type(self).__name__, x.shape)
         blocks = _gates.stacked(x, gates)
         away = ops.transpose(blocks, (0, 2, 1)) @ blocks - ops.eye(n, dtype=x.dtype)
         return self.rate * ops.sum(away * away)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"rate": self.rate}
 
 
@@ -85,17 +88,17 @@ class PerGate(keras.regularizers.Regularizer):
                     "Pass regularizers.Sum(GradientFlow(...), PerGate(...))."
                 )
 
-    def bind(self, cell: Any, weight: str) -> PerGate:
+    def bind(self, cell: Cell, weight: str) -> PerGate:
         """This regularizer for a weight of a cell."""
         new = copy.copy(self)
         new._by_gate = self.of_gates(cell, weight)
         return new
 
-    def of_gates(self, cell: Any, weight: str) -> list[Any]:
+    def of_gates(self, cell: Cell, weight: str) -> list[Any]:
         """The object for each gate of a weight of a cell."""
         return _gates.by_gate(self.regularizer, cell, weight, complete=False)
 
-    def __call__(self, x):
+    def __call__(self, x: Any) -> Any:
         x = ops.convert_to_tensor(x)
         by_gate = self._by_gate
         if by_gate is None:
@@ -104,12 +107,12 @@ class PerGate(keras.regularizers.Regularizer):
         penalties = [penalty(block) for penalty, block in blocks if penalty is not None]
         return sum(penalties, start=ops.zeros((), dtype=x.dtype))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = _gates.serialized(self.regularizer, keras.regularizers.serialize)
         return {"regularizer": config}
 
 
-def _rate(name, value):
+def _rate(name: str, value: Any) -> float:
     value = number(name, value)
     if value < 0:
         raise ValueError(f"`{name}` must not be negative, received {value!r}.")

@@ -40,7 +40,7 @@ class Report:
     engines: tuple[str, ...]
     passed: dict[str, float | None] = field(default_factory=dict)
 
-    def __str__(self):
+    def __str__(self) -> str:
         engines = ", ".join(self.engines)
         lines = [f"{self.cell}: {len(self.passed)} checks passed (engines: {engines})"]
         for name, error in self.passed.items():
@@ -115,14 +115,14 @@ def check_cell(cell: Any, seed: int = 0, cases: Iterable[Case] = CASES) -> Repor
     return report
 
 
-def _precision(dtype):
+def _precision(dtype: str) -> contextlib.AbstractContextManager[Any]:
     """Enables float64 on JAX, which otherwise computes it in float32."""
     if dtype == "float64" and keras.backend.backend() == "jax":
         return importlib.import_module("jax").enable_x64(True)
     return contextlib.nullcontext()
 
 
-def _layer(cell, case, seed, **loop):
+def _layer(cell: cells.Cell, case: Case, seed: int, **loop: Any) -> layers.RNN:
     """A built layer over a copy of the cell with distinct random weights."""
     config = {**cell.get_config(), "dtype": case.dtype, "seed": seed + 1}
     config.update(_fitting(cell, case.arguments))
@@ -141,7 +141,7 @@ def _layer(cell, case, seed, **loop):
     return layer
 
 
-def _fitting(cell, arguments):
+def _fitting(cell: cells.Cell, arguments: dict[str, Any]) -> dict[str, Any]:
     """The arguments without those about a matrix that the cell does not have."""
     multiplies = cell.gates_of("recurrent_kernel") and not cell.diagonal
     unfit = set() if multiplies else {"weight_dropout"}
@@ -150,7 +150,7 @@ def _fitting(cell, arguments):
     return {k: v for k, v in arguments.items() if k not in unfit}
 
 
-def _start(cell, case, name):
+def _start(cell: cells.Cell, case: Case, name: str) -> np.ndarray:
     """The first value of a weight: one draw for all layers that are compared."""
     starts = _STARTS.setdefault(cell, {})
     if name not in starts:
@@ -162,39 +162,45 @@ def _start(cell, case, name):
     return starts[name]
 
 
-def _data(cell, case, seed):
+def _data(
+    cell: cells.Cell, case: Case, seed: int
+) -> tuple[np.ndarray, list[np.ndarray], Any]:
     rng = np.random.default_rng(seed + 100)
     dtype = "float64" if case.dtype == "float64" else "float32"
     x = rng.normal(size=(case.batch, case.steps, case.features)).astype(dtype)
-    states = [
+    states: list[np.ndarray] = [
         _state(cell.state_kinds.get(name), rng, shape).astype(dtype)
         for name, shape in _state_shapes(cell, case).items()
     ]
     return x, states, case.make_mask(rng)
 
 
-def _state_shapes(cell, case):
+def _state_shapes(cell: cells.Cell, case: Case) -> dict[str, tuple[int, int]]:
     shapes = {k: (case.batch, width) for k, width in cell.state_widths.items()}
     if cell.window > 1:
         shapes["window"] = (case.batch, (cell.window - 1) * case.features)
     return shapes
 
 
-def _state(kind, rng, shape):
+def _state(
+    kind: str | None, rng: np.random.Generator, shape: tuple[int, int]
+) -> np.ndarray:
     if kind == "count":
         return np.full(shape, 1.0)
     drawn = 0.5 * rng.normal(size=shape)
     return 1 + np.abs(drawn) if kind == "positive" else drawn
 
 
-def _run(cell, case, engine_name, seed):
+def _run(
+    cell: cells.Cell, case: Case, engine_name: str, seed: int
+) -> dict[str, np.ndarray]:
     """Outputs, states and all gradients, by name."""
     x, states, mask = _data(cell, case, seed)
     # Keras' loop has no checkpoints. It computes the results that they must not change.
     without = {"checkpoint": None} if engine_name == "step" else {}
     layer = _layer(cell, case, seed, **without)
 
-    def call(x, *states):
+    def call(x: Any, *states: Any) -> list[Any]:
         with engine.force(engine_name):
             results = layer(
                 x, initial_state=list(states), mask=mask, training=case.training
@@ -202,7 +208,7 @@ def _run(cell, case, engine_name, seed):
         return [keras.ops.cast(r, x.dtype) for r in results]
 
     rng = np.random.default_rng(seed + 200)
-    output = (case.batch, cell.output_size)
+    output: tuple[int, ...] = (case.batch, cell.output_size)
     if case.return_sequences:
         output = (case.batch, case.steps, cell.output_size)
     cotangents = [rng.normal(size=output)]
@@ -216,11 +222,17 @@ def _run(cell, case, engine_name, seed):
     return values | {f"gradient of {n}": g for n, g in zip(names, derivatives)}
 
 
-def _numpy(tensor):
+def _numpy(tensor: Any) -> np.ndarray:
     return np.asarray(keras.ops.convert_to_numpy(keras.ops.cast(tensor, "float64")))
 
 
-def _compare(cell, case, engine_name, expected, received):
+def _compare(
+    cell: cells.Cell,
+    case: Case,
+    engine_name: str,
+    expected: dict[str, np.ndarray],
+    received: dict[str, np.ndarray],
+) -> float:
     worst, allowed = 0.0, case.tolerance
     if engine_name == "cudnn" and case.dtype == "float32":
         allowed = _CUDNN
@@ -240,17 +252,27 @@ def _compare(cell, case, engine_name, expected, received):
     return worst
 
 
-def _call(layer, x, states=None, mask=None):
+def _call(
+    layer: layers.RNN,
+    x: np.ndarray,
+    states: list[np.ndarray] | None = None,
+    mask: np.ndarray | None = None,
+) -> list[np.ndarray]:
     return [_numpy(r) for r in layer(x, initial_state=states, mask=mask)]
 
 
-def _close(cell, problem, received, expected):
+def _close(
+    cell: cells.Cell,
+    problem: str,
+    received: list[np.ndarray],
+    expected: list[np.ndarray],
+) -> None:
     for a, b in zip(received, expected, strict=True):
         error = float(np.max(np.abs(a - b)))
         assert error <= 1e-5, f"{type(cell).__name__}: {problem}; off by {error:.2e}."
 
 
-def _every_gate_matters(cell, seed):
+def _every_gate_matters(cell: cells.Cell, seed: int) -> None:
     case = Case("gates")
     results = _run(cell, case, "step", seed)
     for name in ("kernel", "recurrent_kernel", "projection_kernel"):
@@ -265,7 +287,7 @@ def _every_gate_matters(cell, seed):
             )
 
 
-def _batch_order(cell, seed):
+def _batch_order(cell: cells.Cell, seed: int) -> None:
     case = Case("order", mask="holes", batch=5)
     x, states, mask = _data(cell, case, seed)
     layer = _layer(cell, case, seed)
@@ -275,14 +297,14 @@ def _batch_order(cell, seed):
     _close(cell, "the order of the batch changes the results", reordered, expected)
 
 
-def _padding(cell, seed):
+def _padding(cell: cells.Cell, seed: int) -> None:
     case = Case("padding")
     x, states, _ = _data(cell, case, seed)
     layer = _layer(cell, case, seed, return_sequences=False)
     expected = _call(layer, x, states)
     junk = np.full((case.batch, 2, case.features), 3.0, x.dtype)
-    real = np.ones((case.batch, case.steps), bool)
-    padded = np.zeros((case.batch, 2), bool)
+    real: np.ndarray = np.ones((case.batch, case.steps), bool)
+    padded: np.ndarray = np.zeros((case.batch, 2), bool)
     for where, parts, mask in (
         ("left", [junk, x], [padded, real]),
         ("right", [x, junk], [real, padded]),
@@ -294,7 +316,7 @@ def _padding(cell, seed):
         _close(cell, f"masked steps ({where}) change the results", results, expected)
 
 
-def _reversal(cell, seed):
+def _reversal(cell: cells.Cell, seed: int) -> None:
     case = Case("reversal", mask="holes")
     x, states, mask = _data(cell, case, seed)
     forwards = _layer(cell, case, seed)
@@ -304,7 +326,7 @@ def _reversal(cell, seed):
     _close(cell, "go_backwards is not the reversed input", reversed_results, expected)
 
 
-def _cut_in_two(cell, seed):
+def _cut_in_two(cell: cells.Cell, seed: int) -> None:
     case = Case("cut", steps=7)
     x, states, _ = _data(cell, case, seed)
     layer = _layer(cell, case, seed)
@@ -314,7 +336,7 @@ def _cut_in_two(cell, seed):
     _close(cell, "a sequence cut in two is another", joined, _call(layer, x, states))
 
 
-def _saved_and_loaded(cell, seed):
+def _saved_and_loaded(cell: cells.Cell, seed: int) -> None:
     case = Case("saving")
     x, _, _ = _data(cell, case, seed)
     layer = _layer(cell, case, seed, return_state=False)
@@ -332,7 +354,7 @@ def _saved_and_loaded(cell, seed):
     )
 
 
-def _in_keras_layers(cell, seed):
+def _in_keras_layers(cell: cells.Cell, seed: int) -> None:
     case = Case("keras.layers.RNN", mask="holes")
     x, states, mask = _data(cell, case, seed)
     ours = _layer(cell, case, seed)
@@ -354,7 +376,7 @@ def _in_keras_layers(cell, seed):
     both.build(x.shape)
     for layer in (both.forward_layer, both.backward_layer):
         layer.set_weights(single.get_weights())
-    results = _numpy(both(x))
+    joined = _numpy(both(x))
     back = _layer(cell, case, seed, return_state=False, go_backwards=True)
-    expected = np.concatenate([_numpy(single(x)), _numpy(back(x))[:, ::-1]], axis=-1)
-    _close(cell, "Bidirectional gives other results", [results], [expected])
+    halves = np.concatenate([_numpy(single(x)), _numpy(back(x))[:, ::-1]], axis=-1)
+    _close(cell, "Bidirectional gives other results", [joined], [halves])

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 import numpy as np
+
+# From tensors to a scalar, and the outputs that it sums up.
+Loss = Callable[..., tuple[Any, list[Any]]]
 
 
 def gradients(
@@ -38,7 +41,7 @@ def gradients(
     """
     tensors = [keras.ops.convert_to_tensor(i) for i in inputs]
 
-    def loss(*tensors):
+    def loss(*tensors: Any) -> tuple[Any, list[Any]]:
         outputs = list(function(*tensors))
         total = 0.0
         for output, cotangent in zip(outputs, cotangents, strict=True):
@@ -55,7 +58,9 @@ def gradients(
     return [keras.ops.convert_to_numpy(o) for o in outputs], arrays
 
 
-def _tensorflow(loss, tensors, variables):
+def _tensorflow(
+    loss: Loss, tensors: list[Any], variables: list[keras.Variable]
+) -> tuple[list[Any], Sequence[Any]]:
     tf = importlib.import_module("tensorflow")
     with tf.GradientTape() as tape:
         tape.watch(tensors)
@@ -63,12 +68,14 @@ def _tensorflow(loss, tensors, variables):
     return outputs, tape.gradient(value, [*tensors, *[v.value for v in variables]])
 
 
-def _jax(loss, tensors, variables):
+def _jax(
+    loss: Loss, tensors: list[Any], variables: list[keras.Variable]
+) -> tuple[list[Any], Sequence[Any]]:
     jax = importlib.import_module("jax")
 
     @jax.jit
-    def compute(tensors, values):
-        def pure(tensors, values):
+    def compute(tensors: list[Any], values: list[Any]) -> Any:
+        def pure(tensors: list[Any], values: list[Any]) -> tuple[Any, list[Any]]:
             with keras.StatelessScope(list(zip(variables, values))):
                 return loss(*tensors)
 
@@ -78,7 +85,9 @@ def _jax(loss, tensors, variables):
     return outputs, [*of_tensors, *of_values]
 
 
-def _torch(loss, tensors, variables):
+def _torch(
+    loss: Loss, tensors: list[Any], variables: list[keras.Variable]
+) -> tuple[list[Any], Sequence[Any]]:
     torch = importlib.import_module("torch")
     tensors = [t.detach().requires_grad_() for t in tensors]
     value, outputs = loss(*tensors)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 from keras import ops
@@ -28,6 +28,9 @@ from keras_rnnx.cells._base.reference import Reference
 from keras_rnnx.cells._base.step import KerasStep
 from keras_rnnx.cells._base.tensors import DrawnMasks
 from keras_rnnx.cells._lowering.spec import Lowering
+
+if TYPE_CHECKING:
+    import inspect
 
 
 class Cell(CountsChanges, keras.layers.Layer):
@@ -197,8 +200,9 @@ class Cell(CountsChanges, keras.layers.Layer):
     use: str = ""
     # Read by `compute_dtype`, before it is set.
     normalization: Normalization | None = None
+    __signature__: inspect.Signature
 
-    def __init_subclass__(cls, **kwargs):
+    def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if cls.projection:
             # `options` of the cell come last: they may change these defaults.
@@ -206,7 +210,7 @@ class Cell(CountsChanges, keras.layers.Layer):
         declaration_check.check(cls, Cell)
         cls.__signature__ = arguments.signature(cls.options)
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args: Any, **kwargs: Any):
         cell_arguments, layer_arguments = arguments.bind(type(self), args, kwargs)
         super().__init__(**layer_arguments)
         for name, value in cell_arguments.items():
@@ -216,7 +220,7 @@ class Cell(CountsChanges, keras.layers.Layer):
         self.zoneout_rates = arguments.rates(
             "zoneout", self.zoneout, self.states, self.zoned_states
         )
-        self.sequence_length = None
+        self.sequence_length: int | None = None
         self.normalization = self._normalization()
         self.configure()
         self._check_widths()
@@ -230,7 +234,7 @@ class Cell(CountsChanges, keras.layers.Layer):
             )
         self.random_masks = RandomMasks(self)
 
-    def _check_widths(self):
+    def _check_widths(self) -> None:
         for name, width in self.state_units.items():
             arguments.positive_int(f"state_units[{name!r}]", width)
         linear = [k for k in self.linear_states if self.state_widths[k] != self.units]
@@ -246,7 +250,7 @@ class Cell(CountsChanges, keras.layers.Layer):
         """Called when all arguments are set: checks options, or lets them change the
         declaration of this instance."""
 
-    def _normalization(self):
+    def _normalization(self) -> Normalization | None:
         if self.layer_norm and self.batch_norm:
             raise ValueError(
                 "Received layer_norm=True and batch_norm=True, which normalize the "
@@ -368,12 +372,13 @@ class Cell(CountsChanges, keras.layers.Layer):
 
     # --- what Keras calls ---
 
-    def build(self, input_shape):
-        self.state_size = self.state_size_for(input_shape[-1])
-        weights.build(self, input_shape[-1])
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        features: Any = input_shape[-1]
+        self.state_size = self.state_size_for(features)
+        weights.build(self, features)
         self.built = True
         called = equation_check.check(self)
-        equation_check.check_lowering(self, input_shape[-1])
+        equation_check.check_lowering(self, features)
         if self.update_dropout and "drop" not in called:
             raise ValueError(
                 f"update_dropout={self.update_dropout} drops the new content of the "
@@ -398,7 +403,7 @@ class Cell(CountsChanges, keras.layers.Layer):
         half = dtype in ("float16", "bfloat16")
         return "float32" if self.normalization and half else dtype
 
-    def add_weight(self, *args, **kwargs):
+    def add_weight(self, *args: Any, **kwargs: Any) -> keras.Variable:
         """Adds a weight that Keras does not round when it is read.
 
         A cell of half precision rounds its weights where it computes. A cell with its
@@ -415,7 +420,9 @@ class Cell(CountsChanges, keras.layers.Layer):
             return weight
         return ops.cast(weight, self.compute_dtype)
 
-    def __call__(self, inputs, states, *args, **kwargs):
+    def __call__(
+        self, inputs: Any, states: Any, *args: Any, **kwargs: Any
+    ) -> tuple[Any, Any]:
         output, new = super().__call__(inputs, states, *args, **kwargs)
         if self.compute_dtype != super().compute_dtype:
             # The states of Keras' stack of cells have the dtype of the stack, and a
@@ -428,7 +435,7 @@ class Cell(CountsChanges, keras.layers.Layer):
             new = keras.tree.pack_sequence_as(new, cast)
         return output, new
 
-    def call(self, inputs, states, training=False):
+    def call(self, inputs: Any, states: Any, training: bool = False) -> tuple[Any, Any]:
         nested = keras.tree.is_nested(states)
         states = list(states) if nested else [states]
         new = self._step(inputs, states, training)
@@ -458,7 +465,7 @@ class Cell(CountsChanges, keras.layers.Layer):
         sizes = sizes if isinstance(sizes, list) else [sizes]
         return [ops.zeros((batch_size, n), dtype=self.compute_dtype) for n in sizes]
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         cell_arguments = {
             name: arguments.serialize(name, getattr(self, name))
             for name in self._argument_names

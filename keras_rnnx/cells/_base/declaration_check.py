@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import keyword
-from typing import Any
+from typing import Any, NoReturn
 
 from keras_rnnx._errors import nearest
 from keras_rnnx.cells import ranges
@@ -84,11 +84,11 @@ def check(cls: type[Any], base: type[Any]) -> None:
     _update(cls)
 
 
-def _fail(cls, problem):
+def _fail(cls: type, problem: str) -> NoReturn:
     raise TypeError(f"{cls.__name__} is not a valid cell declaration: {problem}.")
 
 
-def _names(cls, attribute, example, empty):
+def _names(cls: type[Any], attribute: str, example: str, empty: bool) -> None:
     value = getattr(cls, attribute, None)
     if isinstance(value, str):
         _fail(
@@ -109,7 +109,7 @@ def _names(cls, attribute, example, empty):
         _fail(cls, f"`{attribute}` holds a name twice: {value!r}")
 
 
-def _biases(cls):
+def _biases(cls: type[Any]) -> None:
     if cls.biases is not None:
         _names(cls, "biases", example='("h",)', empty=True)
         for name in cls.biases:
@@ -126,7 +126,7 @@ def _biases(cls):
         )
 
 
-def _widths(cls):
+def _widths(cls: type[Any]) -> None:
     undeclared = set(cls.projection) - (set(cls.late) & set(cls.states_only))
     if undeclared:
         _fail(
@@ -146,7 +146,7 @@ def _widths(cls):
                 _fail(cls, f"`{attribute}` names {name!r}, which is not in `states`")
 
 
-def _linear(cls):
+def _linear(cls: type[Any]) -> None:
     # A property if an argument of the cell sets it.
     if not isinstance(cls.window, property) and (
         not isinstance(cls.window, int) or cls.window < 1
@@ -170,7 +170,7 @@ def _linear(cls):
         )
 
 
-def _search(cls):
+def _search(cls: type[Any]) -> None:
     if not isinstance(cls.search, dict):
         _fail(cls, f"`search` must map options to ranges, not {cls.search!r}")
     for name, values in cls.search.items():
@@ -193,7 +193,7 @@ def _search(cls):
             )
 
 
-def _update(cls):
+def _update(cls: type[Any]) -> None:
     update = getattr(cls, "update", None)
     expected = ["self", "state", "gate"] + (["vector"] if cls.vectors else [])
     wanted = f"def update({', '.join(expected)})"

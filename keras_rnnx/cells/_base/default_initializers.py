@@ -40,5 +40,5 @@ def per_gate(**blocks: Any) -> dict[str, Any]:
     return _config("keras_rnnx>PerGateInitializer", initializer=blocks)
 
 
-def _config(name, **config):
+def _config(name: str, **config: Any) -> dict[str, Any]:
     return {"class_name": name, "config": config}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import keras
 from keras import ops
@@ -22,16 +24,16 @@ _BRANCHES = re.compile(
 class _Recorder(keras.StatelessScope):
     """Records which variables are read: an engine could not differentiate them."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
-        self.read = []
+        self.read: list[keras.Variable] = []
 
-    def get_current_value(self, variable):
+    def get_current_value(self, variable: keras.Variable) -> Any:
         self.read.append(variable)
         return super().get_current_value(variable)
 
     @property
-    def names(self):
+    def names(self) -> list[str]:
         return sorted({variable.name for variable in self.read})
 
 
@@ -54,8 +56,8 @@ def check(cell: keras.layers.Layer) -> Counter[str]:
     widths = cell.state_widths
     called: Counter[str] = Counter()
 
-    def hook(kind):
-        def call(value):
+    def hook(kind: str) -> Callable[[Any], Any]:
+        def call(value: Any) -> Any:
             called[kind] += 1
             return value
 
@@ -100,7 +102,7 @@ def check(cell: keras.layers.Layer) -> Counter[str]:
     return called
 
 
-def _updated(cell, arguments):
+def _updated(cell: keras.layers.Layer, arguments: Iterable[Any]) -> Any:
     try:
         return cell.update(*arguments)
     except (TypeError, ValueError, RuntimeError) as error:
@@ -126,7 +128,7 @@ def check_lowering(cell: keras.layers.Layer, features: int) -> None:
     if not isinstance(lowering, Lowering):
         return
 
-    def halves(*shape):
+    def halves(*shape: int) -> Any:
         return 0.5 * ops.ones(shape, dtype=cell.compute_dtype)
 
     n, width, features = cell.units, cell.output_size, cell.window * features
@@ -148,11 +150,11 @@ def check_lowering(cell: keras.layers.Layer, features: int) -> None:
         )
 
 
-def _product(cell, gate):
+def _product(cell: keras.layers.Layer, gate: str) -> Callable[[Any], Any]:
     """A stand-in for the product of a late gate, which checks shapes."""
     takes, gives = cell.layout.gates[gate].takes, cell.layout.gates[gate].gives
 
-    def call(vector):
+    def call(vector: Any) -> Any:
         if tuple(vector.shape) != (ROWS, takes):
             raise ValueError(
                 f"{type(cell).__name__}.update passes gate.u.{gate} a vector of the "

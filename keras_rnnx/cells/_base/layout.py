@@ -131,7 +131,7 @@ class Layout:
         return of_inputs, {k: blocks[k] for k in alone}
 
 
-def _gate(cell, name):
+def _gate(cell: Any, name: str) -> Gate:
     late, output = name in cell.late, cell.state_widths[cell.states[0]]
     reads = LATE if late else PARTS if name in cell.split else SUM
     matrix = None
@@ -158,7 +158,7 @@ def _gate(cell, name):
     )
 
 
-def _may_have_bias(cell, name):
+def _may_have_bias(cell: Any, name: str) -> bool:
     if cell.biases is None:
         return not (name in cell.late and name in cell.states_only)
     return name in cell.biases

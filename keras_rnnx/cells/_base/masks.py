@@ -109,7 +109,7 @@ class RandomMasks:
         return drawn
 
     @staticmethod
-    def _keep(drawn, mask, values):
+    def _keep(drawn: DrawnMasks, mask: Mask, values: Any) -> None:
         """Stores the values of a mask in its field of `drawn`."""
         context = drawn.by_step if mask.by_step else drawn.whole
         if mask.kind in WEIGHTS:
@@ -117,20 +117,20 @@ class RandomMasks:
         elif mask.kind == "inputs":
             drawn.inputs = values
         elif mask.kind == "zoneout":
-            context.zoneout[mask.state] = values
+            context.zoneout[mask.state] = values  # type: ignore[index]
         else:
             setattr(context, mask.kind, values)
 
     @staticmethod
-    def _held(drawn, mask):
+    def _held(drawn: DrawnMasks, mask: Mask) -> Any:
         """The values of a mask that is drawn for every step."""
         if mask.kind == "inputs":
             return drawn.inputs
         if mask.kind == "zoneout":
-            return drawn.by_step.zoneout[mask.state]
+            return drawn.by_step.zoneout[mask.state]  # type: ignore[index]
         return getattr(drawn.by_step, mask.kind)
 
-    def _draw(self, mask, batch, steps):
+    def _draw(self, mask: Mask, batch: Any, steps: Any) -> Any:
         cell = self.cell
         if mask.kind in WEIGHTS:
             shape = tuple(getattr(cell, mask.kind).shape)
@@ -146,10 +146,10 @@ class RandomMasks:
         )
 
     @property
-    def _features(self):
+    def _features(self) -> int:
         return self.cell.kernel.shape[0] // self.cell.window
 
-    def _width(self, mask):
+    def _width(self, mask: Mask) -> int:
         """Width of a mask on inputs, states or what is written to them."""
         if mask.kind == "zoneout":
             return self.cell.state_widths[mask.state]

@@ -216,7 +216,7 @@ class CellProgram:
             result[name] = value
         return result
 
-    def _zoned(self, name, old, new, context):
+    def _zoned(self, name: str, old: Any, new: Any, context: StepContext) -> Any:
         rate, keep = self._zoneout[name], context.zoneout.get(name)
         if keep is not None:
             return self._where(keep, old, new)
@@ -238,7 +238,7 @@ class CellProgram:
                 multiplies; it returns the product, with its bias.
         """
 
-        def product(gate):
+        def product(gate: str) -> Callable[[Any], Any]:
             return lambda vector: multiply(gate, self.masked(vector, context, gate))
 
         products = {

@@ -23,7 +23,7 @@ class Reference(NamedTuple):
     year: int
     arxiv: str = ""
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.authors} {self.year}"
 
 

@@ -60,7 +60,7 @@ class KerasStep:
             if name in weights:
                 matrices |= layout.blocks(weights[name], name)
 
-        def multiply(gate, vector):
+        def multiply(gate: str, vector: Any) -> Any:
             product = vector @ matrices[gate]
             bias = product_biases.get(gate)
             return product if bias is None else product + bias
@@ -70,7 +70,7 @@ class KerasStep:
         new = program.step(before, x, multiply, vectors, context)
         return [*new.values(), *([] if history is None else [history])]
 
-    def _check(self, training):
+    def _check(self, training: bool) -> None:
         cell = self.cell
         if cell.normalization and cell.normalization.notes_moments:
             raise ValueError(
@@ -85,7 +85,7 @@ class KerasStep:
                 f"keras_rnnx.layers.RNN, as its only cell."
             )
 
-    def _weights(self, drawn):
+    def _weights(self, drawn: DrawnMasks) -> dict[str, Any]:
         """The weights of a step in the precision of the computations."""
         weights = {
             name: ops.convert_to_tensor(value)
@@ -109,7 +109,7 @@ class KerasStep:
         finally:
             self._held = None
 
-    def _masks(self, inputs, training):
+    def _masks(self, inputs: Any, training: bool) -> tuple[Any, DrawnMasks]:
         """The inputs of a step, and its masks."""
         cell = self.cell
         if not cell.random_masks.on(training):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import SimpleNamespace
+from typing import Any
 
 
 class State(SimpleNamespace):
@@ -15,7 +16,7 @@ class State(SimpleNamespace):
     2.0
     """
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
         raise AttributeError(
@@ -27,7 +28,7 @@ class State(SimpleNamespace):
 class Vectors(SimpleNamespace):
     """The vectors of a cell by name, as `update` and lowerings receive them."""
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
         raise AttributeError(
@@ -36,18 +37,18 @@ class Vectors(SimpleNamespace):
         )
 
 
-def _same(value):
+def _same(value: Any) -> Any:
     return value
 
 
 class _Part:
     """One part (`gate.x` or `gate.u`) of the pre-activations, by gate."""
 
-    def __init__(self, name, values, total):
+    def __init__(self, name: str, values: dict[str, Any], total: dict[str, Any]):
         self.__dict__.update(values)
         self._name, self._total = name, total
 
-    def __getattr__(self, gate):
+    def __getattr__(self, gate: str) -> Any:
         if gate.startswith("_"):
             raise AttributeError(gate)
         read = f"gate.{self._name}.{gate}"
@@ -93,12 +94,12 @@ class Gates:
         self.norm = norm
 
     @property
-    def _names(self):
+    def _names(self) -> list[str]:
         parts = (*vars(self.x), *vars(self.u))
         sums = set(vars(self)) - {"x", "u", "drop", "norm"}
         return sorted(sums.union(k for k in parts if k[0] != "_"))
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
         if name in vars(self.x) or name in vars(self.u):

@@ -38,7 +38,7 @@ def build(cell: Any, features: int) -> None:
         cell.build_vector(name)
 
 
-def _check_recurrent(cell):
+def _check_recurrent(cell: Any) -> None:
     """Rejects arguments about a recurrent matrix if the cell has none."""
     owner, layout = type(cell).__name__, cell.layout
     both = tuple(k for k in cell.gates if k not in cell.projection)
@@ -71,7 +71,7 @@ def _check_recurrent(cell):
         )
 
 
-def _kernel(cell, name, shape):
+def _kernel(cell: Any, name: str, shape: tuple[int, ...]) -> keras.Variable:
     prefix = name.removesuffix("_kernel")
     return cell.add_weight(
         shape=shape,
@@ -83,7 +83,7 @@ def _kernel(cell, name, shape):
     )
 
 
-def _bias(cell):
+def _bias(cell: Any) -> keras.Variable | None:
     if not cell.use_bias and hasattr(cell.bias_initializer, "bind"):
         raise ValueError(
             f"{type(cell).__name__} received bias_initializer="
@@ -103,7 +103,7 @@ def _bias(cell):
     )
 
 
-def _bias_initializer(cell, gates):
+def _bias_initializer(cell: Any, gates: tuple[str, ...]) -> Any:
     # An initializer that knows the gates makes the biases of all of them.
     bound_initializer = bound(cell.bias_initializer, cell, "bias")
     if bound_initializer is not cell.bias_initializer:
@@ -112,7 +112,7 @@ def _bias_initializer(cell, gates):
     if all(block is cell.bias_initializer for block in blocks):
         return cell.bias_initializer
 
-    def initializer(shape, dtype=None):
+    def initializer(shape: tuple[int, ...], dtype: str | None = None) -> Any:
         shape = (*shape[:-1], cell.units)
         parts = [keras.initializers.get(b)(shape, dtype=dtype) for b in blocks]
         return ops.concatenate(parts, axis=-1)

@@ -31,7 +31,7 @@ def simple(activation: Callable, zoneout: float = 0.0) -> Lowering | str:
     """`h' = activation(a_h)`, followed by the expected value of zoneout."""
     if zoneout:
 
-        def constant(value):
+        def constant(value: float) -> Vector:
             return lambda w: value * ops.ones_like(w.h.bias)
 
         return _with_zoneout(
@@ -61,12 +61,12 @@ def embedded(
     if activation not in _TANH:
         return _other("activation", activation, "tanh")
 
-    def inputs(sequence, states, w):
+    def inputs(sequence: Any, states: list[Any], w: Weights) -> Any:
         weights = getattr(w, candidate)
         total = sequence @ weights.kernel + weights.bias
         return ops.concatenate([total, ops.tanh(total)], axis=-1)
 
-    def gates(w):
+    def gates(w: Weights) -> dict[str, GateWeights]:
         of_state, of_z = getattr(w, gate), getattr(w, of_candidate).recurrent_kernel
         none = ops.zeros_like(of_z)
         eye = ops.eye(none.shape[0], dtype=none.dtype)
@@ -106,41 +106,44 @@ def leaky(
     """
     if zoneout:
 
-        def less(vector):
-            return vector and (lambda w: (1 - zoneout) * vector(w))
+        def less(vector: Vector) -> Vector:
+            return lambda w: (1 - zoneout) * vector(w)
 
-        def more(w):
+        def more(w: Weights) -> Any:
             return zoneout + (1 - zoneout) * keep(w)
 
-        return _with_zoneout(leaky(activation, more, less(write), less(forget)))
+        return _with_zoneout(
+            leaky(activation, more, less(write), forget and less(forget))
+        )
     if activation in _SLOPES:
         return _rectified(activation, keep, write)
     of_kernel = forget or write
 
-    def gates(w):
+    def gates(w: Weights) -> dict[str, GateWeights]:
         kept, forgotten = keep(w), of_kernel(w)
         # The logit must be finite, also for a unit that keeps all or nothing.
         least = _least(kept)
         logit = ops.log(kept + least) - ops.log(forgotten + least)
         return {"z": w.held(logit), "r": w.held(OPEN), "h": w.h}
 
-    def scale(w):
-        return write(w) / forget(w)
+    def scale(w: Weights) -> Any:
+        return write(w) / of_kernel(w)
 
     says = "update and reset gate held"
     scaled = scale if forget else None
     return _squashed("gru", activation, gates, says, scaled, rectifiers=True)
 
 
-def _least(x):
+def _least(x: Any) -> float:
     """The smallest normal number in the precision of `x`."""
     half = keras.backend.standardize_dtype(x.dtype) == "float16"
     return float(np.finfo("float16" if half else "float32").tiny)
 
 
-def _with_zoneout(lowering):
-    exact = isinstance(lowering, Lowering)
-    return dataclasses.replace(lowering, zoneout=True) if exact else lowering
+def _with_zoneout(lowering: Lowering | str) -> Lowering | str:
+    if not isinstance(lowering, Lowering):
+        return lowering
+    return dataclasses.replace(lowering, zoneout=True)
 
 
 def standard(activation: Callable, recurrent_activation: Callable) -> str | None:
@@ -157,12 +160,19 @@ def sigmoid_gates(recurrent_activation: Callable) -> str | None:
     return _other("recurrent_activation", recurrent_activation, "sigmoid")
 
 
-def _other(name, activation, fitting):
+def _other(name: str, activation: Callable, fitting: str) -> str:
     received = getattr(activation, "__name__", repr(activation))
     return f"{name}={received!r}, where the kernels have {fitting}"
 
 
-def _squashed(kernel, activation, gates, says="", scale=None, rectifiers=False):
+def _squashed(
+    kernel: str,
+    activation: Callable,
+    gates: Callable[[Weights], dict[str, GateWeights]],
+    says: str = "",
+    scale: Vector | None = None,
+    rectifiers: bool = False,
+) -> Lowering | str:
     """A kernel with tanh, for a cell with tanh or sigmoid and a state of any scale.
 
     The cell's state is `h = scale g + shift` of the kernel's state `g`. The logistic
@@ -178,19 +188,19 @@ def _squashed(kernel, activation, gates, says="", scale=None, rectifiers=False):
         fitting = "tanh, sigmoid" + ", rectifiers" * rectifiers
         return _other("activation", activation, fitting)
 
-    def change(w):
+    def change(w: Weights) -> tuple[Any, Any]:
         full = 1.0 if scale is None else scale(w)
         return (full / 2, full / 2) if half else (full, 0.0)
 
-    def of_kernel(w):
+    def of_kernel(w: Weights) -> dict[str, GateWeights]:
         weights = gates(w.of(*change(w)))
         return weights | {"h": weights["h"] * 0.5} if half else weights
 
-    def states(states, w):
+    def states(states: list[Any], w: Weights) -> list[Any]:
         scale, shift = change(w)
         return [(state - shift) / scale for state in states]
 
-    def outputs(sequence, states, w):
+    def outputs(sequence: Any, states: list[Any], w: Weights) -> Any:
         scale, shift = change(w)
         return scale * sequence + shift
 
@@ -205,7 +215,9 @@ def _squashed(kernel, activation, gates, says="", scale=None, rectifiers=False):
     )
 
 
-def _rectified(activation, keep=None, write=None):
+def _rectified(
+    activation: Callable, keep: Vector | None = None, write: Vector | None = None
+) -> Lowering:
     """ReLU units for `h' = keep h + write (max(a, 0) - slope max(-a, 0))`.
 
     The state is a weighted sum of the rectified parts of `a` and of the state before,
@@ -219,7 +231,7 @@ def _rectified(activation, keep=None, write=None):
     # starts from zero, and the share of the initial state enters with the inputs.
     decays = keep is not None and slope == 0
 
-    def parts(w):
+    def parts(w: Weights) -> list[tuple[Any, int, Any, bool]]:
         like = w.h.bias
         ones, eye = ops.ones_like(like), ops.eye(like.shape[0], dtype=like.dtype)
         written = ones if write is None else write(w) * ones
@@ -234,7 +246,7 @@ def _rectified(activation, keep=None, write=None):
                 result.append((-kept, 0, -eye, False))
         return result
 
-    def lift(positive, like):
+    def lift(positive: bool, like: Any) -> Any:
         # At zero a kernel's ReLU has the gradient 0, but the activation has a slope. A
         # part at exactly zero (no input yet, no bias) is raised by less than the
         # precision, and its counterpart lowered, so that exactly one has a gradient.
@@ -242,7 +254,7 @@ def _rectified(activation, keep=None, write=None):
         least = (1e-7 if half else 1e-30) if slope else 0.0
         return (least if positive else -least) * ops.ones_like(like)
 
-    def gates(w):
+    def gates(w: Weights) -> dict[str, GateWeights]:
         rows, signs, columns, positive = zip(*parts(w))
         state = ops.reshape(ops.concatenate(rows), (-1, 1))
         kernel = w.h.kernel
@@ -258,27 +270,27 @@ def _rectified(activation, keep=None, write=None):
         )
         return {"h": gate}
 
-    def remaining(steps, first, states, w):
+    def remaining(steps: Any, first: int, states: list[Any], w: Weights) -> Any:
         """What is left of the initial state after `first`, `first + 1`, ... steps."""
-        kept = keep(w) + float(np.finfo("float32").tiny)
+        kept = keep(w) + float(np.finfo("float32").tiny)  # type: ignore[misc]
         times = ops.cast(ops.arange(first, first + steps), kept.dtype)
         # The operator, since `ops.power` computes float64 in float32 on some backends.
         share = ops.expand_dims(kept, 0) ** ops.expand_dims(times, 1)
         return ops.expand_dims(share, 0) * ops.expand_dims(states[0], 1)
 
-    def inputs(sequence, states, w):
+    def inputs(sequence: Any, states: list[Any], w: Weights) -> Any:
         if not decays:
             return sequence
         left = remaining(ops.shape(sequence)[1], 0, states, w)
         return ops.concatenate([sequence, left], axis=-1)
 
-    def start(states, w):
+    def start(states: list[Any], w: Weights) -> list[Any]:
         terms = parts(w)
         first = 0.0 * states[0] if decays else states[0] / terms[0][0]
         others = [0.0 * states[0] for _ in terms[1:]]
         return [ops.concatenate([first, *others], axis=-1)]
 
-    def outputs(sequence, states, w):
+    def outputs(sequence: Any, states: list[Any], w: Weights) -> Any:
         terms = parts(w)
         blocks = ops.split(sequence, len(terms), axis=-1)
         total = sum(row * block for (row, *_), block in zip(terms, blocks))

@@ -59,7 +59,7 @@ def unjudged(cls: type[Any]) -> list[str]:
     ]
 
 
-def _aside(name):
+def _aside(name: str) -> bool:
     return name == "activation" or name.endswith(OF_WEIGHTS)
 
 
@@ -121,7 +121,7 @@ def kernels(cls: type[Any]) -> list[KernelUse]:
     return list(uses.values())
 
 
-def _with_activations(cls):
+def _with_activations(cls: type[Cell]) -> Iterator[dict[str, Any]]:
     default = cls.options.get("activation")
     for setting in settings(cls):
         yield setting

@@ -92,7 +92,7 @@ class Weights:
     def of(self, scale: Any, shift: Any) -> Weights:
         """The weights of the same gates for the state `g`, `h = scale * g + shift`."""
 
-        def changed(gate):
+        def changed(gate: GateWeights) -> GateWeights:
             rows = ops.reshape(scale * ops.ones_like(gate.bias), (-1, 1))
             moved = ops.sum(shift * gate.recurrent_kernel, axis=0)
             return dataclasses.replace(
@@ -109,11 +109,11 @@ def _same_gates(weights: Weights) -> dict[str, GateWeights]:
     return dict(weights._gates)
 
 
-def _same_states(states, weights):
+def _same_states(states: list[Any], weights: Weights) -> list[Any]:
     return states
 
 
-def _same_sequence(sequence, states, weights):
+def _same_sequence(sequence: Any, states: list[Any], weights: Weights) -> Any:
     return sequence
 
 

@@ -116,7 +116,7 @@ class ContiguousBatches(keras.utils.PyDataset):
         """Number of batches; while `fit` reads them, of those from `start` on."""
         return len(self.lengths) - (self.start if self._reading else 0)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.num_batches
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
@@ -133,10 +133,10 @@ class ContiguousBatches(keras.utils.PyDataset):
         start, stop = self._borders[index : index + 2]
         return self._x[:, start:stop], self._y[:, start:stop]
 
-    def on_epoch_begin(self):
+    def on_epoch_begin(self) -> None:
         self._reading = True
 
-    def on_epoch_end(self):
+    def on_epoch_end(self) -> None:
         self.check_order()
         self._reading = False
 
@@ -156,12 +156,14 @@ def _random(steps: int | RandomSteps) -> TypeGuard[RandomSteps]:
     return isinstance(steps, RandomSteps)
 
 
-def _rows(array, rows, length):
+def _rows(array: np.ndarray, rows: int, length: int) -> np.ndarray:
     return array[: rows * length].reshape(rows, length, *array.shape[1:])
 
 
-def _lengths(steps, row, drop_remainder):
-    if _random(steps):
+def _lengths(
+    steps: int | RandomSteps, row: int, drop_remainder: bool
+) -> tuple[int, ...]:
+    if isinstance(steps, RandomSteps):
         return steps.draw(row)
     # The shorter batch comes first: on TensorFlow, Keras takes the length as fixed if
     # the first two are equal.

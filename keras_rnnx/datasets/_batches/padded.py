@@ -99,7 +99,7 @@ class PaddedBatches(keras.utils.PyDataset):
         #: Whether targets are sequences, too.
         self.sequences_of_targets = isinstance(y, (list, tuple)) and np.ndim(y[0]) > 0
         #: Their lengths, or None.
-        self.target_lengths = None
+        self.target_lengths: Any = None
         self._y = y
         if self.sequences_of_targets:
             self._y = _targets(y, self.lengths, self.aligned)
@@ -151,13 +151,13 @@ class PaddedBatches(keras.utils.PyDataset):
         if not self.aligned:
             self._target_steps = self._lengths_of_batches(self.target_lengths)
 
-    def _by_length(self, rows):
-        keys = (self.lengths[rows],)
+    def _by_length(self, rows: np.ndarray) -> np.ndarray:
+        keys: tuple[Any, ...] = (self.lengths[rows],)
         if not self.aligned:
             keys = (self.target_lengths[rows], *keys)
         return np.lexsort(keys)
 
-    def _lengths_of_batches(self, lengths):
+    def _lengths_of_batches(self, lengths: np.ndarray) -> list[int]:
         multiple = self.pad_to_multiple_of
         longest = np.array([lengths[rows].max() for rows in self._batches])
         # A target without labels is valid, a batch without steps is not.
@@ -172,7 +172,7 @@ class PaddedBatches(keras.utils.PyDataset):
         """Number of batches in an epoch."""
         return len(self._batches)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.num_batches
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
@@ -195,16 +195,16 @@ class PaddedBatches(keras.utils.PyDataset):
             batch += (self._weights[rows],)
         return batch
 
-    def on_epoch_begin(self):
+    def on_epoch_begin(self) -> None:
         self._within_epoch = True
 
-    def on_epoch_end(self):
+    def on_epoch_end(self) -> None:
         # Keras also calls it before the first epoch of `fit`.
         if self._within_epoch:
             self.seek(self.epoch + 1)
 
 
-def _padded(rows, steps, padding):
+def _padded(rows: Sequence[np.ndarray], steps: int, padding: Any) -> np.ndarray:
     first = rows[0]
     batch = np.full((len(rows), steps, *first.shape[1:]), padding, first.dtype)
     for place, row in zip(batch, rows):
@@ -257,7 +257,7 @@ def sequences(x: Any) -> Any:
     return [row.astype(dtype, copy=False) for row in rows]
 
 
-def _targets(y, lengths, aligned):
+def _targets(y: Any, lengths: Sequence[int], aligned: bool) -> list[np.ndarray]:
     """Arrays of one dtype with a sequence of targets each."""
     rows = [np.asarray(row) for row in y]
     if len(rows) != len(lengths):
@@ -279,7 +279,7 @@ def _targets(y, lengths, aligned):
     return [row.astype(dtype) for row in rows]
 
 
-def _per_sequence(name, values, n):
+def _per_sequence(name: str, values: Any, n: int) -> np.ndarray:
     values = np.asarray(values)
     if values.ndim == 0 or len(values) != n:
         raise ValueError(

@@ -58,7 +58,7 @@ class PairedBatches(PaddedBatches):
         targets = [self._ended(n, row) for n, row in enumerate(y)]
         super().__init__(x, targets, batch_size, aligned=False, **kwargs)
 
-    def _ended(self, n, row):
+    def _ended(self, n: int, row: Any) -> np.ndarray:
         row = np.asarray(row)
         if row.ndim != 1 or (row.size and row.dtype.kind not in "iu"):
             raise ValueError(

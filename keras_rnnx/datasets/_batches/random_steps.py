@@ -84,6 +84,6 @@ class RandomSteps:
             shuffled[1], shuffled[other] = shuffled[other], shuffled[1]
         return tuple(shuffled)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         names = ("steps", "full", "deviation", "least", "round_to", "seed")
         return f"RandomSteps({', '.join(f'{n}={getattr(self, n)}' for n in names)})"

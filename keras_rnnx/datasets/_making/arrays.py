@@ -76,7 +76,7 @@ def fields(
     return {"kind": kind, **attributes, **splits}
 
 
-def _parts(x, y, validation, test):
+def _parts(x: Any, y: Any, validation: Any, test: Any) -> dict[str, tuple[Any, Any]]:
     """The parts that the user passes, as arrays or lists."""
     parts = {"train": (_listed("x", x), None if y is None else _listed("y", y))}
     for name, part in (("validation", validation), ("test", test)):
@@ -93,7 +93,7 @@ def _parts(x, y, validation, test):
     return parts
 
 
-def _listed(name, values):
+def _listed(name: str, values: Any) -> Any:
     if isinstance(values, str) or not hasattr(values, "__len__"):
         raise ValueError(
             f"`{name}` must be an array or a list with an entry for each sequence, "
@@ -108,7 +108,7 @@ def _listed(name, values):
     return list(values)
 
 
-def _shifted(name, part):
+def _shifted(name: str, part: tuple[Any, Any]) -> tuple[list[Any], list[Any]]:
     """A part where the target of each step is the next step."""
     x, _ = part
     for n, row in enumerate(x):
@@ -120,7 +120,7 @@ def _shifted(name, part):
     return [row[:-1] for row in x], [row[1:] for row in x]
 
 
-def _split(split, kind, groups, n):
+def _split(split: str | None, kind: str, groups: Any, n: int) -> str:
     """How to split the rows."""
     if split is None:
         split = "random" if groups is None else "groups"
@@ -141,7 +141,14 @@ def _split(split, kind, groups, n):
     return split
 
 
-def _taken(train, shares, split, groups, seed, names):
+def _taken(
+    train: tuple[Any, Any],
+    shares: dict[str, Any],
+    split: str,
+    groups: Any,
+    seed: int,
+    names: Any,
+) -> dict[str, tuple[Any, Any]]:
     """The part for training, and those that are taken from it."""
     x, y = train
     counts = sizes(len(x), shares)
@@ -154,7 +161,9 @@ def _taken(train, shares, split, groups, seed, names):
     }
 
 
-def _check_stratified(labels, names, counts):
+def _check_stratified(
+    labels: np.ndarray, names: Sequence[Any], counts: dict[str, int]
+) -> None:
     held, parts = np.bincount(labels, minlength=len(names)), 1 + len(counts)
     if 0 < held.min() < parts:
         raise ValueError(
@@ -169,7 +178,7 @@ def _check_stratified(labels, names, counts):
             )
 
 
-def _checked(x, tokenize):
+def _checked(x: Any, tokenize: Callable[[str], Sequence[str]] | None) -> Any:
     """Checks sequences of numbers or texts; `tokenize` cuts texts into tokens."""
     if tokenize is not None:
         x = [tokenize(row) if isinstance(row, str) else row for row in x]
@@ -186,7 +195,14 @@ def _checked(x, tokenize):
     return x
 
 
-def _number(parts, place, size, least, level, specials):
+def _number(
+    parts: dict[str, tuple[Any, Any]],
+    place: int,
+    size: int | None,
+    least: int,
+    level: str,
+    specials: Sequence[str],
+) -> Vocabulary | None:
     """Replaces texts by the numbers of tokens. Returns their vocabulary, or None."""
     learned = parts["train"][place]
     if not any(is_text(row) for row in learned):

@@ -32,7 +32,7 @@ def read(make: type[Made], path: str | os.PathLike, **options: Any) -> Made:
     return _from_csv(make, path, options)
 
 
-def _from_npz(make, path, options):
+def _from_npz(make: type[Made], path: Path, options: dict[str, Any]) -> Made:
     with np.load(path, allow_pickle=False) as held:
         arrays = {name: held[name] for name in held.files}
     if "x" not in arrays:
@@ -49,7 +49,7 @@ def _from_npz(make, path, options):
     return make.from_arrays(arrays["x"], arrays.get("y"), **options)
 
 
-def _from_csv(make, path, options):
+def _from_csv(make: type[Made], path: Path, options: dict[str, Any]) -> Made:
     names, rows = _table(path)
     target = options.pop("target", None)
     sequence = options.pop("sequence", None)
@@ -81,7 +81,7 @@ def _from_csv(make, path, options):
     return make.from_arrays(x, y, **options)
 
 
-def _table(path) -> tuple[list[str], list[list[str]]]:
+def _table(path: Path) -> tuple[list[str], list[list[str]]]:
     with open(path, newline="", encoding="utf-8-sig") as file:
         rows = [row for row in csv.reader(file) if row]
     if len(rows) < 2:
@@ -95,7 +95,13 @@ def _table(path) -> tuple[list[str], list[list[str]]]:
     return names, rows
 
 
-def _numbers(path, names, rows, columns: Sequence[str] | None, no_features):
+def _numbers(
+    path: Path,
+    names: list[str],
+    rows: list[list[str]],
+    columns: Sequence[str] | None,
+    no_features: set[str | None],
+) -> tuple[dict[str, np.ndarray], list[str]]:
     """The columns of numbers, and the names of the others."""
     numbers, left_out = {}, []
     for place, name in enumerate(names):
@@ -115,7 +121,13 @@ def _numbers(path, names, rows, columns: Sequence[str] | None, no_features):
     return numbers, left_out
 
 
-def _sequences(names, rows, numbers, sequence, target):
+def _sequences(
+    names: list[str],
+    rows: list[list[str]],
+    numbers: dict[str, np.ndarray],
+    sequence: str,
+    target: str,
+) -> tuple[list[np.ndarray], Any]:
     """Sequences in the order of their first rows, and their targets."""
     key, label = names.index(sequence), names.index(target)
     groups: dict[str, list[int]] = {}
@@ -132,7 +144,7 @@ def _sequences(names, rows, numbers, sequence, target):
     return x, np.split(np.asarray(flat), ends)
 
 
-def _targets(texts):
+def _targets(texts: list[str]) -> Any:
     for kind in (int, float):
         try:
             return np.array([kind(text) for text in texts])

@@ -9,6 +9,7 @@ from typing import Any
 from keras_rnnx._errors import unknown
 from keras_rnnx.datasets._making import arrays, texts
 from keras_rnnx.datasets._making.prepared import prepare, read
+from keras_rnnx.datasets._making.vocabulary import LEVELS
 from keras_rnnx.datasets.kinds import kind_of
 
 PARTS = ("train", "validation", "test")
@@ -106,7 +107,9 @@ def read_parts(builder: Any, splits: Mapping[str, str] | None) -> dict[str, Any]
     return {part: read(builder, split) for part, split in splits.items()}
 
 
-def _keys(builder, x, y, kind):
+def _keys(
+    builder: Any, x: str | None, y: str | None, kind: str | None
+) -> tuple[str, str | None]:
     """The names of the features to read and to learn."""
     keys = builder.info.supervised_keys or (None, None)
     own = kind in ("next_step", "language_model")
@@ -124,7 +127,7 @@ def _keys(builder, x, y, kind):
     )
 
 
-def _key(builder, argument, name):
+def _key(builder: Any, argument: str, name: Any) -> str:
     if name not in builder.info.features:
         raise unknown(
             f"feature of {builder.info.full_name} for `{argument}`",
@@ -134,13 +137,15 @@ def _key(builder, argument, name):
     return name
 
 
-def _language_model(whole, x, options):
+def _language_model(
+    whole: dict[str, Any], x: str, options: dict[str, Any]
+) -> dict[str, Any]:
     options = {**TEXT, **options}
     level = options["level"]
-    if level not in texts.LEVELS:
-        raise unknown("level", level, texts.LEVELS)
+    if level not in LEVELS:
+        raise unknown("level", level, LEVELS)
 
-    def joined(rows):
+    def joined(rows: Any) -> list[str]:
         tokens = []
         for row in rows:
             tokens += row.split() if level == "word" else row

@@ -135,7 +135,7 @@ def read(
     return columns
 
 
-def _value(feature, value):
+def _value(feature: Any, value: Any) -> Any:
     """A value of a feature: texts as strings, numbers in writable arrays."""
     if isinstance(value, dict):
         return {name: _value(feature[name], inner) for name, inner in value.items()}
@@ -151,7 +151,7 @@ def _value(feature, value):
     return value.copy() if is_array and not value.flags.writeable else value
 
 
-def _tfds():
+def _tfds() -> Any:
     if importlib.util.find_spec("tensorflow_datasets") is None:
         raise ImportError(
             "This needs tensorflow-datasets: pip install 'keras-rnnx[datasets]'."
@@ -164,7 +164,9 @@ def _tfds():
     return tfds
 
 
-def _arguments(tfds, name, manual_dir, options):
+def _arguments(
+    tfds: Any, name: str, manual_dir: Any, options: dict[str, Any]
+) -> dict[str, Any]:
     """Name and configuration for `tfds.builder`."""
     dataset, _, config = name.partition("/")
     if dataset not in (known := tfds.list_builders(with_community_datasets=False)):
@@ -194,7 +196,7 @@ def _arguments(tfds, name, manual_dir, options):
     return {"name": name}
 
 
-def _config(tfds, builder, options):
+def _config(tfds: Any, builder: Any, options: dict[str, Any]) -> Any:
     config = builder.builder_config_cls
     if config is None:
         raise ValueError(
@@ -209,7 +211,7 @@ def _config(tfds, builder, options):
     return config(**options)
 
 
-def _is_readable(builder):
+def _is_readable(builder: Any) -> bool:
     """Whether a data set is prepared in array_record."""
     # TFDS warns about a folder that does not exist.
     if not builder.data_path.exists() or not builder.is_prepared():
@@ -217,7 +219,7 @@ def _is_readable(builder):
     return FORMAT in {form.value for form in builder.info.available_file_formats()}
 
 
-def _prepare(tfds, builder, downloads, manual_dir):
+def _prepare(tfds: Any, builder: Any, downloads: Any, manual_dir: Any) -> None:
     from keras_rnnx.datasets.builders._files import network
 
     config = tfds.download.DownloadConfig(manual_dir=manual_dir)
@@ -240,7 +242,7 @@ def _prepare(tfds, builder, downloads, manual_dir):
         raise
 
 
-def _is_full_disk(error):
+def _is_full_disk(error: BaseException | None) -> bool:
     """Whether an error, or one of its causes, says that the disk is full."""
     while error is not None:
         if getattr(error, "errno", None) == errno.ENOSPC:

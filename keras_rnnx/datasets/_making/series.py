@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -77,7 +78,7 @@ def fields(
     }
 
 
-def _table(values):
+def _table(values: Any) -> tuple[np.ndarray, list[str] | None]:
     names = None
     if hasattr(values, "columns"):
         names, values = [str(name) for name in values.columns], values.to_numpy()
@@ -98,7 +99,7 @@ def _table(values):
     return values, names
 
 
-def _columns(targets, names, width):
+def _columns(targets: Any, names: list[str] | None, width: int) -> list[int]:
     if targets is None:
         return list(range(width))
     if isinstance(targets, (str, int)):
@@ -118,7 +119,7 @@ def _columns(targets, names, width):
     return columns
 
 
-def _check_lengths(counts, window, horizon):
+def _check_lengths(counts: Sequence[int], window: int, horizon: int) -> None:
     if counts[0] < window + horizon:
         raise ValueError(
             f"window={window} and horizon={horizon} take {window + horizon} steps, and "
@@ -132,7 +133,15 @@ def _check_lengths(counts, window, horizon):
             )
 
 
-def _windows(values, columns, begin, end, window, horizon, stride):
+def _windows(
+    values: np.ndarray,
+    columns: list[int],
+    begin: int,
+    end: int,
+    window: int,
+    horizon: int,
+    stride: int,
+) -> Split:
     """All windows whose targets lie in `values[begin:end]`.
 
     The steps that a model reads may lie before: when it forecasts, it knows the past.

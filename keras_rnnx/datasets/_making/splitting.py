@@ -54,7 +54,7 @@ def sizes(n: int, shares: dict[str, Any]) -> tuple[int, ...]:
     return n - sum(counts), *counts
 
 
-def _count(n, name, share):
+def _count(n: int, name: str, share: Any) -> int:
     if isinstance(share, (float, np.floating)):
         if not 0 < share < 1:
             raise ValueError(
@@ -103,7 +103,9 @@ def split_rows(
     return [np.sort(rest), *parts]
 
 
-def _cut(rows, count, seed, split, labels, groups):
+def _cut(
+    rows: np.ndarray, count: int, seed: int, split: str, labels: Any, groups: Any
+) -> tuple[np.ndarray, np.ndarray]:
     """Draws `count` of the rows. Returns the others, and those that are drawn."""
     if split == "random":
         order = np.random.default_rng(seed).permutation(rows)
@@ -121,7 +123,7 @@ def _cut(rows, count, seed, split, labels, groups):
     return rows[rest], rows[part]
 
 
-def _scikit_learn():
+def _scikit_learn() -> Any:
     try:
         from sklearn import model_selection
     except ModuleNotFoundError as error:

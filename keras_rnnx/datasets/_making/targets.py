@@ -50,7 +50,7 @@ def infer_kind(x: Any, y: Any) -> str:
     )
 
 
-def _are_sequences(y):
+def _are_sequences(y: Any) -> bool:
     if isinstance(y, np.ndarray):
         return y.ndim == 3 or (y.ndim == 2 and y.dtype.kind in "iub")
     return not isinstance(y[0], str) and np.ndim(y[0]) > 0
@@ -90,7 +90,7 @@ def encoded(
     return _transduction(ys)
 
 
-def _check_lengths(xs, ys):
+def _check_lengths(xs: Sequence[Any], ys: Sequence[Any]) -> None:
     for x, y in zip(xs, ys):
         for n, (row, target) in enumerate(zip(x, y)):
             if np.ndim(target) == 0 or len(row) != len(target):
@@ -100,7 +100,9 @@ def _check_lengths(xs, ys):
                 )
 
 
-def _classification(ys, classes):
+def _classification(
+    ys: Sequence[Any], classes: Any
+) -> tuple[list[Any], dict[str, Any]]:
     flat = [np.asarray(y) for y in ys]
     for y in flat:
         if y.ndim != 1 or y.dtype.kind not in "iubUSO":
@@ -112,7 +114,7 @@ def _classification(ys, classes):
     return [np.array(y, "int32") for y in numbers], _classes(names)
 
 
-def _tagging(ys, classes):
+def _tagging(ys: Sequence[Any], classes: Any) -> tuple[list[Any], dict[str, Any]]:
     rows = [[np.asarray(row).tolist() for row in y] for y in ys]
     flat = [[tag for row in y for tag in row] for y in rows]
     numbers, names = _numbered(flat, classes)
@@ -123,7 +125,7 @@ def _tagging(ys, classes):
     return ys, _classes(names)
 
 
-def _classes(names):
+def _classes(names: list[Any]) -> dict[str, Any]:
     vocabulary = Vocabulary(names) if isinstance(names[0], str) else None
     return {
         "classes": len(names),
@@ -132,11 +134,13 @@ def _classes(names):
     }
 
 
-def _cut(flat, lengths):
+def _cut(flat: np.ndarray, lengths: list[int]) -> list[np.ndarray]:
     return np.split(flat, np.cumsum(lengths)[:-1])
 
 
-def _numbered(parts, classes):
+def _numbered(
+    parts: list[list[Any]], classes: Any
+) -> tuple[list[list[Any]], list[Any]]:
     """Numbers of classes in each part, and the classes: names, or a range."""
     named = isinstance(parts[0][0], str)
     if named:
@@ -166,7 +170,7 @@ def _numbered(parts, classes):
     return parts, names
 
 
-def _number_of_classes(parts, classes):
+def _number_of_classes(parts: list[list[Any]], classes: Any) -> int:
     if classes is None:
         return max(2, 1 + max(int(label) for part in parts for label in part))
     return classes if isinstance(classes, int) else len(classes)
@@ -184,7 +188,7 @@ def check_learned(y: Any, names: Sequence[Any]) -> None:
         )
 
 
-def _values(y):
+def _values(y: Any) -> np.ndarray:
     y = np.asarray(y)
     if y.dtype.kind not in "iufb" or y.ndim not in (1, 2):
         raise ValueError(
@@ -198,7 +202,7 @@ def _values(y):
     return y
 
 
-def _frames(y):
+def _frames(y: Any) -> list[np.ndarray]:
     rows = [np.asarray(row) for row in y]
     for n, row in enumerate(rows):
         if (
@@ -213,7 +217,7 @@ def _frames(y):
     return [row.astype("float32") for row in rows]
 
 
-def _ctc(ys, classes):
+def _ctc(ys: Sequence[Any], classes: Any) -> tuple[list[Any], dict[str, Any]]:
     rows = [[np.asarray(row).tolist() for row in y] for y in ys]
     flat = [[label for row in y for label in row] for y in rows]
     if not flat[0]:
@@ -243,7 +247,7 @@ def _ctc(ys, classes):
     return ys, {"classes": count, "target_vocabulary": vocabulary}
 
 
-def _transduction(ys):
+def _transduction(ys: Any) -> tuple[list[Any], dict[str, Any]]:
     texts = [is_text(row) for y in ys for row in y]
     if any(texts):
         # A target may be empty.

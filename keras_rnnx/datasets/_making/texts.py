@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -47,7 +48,7 @@ def fields(
     return attributes
 
 
-def _tokens(name, text, level):
+def _tokens(name: str, text: str | Sequence[str], level: str) -> Sequence[str]:
     if isinstance(text, str):
         text = list(text) if level == "character" else text.split()
     if not text or not all(isinstance(token, str) for token in text):

@@ -80,10 +80,10 @@ class Vocabulary:
             tokens = tokens[: integer("size", size, len(specials)) - len(specials)]
         return cls((*specials, *tokens), level)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.tokens)
 
-    def __contains__(self, token: str):
+    def __contains__(self, token: str) -> bool:
         return token in self._numbers
 
     def number(self, token: str) -> int:
@@ -123,16 +123,16 @@ class Vocabulary:
         silent = {PADDING, START, BLANK}
         return separator.join(token for token in tokens if token not in silent)
 
-    def _token(self, number):
+    def _token(self, number: int) -> str:
         if not 0 <= number < len(self):
             raise ValueError(f"There are {len(self)} tokens, received number {number}.")
         return self.tokens[number]
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"<Vocabulary of {len(self)} tokens, level {self.level!r}>"
 
 
-def _cut(sequence, level):
+def _cut(sequence: str | Sequence[str], level: str) -> Sequence[str]:
     if not isinstance(sequence, str):
         return sequence
     return sequence.split() if level == "word" else sequence

@@ -37,7 +37,7 @@ def decibel(steps: np.ndarray) -> np.ndarray:
 
 
 @functools.cache
-def _filters():
+def _filters() -> np.ndarray:
     """Triangles that are equally wide in mel, `(24, 129)`."""
     lowest, highest = (2595 * np.log10(1 + f / 700) for f in (LOWEST, HIGHEST))
     mels = np.linspace(lowest, highest, BANDS + 2)

@@ -40,7 +40,7 @@ class MackeyGlass(DrawnBuilder):
         MackeyGlassConfig(delay=30),
     ]
 
-    def _info(self):
+    def _info(self) -> tfds.core.DatasetInfo:
         series = tfds.features.Tensor(
             shape=(self.builder_config.length, 1), dtype=np.float32
         )
@@ -61,7 +61,9 @@ class MackeyGlass(DrawnBuilder):
 """,
         )
 
-    def _draw(self, random, part):
+    def _draw(
+        self, random: np.random.Generator, part: str
+    ) -> tuple[np.ndarray, np.ndarray]:
         config = self.builder_config
         return drawn.mackey_glass(
             random,
@@ -99,7 +101,7 @@ class Lorenz(DrawnBuilder):
         LorenzConfig(horizon=25),
     ]
 
-    def _info(self):
+    def _info(self) -> tfds.core.DatasetInfo:
         series = tfds.features.Tensor(
             shape=(self.builder_config.length, 3), dtype=np.float32
         )
@@ -120,7 +122,9 @@ class Lorenz(DrawnBuilder):
 """,
         )
 
-    def _draw(self, random, part):
+    def _draw(
+        self, random: np.random.Generator, part: str
+    ) -> tuple[np.ndarray, np.ndarray]:
         config = self.builder_config
         return drawn.lorenz(
             random, getattr(config, part), config.length, horizon=config.horizon

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterator
+from typing import Any
 
 import tensorflow_datasets as tfds
 
@@ -39,7 +41,7 @@ class Cmudict(tfds.core.GeneratorBasedBuilder):
         ),
     ]
 
-    def _info(self):
+    def _info(self) -> tfds.core.DatasetInfo:
         text = tfds.features.Text
         return tfds.core.DatasetInfo(
             builder=self,
@@ -68,15 +70,19 @@ class Cmudict(tfds.core.GeneratorBasedBuilder):
 """,
         )
 
-    def _split_generators(self, dl_manager):
+    def _split_generators(
+        self, dl_manager: tfds.download.DownloadManager
+    ) -> dict[str, Iterator[Any]]:
         file = finding.find(self, dl_manager, {"dictionary": self.FILE})["dictionary"]
         words = parse(file, stress=self.builder_config.name == "stress")
-        parts = {"train": {}, "validation": {}, "test": {}}
+        parts: dict[str, Any] = {"train": {}, "validation": {}, "test": {}}
         for word, found in words.items():
             parts[part_of(word)][word] = found
         return {part: self._generate_examples(parts[part]) for part in parts}
 
-    def _generate_examples(self, words):
+    def _generate_examples(
+        self, words: dict[str, list[str]]
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
         for word, found in words.items():
             yield word, {"word": word, "phones": found[0], "pronunciations": found}
 

@@ -45,7 +45,7 @@ class DrawnConfig(tfds.core.BuilderConfig):
     test: int = 1_000
     seed: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         least = {"seed": 0, "relevant": 2}
         inherited = {
             field.name for field in dataclasses.fields(tfds.core.BuilderConfig)
@@ -59,7 +59,8 @@ class DrawnConfig(tfds.core.BuilderConfig):
             if option.name == "length" or value != option.default:
                 parts.append(f"{option.name}_{value}")
         self.name = self.name or "_".join(parts)
-        self.description = self.description or self.name.replace("_", " ")
+        description: Any = self.description  # type: ignore[has-type]
+        self.description = description or self.name.replace("_", " ")
 
 
 class DrawnBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
@@ -68,7 +69,9 @@ class DrawnBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # 
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "First release."}
 
-    def __init__(self, *, data_dir=None, config=None, version=None):
+    def __init__(
+        self, *, data_dir: Any = None, config: Any = None, version: Any = None
+    ):
         if isinstance(config, DrawnConfig):
             known = self.builder_configs.get(config.name)
             # TFDS takes no other object for a configuration that it has by name.
@@ -76,7 +79,14 @@ class DrawnBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # 
                 config = known
         super().__init__(data_dir=data_dir, config=config, version=version)
 
-    def _made_info(self, description, features, supervised_keys, homepage, citation):
+    def _made_info(
+        self,
+        description: str,
+        features: dict[str, Any],
+        supervised_keys: tuple[str, str],
+        homepage: str,
+        citation: str,
+    ) -> tfds.core.DatasetInfo:
         return tfds.core.DatasetInfo(
             builder=self,
             description=description,
@@ -88,7 +98,9 @@ class DrawnBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # 
             disable_shuffling=True,
         )
 
-    def _split_generators(self, dl_manager):
+    def _split_generators(
+        self, dl_manager: tfds.download.DownloadManager
+    ) -> dict[str, Iterator[Any]]:
         return {part: self._generate_examples(part) for part in PARTS}
 
     def _generate_examples(self, part: str) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -102,11 +114,11 @@ class DrawnBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # 
         raise NotImplementedError
 
 
-def _options(config):
+def _options(config: DrawnConfig) -> dict[str, Any]:
     return dataclasses.asdict(config)
 
 
-def _numbers(*shape):
+def _numbers(*shape: int) -> tfds.features.Tensor:
     return tfds.features.Tensor(shape=shape, dtype=np.float32)
 
 
@@ -121,7 +133,7 @@ class Adding(DrawnBuilder):
     name = "rnnx_adding"
     BUILDER_CONFIGS = [AddingConfig(length=n) for n in (200, 50, 100, 400, 750, 1000)]
 
-    def _info(self):
+    def _info(self) -> tfds.core.DatasetInfo:
         return self._made_info(
             "The adding problem: each step has a value in [0, 1] and a marker, which "
             "is one at one step of each half and zero elsewhere. The target is the sum "
@@ -136,7 +148,9 @@ class Adding(DrawnBuilder):
             HOCHREITER,
         )
 
-    def _draw(self, random, part):
+    def _draw(
+        self, random: np.random.Generator, part: str
+    ) -> tuple[np.ndarray, np.ndarray]:
         config = self.builder_config
         return drawn.adding(random, getattr(config, part), config.length)
 
@@ -162,7 +176,7 @@ class CopyMemory(DrawnBuilder):
     name = "rnnx_copy_memory"
     BUILDER_CONFIGS = [CopyMemoryConfig(length=n) for n in (100, 200, 500, 1000, 2000)]
 
-    def _info(self):
+    def _info(self) -> tfds.core.DatasetInfo:
         config = self.builder_config
         steps = config.length + 2 * config.copied
         tokens = tfds.features.Tensor(shape=(steps,), dtype=np.int32)
@@ -184,7 +198,9 @@ class CopyMemory(DrawnBuilder):
 """,
         )
 
-    def _draw(self, random, part):
+    def _draw(
+        self, random: np.random.Generator, part: str
+    ) -> tuple[np.ndarray, np.ndarray]:
         config = self.builder_config
         return drawn.copy_memory(
             random,
@@ -218,7 +234,7 @@ class TemporalOrder(DrawnBuilder):
         for n in (100, 50, 150, 200)
     ]
 
-    def _info(self):
+    def _info(self) -> tfds.core.DatasetInfo:
         config = self.builder_config
         names = [
             "".join("AB"[int(bit)] for bit in f"{k:0{config.relevant}b}")
@@ -237,7 +253,9 @@ class TemporalOrder(DrawnBuilder):
             HOCHREITER,
         )
 
-    def _draw(self, random, part):
+    def _draw(
+        self, random: np.random.Generator, part: str
+    ) -> tuple[np.ndarray, np.ndarray]:
         config = self.builder_config
         return drawn.temporal_order(
             random, getattr(config, part), config.length, config.relevant
@@ -257,7 +275,7 @@ class Parity(DrawnBuilder):
     name = "rnnx_parity"
     BUILDER_CONFIGS = [ParityConfig(length=n) for n in (50, 10, 20, 100, 500)]
 
-    def _info(self):
+    def _info(self) -> tfds.core.DatasetInfo:
         return self._made_info(
             "Parity: whether the number of ones in a sequence of bits is odd. Every "
             "bit turns the answer, so that no part of the sequence says anything about "
@@ -271,6 +289,8 @@ class Parity(DrawnBuilder):
             HOCHREITER,
         )
 
-    def _draw(self, random, part):
+    def _draw(
+        self, random: np.random.Generator, part: str
+    ) -> tuple[np.ndarray, np.ndarray]:
         config = self.builder_config
         return drawn.parity(random, getattr(config, part), config.length)

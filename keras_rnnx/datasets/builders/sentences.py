@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import tensorflow_datasets as tfds
 
 from keras_rnnx.datasets.builders._files import finding, raw_files
@@ -65,10 +68,12 @@ class _Sentences(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # ty
     RELEASE_NOTES = {"1.0.0": "First release."}
     ENCODING = "utf-8"
 
-    def _files(self):
+    def _files(self) -> dict[str, raw_files.RawFile]:
         raise NotImplementedError
 
-    def _made_info(self, description, names, homepage, citation):
+    def _made_info(
+        self, description: str, names: list[str], homepage: str, citation: str
+    ) -> tfds.core.DatasetInfo:
         return tfds.core.DatasetInfo(
             builder=self,
             description=description,
@@ -84,7 +89,9 @@ class _Sentences(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # ty
             citation=citation,
         )
 
-    def _split_generators(self, dl_manager):
+    def _split_generators(
+        self, dl_manager: tfds.download.DownloadManager
+    ) -> dict[str, Iterator[Any]]:
         found = finding.find(self, dl_manager, self._files())
         classes = self.info.features["label"].num_classes
         rows = {
@@ -92,7 +99,9 @@ class _Sentences(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # ty
         }
         return {part: self._generate_examples(rows[part]) for part in rows}
 
-    def _generate_examples(self, rows):
+    def _generate_examples(
+        self, rows: list[tuple[int, str]]
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
         for row, (label, text) in enumerate(rows):
             yield row, {"text": text, "label": label}
 
@@ -124,10 +133,10 @@ class Trec(_Sentences):
     MANUAL_DOWNLOAD_INSTRUCTIONS = raw_files.instructions(TREC_FILES.values())
     ENCODING = "latin-1"
 
-    def _files(self):
+    def _files(self) -> dict[str, raw_files.RawFile]:
         return TREC_FILES
 
-    def _info(self):
+    def _info(self) -> tfds.core.DatasetInfo:
         return self._made_info(
             "Questions, by what kind of answer they ask for: a description, a thing, "
             "an abbreviation, a human, a location or a number. Words with blanks "
@@ -159,10 +168,10 @@ class Sst(_Sentences):
         tfds.core.BuilderConfig(name="sst5", description="Five classes."),
     ]
 
-    def _files(self):
+    def _files(self) -> dict[str, raw_files.RawFile]:
         return SST_FILES[self.builder_config.name]
 
-    def _info(self):
+    def _info(self) -> tfds.core.DatasetInfo:
         degrees = ["very_negative", "negative", "neutral", "positive", "very_positive"]
         two = self.builder_config.name == "sst2"
         return self._made_info(
@@ -189,10 +198,10 @@ class MovieReviews(_Sentences):
     MANUAL_DOWNLOAD_INSTRUCTIONS = raw_files.instructions(REVIEWS_FILES.values())
     ENCODING = "cp1252"
 
-    def _files(self):
+    def _files(self) -> dict[str, raw_files.RawFile]:
         return REVIEWS_FILES
 
-    def _info(self):
+    def _info(self) -> tfds.core.DatasetInfo:
         return self._made_info(
             "Sentences of film reviews (MR), 5,331 in favour and as many against. "
             "There is no official split: papers report the mean over ten folds. Words "

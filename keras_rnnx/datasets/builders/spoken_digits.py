@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import re
 import wave
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -35,7 +37,7 @@ class SpokenDigits(tfds.core.GeneratorBasedBuilder):
     RELEASE_NOTES = {"1.0.0": "First release."}
     MANUAL_DOWNLOAD_INSTRUCTIONS = raw_files.instructions([FILE])
 
-    def _info(self):
+    def _info(self) -> tfds.core.DatasetInfo:
         return tfds.core.DatasetInfo(
             builder=self,
             description=(
@@ -66,7 +68,9 @@ class SpokenDigits(tfds.core.GeneratorBasedBuilder):
 """,
         )
 
-    def _split_generators(self, dl_manager):
+    def _split_generators(
+        self, dl_manager: tfds.download.DownloadManager
+    ) -> dict[str, Iterator[Any]]:
         recordings = finding.find_folder(self, dl_manager, FILE, "*.wav")
         if recordings is None:
             found = finding.find(self, dl_manager, {"frames": FILE})["frames"]
@@ -85,7 +89,9 @@ class SpokenDigits(tfds.core.GeneratorBasedBuilder):
                 )
         return {part: self._generate_examples(parts[part]) for part in parts}
 
-    def _generate_examples(self, rows):
+    def _generate_examples(
+        self, rows: list[dict[str, Any]]
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
         for row in rows:
             yield f"{row['digit']}_{row['speaker']}_{row['index']}", row
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -97,7 +99,7 @@ class Uea(tfds.core.GeneratorBasedBuilder):
         "folder in it, as they are or as .xz, are taken from there."
     )
 
-    def _info(self):
+    def _info(self) -> tfds.core.DatasetInfo:
         config = self.builder_config
         if not config.classes:
             raise ValueError(
@@ -132,7 +134,9 @@ class Uea(tfds.core.GeneratorBasedBuilder):
 """,
         )
 
-    def _split_generators(self, dl_manager):
+    def _split_generators(
+        self, dl_manager: tfds.download.DownloadManager
+    ) -> dict[str, Iterator[Any]]:
         config = self.builder_config
         found = finding.find(self, dl_manager, _raw(config.name))
         parts = {
@@ -152,12 +156,14 @@ class Uea(tfds.core.GeneratorBasedBuilder):
                 )
         return {part: self._generate_examples(parts[part]) for part in parts}
 
-    def _generate_examples(self, series):
+    def _generate_examples(
+        self, series: ts_files.Series
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
         for row, (sequence, label) in enumerate(zip(series.sequences, series.labels)):
             yield row, {"sequence": sequence, "label": label}
 
 
-def _raw(name):
+def _raw(name: str) -> dict[str, raw_files.RawFile]:
     return {
         part: raw_files.RawFile(
             f"{name}_{suffix}.ts", f"{_PAGE}/{name}.zip", packed=f"{name}.npz"
@@ -166,15 +172,16 @@ def _raw(name):
     }
 
 
-def _from_ts(file):
+def _from_ts(file: raw_files.LocalFile) -> ts_files.Series:
     return ts_files.parse(file.text(), damaged=file.damaged)
 
 
-def _from_npz(file, part):
+def _from_npz(file: raw_files.LocalFile, part: str) -> ts_files.Series:
     """Series of an .npz file: `x_train`, `y_train`, `classes`, and `len_train` if the
     lengths differ."""
     names = [f"x_{part}", f"y_{part}", "classes"]
     arrays = file.arrays(names, optional=[f"len_{part}"])
+    x: Any
     x, y = arrays[f"x_{part}"].astype("float32"), arrays[f"y_{part}"]
     lengths = arrays.get(f"len_{part}")
     if lengths is not None:

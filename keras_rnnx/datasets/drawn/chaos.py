@@ -53,7 +53,7 @@ def mackey_glass(
     parts = 10
     past = random.uniform(0.5, 1.3, (delay * parts + 1, size))
 
-    def series(steps):
+    def series(steps: int) -> np.ndarray:
         values = np.empty((steps + 1, size, 1))
         values[0, :, 0] = x = past[-1]
         for i in range(steps * parts):
@@ -61,7 +61,11 @@ def mackey_glass(
             oldest = i % len(past)
             delayed = past[oldest]
             gain = 0.2 * delayed / (1 + delayed**10)
-            x = _runge_kutta(lambda x, gain=gain: gain - 0.1 * x, x, 1 / parts)
+
+            def slope(x: np.ndarray, gain: np.ndarray = gain) -> np.ndarray:
+                return gain - 0.1 * x
+
+            x = _runge_kutta(slope, x, 1 / parts)
             past[oldest] = x
             if (i + 1) % parts == 0:
                 values[(i + 1) // parts, :, 0] = x
@@ -101,11 +105,11 @@ def lorenz(
     _check(size, length, horizon)
     start = random.normal([0, 0, 25], [8, 9, 8], (size, 3))
 
-    def slope(point):
+    def slope(point: np.ndarray) -> np.ndarray:
         x, y, z = point.T
         return np.stack([10 * (y - x), x * (28 - z) - y, x * y - 8 / 3 * z], axis=-1)
 
-    def trajectories(steps):
+    def trajectories(steps: int) -> np.ndarray:
         points = np.empty((steps + 1, size, 3))
         points[0] = start
         for i in range(steps):
@@ -125,13 +129,15 @@ def _runge_kutta(
     return x + step / 6 * (first + 2 * second + 2 * third + fourth)
 
 
-def _check(size, length, horizon):
+def _check(size: int, length: int, horizon: int) -> None:
     integer("size", size, least=1)
     integer("length", length, least=1)
     integer("horizon", horizon, least=1)
 
 
-def _windows(series, length, horizon):
+def _windows(
+    series: Callable[[int], np.ndarray], length: int, horizon: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Values and those `horizon` steps later, from what gives the first `n` steps."""
     values = series(TRANSIENT + length + horizon)[TRANSIENT + 1 :]
     values = values.swapaxes(0, 1).astype("float32")

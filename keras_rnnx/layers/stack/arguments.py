@@ -78,7 +78,7 @@ class Template:
         return registry.cell_name(self.cls)
 
 
-def _cell_class(cell):
+def _cell_class(cell: Any) -> type[Cell]:
     if isinstance(cell, str):
         return registry.lookup(cell)
     cls = cell if isinstance(cell, type) else type(cell)
@@ -90,13 +90,13 @@ def _cell_class(cell):
     return cls
 
 
-def _config(cell):
+def _config(cell: Cell) -> dict[str, Any]:
     # Keras tracks lists in attributes of a layer; a copy needs plain lists.
     config = cell.get_config()
     return {k: list(v) if isinstance(v, list) else v for k, v in config.items()}
 
 
-def _first(units):
+def _first(units: Any) -> Any:
     return units[0] if isinstance(units, (list, tuple)) and units else units
 
 

@@ -34,6 +34,7 @@ class FeedbackLevel(keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         cell = GatedFeedbackCell(cells, dtype=self.dtype_policy)
+        self.drops: list[Any]
         self.first_drop, *self.drops = drops
         self.always = always
         self.rnns = [
@@ -46,7 +47,7 @@ class FeedbackLevel(keras.layers.Layer):
         return self.rnns[0].zero_output_for_mask
 
     @zero_output_for_mask.setter
-    def zero_output_for_mask(self, value: bool):
+    def zero_output_for_mask(self, value: bool) -> None:
         self.rnns[0].zero_output_for_mask = value
 
     @property
@@ -70,11 +71,19 @@ class FeedbackLevel(keras.layers.Layer):
         kept = self.rnns[0].states
         return None if kept is None else self.cell.by_layer(kept)
 
-    def build(self, sequences_shape, initial_state_shape=None):
+    def build(
+        self, sequences_shape: tuple[int | None, ...], initial_state_shape: Any = None
+    ) -> None:
         self.rnns[0].build(sequences_shape)
         self.built = True
 
-    def call(self, sequences, initial_state=None, mask=None, training=False):
+    def call(
+        self,
+        sequences: Any,
+        initial_state: Any = None,
+        mask: Any = None,
+        training: bool = False,
+    ) -> tuple[Any, ...]:
         if self.first_drop is not None:
             sequences = self.first_drop(sequences, training=training)
         on = training or self.always
@@ -96,5 +105,5 @@ class FeedbackLevel(keras.layers.Layer):
         """Shapes of the states, in the order of `states`."""
         return [(sequences_shape[0], size) for size in self.state_size]
 
-    def compute_mask(self, inputs, mask=None):
+    def compute_mask(self, inputs: Any, mask: Any = None) -> None:
         return None

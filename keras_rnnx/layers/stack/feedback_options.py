@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from keras_rnnx import _gates
 from keras_rnnx.cells._base.masks import RATES
 from keras_rnnx.initializers.seeds import apart
 from keras_rnnx.regularizers.sum import Sum
 
+if TYPE_CHECKING:
+    from keras_rnnx.cells import Cell
+
 # Only the engines and `Cell.call` implement these options.
 REFUSED = (*RATES, "zoneout", "monte_carlo", "layer_norm", "batch_norm")
 KINDS = ("initializer", "regularizer", "constraint")
 
 
-def check(cell: Any) -> None:
+def check(cell: Cell) -> None:
     """Raises a ValueError for options of a cell that gated feedback cannot use."""
     if cell.late:
         raise ValueError(
@@ -36,7 +39,7 @@ def check(cell: Any) -> None:
         )
 
 
-def of_feedback(cell: Any, gate: str, rows: list[int]) -> list[dict[str, Any]]:
+def of_feedback(cell: Cell, gate: str, rows: list[int]) -> list[dict[str, Any]]:
     """Keyword arguments of `add_weight` for the matrices that feed other layers back.
 
     Args:
@@ -68,7 +71,7 @@ def of_feedback(cell: Any, gate: str, rows: list[int]) -> list[dict[str, Any]]:
     return [{"initializer": item, **shared} for item in of_others]
 
 
-def _of_gate(value, cell, gate):
+def _of_gate(value: Any, cell: Cell, gate: str) -> Any:
     """The part of `value`, an object for a recurrent kernel, for one gate's block."""
     if isinstance(value, Sum):
         parts = [_of_gate(part, cell, gate) for part in value.regularizers]
@@ -80,5 +83,5 @@ def _of_gate(value, cell, gate):
     return value
 
 
-def _parts(regularizer):
+def _parts(regularizer: Any) -> list[Any]:
     return regularizer.regularizers if isinstance(regularizer, Sum) else [regularizer]

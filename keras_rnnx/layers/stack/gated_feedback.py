@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Self
 
 import keras
 from keras import ops
@@ -62,11 +63,12 @@ class GatedFeedbackCell(keras.layers.Layer):
         ]
         self.output_size = self.units[-1]
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
         self.features = input_shape[-1]
         total, depth = sum(self.units), len(self.cells)
-        self.feedback_kernels, self.gate_kernels = [], []
-        self.gate_recurrent_kernels = []
+        self.feedback_kernels: list[keras.Variable] = []
+        self.gate_kernels: list[keras.Variable] = []
+        self.gate_recurrent_kernels: list[keras.Variable] = []
         for j, (cell, width) in enumerate(zip(self.cells, self._widths()), 1):
             cell.build((input_shape[0], width))
             kernels = {
@@ -80,8 +82,9 @@ class GatedFeedbackCell(keras.layers.Layer):
                 held.append(weight)
             # The matrix of its own outputs is a block of the cell's recurrent kernel.
             others = [(i, n) for i, n in enumerate(self.units, 1) if i != j]
+            candidate: Any = cell.feedback_gate
             options = feedback_options.of_feedback(
-                cell, cell.feedback_gate, [n for _, n in others]
+                cell, candidate, [n for _, n in others]
             )
             for (i, units), weight_options in zip(others, options):
                 weight = self.add_weight(
@@ -92,11 +95,11 @@ class GatedFeedbackCell(keras.layers.Layer):
                 self.feedback_kernels.append(weight)
         self.built = True
 
-    def _widths(self):
+    def _widths(self) -> list[int | None]:
         """Widths of the inputs of the layers."""
         return [self.features, *self.units[:-1]]
 
-    def call(self, inputs, states):
+    def call(self, inputs: Any, states: Sequence[Any]) -> tuple[Any, list[Any]]:
         states = self.by_layer(list(states))
         before, at = [], 0
         for cell in self.cells:
@@ -118,13 +121,16 @@ class GatedFeedbackCell(keras.layers.Layer):
             x = after[-1][0]
         return x, self.by_layer([state for layer in after for state in layer])
 
-    def _step(self, j, cell, x, before, joined):
+    def _step(
+        self, j: int, cell: Cell, x: Any, before: list[list[Any]], joined: Any
+    ) -> list[Any]:
         """The states of layer `j` after a step."""
         open_ = ops.sigmoid(
             ops.matmul(x, self.gate_kernels[j])
             + ops.matmul(joined, self.gate_recurrent_kernels[j])
         )
-        candidate, layout = cell.feedback_gate, cell.layout
+        candidate: Any = cell.feedback_gate
+        layout = cell.layout
         weights = {
             name: cell.computed(ops.convert_to_tensor(value))
             for name, value in cell.program.weights().items()
@@ -137,7 +143,7 @@ class GatedFeedbackCell(keras.layers.Layer):
         others = self.feedback_kernels[j * count : (j + 1) * count]
         kernels = [*others[:j], blocks[candidate], *others[j:]]
 
-        def multiply(gate, vector):
+        def multiply(gate: str, vector: Any) -> Any:
             if gate == candidate:
                 product = sum(
                     open_[:, i : i + 1] * ops.matmul(state[0], kernel)
@@ -164,12 +170,14 @@ class GatedFeedbackCell(keras.layers.Layer):
             for k in range(counts[0])
         ]
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         cells = [keras.saving.serialize_keras_object(cell) for cell in self.cells]
         return {**super().get_config(), "cells": cells}
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
+    ) -> Self:
         cells = [
             keras.saving.deserialize_keras_object(cell, custom_objects=custom_objects)
             for cell in config.pop("cells")
@@ -177,7 +185,7 @@ class GatedFeedbackCell(keras.layers.Layer):
         return cls(cells, **config)
 
 
-def _check(cells):
+def _check(cells: Sequence[Cell]) -> None:
     kinds = {type(cell) for cell in cells}
     # Not inherited: a subclass may have another equation.
     defined = all(vars(kind).get("feedback_gate") for kind in kinds)

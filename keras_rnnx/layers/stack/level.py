@@ -82,7 +82,7 @@ class Level(keras.layers.Layer):
         return self._zero_output_for_mask
 
     @zero_output_for_mask.setter
-    def zero_output_for_mask(self, value: bool):
+    def zero_output_for_mask(self, value: bool) -> None:
         self._zero_output_for_mask = value
         for rnn in self.rnns:
             rnn.zero_output_for_mask = value
@@ -106,7 +106,9 @@ class Level(keras.layers.Layer):
             return None
         return [state for states in kept for state in states]
 
-    def build(self, sequences_shape, initial_state_shape=None):
+    def build(
+        self, sequences_shape: tuple[int | None, ...], initial_state_shape: Any = None
+    ) -> None:
         if sequences_shape[-1] != self.width:
             # Only the first layer may have another width: `Stack` has checked it.
             self.connects, self.gate = False, None
@@ -116,7 +118,13 @@ class Level(keras.layers.Layer):
             self.gate.build(sequences_shape)
         self.built = True
 
-    def call(self, sequences, initial_state=None, mask=None, training=False):
+    def call(
+        self,
+        sequences: Any,
+        initial_state: Any = None,
+        mask: Any = None,
+        training: bool = False,
+    ) -> tuple[Any, ...]:
         inputs = sequences
         if self.drop is not None:
             inputs = self.drop(inputs, training=training)
@@ -159,9 +167,11 @@ class Level(keras.layers.Layer):
             outputs = masks.mask_outputs(outputs, mask, self.zero_output_for_mask)
         return outputs if self.return_sequences else outputs[:, -1]
 
-    def compute_output_shape(self, sequences_shape, initial_state_shape=None):
+    def compute_output_shape(
+        self, sequences_shape: tuple[int | None, ...], initial_state_shape: Any = None
+    ) -> tuple[Any, ...]:
         batch, steps, _ = sequences_shape
-        outputs = (batch, steps, self.width)
+        outputs: tuple[int | None, ...] = (batch, steps, self.width)
         if not self.return_sequences:
             outputs = (batch, self.width)
         return outputs, *self.state_shapes(sequences_shape)
@@ -171,5 +181,5 @@ class Level(keras.layers.Layer):
         of_rnns = [rnn.compute_output_shape(sequences_shape) for rnn in self.rnns]
         return [shape for shapes in of_rnns for shape in shapes[1:]]
 
-    def compute_mask(self, inputs, mask=None):
+    def compute_mask(self, inputs: Any, mask: Any = None) -> None:
         return None

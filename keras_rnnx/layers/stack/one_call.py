@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import keras
 from keras import ops
@@ -12,17 +12,30 @@ from keras_rnnx.engine.kernels.stack import StackedKernel
 from keras_rnnx.engine.kernels.stack_plan import plan_at_once
 from keras_rnnx.engine.plan import Plan
 
+if TYPE_CHECKING:
+    from keras_rnnx.layers.recurrent import RNN
+
+
+class Rows(Protocol):
+    """A layer of recurrent layers: a stack, or both directions of one layer."""
+
+    return_sequences: bool
+    return_state: bool
+    stateful: bool
+
+    @property
+    def rows(self) -> list[list[RNN]]:
+        """The recurrent layers from below: each row has one, or one per direction."""
+
 
 class AtOnce:
     """Runs all recurrent layers of a layer in one call.
 
     Args:
-        layer: a layer with `rows`, from below: each a list of one
-            `keras_rnnx.layers.RNN`, or of one for each direction. It also has
-            `return_sequences`, `return_state` and `stateful`.
+        layer: the layer.
     """
 
-    def __init__(self, layer: Any):
+    def __init__(self, layer: Rows):
         self.layer = layer
         self._engine: StackedKernel | None = None
 
@@ -51,7 +64,7 @@ class AtOnce:
         )
 
     @property
-    def _wants_states(self):
+    def _wants_states(self) -> bool:
         return self.layer.return_state or self.layer.stateful
 
     def __call__(
@@ -98,7 +111,9 @@ class AtOnce:
         return outputs, [state for of_layer in states for state in of_layer]
 
 
-def _first_states(rnns, initial_state, batch, training):
+def _first_states(
+    rnns: list[RNN], initial_state: Any, batch: Any, training: bool
+) -> list[list[Any]]:
     """The initial states of each layer."""
     if initial_state is None:
         return [list(rnn.first_states(batch, training)) for rnn in rnns]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any
+from typing import Any, Self
 
 import keras
 from keras import ops
@@ -209,7 +209,7 @@ class Stack(RegularizedOutputs, keras.layers.Layer):
         return self._use_cudnn
 
     @use_cudnn.setter
-    def use_cudnn(self, value: bool | str):
+    def use_cudnn(self, value: bool | str) -> None:
         self._use_cudnn = checks.use_cudnn(value)
         for layer in self.layers:
             layer.use_cudnn = self._use_cudnn
@@ -220,7 +220,7 @@ class Stack(RegularizedOutputs, keras.layers.Layer):
         return self._zero_output_for_mask
 
     @zero_output_for_mask.setter
-    def zero_output_for_mask(self, value: bool):
+    def zero_output_for_mask(self, value: bool) -> None:
         self._zero_output_for_mask = bool(value)
         if not self.bidirectional:
             self.levels[-1].zero_output_for_mask = bool(value)
@@ -297,7 +297,9 @@ class Stack(RegularizedOutputs, keras.layers.Layer):
         """The same as `reset_state`, as in `keras.layers.RNN`."""
         self.reset_state()
 
-    def build(self, sequences_shape, initial_state_shape=None):
+    def build(
+        self, sequences_shape: tuple[int | None, ...], initial_state_shape: Any = None
+    ) -> None:
         checks.sequences_shape(self, sequences_shape)
         shape = tuple(sequences_shape)
         for level in self.levels:
@@ -305,7 +307,13 @@ class Stack(RegularizedOutputs, keras.layers.Layer):
             shape = (*shape[:-1], level.width)
         self.built = True
 
-    def call(self, sequences, initial_state=None, mask=None, training=False):
+    def call(
+        self,
+        sequences: Any,
+        initial_state: Any = None,
+        mask: Any = None,
+        training: bool = False,
+    ) -> Any:
         checks.call_arguments(self, sequences, initial_state, mask)
         checks.batch(self, sequences)
         self._tell_regularizer(mask)
@@ -322,7 +330,9 @@ class Stack(RegularizedOutputs, keras.layers.Layer):
             outputs = self.last_drop(outputs, training=training)
         return (outputs, *states) if self.return_state else outputs
 
-    def _in_one_call(self, sequences, initial_state, mask, training):
+    def _in_one_call(
+        self, sequences: Any, initial_state: Any, mask: Any, training: bool
+    ) -> tuple[Any, list[Any]]:
         first, last = self.levels[0], self.levels[-1]
         if first.drop is not None:
             sequences = first.drop(sequences, training=training)
@@ -330,7 +340,9 @@ class Stack(RegularizedOutputs, keras.layers.Layer):
         outputs, states = self._at_once(sequences, initial_state, mask, training, zero)
         return last.merged(outputs), states
 
-    def _layer_by_layer(self, outputs, initial_state, mask, training):
+    def _layer_by_layer(
+        self, outputs: Any, initial_state: Any, mask: Any, training: bool
+    ) -> tuple[Any, list[Any]]:
         states, start = [], 0
         for level in self.levels:
             of_level = initial_state
@@ -344,7 +356,9 @@ class Stack(RegularizedOutputs, keras.layers.Layer):
             states.extend(last)
         return outputs, states
 
-    def compute_output_shape(self, sequences_shape, initial_state_shape=None):
+    def compute_output_shape(
+        self, sequences_shape: tuple[int | None, ...], initial_state_shape: Any = None
+    ) -> tuple[Any, ...]:
         shape, states = tuple(sequences_shape), []
         for level in self.levels:
             states += level.state_shapes(shape)
@@ -353,7 +367,7 @@ class Stack(RegularizedOutputs, keras.layers.Layer):
             shape = (shape[0], shape[-1])
         return (shape, *states) if self.return_state else shape
 
-    def compute_mask(self, sequences, mask=None):
+    def compute_mask(self, sequences: Any, mask: Any = None) -> Any:
         mask = keras.tree.flatten(mask)[0] if self.return_sequences else None
         if mask is not None and self.go_backwards:
             # The outputs come in the order in which the steps were read.
@@ -362,7 +376,7 @@ class Stack(RegularizedOutputs, keras.layers.Layer):
             return [mask, *(None for _ in self.state_size)]
         return mask
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         names = list(inspect.signature(Stack.__init__).parameters)[2:-1]
         config = {name: getattr(self, name) for name in names}
         config |= {"units": list(self.units), "depth": None}
@@ -373,7 +387,9 @@ class Stack(RegularizedOutputs, keras.layers.Layer):
         return {**super().get_config(), **config, "cell": cell}
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
+    ) -> Self:
         config = dict(config)
         cell = keras.saving.deserialize_keras_object(
             config.pop("cell"), custom_objects=custom_objects

@@ -55,7 +55,7 @@ def ctc_decode(scores: Any, beam_width: int = 1) -> tuple[list[np.ndarray], np.n
     return _prefix_search(scores, beam_width)
 
 
-def _best_path(scores):
+def _best_path(scores: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
     path = scores.argmax(-1)
     repeated = np.zeros_like(path, dtype=bool)
     repeated[:, 1:] = path[:, 1:] == path[:, :-1]
@@ -64,7 +64,9 @@ def _best_path(scores):
     return labels, scores.max(-1).sum(-1)
 
 
-def _prefix_search(scores, width):
+def _prefix_search(
+    scores: np.ndarray, width: int
+) -> tuple[list[np.ndarray], np.ndarray]:
     """Searches with arrays `(batch, width, ...)` of prefixes, 0 behind their ends."""
     batch, steps, classes = scores.shape
     prefixes = np.zeros((batch, width, steps), "int32")
@@ -114,7 +116,9 @@ def _prefix_search(scores, width):
     return labels, total[np.arange(batch), first]
 
 
-def _children(prefixes, lengths, alive):
+def _children(
+    prefixes: np.ndarray, lengths: np.ndarray, alive: np.ndarray
+) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray]:
     """Where in the beam a prefix is another one with one label more.
 
     Args:

@@ -116,7 +116,7 @@ def decode(
     return targets, ranked[rows[:, 0], first]
 
 
-def _best(ranked, width):
+def _best(ranked: np.ndarray, width: int) -> np.ndarray:
     """The places of the `width` greatest values in each row, the greatest first."""
     part = np.argpartition(-ranked, width - 1, axis=1)[:, :width]
     values = np.take_along_axis(ranked, part, axis=1)

@@ -98,7 +98,13 @@ def generate(
     return texts[0] if alone else texts
 
 
-def _token(logits, temperature, top_k, top_p, draw):
+def _token(
+    logits: np.ndarray,
+    temperature: float,
+    top_k: int | None,
+    top_p: float | None,
+    draw: np.random.Generator,
+) -> int:
     if not temperature:
         return int(np.argmax(logits))
     p = probabilities(logits, temperature, top_k, top_p)
@@ -128,7 +134,7 @@ def probabilities(
     return p
 
 
-def _prompts(prompt):
+def _prompts(prompt: Any) -> tuple[list[np.ndarray], bool]:
     alone = (
         np.ndim(prompt[0]) == 0
         if isinstance(prompt, Sequence) and prompt

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -61,7 +62,7 @@ class Halves:
             log-probabilities `(rows, vocabulary)` and the next states.
         """
         rows = encoded[0].shape[0]
-        specs = [((rows, 1), "int32")]
+        specs: list[tuple[tuple[int, ...], str]] = [((rows, 1), "int32")]
         specs += [
             (tuple(x.shape), keras.backend.standardize_dtype(x.dtype)) for x in encoded
         ]
@@ -72,7 +73,7 @@ class Halves:
             self._steps[key] = make(self._one_step(specs), _flat, specs)
         return self._steps[key]
 
-    def _one_step(self, specs):
+    def _one_step(self, specs: list[tuple[tuple[int, ...], str]]) -> keras.Model:
         inputs = [keras.Input(batch_shape=shape, dtype=dtype) for shape, dtype in specs]
         token, encoded = inputs[0], inputs[1:]
         memory, states = encoded[: -self.states], encoded[-self.states :]
@@ -104,32 +105,32 @@ def halves(model: keras.Model) -> Halves:
 _HALVES: Any = weakref.WeakKeyDictionary()
 
 
-def _flat(call, tensors):
+def _flat(call: Callable[[list[Any]], Any], tensors: Sequence[Any]) -> list[Any]:
     return keras.tree.flatten(call(list(tensors)))
 
 
 class _Valid(keras.layers.Layer):
     """Which steps of its inputs are valid, `(batch, time)`."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.supports_masking = True
 
-    def call(self, inputs, mask=None):
+    def call(self, inputs: Any, mask: Any = None) -> Any:
         ones = ops.ones_like(inputs[..., 0], dtype="bool")
         return ones if mask is None else ops.logical_and(ones, mask)
 
-    def compute_mask(self, inputs, mask=None):
+    def compute_mask(self, inputs: Any, mask: Any = None) -> None:
         """None."""
 
 
 class _LogSoftmax(keras.layers.Layer):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__(dtype="float32")
         self.supports_masking = True
 
-    def call(self, inputs, mask=None):
+    def call(self, inputs: Any, mask: Any = None) -> Any:
         return ops.log_softmax(inputs[:, 0])
 
-    def compute_mask(self, inputs, mask=None):
+    def compute_mask(self, inputs: Any, mask: Any = None) -> None:
         """None."""

@@ -28,7 +28,9 @@ class StepGraph:
         timed, timed_outputs: for each input and output whether it has that axis.
     """
 
-    def __init__(self, model: Any, batch_size: int, timed: list[bool] | None = None):
+    def __init__(
+        self, model: keras.Model, batch_size: int, timed: list[bool] | None = None
+    ):
         model = as_functional(model)
         self.source, self.batch_size = model, batch_size
         # For each recurrent layer and each inner model a function that returns its
@@ -61,7 +63,7 @@ class StepGraph:
         """The states before the first step."""
         return [state for first in self.first_states for state in first()]
 
-    def _call(self, layer, *args, **kwargs):
+    def _call(self, layer: keras.Operation, *args: Any, **kwargs: Any) -> Any:
         mask = kwargs.pop("mask", None)
         tensors = _tensors(args, kwargs)
         sequences = [x for x in tensors if id(x) in self._sequences]
@@ -96,7 +98,7 @@ class StepGraph:
             self._marked(keras.tree.flatten(outputs)[0])
         return outputs
 
-    def _nested(self, layer, *args, **kwargs):
+    def _nested(self, layer: keras.Model, *args: Any, **kwargs: Any) -> Any:
         inputs = args[0] if args else kwargs["inputs"]
         flat = keras.tree.flatten(inputs)
         timed = [id(x) in self._sequences for x in flat]
@@ -111,7 +113,7 @@ class StepGraph:
                 self._marked(x)
         return outputs
 
-    def _marked(self, outputs):
+    def _marked(self, outputs: Any) -> Any:
         for x in keras.tree.flatten(outputs):
             self._sequences[id(x)] = x
         return outputs
@@ -125,14 +127,14 @@ class _Placeholders(keras.layers.Layer):
         self.supports_masking = True
         self.sizes = [(tuple(s.shape), s.dtype) for s in states]
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> list[Any]:
         return [keras.ops.zeros(*size) for size in self.sizes]
 
-    def compute_output_spec(self, inputs):
+    def compute_output_spec(self, inputs: Any) -> list[keras.KerasTensor]:
         sizes = [(s, keras.backend.standardize_dtype(d)) for s, d in self.sizes]
         return [keras.KerasTensor(shape, dtype) for shape, dtype in sizes]
 
-    def compute_mask(self, inputs, mask=None):
+    def compute_mask(self, inputs: Any, mask: Any = None) -> None:
         """None."""
 
 
@@ -147,24 +149,24 @@ class _Refused:
         self.operation = operation
 
 
-def _tensors(*arguments):
+def _tensors(*arguments: Any) -> list[Any]:
     flat = keras.tree.flatten(arguments)
     return [x for x in flat if isinstance(x, (keras.KerasTensor, _Refused))]
 
 
-def _raise_where_refused(x):
+def _raise_where_refused(x: Any) -> None:
     if isinstance(x, _Refused):
         raise _error(x.operation, refusal(x.operation))
 
 
-def _error(layer, reason):
+def _error(layer: keras.Operation, reason: str | None) -> ValueError:
     return ValueError(
         f"Layer {layer.name!r} ({type(layer).__name__}) cannot run step by step: "
         f"{reason}. {ADVICE}"
     )
 
 
-def _is_model(layer):
+def _is_model(layer: keras.Operation) -> bool:
     return isinstance(layer, keras.Model)
 
 
@@ -184,7 +186,7 @@ def as_functional(model: Any) -> keras.Model:
     return model
 
 
-def _replayed(model, inputs, call):
+def _replayed(model: keras.Model, inputs: Any, call: Callable[..., Any]) -> keras.Model:
     """A copy of the graph of a model in which every layer is called by `call`."""
     return keras.models.clone_model(
         model,
@@ -197,7 +199,7 @@ def _replayed(model, inputs, call):
 class _Call:
     """A call in the graph of a model, of whole sequences."""
 
-    def __init__(self, layer: Any, read: list[Any]):
+    def __init__(self, layer: keras.Operation, read: list[Any]):
         self.layer = layer
         self.read = read
         self.made: list[Any] = []
@@ -214,16 +216,20 @@ class _Probe(Stepwise):
 
     masked = False
 
-    def compute_output_spec(self, inputs, *args, mask=None, **kwargs):
+    def compute_output_spec(
+        self, inputs: Any, *args: Any, mask: Any = None, **kwargs: Any
+    ) -> Any:
         self.masked = any(m is not None for m in keras.tree.flatten(mask))
         return super().compute_output_spec(inputs, *args, **kwargs)
 
 
-def _calls(model):
+def _calls(
+    model: keras.Model,
+) -> tuple[list[_Call], list[keras.KerasTensor], list[keras.KerasTensor]]:
     """The calls in the graph of a model, and its inputs."""
     calls = []
 
-    def note(layer, *args, **kwargs):
+    def note(layer: keras.Operation, *args: Any, **kwargs: Any) -> Any:
         kwargs.pop("mask", None)
         read = _tensors(args, kwargs)
         call = _Call(layer, read)
@@ -246,7 +252,7 @@ def _calls(model):
     return calls, inputs, copy.outputs
 
 
-def _timed(calls, inputs, outputs):
+def _timed(calls: list[_Call], inputs: Any, outputs: Any) -> list[bool]:
     """For each input whether a recurrent layer reads it, or whether a layer combines it
     with such an input."""
     timed: set[int] = set()
@@ -283,7 +289,7 @@ def _timed(calls, inputs, outputs):
     return [id(x) in timed for x in inputs]
 
 
-def _recurrent_inside(model):
+def _recurrent_inside(model: keras.Model) -> bool:
     return any(
         isinstance(layer, RECURRENT) or (_is_model(layer) and _recurrent_inside(layer))
         for layer in model.layers

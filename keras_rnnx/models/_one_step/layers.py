@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -70,7 +71,7 @@ class Recurrent(keras.layers.Layer):
         What the layer returns, and the states behind the step.
     """
 
-    def __init__(self, layer: Any, masked: bool):
+    def __init__(self, layer: keras.Layer, masked: bool):
         # Its name is its own: a layer may be called several times.
         super().__init__(dtype=layer.dtype_policy)
         self.layer = layer
@@ -102,8 +103,10 @@ class Recurrent(keras.layers.Layer):
         stack = isinstance(self.layer, Stack)
         return self.layer.output_size if stack else self.layer.cell.output_size
 
-    def compute_output_spec(self, sequences, states, sequences_mask=None):
-        shape = (sequences.shape[0], 1, self.width)
+    def compute_output_spec(
+        self, sequences: Any, states: list[Any], sequences_mask: Any = None
+    ) -> tuple[Any, list[keras.KerasTensor]]:
+        shape: tuple[Any, ...] = (sequences.shape[0], 1, self.width)
         if not self.layer.return_sequences:
             shape = (sequences.shape[0], self.width)
         left = [keras.KerasTensor(s.shape, s.dtype) for s in states]
@@ -113,7 +116,9 @@ class Recurrent(keras.layers.Layer):
             return [output, *left[: len(left) - shown]], left
         return output, left
 
-    def call(self, sequences, states, sequences_mask=None):
+    def call(
+        self, sequences: Any, states: Sequence[Any], sequences_mask: Any = None
+    ) -> tuple[Any, list[Any]]:
         layer, mask = self.layer, sequences_mask if self.masked else None
         states, shown = list(states), None
         if self.masked:
@@ -132,7 +137,7 @@ class Recurrent(keras.layers.Layer):
             result = [result, *new]
         return result, new + ([] if shown is None else [shown])
 
-    def _step(self, sequences, states):
+    def _step(self, sequences: Any, states: list[Any]) -> tuple[Any, list[Any]]:
         """The output `(batch, units)`, and the states of the layer."""
         if not isinstance(self.layer, Stack):
             return _advanced(self.layer, sequences[:, 0], states)
@@ -150,18 +155,20 @@ class Recurrent(keras.layers.Layer):
             sequences = output
         return sequences[:, 0], left
 
-    def compute_mask(self, sequences, mask=None):
+    def compute_mask(self, sequences: Any, mask: Any = None) -> list[Any]:
         return [mask if self.layer.return_sequences else None]
 
 
-def _ordered(level, states):
+def _ordered(level: Level | FeedbackLevel, states: list[Any]) -> list[Any]:
     """Reorders states of a level: from the order of the stack to that of the layer that
     runs the level, and back."""
     feedback = isinstance(level, FeedbackLevel)
     return list(level.cell.by_layer(states)) if feedback else states
 
 
-def _advanced(rnn, x, states):
+def _advanced(
+    rnn: keras.layers.RNN, x: Any, states: list[Any]
+) -> tuple[Any, list[Any]]:
     sizes = rnn.state_size
     nested = keras.tree.is_nested(sizes)
     states = keras.tree.pack_sequence_as(list(sizes) if nested else [sizes], states)
@@ -175,25 +182,27 @@ class Stepwise(keras.layers.Layer):
     It stands around the layer, so that the graph of the model does not change.
     """
 
-    def __init__(self, layer: Any):
+    def __init__(self, layer: keras.Layer):
         # Its name is its own: a layer may be called several times.
         super().__init__(dtype=layer.dtype_policy)
         self.layer = layer
         self.supports_masking = True
 
-    def call(self, inputs, *args, mask=None, **kwargs):
+    def call(self, inputs: Any, *args: Any, mask: Any = None, **kwargs: Any) -> Any:
         if mask is not None and "mask" in inspect.signature(self.layer.call).parameters:
             kwargs["mask"] = mask
         return self.layer(inputs, *args, **kwargs)
 
-    def compute_output_spec(self, inputs, *args, mask=None, **kwargs):
+    def compute_output_spec(
+        self, inputs: Any, *args: Any, mask: Any = None, **kwargs: Any
+    ) -> Any:
         return self.layer.compute_output_spec(inputs, *args, **kwargs)
 
-    def compute_mask(self, inputs, mask=None):
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         return self.layer.compute_mask(inputs, mask)
 
 
-def refusal(layer: Any) -> str | None:
+def refusal(layer: keras.Operation) -> str | None:
     """Why a layer cannot run one step of a sequence, or None.
 
     Args:
@@ -224,7 +233,7 @@ def refusal(layer: Any) -> str | None:
     )
 
 
-def _recurrent_refusal(layer):
+def _recurrent_refusal(layer: keras.Layer) -> str | None:
     if layer.go_backwards or getattr(layer, "bidirectional", False):
         return (
             "it reads the sequence from its end, which is not there yet. Train a model "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -88,7 +89,9 @@ class Stepper:
         outputs = keras.tree.pack_sequence_as(self._outputs, results[:n])
         return outputs, results[n:]
 
-    def _flat(self, call, tensors):
+    def _flat(
+        self, call: Callable[[list[Any]], Any], tensors: Sequence[Any]
+    ) -> list[Any]:
         """`call` of the model, from and to lists of tensors without an axis of time."""
         n = len(self._shapes)
         inputs = [

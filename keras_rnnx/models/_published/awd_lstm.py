@@ -134,7 +134,7 @@ def awd_lstm(
     return keras.Model(tokens, words(outputs, reverse=True), name=name)
 
 
-def _regularizer(name, weight):
+def _regularizer(name: str, weight: float) -> keras.regularizers.Regularizer | None:
     if arguments.number(name.lower(), weight) < 0:
         raise ValueError(f"`{name.lower()}` must not be negative, received {weight!r}.")
     if not weight:

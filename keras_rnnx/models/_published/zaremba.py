@@ -162,7 +162,7 @@ def zaremba_training(size: str = "small", batch_size: int = 20) -> Training:
     chosen = _size(size)
     batch_size = integer("batch_size", batch_size, least=1)
 
-    def rate(epoch, _=None):
+    def rate(epoch: int, _: Any = None) -> float:
         return chosen.decay ** -max(epoch + 1 - chosen.constant, 0)
 
     crossentropy = {"from_logits": True, "name": "crossentropy"}
@@ -185,7 +185,7 @@ def zaremba_training(size: str = "small", batch_size: int = 20) -> Training:
     )
 
 
-def _size(size):
+def _size(size: str) -> _Size:
     if size not in SIZES:
         raise unknown("size", size, SIZES)
     return SIZES[size]

@@ -60,7 +60,7 @@ class Normalization:
             self._add("state_scale", cell.units, start)
             self._add("state_offset", cell.units, "zeros")
 
-    def _add(self, name, width, initializer):
+    def _add(self, name: str, width: int, initializer: Any) -> None:
         weight = self.cell.add_weight(
             shape=(width,), name=name, initializer=initializer
         )
@@ -122,11 +122,11 @@ class Normalization:
         """
         gates = self.cell.layout.gates
 
-        def scaled(k, part):
+        def scaled(k: str, part: Any) -> Any:
             part = part * vectors.scale[k]
             return part + vectors.bias[k] if k in vectors.bias else part
 
-        def late(k, vector):
+        def late(k: str, vector: Any) -> Any:
             normalized = self.standardized(
                 {k: products[k](vector)}, "recurrent", context
             )
@@ -148,7 +148,7 @@ class Normalization:
         value = self.standardized({"state": value}, "state", context)["state"]
         return value * vectors.state_scale + vectors.state_offset
 
-    def _blocks(self, tensor):
+    def _blocks(self, tensor: Any) -> dict[str, Any]:
         return self.cell.layout.blocks(ops.convert_to_tensor(tensor), "kernel")
 
 

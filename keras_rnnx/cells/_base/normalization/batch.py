@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from keras import ops
 
 from keras_rnnx.cells._base.normalization.base import EPSILON, Normalization, exact
+
+if TYPE_CHECKING:
+    import keras
+
+    from keras_rnnx.cells._base.tensors import StepContext
 
 
 class BatchNormalization(Normalization):
@@ -22,7 +27,7 @@ class BatchNormalization(Normalization):
     scale = 0.1
     notes_moments = True
 
-    def build(self, states):
+    def build(self, states: int) -> None:
         super().build(states)
         cell = self.cell
         if cell.batch_norm_steps is None:
@@ -54,7 +59,9 @@ class BatchNormalization(Normalization):
         gates = self.cell.layout.input_gates
         return self.cell.units * (1 if scope == "state" else len(gates))
 
-    def standardized(self, parts, scope, context):
+    def standardized(
+        self, parts: dict[str, Any], scope: str, context: StepContext
+    ) -> dict[str, Any]:
         # Concatenated, they need one operation instead of one for each gate.
         values = exact(ops.concatenate(list(parts.values()), axis=-1))
         mean, variance = self._moments(values, list(parts), scope, context)
@@ -63,7 +70,9 @@ class BatchNormalization(Normalization):
         blocks = ops.split(values, len(parts), axis=-1)
         return {k: ops.cast(v, parts[k].dtype) for k, v in zip(parts, blocks)}
 
-    def _moments(self, values, names, scope, context):
+    def _moments(
+        self, values: Any, names: list[str], scope: str, context: StepContext
+    ) -> tuple[Any, Any]:
         """Mean and variance of values side by side, `(..., 1, width)`."""
         if scope in context.moving:
             return self._moving(context.moving[scope], names, scope)
@@ -75,7 +84,7 @@ class BatchNormalization(Normalization):
             context.noted.setdefault(scope, {}).update(zip(names, pairs))
         return mean, variance
 
-    def _moving(self, moving, names, scope):
+    def _moving(self, moving: Any, names: list[str], scope: str) -> Any:
         gates = ["state"] if scope == "state" else list(self.cell.layout.input_gates)
         if names == gates:
             return ops.split(moving, 2, axis=-1)
@@ -133,14 +142,14 @@ class BatchNormalization(Normalization):
                     moved = ops.where(valid, moved, old[:steps])
                 variable.assign(ops.concatenate([moved, old[steps:]], axis=0))
 
-    def _variables(self, scope):
+    def _variables(self, scope: str) -> list[keras.Variable]:
         return [
             getattr(self.cell, f"moving_{moment}_{scope}")
             for moment in ("mean", "variance")
         ]
 
 
-def _mean(values, weights):
+def _mean(values: Any, weights: Any) -> Any:
     """The mean over the batch, of the samples with a weight."""
     # Not `ops.mean`, which computes float64 in float32 on some backends. And no Python
     # number becomes a tensor: torch would copy it to the GPU at every step.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import operator
+from typing import TYPE_CHECKING, Any
 
 from keras import ops
 
@@ -14,6 +15,9 @@ from keras_rnnx.cells._base.normalization.base import (
     exact,
     over_units,
 )
+
+if TYPE_CHECKING:
+    from keras_rnnx.cells._base.tensors import StepContext
 
 
 class LayerNormalization(Normalization):
@@ -26,10 +30,12 @@ class LayerNormalization(Normalization):
     argument = "layer_norm"
     scale = 1.0
 
-    def standardized(self, parts, scope, context):
+    def standardized(
+        self, parts: dict[str, Any], scope: str, context: StepContext
+    ) -> dict[str, Any]:
         if scope == "state":
             return _standardized(parts)
-        result = {}
+        result: dict[str, Any] = {}
         for group in self.groups:
             # A late gate comes alone.
             present = {k: parts[k] for k in group if k in parts}
@@ -37,7 +43,7 @@ class LayerNormalization(Normalization):
         return result
 
     @property
-    def groups(self):
+    def groups(self) -> list[tuple[str, ...]]:
         layout = self.cell.layout
         reads = {k: layout.gates[k].reads for k in layout.input_gates}
         together = tuple(k for k, how in reads.items() if how == SUM)
@@ -45,11 +51,11 @@ class LayerNormalization(Normalization):
         return [together] * bool(together) + alone
 
 
-def _standardized(parts):
+def _standardized(parts: dict[str, Any]) -> dict[str, Any]:
     """Mean 0 and variance 1 over the last axes of all parts together."""
     values = [exact(v) for v in parts.values()]
 
-    def mean(tensors):
+    def mean(tensors: list[Any]) -> Any:
         return over_units(functools.reduce(operator.add, tensors)) / len(tensors)
 
     middle = mean(values)

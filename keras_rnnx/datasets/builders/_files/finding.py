@@ -54,7 +54,7 @@ def find(
     return {key: located[key] for key in files}
 
 
-def _manual_folder(manager):
+def _manual_folder(manager: Any) -> tuple[Any, str]:
     """The folder for files by hand, or None and why there is none."""
     try:
         return manager.manual_dir, ""
@@ -81,7 +81,7 @@ def by_hand(folder: Any, file: RawFile) -> Any:
     return None
 
 
-def _what_to_do(file, folder, why_none):
+def _what_to_do(file: RawFile, folder: Any, why_none: str) -> str:
     names = " or ".join(file.names)
     tried = f"It is not in {folder}." if folder is not None else why_none
     return (
@@ -91,7 +91,9 @@ def _what_to_do(file, folder, why_none):
     )
 
 
-def _downloaded(builder, manager, file, folder, why_none):
+def _downloaded(
+    builder: Any, manager: Any, file: RawFile, folder: Any, why_none: str
+) -> Any:
     what_to_do = _what_to_do(file, folder, why_none)
     if not network.is_cached(manager.download_dir / builder.name, file.url):
         reason = network.out_of_reach(file.url)

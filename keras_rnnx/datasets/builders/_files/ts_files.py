@@ -79,7 +79,7 @@ def parse(text: str, damaged: Callable[[str], Exception] = ValueError) -> Series
     return Series(sequences, labels, classes)
 
 
-def _classes(header, damaged):
+def _classes(header: list[str], damaged: Callable[..., Exception]) -> list[str]:
     """The names of the classes from a header."""
     for line in header:
         key, *words = line.split()[:2] and line.split()
@@ -90,13 +90,15 @@ def _classes(header, damaged):
     raise damaged("its header names no classes (@classLabel true ...)")
 
 
-def _channel(row, column, text, damaged):
+def _channel(
+    row: int, column: int, text: str, damaged: Callable[..., Exception]
+) -> np.ndarray:
     """The values of a channel, float32 `(steps,)`."""
     if text.startswith("("):
         raise damaged(
             f"row {row}, channel {column} has time stamps, which are not read"
         )
-    values = np.empty(text.count(",") + 1, dtype="float32")
+    values: np.ndarray = np.empty(text.count(",") + 1, dtype="float32")
     for step, value in enumerate(text.split(",")):
         try:
             values[step] = float(value)

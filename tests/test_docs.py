@@ -141,8 +141,7 @@ def test_every_cell_says_what_to_take_it_for():
         if info.cls.__module__.startswith("keras_rnnx.")
     ]
     assert len(package) >= 48
-    # A sentence of its own, and none that it inherits.
-    assert not [cls for cls in package if not vars(cls).get("use", "").strip()]
+    assert not [cls for cls in package if not cls.use.strip()]
 
 
 @pytest.mark.any_backend

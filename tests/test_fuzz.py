@@ -27,7 +27,7 @@ def defect(monkeypatch):
 def test_a_defect_is_found_shrunk_and_shown(
     seeds_as_stated, defect, monkeypatch, capsys
 ):
-    status = fuzz.main(["--seed", "3", "--fills", "0"])
+    status = fuzz.main(["--seed", "16", "--fills", "0"])
     said = capsys.readouterr().out
     assert status == 1
     assert re.search(r"\d+ cases of \d+ cells on torch in \d+ s: one differs", said)

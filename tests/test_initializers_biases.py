@@ -105,7 +105,7 @@ def test_forget_bias_is_for_what_keeps_the_state(name):
 )
 @pytest.mark.parametrize("name", OTHERS)
 def test_cells_without_such_gates_refuse(name, make):
-    said = "no bias" if name in WITHOUT_BIAS else "and \\w+Cell has none.*LeakRates"
+    said = "no bias" if name in WITHOUT_BIAS else "but \\w+Cell has none.*LeakRates"
     with pytest.raises(ValueError, match=said):
         biased = name not in WITHOUT_BIAS
         built(name, units=8, use_bias=biased, bias_initializer=make())

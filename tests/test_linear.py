@@ -260,7 +260,7 @@ def test_zoneout_of_one_part_of_a_complex_state_is_no_scan(rates):
     """A scan multiplies by complex numbers, and the parts have a mask each."""
     layer = layers.RNN(cells.get("lru", 3, zoneout=rates, seed=1))
     layer.build((2, 5, 2))
-    assert "apart" in engine.refusal(layer, "scan")
+    assert "separately" in engine.refusal(layer, "scan")
     x = np.random.default_rng(0).normal(size=(2, 5, 2)).astype("float32")
     found = numpy(layer(x))
     with engine.force("step"):

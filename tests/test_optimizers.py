@@ -233,7 +233,7 @@ def test_what_cannot_be_monitored_is_refused():
     with pytest.raises(ValueError, match="keras_rnnx.optimizers.NTASGD, received"):
         train(model("sgd"), LOSSES)
     made = model(NTASGD(keras.optimizers.SGD(0.2)))
-    with pytest.raises(ValueError, match="'val_accuracy' is not .* gave val_loss"):
+    with pytest.raises(ValueError, match="'val_accuracy' is not .* logged val_loss"):
         train(made, LOSSES, swap=SwapAverages("val_accuracy"))
 
 

@@ -118,14 +118,18 @@ def test_every_cell_says_its_equation_its_use_and_its_options(name):
 
 
 def test_the_pages_are_as_the_code_is(generator):
-    there = {p.name: p.read_text() for p in generator.FOLDER.glob("*.md")}
+    folder = generator.FOLDER
+    files = [*folder.glob("*.md"), *folder.glob("images/*.svg")]
+    there = {p.relative_to(folder).as_posix(): p.read_text("utf-8") for p in files}
     there.pop("comparison.md", None)
     assert there == generator.pages(), "run python docs/cells.py"
-    assert set(there) == {"README.md", *(f"{name}.md" for name in PACKAGE)}
+    pages = {f"{name}.md" for name in PACKAGE}
+    images = {f"images/{name}.svg" for name in PACKAGE}
+    assert set(there) == {"README.md", *pages, *images}
 
 
 def test_pages_are_checked_and_written(generator, monkeypatch, tmp_path, capsys):
-    current = {"README.md": "index", "lstm.md": "page"}
+    current = {"README.md": "index", "lstm.md": "page", "images/lstm.svg": "drawn"}
     monkeypatch.setattr(generator, "pages", lambda: current)
     monkeypatch.setattr(generator, "FOLDER", tmp_path / "cells")
     assert generator.main(["--check"]) == 1
@@ -133,12 +137,13 @@ def test_pages_are_checked_and_written(generator, monkeypatch, tmp_path, capsys)
     assert not (tmp_path / "cells").exists()
     assert generator.main([]) == 0 == generator.main(["--check"])
     (tmp_path / "cells" / "gone.md").write_text("of a cell that is no more")
+    (tmp_path / "cells" / "images" / "old.svg").write_text("of such a cell, too")
     (tmp_path / "cells" / "comparison.md").write_text("of another command")
     assert generator.main(["--check"]) == 1
-    assert "gone.md" in capsys.readouterr().out
+    assert "gone.md, images/old.svg" in capsys.readouterr().out
     assert generator.main([]) == 0
-    left = {p.name for p in (tmp_path / "cells").iterdir()}
-    assert left == {"README.md", "lstm.md", "comparison.md"}
+    left = {p.name for p in (tmp_path / "cells").rglob("*.*")}
+    assert left == {"README.md", "lstm.md", "lstm.svg", "comparison.md"}
 
 
 def test_a_page_of_an_equation_that_is_not_known_is_an_error(generator):

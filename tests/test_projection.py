@@ -101,7 +101,7 @@ def test_what_a_kernel_does_not_project():
         assert (engine_name, told) == ("native", "exact")
         told = reason(projection_units=UNITS)[1]
         assert told == (
-            "the kernels project to less than units=5, and projection_units=5"
+            "the kernels project to less than units=5, but projection_units=5"
         )
         assert "projection_units=7" in reason(projection_units=7)[1]
         assert "activation='relu'" in reason(activation="relu")[1]
@@ -295,7 +295,7 @@ def test_what_is_said_of_the_projection_holds(tmp_path):
 )
 def test_what_is_for_square_matrices(argument, value):
     shape = (None, STEPS, FEATURES)
-    with pytest.raises(ValueError, match=r"square matrices.*of shape \(2, 4\)"):
+    with pytest.raises(ValueError, match=r"square matrices.*have the shape \(2, 4\)"):
         layers.LSTMP(4, **{argument: value}).build(shape)
     layers.LSTMP(4, projection_units=4, **{argument: value}).build(shape)
     with pytest.raises(ValueError, match="projection_kernel"):
@@ -431,7 +431,9 @@ def test_a_wrong_width_is_explained():
         state_units={"r": 3},
         update=lambda self, state, gate: State(r=gate.u.r(state.r)),
     )(4)
-    with pytest.raises(ValueError, match=r"shape \(2, 3\).* multiplies \(2, 4\)"):
+    with pytest.raises(
+        ValueError, match=r"shape \(2, 3\).* multiplies one of the shape \(2, 4\)"
+    ):
         cell.build((None, 2))
     cell = declare(
         **PROJECTED,

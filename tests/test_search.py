@@ -350,7 +350,7 @@ def test_a_full_disk_pauses(task, tmp_path, monkeypatch):
         (
             {"objective": "val_los"},
             ValueError,
-            "whether higher values of 'val_los' is better",
+            "whether higher values of 'val_los' are better",
         ),
         (
             {"hypermodel": 3},

@@ -3,6 +3,7 @@
 import catalogue
 import keras
 import numpy as np
+import oracles
 import pytest
 import torch
 
@@ -14,29 +15,17 @@ from keras_rnnx.engine.backends.torch import recurrent_kernels
 pytestmark = pytest.mark.skipif(
     torch.cuda.is_available(), reason="the kernels are cuDNN's: see test_gpu.py"
 )
-KERNELS = {
-    "lstm": "lstm",
-    "cifg": "lstm",
-    "gru": "gru",
-    "ugrnn": "gru",
+KERNELS = oracles.KERNELS | {
     "janet_coupled": "gru",
     "mgu_reset_after": "gru",
-    "leaky_rnn": "gru",
     "leaky_rnn_sigmoid": "gru",
-    "fast_rnn": "gru",
-    "simple_rnn": "rnn_tanh",
     "simple_rnn_sigmoid": "rnn_tanh",
     "simple_rnn_relu": "rnn_relu",
     "simple_rnn_leaky_relu": "rnn_relu",
-    "irnn": "rnn_relu",
-    "np_rnn": "rnn_relu",
-    "leaky_rectifier_rnn": "rnn_relu",
-    "minimal_rnn": "gru",
     "leaky_rnn_relu": "rnn_relu",
     "leaky_rnn_leaky_relu": "rnn_relu",
     "leaky_rnn_learned": "rnn_relu",
     "fast_rnn_relu": "rnn_relu",
-    "lstmp": "lstmp",
     "lstmp_narrow": "lstmp",
 }
 # torch has one function for both, and tells them apart by their states.
@@ -217,7 +206,7 @@ def test_what_does_not_fit_the_weights_reaches_no_kernel(kernel):
     assert run()[0].shape == (4, 6, width)
     for wrong, message in (
         ({"features": 4}, "with 4 features, but its weights are for 3"),
-        ({"rows": 2}, r"given 4 sequences and 1 layer.*received shape \(1, 2, "),
+        ({"rows": 2}, r"received 4 sequences and 1 layer.*received shape \(1, 2, "),
         ({"count": 2}, r"received shape \(2, 4, "),
         ({"units": 6}, f"states of 6 units, but its weights are for {width}"),
     ):

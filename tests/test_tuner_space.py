@@ -173,7 +173,7 @@ def test_equal_weights_for_each_cell():
             units[cell, layers] = hypermodel.settings(hp)["units"]
     assert units["lstm", 1] < 0.6 * units["leaky_rnn", 1]
     assert units["lstm", 3] < units["lstm", 1]
-    with pytest.raises(ValueError, match="`params` is 8, and a model of 1 unit"):
+    with pytest.raises(ValueError, match="`params` is 8, but a model of 1 unit"):
         HyperRNN((20, 2), cells=["lstm"], params=8).build(choices())
 
 

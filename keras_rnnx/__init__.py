@@ -11,6 +11,7 @@ Modules:
     losses: losses of sequences of classes.
     models: a model for each kind of sequence task, and its decoding.
     datasets: tasks to train and tune on.
+    diagnosis: what is wrong with a model that does not train.
     callbacks: training: truncated backpropagation, divergence, backups.
     metrics: perplexity, error rates, and others that weigh every step alike.
     optimizers: averages of weights.
@@ -51,9 +52,11 @@ from keras_rnnx._version import __version__
 
 _LAZY = {
     "convert": "keras_rnnx.conversion",
+    "diagnose": "keras_rnnx.diagnosis",
     "explain": "keras_rnnx.inspection.explain",
     "callbacks": None,
     "datasets": None,
+    "diagnosis": None,
     "models": None,
     "testing": None,
     "tuner": None,
@@ -66,6 +69,8 @@ __all__ = [
     "constraints",
     "convert",
     "datasets",
+    "diagnose",
+    "diagnosis",
     "engine",
     "explain",
     "initializers",

@@ -10,6 +10,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_rnnx import _states
+
 
 @dataclasses.dataclass
 class Batch:
@@ -184,7 +186,8 @@ def _fixed_size(model):
     for tensor in inputs:
         if tensor.shape and tensor.shape[0] is not None:
             return int(tensor.shape[0])
-    return None
+    kept = _states.variables(model)
+    return int(kept[0].shape[0]) if kept else None
 
 
 def _check_shapes(model, x):

@@ -194,7 +194,7 @@ def update(
 
 def rate(optimizer: Any) -> float:
     """The learning rate at this moment."""
-    return float(keras.ops.convert_to_numpy(optimizer.learning_rate))
+    return float(optimizer.learning_rate)
 
 
 def has_schedule(optimizer: Any) -> bool:

@@ -70,10 +70,14 @@ class CellLoop:
         output, new = self.cell(x, self.packed(states), **options)
         return output, keras.tree.flatten(new)
 
+    @property
+    def draws(self) -> bool:
+        """Whether the cell draws masks at inference, so that no two runs are alike."""
+        return isinstance(self.cell, Cell) and self.cell.random_masks.on(False)
+
     def single(self, rows: int) -> contextlib.AbstractContextManager:
         """A block in which `step` may be called for so many rows, by itself."""
-        draws = isinstance(self.cell, Cell) and self.cell.random_masks.on(False)
-        return self.cell.masks(rows) if draws else contextlib.nullcontext()
+        return self.cell.masks(rows) if self.draws else contextlib.nullcontext()
 
     def run(
         self,
@@ -92,18 +96,16 @@ class CellLoop:
             deltas: what is added to the states behind each valid step, each
                 `(time, batch, width)`. None: nothing.
         """
-        held = contextlib.nullcontext()
+        held: contextlib.AbstractContextManager = contextlib.nullcontext()
         if isinstance(self.cell, Cell):
             sequences = ops.cast(sequences, self.cell.compute_dtype)
+        if self.draws:
+            steps, batch = sequences.shape[:2]
             masks = self.cell.random_masks
-            if masks.on(False):
-                steps, batch = sequences.shape[:2]
-                drawn = masks.draw(batch, steps)
-                joined = masks.joined(ops.swapaxes(sequences, 0, 1), drawn)
-                sequences, held = (
-                    ops.swapaxes(joined, 0, 1),
-                    self.cell.masks(batch, drawn),
-                )
+            drawn = masks.draw(batch, steps)
+            joined = masks.joined(ops.swapaxes(sequences, 0, 1), drawn)
+            sequences = ops.swapaxes(joined, 0, 1)
+            held = self.cell.masks(batch, drawn)
         with held:
             return self._loop(sequences, first, valid, deltas)
 

@@ -35,11 +35,12 @@ def measure(model: keras.Model, loop: CellLoop, call: Call, seed: int) -> Memory
         seed: of the change.
 
     Returns:
-        The measure; None for a layer whose states are no free numbers.
+        The measure; None for a layer whose states are no free numbers, or that draws
+        other masks in each run.
     """
     rows = np.argsort(-call.lengths, kind="stable")[:SEQUENCES]
     free = _free(loop.cell, len(call.first))
-    if not any(free):
+    if loop.draws or not any(free):
         return None
     random = np.random.default_rng(seed)
     first = [
@@ -126,7 +127,7 @@ def past(
     others = np.empty_like(order)
     others[order] = np.roll(order, 1)
     mixed = exchanged(batch.x, valid, kept, others)
-    turned = keras.tree.map_structure(lambda a: a[others], batch.y)
+    turned = batch.rows(others).y
 
     def run(*arrays):
         x = keras.tree.pack_sequence_as(batch.x, list(arrays))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import inspect
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -48,7 +49,7 @@ class Call:
     states: list[Any]
     masked: bool
 
-    @property
+    @functools.cached_property
     def before(self) -> list[Any]:
         """The states before each step."""
         pairs = zip(self.first, self.states)

@@ -25,12 +25,11 @@ def vanishing(patient: Patient) -> Iterator[Finding]:
             name="vanishing",
             layer=measured.name,
             title=f"Gradients vanish in {measured.name}",
-            evidence=f"The gradient shrinks by {factor:.3g} a step. {horizon} steps "
-            f"back it is below {REACH:g} of its largest norm; the data have {length} "
-            f"steps.",
-            cause="Each step back multiplies the gradient by the Jacobian of the step, "
-            "whose singular values are below 1, so that the loss can't teach the layer "
-            "what happened before.",
+            evidence=f"Each step back multiplies the gradient by {factor:.3g}. "
+            f"{horizon} steps back it is below {REACH:g} of its largest norm; the data "
+            f"have {length} steps.",
+            cause="The Jacobian of a step shrinks the gradient on its way back, so that "
+            "the loss can't teach the layer what happened before.",
             cure=long_memory(layer, length),
             paper="Pascanu, Mikolov & Bengio 2013, arXiv:1211.5063; Tallec & Ollivier "
             "2018, arXiv:1804.11188",
@@ -77,16 +76,14 @@ def _growth(patient: Patient, measured: LayerReport) -> tuple[float, str] | None
     tamed = patient.clips and (clipped is None or clipped < thresholds.OFTEN_CLIPPED)
     least = math.log(thresholds.GROWTH)
     factor = gradients.factor if gradients else None
-    if factor is not None and factor > 1 and not tamed:
-        growth = (len(gradients.norms) - 1) * math.log(factor) if gradients else 0.0
+    if gradients and factor is not None and factor > 1 and not tamed:
+        lags = len(gradients.norms)
+        growth = (lags - 1) * math.log(factor)
         if growth >= least:
-            said = (
-                f"The gradient grows by {factor:.3g} a step, and {_power(growth)} "
-                f"times over {len(gradients.norms)} steps. "
-                if gradients
-                else ""
+            return growth, (
+                f"The gradient grows by a factor of {factor:.3g} a step, and of "
+                f"{_power(growth)} over {lags} steps. {_clipping(patient)}"
             )
-            return growth, said + _clipping(patient)
     if dynamics is None or patient.clips:
         return None
     growth = float(dynamics.exponents[0]) * length
@@ -94,7 +91,7 @@ def _growth(patient: Patient, measured: LayerReport) -> tuple[float, str] | None
         return None
     return growth, (
         f"The largest Lyapunov exponent is {dynamics.exponents[0]:.3g}: a small change "
-        f"of the state grows {_power(growth)} times over {length} steps. "
+        f"of the state grows by a factor of {_power(growth)} over {length} steps. "
         f"{_clipping(patient)}"
     )
 

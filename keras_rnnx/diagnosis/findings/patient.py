@@ -59,11 +59,8 @@ def code(layer: keras.layers.RNN, **arguments: str) -> str:
         **arguments: code of the values.
     """
     name = type(layer.cell).__name__.removesuffix("Cell")
-    units = getattr(layer.cell, "units", None)
-    if not hasattr(ours, name) or units is None:
-        name = "LSTM"
-        units = keras.tree.flatten(layer.cell.state_size)[0]
-    return of_layer(name, units, **arguments)
+    name = name if hasattr(ours, name) else "LSTM"
+    return of_layer(name, _units(layer.cell), **arguments)
 
 
 def of_layer(name: str, units: Any, **arguments: str) -> str:
@@ -76,9 +73,14 @@ def long_memory(layer: keras.layers.RNN, length: int) -> str:
     """A layer whose memory is as long as the data, in place of this one."""
     cell = layer.cell
     chrono = f"keras_rnnx.initializers.Chrono({max(3, length)})"
-    units = getattr(cell, "units", None) or keras.tree.flatten(cell.state_size)[0]
+    units = _units(cell)
     if not _gates.memory_gates(cell):
         return of_layer("LSTM", units, bias_initializer=chrono)
     if isinstance(getattr(cell, "bias_initializer", None), Chrono):
         return of_layer("MinGRU", units, bias_initializer=chrono)
     return code(layer, bias_initializer=chrono)
+
+
+def _units(cell: Any) -> int:
+    units = getattr(cell, "units", None)
+    return units if isinstance(units, int) else keras.tree.flatten(cell.state_size)[0]

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_rnnx.callbacks.gradients import batch_gradients
+from keras_rnnx.callbacks.gradients import gradients_of_batches
 from keras_rnnx.diagnosis._data import Batch
 from keras_rnnx.diagnosis._derivatives import Pullback
 from keras_rnnx.diagnosis._objective import FIRST, LAST, WHOLE, Objective
@@ -138,7 +138,7 @@ def horizon(norms: np.ndarray) -> int | None:
 
 def of_batches(model: keras.Model, batches: list[Batch]) -> list[list[Any]]:
     """The gradients of each batch for the trainable variables."""
-    return [batch_gradients(model, batch.parts) for batch in batches]
+    return gradients_of_batches(model, [batch.parts for batch in batches])
 
 
 def training(model: keras.Model, found: list[list[Any]]) -> Training:

@@ -28,8 +28,8 @@ def vanishing(patient: Patient) -> Iterator[Finding]:
             evidence=f"Each step back multiplies the gradient by {factor:.3g}. "
             f"{horizon} steps back it is below {REACH:g} of its largest norm; the data "
             f"have {length} steps.",
-            cause="The Jacobian of a step shrinks the gradient on its way back, so that "
-            "the loss can't teach the layer what happened before.",
+            cause="The Jacobian of a step shrinks the gradient on its way back: the "
+            "loss can't teach the layer what happened before.",
             cure=long_memory(layer, length),
             paper="Pascanu, Mikolov & Bengio 2013, arXiv:1211.5063; Tallec & Ollivier "
             "2018, arXiv:1804.11188",

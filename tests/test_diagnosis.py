@@ -104,7 +104,8 @@ def test_gradients_are_those_of_finite_differences():
         for change in (-1e-2, 1e-2):
             zeros[k][0][at] = change
             outputs, _ = recorder.run(x, zeros)
-            values.append(float(objective.value(outputs)))
+            value = keras.ops.convert_to_numpy(objective.value(outputs))
+            values.append(float(value))
         zeros[k][0][at] = 0
         slope = (values[1] - values[0]) / 2e-2
         np.testing.assert_allclose(found[k][0][at], slope, rtol=2e-2, atol=1e-4)

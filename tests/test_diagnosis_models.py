@@ -29,7 +29,7 @@ LAYERS = {
     "Keras' stack of ours": lambda: keras.layers.RNN(
         [keras_rnnx.cells.LSTMCell(3), keras_rnnx.cells.GRUCell(2)]
     ),
-    "stack": lambda: layers.Stack("lstm", [3, 4], connection="residual"),
+    "stack": lambda: layers.Stack("lstm", 3, depth=2, connection="residual"),
     "stack of both": lambda: layers.Stack("gru", 3, depth=2, bidirectional=True),
     "feedback": lambda: layers.Stack("gru", 3, depth=2, gated_feedback=True),
     "backwards": lambda: layers.LSTM(3, go_backwards=True),

@@ -174,7 +174,12 @@ def update(
     gradient, and with momentum what these sum up to; for Adam and its kin the rate for
     each weight.
     """
-    own = {id(v) for v in layer.trainable_variables if len(v.shape) > 1}
+    # The bias of a GRU has two rows.
+    own = {
+        id(v)
+        for v in layer.trainable_variables
+        if len(v.shape) > 1 and "bias" not in v.name
+    }
     at = [k for k, v in enumerate(model.trainable_variables) if id(v) in own]
     if not at:
         return None

@@ -114,7 +114,8 @@ class CellLoop:
         if valid is not None:
             slices["valid"] = valid
         if deltas is not None:
-            slices |= {str(k): delta for k, delta in enumerate(deltas)}
+            tensors = map(ops.convert_to_tensor, deltas)
+            slices |= {str(k): delta for k, delta in enumerate(tensors)}
         names = list(slices)
         width = getattr(self.cell, "output_size", None) or first[0].shape[-1]
         shown = ops.zeros((sequences.shape[1], width), self.cell.compute_dtype)

@@ -46,7 +46,7 @@ def test_a_small_radius_makes_gradients_vanish():
     assert "1. Gradients vanish in rnn" in str(report)
 
 
-@pytest.mark.parametrize("clip", [None, 1e6])
+@pytest.mark.parametrize("clip", [None, 1e30])
 def test_a_large_radius_makes_gradients_explode(clip):
     start = SpectralRadius(1.5)
     layer = layers.SimpleRNN(

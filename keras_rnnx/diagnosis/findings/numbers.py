@@ -95,7 +95,8 @@ def in_states(
                 name,
             )
             return
-        bad = ~np.isfinite([np.abs(s).sum(axis=-1) for s in call.states]).all(axis=0)
+        finite = [np.isfinite(state).all(axis=-1) for state in call.states]
+        bad = ~np.all(finite, axis=0)
         if (bad & valid).any():
             step = int(np.argwhere((bad & valid).any(axis=1))[0, 0])
             yield _finding(

@@ -11,6 +11,7 @@ Modules:
     losses: losses of sequences of classes.
     models: a model for each kind of sequence task, and its decoding.
     datasets: tasks to train and tune on.
+    diagnosis: what is wrong with a model that does not train.
     callbacks: truncated backpropagation, divergence, backups.
     metrics: perplexity, error rates, and others that weight all steps equally.
     optimizers: averages of weights.
@@ -52,9 +53,11 @@ from keras_rnnx._version import __version__
 
 _LAZY = {
     "convert": "keras_rnnx.conversion",
+    "diagnose": "keras_rnnx.diagnosis",
     "explain": "keras_rnnx.inspection.explain",
     "callbacks": None,
     "datasets": None,
+    "diagnosis": None,
     "models": None,
     "testing": None,
     "tuner": None,
@@ -67,6 +70,8 @@ __all__ = [
     "constraints",
     "convert",
     "datasets",
+    "diagnose",
+    "diagnosis",
     "engine",
     "explain",
     "initializers",

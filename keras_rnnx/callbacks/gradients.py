@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -23,13 +24,32 @@ def batch_gradients(model: keras.Model, batch: Any) -> list[np.ndarray | None]:
         A gradient for each of `model.trainable_variables`; None if the loss does not
         depend on it.
     """
-    x, y, weights = keras.utils.unpack_x_y_sample_weight(batch)
-    x, y, weights = keras.tree.map_structure(
-        lambda a: None if a is None else keras.ops.convert_to_tensor(a), (x, y, weights)
-    )
-    compute = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}
-    gradients = compute[keras.backend.backend()](model, x, y, weights)
-    return [None if g is None else keras.ops.convert_to_numpy(g) for g in gradients]
+    (gradients,) = gradients_of_batches(model, [batch])
+    return gradients
+
+
+def gradients_of_batches(
+    model: keras.Model, batches: list[Any]
+) -> list[list[np.ndarray | None]]:
+    """The same for several batches, compiled once for each shape.
+
+    Args:
+        model, batches: as for `batch_gradients`.
+    """
+    make = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}
+    compute = make[keras.backend.backend()](model, len(batches) > 1)
+    result = []
+    for batch in batches:
+        parts = keras.tree.map_structure(
+            lambda a: None if a is None else keras.ops.convert_to_tensor(a),
+            keras.utils.unpack_x_y_sample_weight(batch),
+        )
+        arrays = [
+            None if g is None else keras.ops.convert_to_numpy(g)
+            for g in compute(*parts)
+        ]
+        result.append(arrays)
+    return result
 
 
 def forward(model: keras.Model, x: Any) -> Any:
@@ -43,28 +63,32 @@ def _loss(model: keras.Model, x: Any, y: Any, weights: Any) -> Any:
     return model.compute_loss(x=x, y=y, y_pred=forward(model, x), sample_weight=weights)
 
 
-def _tensorflow(model: keras.Model, x: Any, y: Any, weights: Any) -> list[Any]:
+def _tensorflow(model: keras.Model, often: bool) -> Callable[..., Any]:
     tf = importlib.import_module("tensorflow")
 
-    @tf.function(autograph=False)
-    def compute() -> list[Any]:
+    @tf.function(autograph=False, reduce_retracing=True)
+    def compute(x: Any, y: Any, weights: Any) -> Any:
         with tf.GradientTape() as tape:
             loss = _loss(model, x, y, weights)
         gradients = tape.gradient(loss, [v.value for v in model.trainable_variables])
         # The gradients of embeddings are sparse.
         return [None if g is None else tf.convert_to_tensor(g) for g in gradients]
 
-    return compute()
+    return compute
 
 
-def _torch(model: keras.Model, x: Any, y: Any, weights: Any) -> tuple[Any, ...]:
+def _torch(model: keras.Model, often: bool) -> Callable[..., Any]:
     torch = importlib.import_module("torch")
-    loss = _loss(model, x, y, weights)
-    wanted = [v.value for v in model.trainable_variables]
-    return torch.autograd.grad(loss, wanted, allow_unused=True)
+
+    def compute(x: Any, y: Any, weights: Any) -> Any:
+        loss = _loss(model, x, y, weights)
+        wanted = [v.value for v in model.trainable_variables]
+        return torch.autograd.grad(loss, wanted, allow_unused=True)
+
+    return compute
 
 
-def _jax(model: keras.Model, x: Any, y: Any, weights: Any) -> list[Any]:
+def _jax(model: keras.Model, often: bool) -> Callable[..., Any]:
     jax = importlib.import_module("jax")
     state = (
         [v.value for v in model.trainable_variables],
@@ -72,15 +96,17 @@ def _jax(model: keras.Model, x: Any, y: Any, weights: Any) -> list[Any]:
         [v.value for v in model.metrics_variables],
     )
     optimizer = model.optimizer
-    compute = jax.grad(model.compute_loss_and_updates, has_aux=True)
-    gradients, _ = compute(
-        *state,
-        x,
-        y,
-        weights,
-        training=True,
-        optimizer_variables=[v.value for v in optimizer.variables],
-    )
-    # The optimizer may have scaled the loss.
+    of_optimizer = [v.value for v in optimizer.variables]
+    gradient = jax.grad(model.compute_loss_and_updates, has_aux=True)
+    if often:
+        gradient = jax.jit(gradient, static_argnames="training")
+    # The optimizer may scale the loss.
     scale = float(optimizer.scale_loss(1.0))
-    return [g / scale for g in gradients]
+
+    def compute(x: Any, y: Any, weights: Any) -> Any:
+        gradients, _ = gradient(
+            *state, x, y, weights, training=True, optimizer_variables=of_optimizer
+        )
+        return [g / scale for g in gradients]
+
+    return compute

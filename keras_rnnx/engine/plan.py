@@ -78,6 +78,16 @@ def force(engine: str, at_once: bool | None = None) -> Iterator[None]:
         _at_once.reset(tokens[1])
 
 
+@contextlib.contextmanager
+def one_by_one() -> Iterator[None]:
+    """Runs stacks and both directions inside by a call for each recurrent layer."""
+    token = _at_once.set(False)
+    try:
+        yield
+    finally:
+        _at_once.reset(token)
+
+
 def forced_at_once() -> bool | None:
     """The `at_once` of `force`, None outside of it."""
     return _at_once.get()

@@ -1,0 +1,193 @@
+"""One pass over all that is measured of a model, and what it finds."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import keras
+import numpy as np
+
+from keras_rnnx.diagnosis import (
+    _cost,
+    _dynamics,
+    _gradients,
+    _memory,
+    _states,
+    findings,
+)
+from keras_rnnx.diagnosis._data import Data
+from keras_rnnx.diagnosis._derivatives import without_gradients
+from keras_rnnx.diagnosis._objective import Objective
+from keras_rnnx.diagnosis._recording import Call, Recorder, as_arrays, refusal
+from keras_rnnx.diagnosis.findings import numbers
+from keras_rnnx.diagnosis.findings.patient import Patient
+from keras_rnnx.diagnosis.report import Finding, LayerReport, Past, Training
+
+
+class Examination:
+    """One pass over all that is measured, with what it finds.
+
+    Args:
+        model: the model, built.
+        layers: its recurrent layers by name.
+        data: the data.
+        chosen: the measures.
+        seed: of what is drawn.
+        notes: a list to which is added what was not measured.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        layers: dict[str, keras.layers.RNN],
+        data: Data,
+        chosen: tuple[str, ...],
+        seed: int,
+        notes: list[str],
+    ):
+        self.model, self.layers, self.data = model, layers, data
+        self.chosen, self.seed, self.notes = chosen, seed, notes
+        self.reports: dict[str, LayerReport] = {}
+        self.findings: list[Finding] = []
+        self.training: Training | None = None
+        self.past: Past | None = None
+        self.loss: float | None = None
+        self.objective_name = "the loss"
+
+    def examine(self) -> None:
+        """Measures, and looks for what is wrong."""
+        refused = {name: refusal(layer) for name, layer in self.layers.items()}
+        for name, reason in refused.items():
+            if reason:
+                self.notes.append(f"{name} is not measured: {reason}.")
+        looped = [self.layers[name] for name in self.layers if not refused[name]]
+        self.recorder = Recorder(self.model, looped)
+        with without_gradients():
+            outputs, calls = self.recorder.run(self.data.measured.x)
+            self.calls = [as_arrays(call) for call in calls]
+            self.objective = Objective(
+                self.model, self.data.measured, outputs, self.calls
+            )
+            finite = self._finite(keras.tree.map_structure(_array, outputs))
+            self._check_loss(outputs)
+        for name, layer in self.layers.items():
+            own = [call for call in self.calls if call.layer is layer]
+            reason = refused[name] or (None if own else "it was not called")
+            self.reports[name] = _blank(name, layer, own, reason)
+            if reason == "it was not called":
+                self.notes.append(f"{name} is not measured: {reason}.")
+        if not finite:
+            self.notes.append(
+                "Nothing else is measured where numbers are not finite: mend that "
+                "first."
+            )
+            return
+        if not self.objective.uses_loss:
+            self.notes.append(
+                f"Gradients are those of the mean square of the outputs, and updates "
+                f"and the use of the past are not measured: {self.objective.instead}."
+            )
+        self._measure()
+        patient = Patient(
+            self.model, self.layers, self.reports, self.training, self.past
+        )
+        self.findings += findings.found(patient)
+
+    def _finite(self, outputs):
+        """Whether all numbers are finite; findings about those that are not."""
+        reaches = numbers.reaches(self.calls, outputs)
+        of_weights = list(numbers.in_weights(self.model))
+        self.findings += of_weights
+        self.findings += numbers.in_data(self.model, self.data, reaches)
+        names = {id(layer): name for name, layer in self.layers.items()}
+        # Weights or data that are not finite are the cause of such states.
+        of_states = list(numbers.in_states(names, self.calls, outputs))
+        if not self.findings:
+            self.findings += of_states
+        return not (of_weights or of_states)
+
+    def _check_loss(self, outputs):
+        self.objective_name = self.objective.name
+        try:
+            self.loss = float(_array(self.objective.value(outputs)))
+        except Exception as error:
+            # Each backend has errors of its own for shapes that don't fit.
+            if not self.objective.uses_loss:
+                raise
+            raise ValueError(
+                f"`y` does not fit the outputs and the loss of {self.model.name!r}: "
+                f"{error}"
+            ) from error
+
+    def _measure(self):
+        chosen, model, x = self.chosen, self.model, self.data.measured.x
+        loss_is_finite = self.loss is not None and np.isfinite(self.loss)
+        measured = {k: r for k, r in self.reports.items() if r.not_measured is None}
+        if "gradients" in chosen and loss_is_finite and self.calls:
+            found = _gradients.by_call(self.recorder, x, self.calls, self.objective)
+            for name in measured:
+                layer = self.layers[name]
+                value = _gradients.measure(layer, self.calls, found)
+                self._set(name, gradients=value)
+        if "updates" in chosen and loss_is_finite and self.objective.uses_loss:
+            batches = _gradients.of_batches(model, self.data.batches)
+            self.training = _gradients.training(model, batches)
+            for name, layer in self.layers.items():
+                self._set(name, update=_gradients.update(model, layer, batches))
+        for name in measured:
+            self._measure_layer(name)
+        if "memory" in chosen and loss_is_finite and self.objective.uses_loss:
+            self._measure_past()
+        if "cost" in chosen:
+            costs = _cost.measure(model, x, self.layers, self.calls)
+            for name, value in costs.items():
+                self._set(name, cost=value)
+
+    def _measure_layer(self, name):
+        layer = self.layers[name]
+        loop = self.recorder.loop(layer)
+        calls = [call for call in self.calls if call.layer is layer]
+        longest = max(calls, key=lambda call: int(call.lengths.max()))
+        if not longest.lengths.max():
+            return
+        if "dynamics" in self.chosen:
+            value = _dynamics.measure(self.model, loop, longest, self.seed)
+            self._set(name, dynamics=value)
+        if "states" in self.chosen:
+            self._set(name, states=_states.measure(loop, calls, self.seed))
+        if "memory" in self.chosen:
+            memory = _memory.measure(self.model, loop, longest, self.seed)
+            self._set(name, memory=memory)
+
+    def _measure_past(self):
+        if not self.calls:
+            return
+        found = _memory.past(
+            self.model, self.data.measured, self.objective, self.calls[0], self.seed
+        )
+        if isinstance(found, Past):
+            self.past = found
+        else:
+            self.notes.append(f"The use of the past is not measured: {found}.")
+
+    def _set(self, name, **values):
+        self.reports[name] = dataclasses.replace(self.reports[name], **values)
+
+
+def _blank(
+    name: str, layer: keras.layers.RNN, calls: list[Call], reason: str | None
+) -> LayerReport:
+    """A report without measures."""
+    lengths = np.concatenate([call.lengths for call in calls]) if calls else np.zeros(1)
+    return LayerReport(
+        name=name,
+        cell=type(layer.cell).__name__,
+        units=_states.widths(layer),
+        length=int(np.median(lengths)),
+        longest=int(lengths.max()),
+        not_measured=reason,
+    )
+
+
+def _array(tensor):
+    return keras.ops.convert_to_numpy(tensor)

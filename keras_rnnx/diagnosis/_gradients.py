@@ -1,0 +1,230 @@
+"""How far gradients reach back, and how large they and the updates are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_rnnx.callbacks.gradients import gradients_of_batches
+from keras_rnnx.diagnosis._data import Batch
+from keras_rnnx.diagnosis._derivatives import Pullback
+from keras_rnnx.diagnosis._objective import FIRST, LAST, WHOLE, Objective
+from keras_rnnx.diagnosis._recording import Call, Recorder
+from keras_rnnx.diagnosis._snapshot import variables
+from keras_rnnx.diagnosis.report import Gradients, Training, Update
+
+# A gradient that has shrunk to this share of its largest norm has no effect on training
+# beside the others.
+REACH = 1e-3
+# Norms below are no numbers that float32 can hold to a few digits.
+LEAST = 1e-30
+
+# Optimizers whose updates are about as large as their rate for each weight.
+PER_WEIGHT = ("Adam", "AdamW", "Adamax", "Lion", "Nadam", "RMSprop")
+
+
+def by_call(
+    recorder: Recorder, x: Any, calls: list[Call], objective: Objective
+) -> dict[str, list[list[np.ndarray]]]:
+    """The gradients for the states behind each step.
+
+    Args:
+        recorder: of the model.
+        x: its inputs.
+        calls: its calls with these inputs, as arrays.
+        objective: what is differentiated.
+
+    Returns:
+        By part of the objective, for each call those of its states, each
+        `(time, batch, width)`.
+    """
+    shapes = [[state.shape for state in call.states] for call in calls]
+    deltas = [np.zeros(s, "float32") for states in shapes for s in states]
+    counts = [len(states) for states in shapes]
+
+    def function(tensors):
+        outputs, _ = recorder.run(x, _grouped(list(tensors), counts))
+        return objective.values(outputs)
+
+    parts = objective.parts
+    pull = Pullback(function, variables(recorder.model))
+    sets: np.ndarray = np.eye(len(parts), dtype="float32")
+    _, found = pull(deltas, list(sets))
+    return {part: _grouped(each, counts) for part, each in zip(parts, found)}
+
+
+def _grouped(flat, counts):
+    ends = np.cumsum(counts)
+    return [flat[end - count : end] for end, count in zip(ends, counts)]
+
+
+def measure(
+    layer: keras.layers.RNN,
+    calls: list[Call],
+    found: dict[str, list[list[np.ndarray]]],
+) -> Gradients:
+    """The measure of one layer.
+
+    Args:
+        layer: the layer.
+        calls: all calls of the model.
+        found: what `by_call` returned.
+    """
+    own = [k for k, call in enumerate(calls) if call.layer is layer]
+    whole = _over_calls(own, calls, found[WHOLE])
+    part = FIRST if layer.go_backwards else LAST
+    if part not in found:
+        return Gradients(whole, None, factor(whole), horizon(whole))
+    norms = _over_calls(own, calls, found[part])
+    return Gradients(norms, whole, factor(norms), horizon(norms))
+
+
+def _over_calls(own, calls, gradients):
+    pairs = [by_lag(gradients[k], calls[k].valid) for k in own]
+    lags = max(len(counts) for _, counts in pairs)
+    sums, counts = np.zeros(lags), np.zeros(lags)
+    for total, count in pairs:
+        sums[: len(total)] += total
+        counts[: len(count)] += count
+    return sums / counts
+
+
+def by_lag(
+    gradients: list[np.ndarray], valid: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Sums over sequences of norms, by steps before the last valid one.
+
+    Args:
+        gradients: for the states behind each step, each `(time, batch, width)`.
+        valid: boolean `(time, batch)`.
+
+    Returns:
+        For each lag the sum of the norms, and the number of sequences that have it.
+    """
+    squares = sum(
+        np.square(g.astype("float64")).reshape(*valid.shape, -1).sum(axis=-1)
+        for g in gradients
+    )
+    later = np.cumsum(valid[::-1], axis=0)[::-1] - 1
+    lags = max(1, int(later.max()) + 1)
+    sums, counts = np.zeros(lags), np.zeros(lags)
+    np.add.at(sums, later[valid], np.sqrt(squares)[valid])
+    np.add.at(counts, later[valid], 1)
+    return sums, np.maximum(counts, 1)
+
+
+def factor(norms: np.ndarray) -> float | None:
+    """By which factor norms change with each lag, fitted on their logarithm."""
+    lags = np.flatnonzero(np.isfinite(norms) & (norms > LEAST))
+    if len(lags) < 2:
+        return None
+    slope = np.polyfit(lags, np.log(norms[lags]), 1)[0]
+    return float(np.exp(slope))
+
+
+def horizon(norms: np.ndarray) -> int | None:
+    """The first lag behind the largest norm from which on all are a thousandth of it,
+    or None."""
+    top = int(np.argmax(norms))
+    reached = np.flatnonzero(~(norms < REACH * norms[top]))
+    first = max(top, int(reached[-1]) if len(reached) else 0) + 1
+    return first if norms[top] > 0 and first < len(norms) else None
+
+
+# --- updates ---
+
+
+def of_batches(model: keras.Model, batches: list[Batch]) -> list[list[Any]]:
+    """The gradients of each batch for the trainable variables."""
+    return gradients_of_batches(model, [batch.parts for batch in batches])
+
+
+def training(model: keras.Model, found: list[list[Any]]) -> Training:
+    """Norms of these gradients, beside the clipping of the optimizer."""
+    each = [[_norm(g) for g in gradients if g is not None] for gradients in found]
+    norms = np.array([np.sqrt(np.sum(np.square(row))) for row in each])
+    optimizer = _inner(model.optimizer)
+    kinds = ("clipnorm", "global_clipnorm", "clipvalue")
+    limits: dict[str, Any] = {k: getattr(optimizer, k, None) for k in kinds}
+    kind = next((kind for kind in kinds if limits[kind]), None)
+    clipped = limit = None
+    if kind is not None:
+        limit = float(limits[kind])
+        sizes = {
+            "clipnorm": [max(row, default=0.0) for row in each],
+            "global_clipnorm": norms,
+            "clipvalue": [
+                max((float(np.max(np.abs(g))) for g in row if g is not None), default=0)
+                for row in found
+            ],
+        }[kind]
+        clipped = float(np.mean(np.asarray(sizes) > limit))
+    one_in_ten = float(np.quantile(norms, 0.9))
+    return Training(norms, kind, limit, clipped, one_in_ten)
+
+
+def update(
+    model: keras.Model, layer: keras.Layer, found: list[list[Any]]
+) -> Update | None:
+    """How large an update of a layer is beside its matrices.
+
+    Biases are left out, since they start at zero. For SGD it is the rate times the
+    gradient, and with momentum what these sum up to; for Adam and its kin the rate for
+    each weight.
+    """
+    # The bias of a GRU has two rows.
+    own = {
+        id(v)
+        for v in layer.trainable_variables
+        if len(v.shape) > 1 and "bias" not in v.name
+    }
+    at = [k for k, v in enumerate(model.trainable_variables) if id(v) in own]
+    if not at:
+        return None
+    values = [keras.ops.convert_to_numpy(model.trainable_variables[k]) for k in at]
+    weights = float(np.sqrt(sum(_norm(v) ** 2 for v in values)))
+    norms = [
+        np.sqrt(sum(_norm(row[k]) ** 2 for k in at if row[k] is not None))
+        for row in found
+    ]
+    gradient = float(np.mean(norms))
+    optimizer, ratio = _inner(model.optimizer), None
+    size = _step_size(optimizer, gradient, sum(v.size for v in values))
+    if size is not None and weights > 0:
+        ratio = float(size / weights)
+    return Update(weights, gradient, ratio)
+
+
+def rate(optimizer: Any) -> float:
+    """The learning rate at this moment."""
+    return float(optimizer.learning_rate)
+
+
+def has_schedule(optimizer: Any) -> bool:
+    """Whether the rate changes by itself, so that it may be small for a while."""
+    return not isinstance(optimizer.get_config().get("learning_rate"), (int, float))
+
+
+def _step_size(optimizer, gradient, count):
+    name = type(optimizer).__name__
+    if name == "SGD":
+        return rate(optimizer) * gradient / (1 - float(optimizer.momentum or 0.0))
+    if name in PER_WEIGHT:
+        return rate(optimizer) * np.sqrt(count)
+    return None
+
+
+def _inner(optimizer):
+    """The optimizer inside of those that go around another."""
+    while getattr(optimizer, "inner_optimizer", None) is not None:
+        optimizer = optimizer.inner_optimizer
+    return optimizer
+
+
+inner_optimizer = _inner
+
+
+def _norm(array):
+    return float(np.linalg.norm(np.asarray(array, "float64").ravel()))

@@ -1,0 +1,191 @@
+"""A model whose recurrent layers run as plain loops, and what goes through them."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_rnnx import layers as ours
+from keras_rnnx.cells import Cell
+from keras_rnnx.diagnosis._loop import CellLoop
+from keras_rnnx.engine import masks
+from keras_rnnx.engine.plan import one_by_one
+
+# Layers whose `call` is known: it runs the cell over the steps.
+KNOWN = (
+    keras.layers.RNN,
+    keras.layers.LSTM,
+    keras.layers.GRU,
+    keras.layers.SimpleRNN,
+    ours.RNN,
+)
+
+
+@dataclasses.dataclass
+class Call:
+    """One call of a recurrent layer. The time is first, in the order of its steps.
+
+    Attributes:
+        layer: the layer.
+        inputs: `(time, batch, features)`.
+        valid: boolean `(time, batch)`; steps that a mask leaves out are False.
+        first: the initial states, flat, each `(batch, width)`.
+        states: behind each step, flat, each `(time, batch, width)`.
+        masked: whether the call had a mask.
+    """
+
+    layer: keras.layers.RNN
+    inputs: Any
+    valid: Any
+    first: list[Any]
+    states: list[Any]
+    masked: bool
+
+    @functools.cached_property
+    def before(self) -> list[Any]:
+        """The states before each step."""
+        pairs = zip(self.first, self.states)
+        return [np.concatenate([first[None], s[:-1]]) for first, s in pairs]
+
+    @property
+    def lengths(self) -> Any:
+        """Number of valid steps of each row, `(batch,)`."""
+        return self.valid.sum(axis=0)
+
+
+def refusal(layer: keras.layers.RNN) -> str | None:
+    """Why a recurrent layer can't be run as a plain loop, or None if it can."""
+    if type(layer).call not in [known.call for known in KNOWN]:
+        return f"{type(layer).__name__} has a `call` of its own"
+    cell = layer.cell
+    if isinstance(cell, Cell):
+        if cell.normalization and cell.normalization.notes_moments:
+            return "batch_norm=True has moments for every step"
+        return None
+    inner = [c for c in getattr(cell, "cells", ()) if isinstance(c, Cell)]
+    if any(c.random_masks.on(False) for c in inner):
+        return "a stack of cells with monte_carlo=True draws masks"
+    return None
+
+
+class Recorder:
+    """Runs a model with its recurrent layers as plain loops, at inference.
+
+    Args:
+        model: a built model.
+        layers: the layers that run so; `refusal` has nothing against them.
+    """
+
+    def __init__(self, model: keras.Model, layers: list[keras.layers.RNN]):
+        self.model = model
+        self._loops = {id(layer): CellLoop(layer) for layer in layers}
+        self._layers = layers
+
+    def loop(self, layer: keras.layers.RNN) -> CellLoop:
+        """The loop of a layer."""
+        return self._loops[id(layer)]
+
+    def run(self, x: Any, deltas: list[list[Any]] | None = None) -> tuple[Any, list]:
+        """Calls the model.
+
+        Args:
+            x: its inputs.
+            deltas: for each call of a recurrent layer, in their order, what is added to
+                its states: see `CellLoop.run`. None: nothing.
+
+        Returns:
+            The outputs, and a `Call` for each call of a recurrent layer.
+        """
+        calls: list[Call] = []
+        with self._looping(calls, deltas), one_by_one():
+            return forward(self.model, x), calls
+
+    @contextlib.contextmanager
+    def _looping(self, calls, deltas) -> Iterator[None]:
+        put: list[tuple[dict, str, Any]] = []
+
+        def hold(layer, name, value):
+            # Past Keras, which looks into all that is set.
+            attributes = vars(layer)
+            put.append((attributes, name, attributes.get(name)))
+            attributes[name] = value
+
+        try:
+            for layer in self._layers:
+                hold(layer, "call", self._call_of(layer, calls, deltas))
+                if "use_cudnn" in vars(layer) and not isinstance(layer, ours.RNN):
+                    # keras.layers.Bidirectional would go around both layers.
+                    hold(layer, "use_cudnn", False)
+            yield
+        finally:
+            for attributes, name, value in reversed(put):
+                if value is None:
+                    del attributes[name]
+                else:
+                    attributes[name] = value
+
+    def _call_of(
+        self, layer: keras.layers.RNN, calls: list[Call], deltas: Any
+    ) -> Callable[..., Any]:
+        loop = self.loop(layer)
+
+        def call(sequences, initial_state=None, mask=None, training=False):
+            if isinstance(layer, ours.RNN):
+                layer._tell_regularizer(mask)
+            if mask is not None:
+                mask = masks.column(keras.tree.flatten(mask)[0])
+                sequences = masks.mask_inputs(sequences, mask)
+                mask = ops.swapaxes(mask, 0, 1)
+            x = ops.swapaxes(sequences, 0, 1)
+            if layer.go_backwards:
+                x = ops.flip(x, axis=0)
+                mask = None if mask is None else ops.flip(mask, axis=0)
+            if initial_state is None:
+                first = loop.first_states(sequences.shape[0])
+            else:
+                first = loop.flat(initial_state)
+            added = None if deltas is None else deltas[len(calls)]
+            steps = loop.run(x, first, mask, added)
+            calls.append(Call(layer, x, mask, first, steps.states, mask is not None))
+            return self._returned(loop, steps)
+
+        return call
+
+    @staticmethod
+    def _returned(loop, steps):
+        layer = loop.layer
+        outputs = steps.outputs
+        output = ops.swapaxes(outputs, 0, 1) if layer.return_sequences else outputs[-1]
+        output = ops.cast(output, layer.compute_dtype)
+        if not layer.return_state:
+            return output
+        last = [ops.cast(s[-1], layer.compute_dtype) for s in steps.states]
+        return (output, *loop.packed(last))
+
+
+def as_arrays(call: Call) -> Call:
+    """A call with NumPy arrays in place of tensors, and a mask in any case."""
+    array = keras.ops.convert_to_numpy
+    inputs = array(call.inputs)
+    valid = np.ones(inputs.shape[:2], bool)
+    if call.valid is not None:
+        valid = array(call.valid)[..., 0]
+    first, states = map(array, call.first), map(array, call.states)
+    return dataclasses.replace(
+        call, inputs=inputs, valid=valid, first=list(first), states=list(states)
+    )
+
+
+def forward(model: keras.Model, x: Any) -> Any:
+    """Outputs of a model at inference."""
+    parameters = inspect.signature(model.call).parameters.values()
+    takes = any(p.name == "training" or p.kind is p.VAR_KEYWORD for p in parameters)
+    return model(x, training=False) if takes else model(x)

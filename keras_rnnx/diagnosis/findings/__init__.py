@@ -1,0 +1,39 @@
+"""What the measures say is wrong: a function for each trouble."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from keras_rnnx.diagnosis.findings import (
+    cost,
+    flow,
+    memory,
+    states,
+    updates,
+)
+from keras_rnnx.diagnosis.findings.patient import Patient
+from keras_rnnx.diagnosis.report import Finding
+
+# The troubles, worst first. Those of numbers that are not finite come before all: they
+# are looked for before anything is measured (`numbers.py`).
+TABLE = (
+    flow.exploding,
+    flow.vanishing,
+    memory.forgetful,
+    states.dead,
+    states.stuck_gates,
+    states.saturated,
+    updates.size,
+    memory.past_not_used,
+    cost.slow,
+)
+
+
+def found(patient: Patient) -> list[Finding]:
+    """What is wrong, worst first; of one trouble, the worst layer first."""
+    findings = [
+        dataclasses.replace(finding, rank=place + finding.rank)
+        for place, trouble in enumerate(TABLE, 1)
+        for finding in trouble(patient)
+    ]
+    return sorted(findings, key=lambda finding: finding.rank)

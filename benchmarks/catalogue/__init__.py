@@ -1,1 +1,1 @@
-"""All cells compared: parameters, time of a step, and what they learn in equal time."""
+"""All cells compared: what they learn in equal time, after the same small search."""

@@ -90,7 +90,7 @@ def test_the_plan_where_there_is_a_gpu(kernel_calls):
         (layers.GRU(3), "JAX has cuDNN's LSTM alone, and this is its gru"),
         (layers.SimpleRNN(3), "JAX has cuDNN's LSTM alone, and this is its rnn_tanh"),
         (layers.LSTM(3, dtype="float64"), "float32 alone, but this is float64"),
-        (layers.LSTM(3, dtype="mixed_bfloat16"), "alone, and this is bfloat16"),
+        (layers.LSTM(3, dtype="mixed_bfloat16"), "alone, but this is bfloat16"),
         (layers.LSTM(3, use_cudnn=False), "use_cudnn=False"),
         (layers.LSTM(3, recurrent_dropout=0.1), "recurrent_dropout=0.1 draws"),
     ):

@@ -31,6 +31,8 @@ exclude_patterns = ["_build", "_ext", "_templates"]
 templates_path = ["_templates"]
 # Names in docstrings stand in single backticks: they are links where they can be.
 default_role = "py:obj"
+# Attributes of several classes have one name, such as `steps`: no link is made then.
+suppress_warnings = ["ref.python"]
 
 # --- Markdown ---
 myst_enable_extensions = ["dollarmath", "amsmath", "fieldlist"]

@@ -6,10 +6,10 @@ import operator
 from collections.abc import Callable
 
 import jax
-import keras
 from jax.experimental import rnn
 
 from keras_rnnx import _trees
+from keras_rnnx.engine.backends.compiled import *  # noqa: F403
 from keras_rnnx.engine.kernels.served import missing
 
 # From so many steps on, saving memory is worth some time: see `Segments`.
@@ -22,31 +22,6 @@ where = jax.numpy.where
 concatenate = jax.numpy.concatenate
 rsqrt = jax.lax.rsqrt
 plus_bias = operator.add
-
-
-def tensor(value, dtype):
-    """A variable, an array or a tensor, as a tensor of a dtype."""
-    return keras.ops.cast(keras.ops.convert_to_tensor(value), dtype)
-
-
-def exporting() -> bool:
-    """Whether the model is being exported as a graph: no matter here."""
-    return False
-
-
-def may_write() -> bool:
-    """Whether operations may write to existing tensors: never."""
-    return False
-
-
-def plan_key() -> tuple | None:
-    """None: plans are made only when a function is traced, which is seldom."""
-    return None
-
-
-def records_loops() -> bool:
-    """Whether loops are recorded: no, they are compiled."""
-    return False
 
 
 def total(x):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import keras
 import tensorflow as tf
 
 from keras_rnnx import _trees
+from keras_rnnx.engine.backends.compiled import *  # noqa: F403
 from keras_rnnx.engine.kernels.served import missing
 
 # Measured with benchmarks.run on 2 cores; see `prefers_xla`.
@@ -25,31 +25,6 @@ associative_scan = None
 where = tf.where
 concatenate = tf.concat
 rsqrt = tf.math.rsqrt
-
-
-def tensor(value, dtype):
-    """A variable, an array or a tensor, as a tensor of a dtype."""
-    return keras.ops.cast(keras.ops.convert_to_tensor(value), dtype)
-
-
-def exporting() -> bool:
-    """Whether the model is being exported as a graph: no matter here."""
-    return False
-
-
-def may_write() -> bool:
-    """Whether operations may write to existing tensors: never."""
-    return False
-
-
-def plan_key() -> tuple | None:
-    """None: plans are made only when a function is traced, which is seldom."""
-    return None
-
-
-def records_loops() -> bool:
-    """Whether loops are recorded: no, they are compiled."""
-    return False
 
 
 def total(x):

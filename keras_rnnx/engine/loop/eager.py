@@ -74,7 +74,7 @@ class EagerRecurrence(Differentiable):
         # If sums are kept, the input part is not read again.
         return set() if self.separate or self.kernel else {ALL}
 
-    def _advance(self, states, x, u, vectors, context):
+    def advance(self, states, x, u, vectors, context):
         """The states after a step, or after all steps, from the parts of all gates.
 
         If they are not separate, `u` is the sum and `x` is not read.
@@ -89,7 +89,7 @@ class EagerRecurrence(Differentiable):
         gates = self.program.read(inputs, products, vectors, context)
         return self.program.update(states, gates, vectors, context)
 
-    def _products(self, tensors, h, x, context):
+    def gate_products(self, tensors, h, x, context):
         """The products of the gates, plus `x` unless the parts are separate."""
         if not self.gates:
             return None
@@ -116,8 +116,8 @@ class EagerRecurrence(Differentiable):
 
         def step(states, at):
             context = at["by_step"].beside(tensors.whole)
-            u = self._products(tensors, states[output], at["x"], context)
-            new = self._advance(states, at["x"], u, tensors.vectors, context)
+            u = self.gate_products(tensors, states[output], at["x"], context)
+            new = self.advance(states, at["x"], u, tensors.vectors, context)
             return new, {"outputs": new[output], "products": u, "states": states}
 
         wanted = {}
@@ -236,7 +236,7 @@ class _Piece:
         u = kept["products"][steps] if kept.get("products") is not None else None
         if u is None:
             h = self.before[recurrence.program.output]
-            u = recurrence._products(tensors, h, x, self.context)
+            u = recurrence.gate_products(tensors, h, x, self.context)
         self.structure = _trees.Structure(
             {
                 "products": u,
@@ -277,7 +277,7 @@ class _Piece:
         vectors = _trees.mapped(
             lambda vector: _precision.along(vector, like), values["vectors"]
         )
-        new = self.recurrence._advance(
+        new = self.recurrence.advance(
             values["states"], values["x"], values["products"], vectors, self.context
         )
         return list(new.values())

@@ -12,7 +12,7 @@ from keras_rnnx.cells import Cell
 from keras_rnnx.cells.registry import cell_name
 from keras_rnnx.datasets import list_tasks
 from keras_rnnx.tuner._space import arguments
-from keras_rnnx.tuner._trials.data import STEPS, SearchData, TaskData
+from keras_rnnx.tuner._trials.data import SearchData, TaskData
 from keras_rnnx.tuner.hypermodel import HyperRNN
 
 WIDTH = 88
@@ -122,9 +122,11 @@ def _fit(hypermodel, data, settings, epochs):
         ]
         before = []
     else:
-        options = f"batch_size={size}"
+        options = ", ".join(
+            f"{name}={value!r}"
+            for name, value in {"batch_size": size, **data.options(settings)}.items()
+        )
         if hypermodel.kind == "language_model":
-            options += f", steps={settings.get('steps', STEPS)}, drop_remainder=True"
             callbacks.append("keras_rnnx.callbacks.TruncatedBPTT(train)")
         weights = ""
         if data.class_weight is not None:

@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Mapping
 from typing import Any
 
+import keras
 import numpy as np
 
 from keras_rnnx._numbers import integer
@@ -110,10 +111,15 @@ class TaskData(SearchData):
     def _size(self, settings):
         return settings.get("batch_size") or self.batch_size or BATCH_SIZE
 
+    def options(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """The options of `Task.batches` for validation; training has weights, too."""
+        if self.task.kind == "language_model":
+            return {"steps": settings.get("steps", STEPS), "drop_remainder": True}
+        multiple = _multiple(self.task)
+        return {} if multiple == 1 else {"pad_to_multiple_of": multiple}
+
     def _batches(self, task, part, settings):
-        options = {}
-        if task.kind == "language_model":
-            options = {"steps": settings.get("steps", STEPS), "drop_remainder": True}
+        options = self.options(settings)
         if part == "train" and self.class_weight is not None:
             options["class_weight"] = self.class_weight
         return task.batches(part, self._size(settings), **options)
@@ -138,6 +144,21 @@ class TaskData(SearchData):
         if self.class_weight is not None:
             result["class_weight"] = repr(self.class_weight)
         return result
+
+
+def _multiple(task: Task) -> int:
+    """What the lengths of batches are a multiple of.
+
+    JAX compiles each length. So there are at most eight: an eighth of the longest
+    sequence, rounded up to a power of two. The other backends run any length.
+    """
+    if keras.backend.backend() != "jax":
+        return 1
+    lengths = {len(row) for part in task.parts for row in part.x}
+    longest = max(lengths)
+    if len(lengths) == 1:
+        return 1
+    return 1 << max(-(-longest // 8) - 1, 0).bit_length()
 
 
 def _checksum(values):

@@ -21,6 +21,7 @@ class Pullback:
 
     Args:
         function: from a list of tensors to a list of tensors; it may read `variables`.
+            Outputs behind those that have cotangents are returned and no more.
         variables: Keras variables that the function reads. JAX takes them for
             arguments, so that they are no constants of the program.
 
@@ -83,7 +84,11 @@ def _tensorflow(function, variables):
             tape.watch(inputs)
             outputs = list(function(inputs))
         found = [
-            tape.gradient(outputs, inputs, output_gradients=_cast(weights, outputs))
+            tape.gradient(
+                outputs[: len(weights)],
+                inputs,
+                output_gradients=_cast(weights, outputs),
+            )
             for weights in sets
         ]
         return outputs, found
@@ -126,10 +131,12 @@ def _jax(function, variables):
     def run(values, inputs, sets):
         def pure(inputs):
             with _scope(variables, values):
-                return list(function(inputs))
+                outputs = list(function(inputs))
+            return outputs[: len(sets[0])], outputs[len(sets[0]) :]
 
-        outputs, pull = jax.vjp(pure, inputs)
-        return outputs, [pull(_cast(weights, outputs))[0] for weights in sets]
+        outputs, pull, others = jax.vjp(pure, inputs, has_aux=True)
+        found = [pull(_cast(weights, outputs))[0] for weights in sets]
+        return [*outputs, *others], found
 
     return lambda inputs, sets: run([v.value for v in variables], inputs, sets)
 

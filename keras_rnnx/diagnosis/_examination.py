@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import keras
 import numpy as np
@@ -21,7 +22,7 @@ from keras_rnnx.diagnosis._objective import Objective
 from keras_rnnx.diagnosis._recording import Call, Recorder, as_arrays, refusal
 from keras_rnnx.diagnosis.findings import numbers
 from keras_rnnx.diagnosis.findings.patient import Patient
-from keras_rnnx.diagnosis.report import Finding, LayerReport, Past, Training
+from keras_rnnx.diagnosis.report import Curves, Finding, LayerReport, Past, Training
 
 
 class Examination:
@@ -34,6 +35,7 @@ class Examination:
         chosen: the measures.
         seed: of what is drawn.
         notes: a list to which is added what was not measured.
+        curves: the losses of its epochs. Default None.
     """
 
     def __init__(
@@ -44,9 +46,11 @@ class Examination:
         chosen: tuple[str, ...],
         seed: int,
         notes: list[str],
+        curves: Curves | None = None,
     ):
         self.model, self.layers, self.data = model, layers, data
         self.chosen, self.seed, self.notes = chosen, seed, notes
+        self.curves = curves
         self.reports: dict[str, LayerReport] = {}
         self.findings: list[Finding] = []
         self.training: Training | None = None
@@ -73,7 +77,7 @@ class Examination:
         for name, layer in self.layers.items():
             own = [call for call in self.calls if call.layer is layer]
             reason = refused[name] or (None if own else "it was not called")
-            self.reports[name] = _blank(name, layer, own, reason)
+            self.reports[name] = blank(name, layer, own, reason)
             if reason == "it was not called":
                 self.notes.append(f"{name} is not measured: {reason}.")
         if not finite:
@@ -89,7 +93,12 @@ class Examination:
             )
         self._measure()
         patient = Patient(
-            self.model, self.layers, self.reports, self.training, self.past
+            self.model,
+            self.layers,
+            self.reports,
+            self.training,
+            self.past,
+            self.curves,
         )
         self.findings += findings.found(patient)
 
@@ -108,16 +117,7 @@ class Examination:
 
     def _check_loss(self, outputs):
         self.objective_name = self.objective.name
-        try:
-            self.loss = float(_array(self.objective.value(outputs)))
-        except Exception as error:
-            # Each backend has errors of its own for shapes that don't fit.
-            if not self.objective.uses_loss:
-                raise
-            raise ValueError(
-                f"`y` does not fit the outputs and the loss of {self.model.name!r}: "
-                f"{error}"
-            ) from error
+        self.loss = loss(self.model, self.objective, outputs)
 
     def _measure(self):
         chosen, model, x = self.chosen, self.model, self.data.measured.x
@@ -174,7 +174,24 @@ class Examination:
         self.reports[name] = dataclasses.replace(self.reports[name], **values)
 
 
-def _blank(
+def loss(model: keras.Model, objective: Objective, outputs: Any) -> float:
+    """The value of the objective.
+
+    Raises:
+        ValueError: if the targets don't fit the outputs and the loss.
+    """
+    try:
+        return float(_array(objective.value(outputs)))
+    except Exception as error:
+        # Each backend has errors of its own for shapes that don't fit.
+        if not objective.uses_loss:
+            raise
+        raise ValueError(
+            f"`y` does not fit the outputs and the loss of {model.name!r}: {error}"
+        ) from error
+
+
+def blank(
     name: str, layer: keras.layers.RNN, calls: list[Call], reason: str | None
 ) -> LayerReport:
     """A report without measures."""

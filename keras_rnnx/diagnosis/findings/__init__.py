@@ -6,6 +6,7 @@ import dataclasses
 
 from keras_rnnx.diagnosis.findings import (
     cost,
+    curves,
     flow,
     memory,
     states,
@@ -18,6 +19,7 @@ from keras_rnnx.diagnosis.report import Finding
 # are looked for before anything is measured (`numbers.py`).
 TABLE = (
     flow.exploding,
+    curves.overfitted,
     flow.vanishing,
     memory.forgetful,
     states.dead,
@@ -25,6 +27,8 @@ TABLE = (
     states.saturated,
     updates.size,
     memory.past_not_used,
+    curves.unstable,
+    curves.plateau,
     cost.slow,
 )
 

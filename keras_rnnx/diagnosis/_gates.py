@@ -38,6 +38,27 @@ def memory_gates(cell: Any) -> dict[str, int]:
     return MEMORY.get(type(cell), {})
 
 
+def kept(cell: Any, gates: dict[str, GateShares]) -> float | None:
+    """The share of its state that a cell keeps in a step, by the means of its gates.
+
+    Args:
+        cell: the cell.
+        gates: what `shares` returned.
+
+    Returns:
+        The share; None where the gates that keep the state are not known.
+    """
+    signs = memory_gates(cell)
+    if not signs or not set(signs) <= set(gates):
+        return None
+    keep = [gates[gate].mean for gate, sign in signs.items() if sign > 0]
+    write = [gates[gate].mean for gate, sign in signs.items() if sign < 0]
+    if getattr(cell, "gates_compete", False):
+        return sum(keep) / max(sum(keep) + sum(write), 1e-30)
+    found = keep or [1 - value for value in write]
+    return float(np.mean(found))
+
+
 def shares(loop: CellLoop, call: Call, seed: int) -> dict[str, GateShares]:
     """How many of the values of each gate are near its ends.
 
@@ -58,7 +79,8 @@ def shares(loop: CellLoop, call: Call, seed: int) -> dict[str, GateShares]:
             keeps = 1 - value if sign > 0 else value
             stuck = keeps < 1 / (LENGTHS * length)
             stuck |= opened if sign < 0 else np.zeros_like(stuck)
-        found[gate] = GateShares(*(float(np.mean(m)) for m in (shut, opened, stuck)))
+        means = (float(np.mean(m)) for m in (shut, opened, stuck, value))
+        found[gate] = GateShares(*means)
     return found
 
 

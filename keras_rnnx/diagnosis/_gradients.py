@@ -217,12 +217,7 @@ def update(
     gradient, and with momentum what these sum up to; for Adam and its kin the rate for
     each weight.
     """
-    # The bias of a GRU has two rows.
-    own = {
-        id(v)
-        for v in layer.trainable_variables
-        if len(v.shape) > 1 and "bias" not in v.name
-    }
+    own = {id(v) for v in matrices(layer)}
     at = [k for k, v in enumerate(model.trainable_variables) if id(v) in own]
     if not at:
         return None
@@ -235,6 +230,12 @@ def update(
     if size is not None and weights > 0:
         ratio = float(size / weights)
     return Update(weights, gradient, ratio)
+
+
+def matrices(layer: keras.Layer) -> list[keras.Variable]:
+    """The matrices of a layer that are trained; the bias of a GRU has two rows."""
+    found = layer.trainable_variables
+    return [v for v in found if len(v.shape) > 1 and "bias" not in v.name]
 
 
 def rate(optimizer: Any) -> float:

@@ -61,7 +61,7 @@ class Dynamics:
 
 
 class GateShares(NamedTuple):
-    """Share of the values of a gate below 0.05, above 0.95, and stuck.
+    """Share of the values of a gate below 0.05, above 0.95, and stuck; their mean.
 
     Stuck are values that neither open nor close within the length of the data: shut or
     open, but for the gates that keep the state. There a long memory is open on purpose;
@@ -71,6 +71,7 @@ class GateShares(NamedTuple):
     shut: float
     open: float
     stuck: float
+    mean: float
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

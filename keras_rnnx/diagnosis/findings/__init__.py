@@ -15,17 +15,20 @@ from keras_rnnx.diagnosis.findings import (
 from keras_rnnx.diagnosis.findings.patient import Patient
 from keras_rnnx.diagnosis.report import Finding
 
-# The troubles, worst first. Those of numbers that are not finite come before all: they
+# The troubles, worst first, and a cause before what it leads to: too high a rate makes
+# gates stuck, and gradients vanish in stuck gates. Those of numbers that are not finite come before all: they
 # are looked for before anything is measured (`numbers.py`).
 TABLE = (
+    updates.rates,
     flow.exploding,
+    updates.sizes,
     curves.overfitted,
-    flow.vanishing,
-    memory.forgetful,
     states.dead,
     states.stuck_gates,
     states.saturated,
-    updates.size,
+    memory.thrown_away,
+    flow.vanishing,
+    memory.forgetful,
     memory.past_not_used,
     curves.unstable,
     curves.plateau,

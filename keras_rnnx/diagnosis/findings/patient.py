@@ -11,6 +11,7 @@ import keras
 from keras_rnnx import layers as ours
 from keras_rnnx.diagnosis import _gates
 from keras_rnnx.diagnosis._gradients import inner_optimizer
+from keras_rnnx.diagnosis.findings import thresholds
 from keras_rnnx.diagnosis.report import Curves, LayerReport, Past, Training
 from keras_rnnx.initializers import Chrono
 
@@ -39,6 +40,14 @@ class Patient:
         for name, layer in self.layers.items():
             if name in self.measured:
                 yield layer, self.measured[name]
+
+    @property
+    def has_learned(self) -> bool:
+        """Whether the model has learned its task well: nothing keeps it from that."""
+        past = self.past
+        if past is None:
+            return False
+        return past.loss <= thresholds.LEARNED_WELL * past.unrelated
 
     @property
     def optimizer(self) -> Any:

@@ -63,9 +63,13 @@ class Examination:
         refused = {name: refusal(layer) for name, layer in self.layers.items()}
         for name, reason in refused.items():
             if reason:
-                self.notes.append(f"{name} is not measured: {reason}.")
+                self.notes.append(
+                    f"{name} is measured from outside alone: {reason}. Its gradients "
+                    f"are those for its inputs, and its states are not measured."
+                )
         looped = [self.layers[name] for name in self.layers if not refused[name]]
-        self.recorder = Recorder(self.model, looped)
+        outside = [self.layers[name] for name in self.layers if refused[name]]
+        self.recorder = Recorder(self.model, looped, outside)
         with without_gradients():
             outputs, calls = self.recorder.run(self.data.measured.x)
             self.calls = [as_arrays(call) for call in calls]
@@ -125,8 +129,10 @@ class Examination:
         measured = {k: r for k, r in self.reports.items() if r.not_measured is None}
         if "gradients" in chosen and loss_is_finite and self.calls:
             found = _gradients.by_call(self.recorder, x, self.calls, self.objective)
-            for name in measured:
-                layer = self.layers[name]
+            called = {id(call.layer) for call in self.calls}
+            for name, layer in self.layers.items():
+                if id(layer) not in called:
+                    continue
                 value = _gradients.measure(layer, self.calls, found)
                 self._set(name, gradients=value)
         if "updates" in chosen and loss_is_finite and self.objective.uses_loss:

@@ -155,7 +155,8 @@ class LayerReport:
         units: width of its output.
         length: median number of valid steps of its sequences; 0 if it was not called.
         longest: number of valid steps of the longest.
-        not_measured: why it was not measured, or None.
+        not_measured: why its states were not measured, and its gradients are those for
+            its inputs; or why it was not measured at all. None if it was.
     """
 
     name: str

@@ -242,8 +242,8 @@ FINE = (
         METHOD,
     ),
     Reason(
-        "dropout={} draws masks between the layers, and a kernel would draw other masks "
-        "than the seed gives",
+        "dropout={} draws masks between the layers, and a kernel would draw other "
+        "masks than the seed gives",
         _stack(dropout=0.3),
         METHOD,
     ),

@@ -16,8 +16,8 @@ from keras_rnnx.diagnosis.findings.patient import Patient
 from keras_rnnx.diagnosis.report import Finding
 
 # The troubles, worst first, and a cause before what it leads to: too high a rate makes
-# gates stuck, and gradients vanish in stuck gates. Those of numbers that are not finite come before all: they
-# are looked for before anything is measured (`numbers.py`).
+# gates stuck, and gradients vanish in stuck gates. Those of numbers that are not finite
+# come before all: they are looked for before anything is measured (`numbers.py`).
 TABLE = (
     updates.rates,
     flow.exploding,

@@ -26,8 +26,8 @@ OFTEN_CLIPPED = 0.5
 # tenth of the data is longer than all that it remembers.
 FORGOTTEN_WITHIN = 0.1
 
-# The mean of the gates that keep the state, below which biases or weights throw it away.
-# A GRU starts at 0.5, an LSTM at 0.73. What they throw away is lost within a quarter of
+# The mean of the gates that keep the state, below which their biases throw it away. A
+# GRU starts at 0.5, an LSTM at 0.73. What they throw away is lost within a quarter of
 # the data, or is not missed.
 THROWN = 0.3
 LOST_WITHIN = 0.25
@@ -57,8 +57,8 @@ STUCK = 0.9
 # gradient through.
 SATURATED = 0.75
 
-# A gate that is shut for a fifth of its values and open for another is no memory that is
-# long on purpose, whatever it does for the state.
+# A gate that is shut for a fifth of its values, and open for another, is no memory that
+# is long on purpose, whatever it does for the state.
 BOTH_ENDS = 0.2
 
 # --- updates ---

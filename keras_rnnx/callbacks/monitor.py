@@ -161,8 +161,8 @@ class Monitor(keras.callbacks.Callback):
     ) -> None:
         if self.unit == "batch":
             # Several at once, if the model is compiled with steps_per_execution.
-            self._pass(batch - self._batch, logs)
-            self._batch = batch
+            count, self._batch = batch - self._batch, batch
+            self._pass(count, logs)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         for name in ("loss", "val_loss"):

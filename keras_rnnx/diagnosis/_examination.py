@@ -106,7 +106,7 @@ class Examination:
         )
         self.findings += findings.found(patient)
 
-    def _finite(self, outputs):
+    def _finite(self, outputs: Any) -> bool:
         """Whether all numbers are finite; findings about those that are not."""
         reaches = numbers.reaches(self.calls, outputs)
         of_weights = list(numbers.in_weights(self.model))
@@ -119,11 +119,11 @@ class Examination:
             self.findings += of_states
         return not (of_weights or of_states)
 
-    def _check_loss(self, outputs):
+    def _check_loss(self, outputs: Any) -> None:
         self.objective_name = self.objective.name
         self.loss = loss(self.model, self.objective, outputs)
 
-    def _measure(self):
+    def _measure(self) -> None:
         chosen, model, x = self.chosen, self.model, self.data.measured.x
         loss_is_finite = self.loss is not None and np.isfinite(self.loss)
         measured = {k: r for k, r in self.reports.items() if r.not_measured is None}
@@ -149,7 +149,7 @@ class Examination:
             for name, value in costs.items():
                 self._set(name, cost=value)
 
-    def _measure_layer(self, name):
+    def _measure_layer(self, name: str) -> None:
         layer = self.layers[name]
         loop = self.recorder.loop(layer)
         calls = [call for call in self.calls if call.layer is layer]
@@ -165,7 +165,7 @@ class Examination:
             memory = _memory.measure(self.model, loop, longest, self.seed)
             self._set(name, memory=memory)
 
-    def _measure_past(self):
+    def _measure_past(self) -> None:
         if not self.calls:
             return
         found = _memory.past(
@@ -176,7 +176,7 @@ class Examination:
         else:
             self.notes.append(f"The use of the past is not measured: {found}.")
 
-    def _set(self, name, **values):
+    def _set(self, name: str, **values: Any) -> None:
         self.reports[name] = dataclasses.replace(self.reports[name], **values)
 
 
@@ -212,5 +212,5 @@ def blank(
     )
 
 
-def _array(tensor):
+def _array(tensor: Any) -> np.ndarray:
     return keras.ops.convert_to_numpy(tensor)

@@ -113,17 +113,19 @@ def values(loop: CellLoop, call: Call, seed: int) -> dict[str, np.ndarray]:
     }
 
 
-def _of_cell(loop, x, before):
+def _of_cell(
+    loop: CellLoop, x: np.ndarray, before: list[np.ndarray]
+) -> dict[str, np.ndarray]:
     """One step of all of these, in which the activation of the gates is watched."""
     cell, seen, sums = loop.cell, [], {}
     activation, update = cell.recurrent_activation, cell.update
 
-    def watched(value):
+    def watched(value: Any) -> Any:
         result = activation(value)
         seen.append((value, result))
         return result
 
-    def updated(state, gate, *vectors):
+    def updated(state: Any, gate: Any, *vectors: Any) -> Any:
         sums.update({k: vars(gate)[k] for k in cell.gates if k in vars(gate)})
         return update(state, gate, *vectors)
 
@@ -140,7 +142,7 @@ def _of_cell(loop, x, before):
 
 
 @contextlib.contextmanager
-def _put(cell, **attributes) -> Iterator[None]:
+def _put(cell: Cell, **attributes: Any) -> Iterator[None]:
     """Attributes in place of those of a cell, past Keras and its count of changes."""
     held = vars(cell)
     before = {name: held[name] for name in attributes if name in held}
@@ -153,11 +155,11 @@ def _put(cell, **attributes) -> Iterator[None]:
         held.update(before)
 
 
-def _array(variable):
+def _array(variable: Any) -> np.ndarray:
     return keras.ops.convert_to_numpy(variable)
 
 
-def _of_lstm(cell, x, h):
+def _of_lstm(cell: Any, x: np.ndarray, h: np.ndarray) -> dict[str, np.ndarray]:
     total = x @ _array(cell.kernel) + h @ _array(cell.recurrent_kernel)
     if cell.use_bias:
         total = total + _array(cell.bias)
@@ -165,7 +167,7 @@ def _of_lstm(cell, x, h):
     return {gate: blocks[gate] for gate in "ifo"}
 
 
-def _of_gru(cell, x, h):
+def _of_gru(cell: Any, x: np.ndarray, h: np.ndarray) -> dict[str, np.ndarray]:
     total = x @ _array(cell.kernel) + h @ _array(cell.recurrent_kernel)
     if cell.use_bias:
         bias = _array(cell.bias)

@@ -98,7 +98,7 @@ class StateGradients:
         return {p: _grouped(each, self._counts) for p, each in zip(parts, found)}
 
 
-def _grouped(flat, counts):
+def _grouped(flat: list[Any], counts: list[int]) -> list[list[Any]]:
     ends = np.cumsum(counts)
     return [flat[end - count : end] for end, count in zip(ends, counts)]
 
@@ -124,7 +124,9 @@ def measure(
     return Gradients(norms, whole, factor(norms), horizon(norms))
 
 
-def _over_calls(own, calls, gradients):
+def _over_calls(
+    own: list[int], calls: list[Call], gradients: list[list[np.ndarray]]
+) -> np.ndarray:
     pairs = [by_lag(gradients[k], calls[k].valid) for k in own]
     lags = max(len(counts) for _, counts in pairs)
     sums, counts = np.zeros(lags), np.zeros(lags)
@@ -248,7 +250,7 @@ def has_schedule(optimizer: Any) -> bool:
     return not isinstance(optimizer.get_config().get("learning_rate"), (int, float))
 
 
-def _step_size(optimizer, gradient, count):
+def _step_size(optimizer: Any, gradient: float, count: int) -> float | None:
     name = type(optimizer).__name__
     if name == "SGD":
         return rate(optimizer) * gradient / (1 - float(optimizer.momentum or 0.0))
@@ -257,7 +259,7 @@ def _step_size(optimizer, gradient, count):
     return None
 
 
-def _inner(optimizer):
+def _inner(optimizer: Any) -> Any:
     """The optimizer inside of those that go around another."""
     while getattr(optimizer, "inner_optimizer", None) is not None:
         optimizer = optimizer.inner_optimizer

@@ -15,7 +15,7 @@ from keras import ops
 
 from keras_rnnx import layers as ours
 from keras_rnnx.cells import Cell
-from keras_rnnx.diagnosis._loop import CellLoop
+from keras_rnnx.diagnosis._loop import CellLoop, Steps
 from keras_rnnx.engine import masks
 from keras_rnnx.engine.plan import one_by_one
 
@@ -102,7 +102,9 @@ class Recorder:
         """The loop of a layer."""
         return self._loops[id(layer)]
 
-    def run(self, x: Any, deltas: list[list[Any]] | None = None) -> tuple[Any, list]:
+    def run(
+        self, x: Any, deltas: list[list[Any]] | None = None
+    ) -> tuple[Any, list[Call]]:
         """Calls the model.
 
         Args:
@@ -119,10 +121,12 @@ class Recorder:
             return forward(self.model, x), calls
 
     @contextlib.contextmanager
-    def _looping(self, calls, deltas) -> Iterator[None]:
-        put: list[tuple[dict, str, Any]] = []
+    def _looping(
+        self, calls: list[Call], deltas: list[list[Any]] | None
+    ) -> Iterator[None]:
+        put: list[tuple[dict[str, Any], str, Any]] = []
 
-        def hold(layer, name, value):
+        def hold(layer: keras.Layer, name: str, value: Any) -> None:
             # Past Keras, which looks into all that is set.
             attributes = vars(layer)
             put.append((attributes, name, attributes.get(name)))
@@ -149,7 +153,12 @@ class Recorder:
     ) -> Callable[..., Any]:
         loop = self.loop(layer)
 
-        def call(sequences, initial_state=None, mask=None, training=False):
+        def call(
+            sequences: Any,
+            initial_state: Any = None,
+            mask: Any = None,
+            training: bool = False,
+        ) -> Any:
             if isinstance(layer, ours.RNN):
                 layer._tell_regularizer(mask)
             if mask is not None:
@@ -198,7 +207,7 @@ class Recorder:
         return call
 
     @staticmethod
-    def _returned(loop, steps):
+    def _returned(loop: CellLoop, steps: Steps) -> Any:
         layer = loop.layer
         outputs = steps.outputs
         output = ops.swapaxes(outputs, 0, 1) if layer.return_sequences else outputs[-1]

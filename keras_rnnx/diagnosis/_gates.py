@@ -87,8 +87,8 @@ def shares(loop: CellLoop, call: Call, seed: int) -> dict[str, GateShares]:
 def values(loop: CellLoop, call: Call, seed: int) -> dict[str, np.ndarray]:
     """The values of the gates at valid steps, each `(any, units)`.
 
-    Those of a cell of keras_rnnx are what its `recurrent_activation` makes; one that is
-    no sum of a gate has no name and is left out. Other cells but Keras' have none.
+    Those of a cell of keras_rnnx are what its `recurrent_activation` makes of the sum
+    of a gate, also with something added. Other cells but Keras' have none.
     """
     cell = loop.cell
     if getattr(cell, "recurrent_activation", None) not in SIGMOIDS:
@@ -116,8 +116,14 @@ def values(loop: CellLoop, call: Call, seed: int) -> dict[str, np.ndarray]:
 def _of_cell(
     loop: CellLoop, x: np.ndarray, before: list[np.ndarray]
 ) -> dict[str, np.ndarray]:
-    """One step of all of these, in which the activation of the gates is watched."""
-    cell, seen, sums = loop.cell, [], {}
+    """One step of all of these, in which the activation of the gates is watched.
+
+    A value that it makes of something else than the sum of a gate, as of one with a
+    peephole, is that of the gate whose sum moves what it is made of by as much.
+    """
+    cell = loop.cell
+    seen: list[tuple[Any, Any]] = []
+    found: dict[str, Any] = {}
     activation, update = cell.recurrent_activation, cell.update
 
     def watched(value: Any) -> Any:
@@ -126,19 +132,35 @@ def _of_cell(
         return result
 
     def updated(state: Any, gate: Any, *vectors: Any) -> Any:
-        sums.update({k: vars(gate)[k] for k in cell.gates if k in vars(gate)})
-        return update(state, gate, *vectors)
+        new = update(state, gate, *vectors)
+        first, held = list(seen), vars(gate)
+        for name in cell.gates:
+            if name not in held:
+                continue
+            total = held[name]
+            same = [result for value, result in first if value is total]
+            if not same:
+                seen.clear()
+                held[name] = total + 1.0
+                update(state, gate, *vectors)
+                held[name] = total
+                pairs = zip(first, seen)
+                same = [result for (a, result), (b, _) in pairs if _moved(a, b)]
+            if same:
+                found[name] = same[0]
+        return new
 
     tensors = [ops.convert_to_tensor(a) for a in (x, *before)]
     with _put(cell, recurrent_activation=watched, update=updated), without_gradients():
         with loop.single(len(x)):
             loop.step(tensors[0], tensors[1:])
-        return {
-            gate: keras.ops.convert_to_numpy(result)
-            for gate, total in sums.items()
-            for value, result in seen
-            if value is total
-        }
+        return {k: keras.ops.convert_to_numpy(v) for k, v in found.items()}
+
+
+def _moved(before: Any, after: Any) -> bool:
+    """Whether all of a tensor has moved by 1, up to rounding."""
+    moved = _array(after) - _array(before)
+    return bool(np.allclose(moved, 1.0, atol=1e-3))
 
 
 @contextlib.contextmanager

@@ -45,8 +45,12 @@ def _that_forget(
 
 def _kept(layer: keras.layers.RNN, measured: LayerReport) -> float | None:
     """The share of the state that the gates keep in a step, or None."""
-    states = measured.states
-    return None if states is None else _gates.kept(layer.cell, states.gates)
+    cell, states, memory = layer.cell, measured.states, measured.memory
+    kept = None if states is None else _gates.kept(cell, states.gates)
+    if kept is None and getattr(cell, "linear", None) and _gates.memory_gates(cell):
+        # Nothing but the gates makes the state from the one before.
+        kept = None if memory is None else float(memory.decay[0])
+    return kept
 
 
 def _forgetful(
@@ -82,6 +86,9 @@ def past_not_used(patient: Patient) -> Iterator[Finding]:
         return
     if past.used > thresholds.PAST_USED:
         return
+    if not any(_ends(measured, past.kept) for _, measured in patient):
+        # Nothing keeps the model from the past: it may come to it, if there is a use.
+        return
     layer, measured = next(iter(patient))
     yield Finding(
         name="past_not_used",
@@ -95,3 +102,10 @@ def past_not_used(patient: Patient) -> Iterator[Finding]:
         cure=long_memory(layer, measured.length),
         paper="Tallec & Ollivier 2018, arXiv:1804.11188",
     )
+
+
+def _ends(measured: LayerReport, steps: int) -> bool:
+    """Whether the gradient or the memory of a layer ends within some steps."""
+    gradients, memory = measured.gradients, measured.memory
+    ends = (gradients and gradients.horizon, memory and memory.forgotten)
+    return any(end is not None and end <= steps for end in ends)

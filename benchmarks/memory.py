@@ -97,12 +97,20 @@ def _child(name, kind, size):
     short = peers.inputs((batch, min(WARM_UP_STEPS, steps), inputs, units))
     training(layer, short)()
     step = training(layer, peers.inputs(size))
-    before, peak = _gpu_counters() if device.gpu() else _resident_counters()
+    before, peak = counters()
     held = before()
     step()
     peak(reset=True)
     step()
     return {"MiB": (peak(reset=False) - held) / MIB}
+
+
+def counters():
+    """Functions for the memory in use now and its peak, in bytes.
+
+    The second one takes `reset`: whether the peak begins anew.
+    """
+    return _gpu_counters() if device.gpu() else _resident_counters()
 
 
 def _resident_counters():

@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
+from benchmarks import diagnosis, suites
 from benchmarks import run as command
-from benchmarks import suites
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -71,3 +71,13 @@ def test_it_runs_as_a_module():
     )
     assert done.returncode == 1
     assert "--layers: received nothing, which this suite does not have" in done.stderr
+
+
+def test_a_diagnosis_is_timed_beside_training_steps(monkeypatch, capsys):
+    arguments = ["diagnosis", "--layer", "GRU", "--depth", "1", "--rounds", "1"]
+    monkeypatch.setattr(sys, "argv", [*arguments, "--size", "4", "3", "2", "2"])
+    diagnosis.main()
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("1 GRU of 2 units, batch 4, 3 steps; ")
+    for name in ("a training step", "keras_rnnx.diagnose", "callbacks.Monitor"):
+        assert any(line.startswith(name) for line in lines)

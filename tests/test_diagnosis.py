@@ -321,6 +321,23 @@ def test_gates_of_an_lstm(kind):
         assert "update" not in vars(call.layer.cell)
 
 
+def test_gates_with_peepholes():
+    """Their sums are no sums of a gate alone."""
+    model, (x, _) = of_last(layers.PeepholeLSTM(4, name="rnn")), data()
+    recorder, _, (call,) = recorded(model, x)
+    found = _gates.values(recorder.loop(call.layer), call, seed=0)
+    cell = call.layer.cell
+    h, c = (state.reshape(-1, 4) for state in call.before)
+    inputs = call.inputs.reshape(-1, call.inputs.shape[-1])
+    weights = {v.name: keras.ops.convert_to_numpy(v) for v in cell.weights}
+    total = inputs @ weights["kernel"] + h @ weights["recurrent_kernel"]
+    sums = dict(zip(cell.gates_of("bias"), np.split(total + weights["bias"], 4, 1)))
+    assert sorted(found) == ["f", "i", "o"]
+    for gate, state in (("i", c), ("f", c), ("o", call.states[1].reshape(-1, 4))):
+        expected = 1 / (1 + np.exp(-sums[gate] - weights[f"peephole_{gate}"] * state))
+        np.testing.assert_allclose(found[gate], expected, **NEAR)
+
+
 @pytest.mark.parametrize("reset_after", [True, False])
 def test_gates_of_both_gru_are_the_same(reset_after):
     x, found = data()[0], []

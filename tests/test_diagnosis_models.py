@@ -269,8 +269,13 @@ def test_what_is_not_measured_is_said():
     report = keras_rnnx.diagnose(model, data()[0], measures=QUICK)
     assert report.layers["own"].not_measured == "Own has a `call` of its own"
     assert "batch_norm" in report.layers["normed"].not_measured
+    for name in ("own", "normed"):
+        measured = report.layers[name]
+        assert measured.gradients.norms.shape == (6,)
+        assert measured.states is measured.dynamics is measured.memory is None
     assert report.layers["last"].gradients is not None
-    assert sum("is not measured" in note for note in report.notes) == 2
+    said = [note for note in report.notes if "measured from outside alone" in note]
+    assert len(said) == 2 and all("those for its inputs" in note for note in said)
     assert "the model is not compiled" not in " ".join(report.notes)
     assert "`y`" in " ".join(report.notes)
 

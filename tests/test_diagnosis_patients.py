@@ -127,9 +127,58 @@ def test_a_past_that_is_not_used():
     model = model_of(layer)
     model.set_weights([np.eye(2), np.zeros((2, 2)), np.ones((2, 1)), np.zeros(1)])
     x, _ = task()
-    report = keras_rnnx.diagnose(model, x, x[:, -1].sum(axis=1, keepdims=True))
+    y = x[:, -1].sum(axis=1, keepdims=True)
+    # It has learned all that there is to learn: nothing is wrong.
+    assert names(keras_rnnx.diagnose(model, x, y)) == []
+    report = keras_rnnx.diagnose(model, x, y + 2 * x[:, 0, :1])
+    # Nothing at all comes to the step before the last one.
+    assert names(report)[0] == "vanishing"
+    assert "1 steps back" in report.findings[0].evidence
     (found,) = (f for f in report.findings if f.name == "past_not_used")
     assert found.layer is None and "last 15 steps" in found.title
+
+
+def test_a_past_that_may_still_be_used():
+    """The model answers with the last step alone, and gradients come to the first."""
+    model = model_of(layers.IRNN(2, activation="linear", use_bias=False, name="rnn"))
+    weights = model.get_weights()
+    weights[:3] = [np.eye(2), np.diag([0.9, 0.9]), np.ones((2, 1))]
+    model.set_weights(weights)
+    x, _ = task()
+    x[:, :-1] *= 1e-3
+    report = keras_rnnx.diagnose(model, x, (x[:, -1].sum(axis=1, keepdims=True)) * 2)
+    assert report.past.used < thresholds.PAST_USED and not report.findings
+
+
+@pytest.mark.parametrize("kind", [layers.GRU, layers.MinGRU, keras.layers.GRU])
+def test_gates_that_throw_the_state_away_come_before_gradients(kind):
+    model = model_of(kind(8, name="rnn"), steps=60)
+    weights = model.get_weights()
+    sign = 1 if kind is layers.MinGRU else -1
+    weights[-3][..., :8] = 3.0 * sign
+    model.set_weights(weights)
+    report = keras_rnnx.diagnose(model, *task(steps=60))
+    assert names(report)[:2] == ["forgetful", "vanishing"]
+    assert "its gates keep 0.0" in report.findings[0].evidence
+
+
+def test_a_rate_comes_before_what_it_leads_to():
+    layer = layers.SimpleRNN(8, recurrent_initializer=SpectralRadius(0.5), name="rnn")
+    model = model_of(layer, optimizer=keras.optimizers.Adam(2.0))
+    x, y = task()
+    assert names(keras_rnnx.diagnose(model, x, y))[:2] == ["large_updates", "vanishing"]
+    # It has made the weights as large as itself, and is still too high.
+    model.fit(x, y, epochs=3, verbose=0)
+    report = keras_rnnx.diagnose(model, x, y)
+    assert names(report)[0] == "large_updates"
+
+
+def test_gates_at_both_ends_are_stuck():
+    model = model_of(layers.GRU(8, name="rnn"))
+    x, y = task()
+    report = keras_rnnx.diagnose(model, 1000 * x, y)
+    assert names(report)[0] == "saturated_gates"
+    assert report.findings[0].title.startswith("Gates z and r ")
 
 
 def test_numbers_that_are_not_finite():

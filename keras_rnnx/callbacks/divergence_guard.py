@@ -11,12 +11,9 @@ import keras
 from keras import ops
 
 from keras_rnnx import _random, _states
+from keras_rnnx._finite import all_finite, not_finite
 from keras_rnnx._numbers import integer, number
-from keras_rnnx.callbacks.divergence_report import (
-    DivergenceReport,
-    layer_norms,
-    not_finite,
-)
+from keras_rnnx.callbacks.divergence_report import DivergenceReport, layer_norms
 from keras_rnnx.callbacks.watched import ArrayBatches, WatchedBatches
 
 
@@ -226,11 +223,7 @@ class DivergenceGuard(keras.callbacks.Callback):
         # A loss may be negative, such as a log-likelihood.
         if self.factor and loss > best + (self.factor - 1) * abs(best):
             return f"the loss is {loss:g}, and was {best:g} at its best"
-        finite = [
-            ops.all(ops.isfinite(ops.convert_to_tensor(variable)))
-            for variable in self.model.trainable_variables
-        ]
-        if finite and not bool(ops.all(ops.stack(finite))):
+        if not all_finite(self.model.trainable_variables):
             return f"the loss is {loss:g}, but the updated weights are not finite"
         return None
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from keras_rnnx import _random, _states
 from keras_rnnx._sublayers import children, path, walk
-from keras_rnnx.callbacks.gradients import batch_gradients, forward
+from keras_rnnx.callbacks.gradients import batch_gradients, forward, norm
 from keras_rnnx.inspection.table import Table
 
 
@@ -86,13 +86,6 @@ class DivergenceReport:
         return " ".join(parts) + f"\n{self.layers}"
 
 
-def not_finite(batch: Any) -> int:
-    """Number of values in a batch that are NaN or infinite."""
-    arrays = [np.asarray(a) for a in keras.tree.flatten(batch) if a is not None]
-    floats = [a for a in arrays if np.issubdtype(a.dtype, np.floating)]
-    return sum(int(np.sum(~np.isfinite(a))) for a in floats)
-
-
 def layer_norms(model: keras.Model, batch: Any = None) -> Table:
     """A table of `LayerNorms`, without gradients and outputs if there is no batch.
 
@@ -151,10 +144,7 @@ def _largest(tensors: Any) -> float:
 
 
 def _norm(arrays: list[np.ndarray]) -> float | None:
-    if not arrays:
-        return None
-    total = sum(float(np.sum(np.square(a.astype("float64")))) for a in arrays)
-    return _short(np.sqrt(total))
+    return _short(norm(arrays)) if arrays else None
 
 
 def _short(value: float) -> float:

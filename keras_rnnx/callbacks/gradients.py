@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import keras
@@ -36,20 +36,42 @@ def gradients_of_batches(
     Args:
         model, batches: as for `batch_gradients`.
     """
+    compute = gradient_function(model, often=len(batches) > 1)
+    return [compute(batch) for batch in batches]
+
+
+def gradient_function(
+    model: keras.Model, often: bool = True
+) -> Callable[[Any], list[np.ndarray | None]]:
+    """A function from a batch to what `batch_gradients` returns.
+
+    It reads the weights in each call, and is compiled once for each shape.
+
+    Args:
+        model: as for `batch_gradients`.
+        often: whether it is called often enough that JAX should compile it. Default
+            True.
+    """
     make = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}
-    compute = make[keras.backend.backend()](model, len(batches) > 1)
-    result = []
-    for batch in batches:
+    compute = make[keras.backend.backend()](model, often)
+
+    def of_batch(batch: Any) -> list[np.ndarray | None]:
         parts = keras.tree.map_structure(
             lambda a: None if a is None else keras.ops.convert_to_tensor(a),
             keras.utils.unpack_x_y_sample_weight(batch),
         )
-        arrays = [
+        return [
             None if g is None else keras.ops.convert_to_numpy(g)
             for g in compute(*parts)
         ]
-        result.append(arrays)
-    return result
+
+    return of_batch
+
+
+def norm(arrays: Iterable[Any]) -> float:
+    """The Euclidean norm of all numbers in some arrays together, in float64."""
+    squares = (np.square(np.asarray(a, "float64")).sum() for a in arrays)
+    return float(np.sqrt(sum(squares)))
 
 
 def forward(model: keras.Model, x: Any) -> Any:
@@ -90,23 +112,23 @@ def _torch(model: keras.Model, often: bool) -> Callable[..., Any]:
 
 def _jax(model: keras.Model, often: bool) -> Callable[..., Any]:
     jax = importlib.import_module("jax")
-    state = (
-        [v.value for v in model.trainable_variables],
-        [v.value for v in model.non_trainable_variables],
-        [v.value for v in model.metrics_variables],
-    )
     optimizer = model.optimizer
-    of_optimizer = [v.value for v in optimizer.variables]
     gradient = jax.grad(model.compute_loss_and_updates, has_aux=True)
     if often:
         gradient = jax.jit(gradient, static_argnames="training")
-    # The optimizer may scale the loss.
-    scale = float(optimizer.scale_loss(1.0))
 
     def compute(x: Any, y: Any, weights: Any) -> Any:
+        state = (
+            [v.value for v in model.trainable_variables],
+            [v.value for v in model.non_trainable_variables],
+            [v.value for v in model.metrics_variables],
+        )
+        of_optimizer = [v.value for v in optimizer.variables]
         gradients, _ = gradient(
             *state, x, y, weights, training=True, optimizer_variables=of_optimizer
         )
+        # The optimizer may scale the loss.
+        scale = float(optimizer.scale_loss(1.0))
         return [g / scale for g in gradients]
 
     return compute

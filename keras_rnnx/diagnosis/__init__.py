@@ -3,6 +3,7 @@
 from keras_rnnx.diagnosis.diagnose import MEASURES, diagnose
 from keras_rnnx.diagnosis.report import (
     Cost,
+    Curves,
     Dynamics,
     Finding,
     GateShares,
@@ -20,6 +21,7 @@ from keras_rnnx.diagnosis.report import (
 __all__ = [
     "MEASURES",
     "Cost",
+    "Curves",
     "Dynamics",
     "Finding",
     "GateShares",

@@ -64,20 +64,22 @@ def _row(rows: dict[str, Explained], name: str) -> Explained:
     return rows.get(name, Explained(name, "", "none", "none", ""))
 
 
-def _of_call(layer, call):
+def _of_call(layer: keras.layers.RNN, call: Call) -> float:
     x = call.inputs[::-1] if layer.go_backwards else call.inputs
     arrays = [ops.swapaxes(ops.convert_to_tensor(x.copy()), 0, 1)]
     if call.masked:
         valid = call.valid[::-1] if layer.go_backwards else call.valid
         arrays.append(ops.convert_to_tensor(valid.T.copy()))
 
-    def run(sequences, mask=None):
+    def run(sequences: Any, mask: Any = None) -> Any:
         return layer(sequences, mask=mask, training=False)
 
     return _seconds(run, arrays, variables(layer))
 
 
-def _seconds(function: Callable[..., Any], arrays: list, read: list) -> float:
+def _seconds(
+    function: Callable[..., Any], arrays: list[Any], read: list[keras.Variable]
+) -> float:
     """The median time of a call, until its results are there."""
     call = compiled(function, read)
     call(*arrays)

@@ -33,7 +33,7 @@ class Batch:
         return len(keras.tree.flatten(self.x)[0])
 
     @property
-    def parts(self) -> tuple:
+    def parts(self) -> tuple[Any, ...]:
         """What `fit` gets of such a batch."""
         if self.weights is not None:
             return self.x, self.y, self.weights
@@ -117,18 +117,18 @@ def prepare(
     return Data(measured, found, whole, place)
 
 
-def _is_task(x):
+def _is_task(x: Any) -> bool:
     return hasattr(x, "batches") and hasattr(x, "train") and hasattr(x, "kind")
 
 
-def _is_dataset(x):
+def _is_dataset(x: Any) -> bool:
     if isinstance(x, keras.utils.PyDataset):
         return True
     nested = isinstance(x, (list, tuple, dict))
     return not nested and not hasattr(x, "shape") and isinstance(x, Iterable)
 
 
-def _items(dataset, count) -> Iterator[Any]:
+def _items(dataset: Any, count: int) -> Iterator[Any]:
     if isinstance(dataset, keras.utils.PyDataset):
         known = dataset.num_batches
         for index in range(count if known is None else min(count, known)):
@@ -137,13 +137,13 @@ def _items(dataset, count) -> Iterator[Any]:
         yield from itertools.islice(iter(dataset), count)
 
 
-def _batch(item):
+def _batch(item: Any) -> Batch:
     x, y, weights = keras.utils.unpack_x_y_sample_weight(item)
     return Batch(*(_as_numpy(part) for part in (x, y, weights)))
 
 
-def _as_numpy(structure):
-    def array(value):
+def _as_numpy(structure: Any) -> Any:
+    def array(value: Any) -> Any:
         if value is None or isinstance(value, np.ndarray):
             return value
         if hasattr(value, "detach") or hasattr(value, "numpy"):
@@ -153,7 +153,7 @@ def _as_numpy(structure):
     return keras.tree.map_structure(array, structure)
 
 
-def _arrays(x, y, weights):
+def _arrays(x: Any, y: Any, weights: Any) -> Batch:
     if isinstance(x, (list, tuple)) and not any(hasattr(a, "shape") for a in x):
         # Numbers in lists; a list of arrays is several inputs.
         x = np.asarray(x)
@@ -180,7 +180,7 @@ def _arrays(x, y, weights):
     return whole
 
 
-def _fixed_size(model):
+def _fixed_size(model: keras.Model) -> int | None:
     """The size of all batches, where a model takes no other."""
     inputs = getattr(model, "inputs", None) or []
     for tensor in inputs:
@@ -190,7 +190,7 @@ def _fixed_size(model):
     return int(kept[0].shape[0]) if kept else None
 
 
-def _check_shapes(model, x):
+def _check_shapes(model: keras.Model, x: Any) -> None:
     """Raises a ValueError for inputs that a functional model does not take."""
     inputs = getattr(model, "inputs", None)
     if not inputs:
@@ -216,6 +216,6 @@ def _check_shapes(model, x):
             )
 
 
-def _fits(shape, takes):
+def _fits(shape: tuple[int, ...], takes: tuple[int | None, ...]) -> bool:
     same = len(shape) == len(takes)
     return same and all(t in (None, n) for n, t in zip(shape[1:], takes[1:]))

@@ -12,6 +12,11 @@ import numpy as np
 
 # Weights of the outputs of a function in a sum, one array for each output.
 Cotangents = Sequence[Any]
+# From tensors to tensors.
+Function = Callable[[list[Any]], list[Any]]
+# The outputs, and the gradients for each set of cotangents.
+Outcome = tuple[list[Any], list[list[Any]]]
+Run = Callable[[list[Any], list[Cotangents]], Outcome]
 
 
 class Pullback:
@@ -21,6 +26,7 @@ class Pullback:
 
     Args:
         function: from a list of tensors to a list of tensors; it may read `variables`.
+            Outputs behind those that have cotangents are returned and no more.
         variables: Keras variables that the function reads. JAX takes them for
             arguments, so that they are no constants of the program.
 
@@ -34,7 +40,7 @@ class Pullback:
 
     def __init__(
         self,
-        function: Callable[[list[Any]], list[Any]],
+        function: Function,
         variables: Sequence[keras.Variable] = (),
     ):
         self._function, self._variables = function, list(variables)
@@ -60,7 +66,7 @@ class Pullback:
         return [keras.ops.convert_to_numpy(o) for o in outputs], gradients
 
 
-def _array(gradient, like):
+def _array(gradient: Any, like: Any) -> np.ndarray:
     if gradient is None:
         return np.zeros(tuple(like.shape), "float32")
     array = keras.ops.convert_to_numpy(gradient)
@@ -68,22 +74,26 @@ def _array(gradient, like):
     return array.astype("float32") if array.dtype.itemsize < 4 else array
 
 
-def _cast(cotangents, outputs):
+def _cast(cotangents: Cotangents, outputs: Sequence[Any]) -> list[Any]:
     return [
         keras.ops.cast(keras.ops.convert_to_tensor(c), o.dtype)
         for c, o in zip(cotangents, outputs)
     ]
 
 
-def _tensorflow(function, variables):
+def _tensorflow(function: Function, variables: list[keras.Variable]) -> Run:
     tf = importlib.import_module("tensorflow")
 
-    def run(inputs, sets):
+    def run(inputs: list[Any], sets: list[Cotangents]) -> Outcome:
         with tf.GradientTape(persistent=True) as tape:
             tape.watch(inputs)
             outputs = list(function(inputs))
         found = [
-            tape.gradient(outputs, inputs, output_gradients=_cast(weights, outputs))
+            tape.gradient(
+                outputs[: len(weights)],
+                inputs,
+                output_gradients=_cast(weights, outputs),
+            )
             for weights in sets
         ]
         return outputs, found
@@ -91,10 +101,10 @@ def _tensorflow(function, variables):
     return run
 
 
-def _torch(function, variables):
+def _torch(function: Function, variables: list[keras.Variable]) -> Run:
     torch = importlib.import_module("torch")
 
-    def run(inputs, sets):
+    def run(inputs: list[Any], sets: list[Cotangents]) -> Outcome:
         with torch.enable_grad():
             inputs = [tensor.detach().requires_grad_() for tensor in inputs]
             outputs = list(function(inputs))
@@ -119,22 +129,26 @@ def _torch(function, variables):
     return run
 
 
-def _jax(function, variables):
+def _jax(function: Function, variables: list[keras.Variable]) -> Run:
     jax = importlib.import_module("jax")
 
     @jax.jit
-    def run(values, inputs, sets):
-        def pure(inputs):
+    def run(values: list[Any], inputs: list[Any], sets: list[Cotangents]) -> Outcome:
+        def pure(inputs: list[Any]) -> tuple[list[Any], list[Any]]:
             with _scope(variables, values):
-                return list(function(inputs))
+                outputs = list(function(inputs))
+            return outputs[: len(sets[0])], outputs[len(sets[0]) :]
 
-        outputs, pull = jax.vjp(pure, inputs)
-        return outputs, [pull(_cast(weights, outputs))[0] for weights in sets]
+        outputs, pull, others = jax.vjp(pure, inputs, has_aux=True)
+        found = [pull(_cast(weights, outputs))[0] for weights in sets]
+        return [*outputs, *others], found
 
     return lambda inputs, sets: run([v.value for v in variables], inputs, sets)
 
 
-def _scope(variables, values):
+def _scope(
+    variables: Sequence[keras.Variable], values: Sequence[Any]
+) -> contextlib.AbstractContextManager[Any]:
     return keras.StatelessScope(list(zip(variables, values)), collect_losses=True)
 
 
@@ -155,14 +169,14 @@ def compiled(
         jax = importlib.import_module("jax")
 
         @jax.jit
-        def run(values, *arrays):
+        def run(values: list[Any], *arrays: Any) -> Any:
             with _scope(variables, values):
                 return function(*arrays)
 
-        def call(*arrays):
+        def call(*arrays: Any) -> Any:
             return run([v.value for v in variables], *arrays)
 
-    def found(*arrays):
+    def found(*arrays: Any) -> Any:
         with without_gradients():
             outputs = call(*arrays)
         return keras.tree.map_structure(keras.ops.convert_to_numpy, outputs)
@@ -170,7 +184,7 @@ def compiled(
     return found
 
 
-def without_gradients() -> contextlib.AbstractContextManager:
+def without_gradients() -> contextlib.AbstractContextManager[Any]:
     """A block in which no operation is kept for a gradient."""
     if keras.backend.backend() == "torch":
         return importlib.import_module("torch").no_grad()

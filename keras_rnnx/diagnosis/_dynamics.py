@@ -82,7 +82,7 @@ def places(call: Call) -> np.ndarray:
 def pullback(model: keras.Model, loop: CellLoop) -> Pullback:
     """From inputs and states of a step to the states behind it, flat."""
 
-    def function(tensors):
+    def function(tensors: list[Any]) -> list[Any]:
         x, *states = tensors
         with loop.single(x.shape[0]):
             _, new = loop.step(x, states)
@@ -123,7 +123,9 @@ def jacobians(pull: Pullback, call: Call, at: np.ndarray) -> Iterator[np.ndarray
     yield from together.reshape(*at.shape[:2], width, width)
 
 
-def _products(pull, call, places, directions):
+def _products(
+    pull: Pullback, call: Call, places: np.ndarray, directions: np.ndarray
+) -> np.ndarray:
     """Of some steps: a direction times the Jacobian of the step."""
     steps, rows = places.T
     before = [state[steps, rows] for state in call.before]
@@ -147,7 +149,9 @@ def lyapunov(matrices: np.ndarray, start: np.ndarray) -> np.ndarray:
     return _growth(logs)
 
 
-def _backwards(pull, call, at, start):
+def _backwards(
+    pull: Pullback, call: Call, at: np.ndarray, start: np.ndarray
+) -> list[np.ndarray]:
     """The same by products from the left, from the last step to the first.
 
     The transposed product has the same exponents, and needs no Jacobian.
@@ -166,11 +170,11 @@ def _backwards(pull, call, at, start):
     return [_growth(each) for each in logs]
 
 
-def _sizes(triangle):
+def _sizes(triangle: np.ndarray) -> np.ndarray:
     return np.log(np.maximum(np.abs(np.diagonal(triangle)), LOST))
 
 
-def _growth(logs):
+def _growth(logs: list[np.ndarray]) -> np.ndarray:
     skipped = int(WARM_UP * len(logs))
     return np.mean(logs[skipped:], axis=0)
 
@@ -183,7 +187,7 @@ def kernels(cell: Any) -> dict[str, Kernel]:
     return {gate: _kernel(matrix) for gate, matrix in _matrices(cell).items()}
 
 
-def _matrices(cell):
+def _matrices(cell: Any) -> dict[str, np.ndarray]:
     if isinstance(cell, Cell):
         if cell.diagonal or getattr(cell, "recurrent_kernel", None) is None:
             return {}
@@ -197,7 +201,7 @@ def _matrices(cell):
     return dict(zip(names, np.split(matrix, len(names), axis=1)))
 
 
-def _kernel(matrix):
+def _kernel(matrix: np.ndarray) -> Kernel:
     norm = float(np.linalg.norm(matrix, 2))
     rows, columns = matrix.shape
     if rows != columns:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import keras
 import numpy as np
@@ -21,7 +22,7 @@ from keras_rnnx.diagnosis._objective import Objective
 from keras_rnnx.diagnosis._recording import Call, Recorder, as_arrays, refusal
 from keras_rnnx.diagnosis.findings import numbers
 from keras_rnnx.diagnosis.findings.patient import Patient
-from keras_rnnx.diagnosis.report import Finding, LayerReport, Past, Training
+from keras_rnnx.diagnosis.report import Curves, Finding, LayerReport, Past, Training
 
 
 class Examination:
@@ -34,6 +35,7 @@ class Examination:
         chosen: the measures.
         seed: of what is drawn.
         notes: a list to which is added what was not measured.
+        curves: the losses of its epochs. Default None.
     """
 
     def __init__(
@@ -44,9 +46,11 @@ class Examination:
         chosen: tuple[str, ...],
         seed: int,
         notes: list[str],
+        curves: Curves | None = None,
     ):
         self.model, self.layers, self.data = model, layers, data
         self.chosen, self.seed, self.notes = chosen, seed, notes
+        self.curves = curves
         self.reports: dict[str, LayerReport] = {}
         self.findings: list[Finding] = []
         self.training: Training | None = None
@@ -59,9 +63,13 @@ class Examination:
         refused = {name: refusal(layer) for name, layer in self.layers.items()}
         for name, reason in refused.items():
             if reason:
-                self.notes.append(f"{name} is not measured: {reason}.")
+                self.notes.append(
+                    f"{name} is measured from outside alone: {reason}. Its gradients "
+                    f"are those for its inputs, and its states are not measured."
+                )
         looped = [self.layers[name] for name in self.layers if not refused[name]]
-        self.recorder = Recorder(self.model, looped)
+        outside = [self.layers[name] for name in self.layers if refused[name]]
+        self.recorder = Recorder(self.model, looped, outside)
         with without_gradients():
             outputs, calls = self.recorder.run(self.data.measured.x)
             self.calls = [as_arrays(call) for call in calls]
@@ -73,7 +81,7 @@ class Examination:
         for name, layer in self.layers.items():
             own = [call for call in self.calls if call.layer is layer]
             reason = refused[name] or (None if own else "it was not called")
-            self.reports[name] = _blank(name, layer, own, reason)
+            self.reports[name] = blank(name, layer, own, reason)
             if reason == "it was not called":
                 self.notes.append(f"{name} is not measured: {reason}.")
         if not finite:
@@ -89,11 +97,16 @@ class Examination:
             )
         self._measure()
         patient = Patient(
-            self.model, self.layers, self.reports, self.training, self.past
+            self.model,
+            self.layers,
+            self.reports,
+            self.training,
+            self.past,
+            self.curves,
         )
         self.findings += findings.found(patient)
 
-    def _finite(self, outputs):
+    def _finite(self, outputs: Any) -> bool:
         """Whether all numbers are finite; findings about those that are not."""
         reaches = numbers.reaches(self.calls, outputs)
         of_weights = list(numbers.in_weights(self.model))
@@ -106,27 +119,20 @@ class Examination:
             self.findings += of_states
         return not (of_weights or of_states)
 
-    def _check_loss(self, outputs):
+    def _check_loss(self, outputs: Any) -> None:
         self.objective_name = self.objective.name
-        try:
-            self.loss = float(_array(self.objective.value(outputs)))
-        except Exception as error:
-            # Each backend has errors of its own for shapes that don't fit.
-            if not self.objective.uses_loss:
-                raise
-            raise ValueError(
-                f"`y` does not fit the outputs and the loss of {self.model.name!r}: "
-                f"{error}"
-            ) from error
+        self.loss = loss(self.model, self.objective, outputs)
 
-    def _measure(self):
+    def _measure(self) -> None:
         chosen, model, x = self.chosen, self.model, self.data.measured.x
         loss_is_finite = self.loss is not None and np.isfinite(self.loss)
         measured = {k: r for k, r in self.reports.items() if r.not_measured is None}
         if "gradients" in chosen and loss_is_finite and self.calls:
             found = _gradients.by_call(self.recorder, x, self.calls, self.objective)
-            for name in measured:
-                layer = self.layers[name]
+            called = {id(call.layer) for call in self.calls}
+            for name, layer in self.layers.items():
+                if id(layer) not in called:
+                    continue
                 value = _gradients.measure(layer, self.calls, found)
                 self._set(name, gradients=value)
         if "updates" in chosen and loss_is_finite and self.objective.uses_loss:
@@ -143,7 +149,7 @@ class Examination:
             for name, value in costs.items():
                 self._set(name, cost=value)
 
-    def _measure_layer(self, name):
+    def _measure_layer(self, name: str) -> None:
         layer = self.layers[name]
         loop = self.recorder.loop(layer)
         calls = [call for call in self.calls if call.layer is layer]
@@ -159,7 +165,7 @@ class Examination:
             memory = _memory.measure(self.model, loop, longest, self.seed)
             self._set(name, memory=memory)
 
-    def _measure_past(self):
+    def _measure_past(self) -> None:
         if not self.calls:
             return
         found = _memory.past(
@@ -170,11 +176,28 @@ class Examination:
         else:
             self.notes.append(f"The use of the past is not measured: {found}.")
 
-    def _set(self, name, **values):
+    def _set(self, name: str, **values: Any) -> None:
         self.reports[name] = dataclasses.replace(self.reports[name], **values)
 
 
-def _blank(
+def loss(model: keras.Model, objective: Objective, outputs: Any) -> float:
+    """The value of the objective.
+
+    Raises:
+        ValueError: if the targets don't fit the outputs and the loss.
+    """
+    try:
+        return float(_array(objective.value(outputs)))
+    except Exception as error:
+        # Each backend has errors of its own for shapes that don't fit.
+        if not objective.uses_loss:
+            raise
+        raise ValueError(
+            f"`y` does not fit the outputs and the loss of {model.name!r}: {error}"
+        ) from error
+
+
+def blank(
     name: str, layer: keras.layers.RNN, calls: list[Call], reason: str | None
 ) -> LayerReport:
     """A report without measures."""
@@ -189,5 +212,5 @@ def _blank(
     )
 
 
-def _array(tensor):
+def _array(tensor: Any) -> np.ndarray:
     return keras.ops.convert_to_numpy(tensor)

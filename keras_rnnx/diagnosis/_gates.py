@@ -38,6 +38,27 @@ def memory_gates(cell: Any) -> dict[str, int]:
     return MEMORY.get(type(cell), {})
 
 
+def kept(cell: Any, gates: dict[str, GateShares]) -> float | None:
+    """The share of its state that a cell keeps in a step, by the means of its gates.
+
+    Args:
+        cell: the cell.
+        gates: what `shares` returned.
+
+    Returns:
+        The share; None where the gates that keep the state are not known.
+    """
+    signs = memory_gates(cell)
+    if not signs or not set(signs) <= set(gates):
+        return None
+    keep = [gates[gate].mean for gate, sign in signs.items() if sign > 0]
+    write = [gates[gate].mean for gate, sign in signs.items() if sign < 0]
+    if getattr(cell, "gates_compete", False):
+        return sum(keep) / max(sum(keep) + sum(write), 1e-30)
+    found = keep or [1 - value for value in write]
+    return float(np.mean(found))
+
+
 def shares(loop: CellLoop, call: Call, seed: int) -> dict[str, GateShares]:
     """How many of the values of each gate are near its ends.
 
@@ -58,15 +79,16 @@ def shares(loop: CellLoop, call: Call, seed: int) -> dict[str, GateShares]:
             keeps = 1 - value if sign > 0 else value
             stuck = keeps < 1 / (LENGTHS * length)
             stuck |= opened if sign < 0 else np.zeros_like(stuck)
-        found[gate] = GateShares(*(float(np.mean(m)) for m in (shut, opened, stuck)))
+        means = (float(np.mean(m)) for m in (shut, opened, stuck, value))
+        found[gate] = GateShares(*means)
     return found
 
 
 def values(loop: CellLoop, call: Call, seed: int) -> dict[str, np.ndarray]:
     """The values of the gates at valid steps, each `(any, units)`.
 
-    Those of a cell of keras_rnnx are what its `recurrent_activation` makes; one that is
-    no sum of a gate has no name and is left out. Other cells but Keras' have none.
+    Those of a cell of keras_rnnx are what its `recurrent_activation` makes of the sum
+    of a gate, also with something added. Other cells but Keras' have none.
     """
     cell = loop.cell
     if getattr(cell, "recurrent_activation", None) not in SIGMOIDS:
@@ -91,34 +113,58 @@ def values(loop: CellLoop, call: Call, seed: int) -> dict[str, np.ndarray]:
     }
 
 
-def _of_cell(loop, x, before):
-    """One step of all of these, in which the activation of the gates is watched."""
-    cell, seen, sums = loop.cell, [], {}
+def _of_cell(
+    loop: CellLoop, x: np.ndarray, before: list[np.ndarray]
+) -> dict[str, np.ndarray]:
+    """One step of all of these, in which the activation of the gates is watched.
+
+    A value that it makes of something else than the sum of a gate, as of one with a
+    peephole, is that of the gate whose sum moves what it is made of by as much.
+    """
+    cell = loop.cell
+    seen: list[tuple[Any, Any]] = []
+    found: dict[str, Any] = {}
     activation, update = cell.recurrent_activation, cell.update
 
-    def watched(value):
+    def watched(value: Any) -> Any:
         result = activation(value)
         seen.append((value, result))
         return result
 
-    def updated(state, gate, *vectors):
-        sums.update({k: vars(gate)[k] for k in cell.gates if k in vars(gate)})
-        return update(state, gate, *vectors)
+    def updated(state: Any, gate: Any, *vectors: Any) -> Any:
+        new = update(state, gate, *vectors)
+        first, held = list(seen), vars(gate)
+        for name in cell.gates:
+            if name not in held:
+                continue
+            total = held[name]
+            same = [result for value, result in first if value is total]
+            if not same:
+                seen.clear()
+                held[name] = total + 1.0
+                update(state, gate, *vectors)
+                held[name] = total
+                pairs = zip(first, seen)
+                same = [result for (a, result), (b, _) in pairs if _moved(a, b)]
+            if same:
+                found[name] = same[0]
+        return new
 
     tensors = [ops.convert_to_tensor(a) for a in (x, *before)]
     with _put(cell, recurrent_activation=watched, update=updated), without_gradients():
         with loop.single(len(x)):
             loop.step(tensors[0], tensors[1:])
-        return {
-            gate: keras.ops.convert_to_numpy(result)
-            for gate, total in sums.items()
-            for value, result in seen
-            if value is total
-        }
+        return {k: keras.ops.convert_to_numpy(v) for k, v in found.items()}
+
+
+def _moved(before: Any, after: Any) -> bool:
+    """Whether all of a tensor has moved by 1, up to rounding."""
+    moved = _array(after) - _array(before)
+    return bool(np.allclose(moved, 1.0, atol=1e-3))
 
 
 @contextlib.contextmanager
-def _put(cell, **attributes) -> Iterator[None]:
+def _put(cell: Cell, **attributes: Any) -> Iterator[None]:
     """Attributes in place of those of a cell, past Keras and its count of changes."""
     held = vars(cell)
     before = {name: held[name] for name in attributes if name in held}
@@ -131,11 +177,11 @@ def _put(cell, **attributes) -> Iterator[None]:
         held.update(before)
 
 
-def _array(variable):
+def _array(variable: Any) -> np.ndarray:
     return keras.ops.convert_to_numpy(variable)
 
 
-def _of_lstm(cell, x, h):
+def _of_lstm(cell: Any, x: np.ndarray, h: np.ndarray) -> dict[str, np.ndarray]:
     total = x @ _array(cell.kernel) + h @ _array(cell.recurrent_kernel)
     if cell.use_bias:
         total = total + _array(cell.bias)
@@ -143,7 +189,7 @@ def _of_lstm(cell, x, h):
     return {gate: blocks[gate] for gate in "ifo"}
 
 
-def _of_gru(cell, x, h):
+def _of_gru(cell: Any, x: np.ndarray, h: np.ndarray) -> dict[str, np.ndarray]:
     total = x @ _array(cell.kernel) + h @ _array(cell.recurrent_kernel)
     if cell.use_bias:
         bias = _array(cell.bias)

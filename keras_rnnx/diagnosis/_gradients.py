@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import keras
 import numpy as np
 
-from keras_rnnx.callbacks.gradients import gradients_of_batches
+from keras_rnnx.callbacks.gradients import gradients_of_batches, norm
 from keras_rnnx.diagnosis._data import Batch
 from keras_rnnx.diagnosis._derivatives import Pullback
 from keras_rnnx.diagnosis._objective import FIRST, LAST, WHOLE, Objective
@@ -25,9 +26,14 @@ LEAST = 1e-30
 PER_WEIGHT = ("Adam", "AdamW", "Adamax", "Lion", "Nadam", "RMSprop")
 
 
+# By part of the objective, for each call of a recurrent layer the gradients for its
+# states, each `(time, batch, width)`.
+ByCall = dict[str, list[list[np.ndarray]]]
+
+
 def by_call(
     recorder: Recorder, x: Any, calls: list[Call], objective: Objective
-) -> dict[str, list[list[np.ndarray]]]:
+) -> ByCall:
     """The gradients for the states behind each step.
 
     Args:
@@ -35,27 +41,64 @@ def by_call(
         x: its inputs.
         calls: its calls with these inputs, as arrays.
         objective: what is differentiated.
-
-    Returns:
-        By part of the objective, for each call those of its states, each
-        `(time, batch, width)`.
     """
-    shapes = [[state.shape for state in call.states] for call in calls]
-    deltas = [np.zeros(s, "float32") for states in shapes for s in states]
-    counts = [len(states) for states in shapes]
-
-    def function(tensors):
-        outputs, _ = recorder.run(x, _grouped(list(tensors), counts))
-        return objective.values(outputs)
-
-    parts = objective.parts
-    pull = Pullback(function, variables(recorder.model))
-    sets: np.ndarray = np.eye(len(parts), dtype="float32")
-    _, found = pull(deltas, list(sets))
-    return {part: _grouped(each, counts) for part, each in zip(parts, found)}
+    return StateGradients(recorder, x, calls, objective)()
 
 
-def _grouped(flat, counts):
+class StateGradients:
+    """The same as a function, which reads the weights in each call.
+
+    Args:
+        recorder, x, calls, objective: as for `by_call`.
+    """
+
+    def __init__(
+        self, recorder: Recorder, x: Any, calls: list[Call], objective: Objective
+    ):
+        self._recorder, self._x = recorder, x
+        self._calls, self._objective = calls, objective
+        shapes = [state.shape for call in calls for state in call.states]
+        self._deltas = [np.zeros(shape, "float32") for shape in shapes]
+        self._counts = [len(call.states) for call in calls]
+        self._sets: np.ndarray = np.eye(len(objective.parts), dtype="float32")
+        read = variables(recorder.model)
+        self._alone = Pullback(self._values, read)
+        self._beside = Pullback(self._values_and_calls, read)
+
+    def __call__(self) -> ByCall:
+        _, found = self._alone(self._deltas, list(self._sets))
+        return self._by_part(found)
+
+    def with_calls(self) -> tuple[float, list[Call], ByCall]:
+        """The objective and the calls with the weights as they are, and gradients."""
+        outputs, found = self._beside(self._deltas, list(self._sets))
+        rest = iter(outputs[len(self._sets) :])
+        calls = [
+            dataclasses.replace(
+                call,
+                inputs=next(rest),
+                first=[next(rest) for _ in call.first],
+                states=[next(rest) for _ in call.states],
+            )
+            for call in self._calls
+        ]
+        return float(outputs[0]), calls, self._by_part(found)
+
+    def _values(self, deltas: list[Any]) -> list[Any]:
+        outputs, _ = self._recorder.run(self._x, _grouped(deltas, self._counts))
+        return self._objective.values(outputs)
+
+    def _values_and_calls(self, deltas: list[Any]) -> list[Any]:
+        outputs, calls = self._recorder.run(self._x, _grouped(deltas, self._counts))
+        read = [t for call in calls for t in (call.inputs, *call.first, *call.states)]
+        return [*self._objective.values(outputs), *read]
+
+    def _by_part(self, found: list[list[np.ndarray]]) -> ByCall:
+        parts = self._objective.parts
+        return {p: _grouped(each, self._counts) for p, each in zip(parts, found)}
+
+
+def _grouped(flat: list[Any], counts: list[int]) -> list[list[Any]]:
     ends = np.cumsum(counts)
     return [flat[end - count : end] for end, count in zip(ends, counts)]
 
@@ -63,7 +106,7 @@ def _grouped(flat, counts):
 def measure(
     layer: keras.layers.RNN,
     calls: list[Call],
-    found: dict[str, list[list[np.ndarray]]],
+    found: ByCall,
 ) -> Gradients:
     """The measure of one layer.
 
@@ -81,7 +124,9 @@ def measure(
     return Gradients(norms, whole, factor(norms), horizon(norms))
 
 
-def _over_calls(own, calls, gradients):
+def _over_calls(
+    own: list[int], calls: list[Call], gradients: list[list[np.ndarray]]
+) -> np.ndarray:
     pairs = [by_lag(gradients[k], calls[k].valid) for k in own]
     lags = max(len(counts) for _, counts in pairs)
     sums, counts = np.zeros(lags), np.zeros(lags)
@@ -143,8 +188,8 @@ def of_batches(model: keras.Model, batches: list[Batch]) -> list[list[Any]]:
 
 def training(model: keras.Model, found: list[list[Any]]) -> Training:
     """Norms of these gradients, beside the clipping of the optimizer."""
-    each = [[_norm(g) for g in gradients if g is not None] for gradients in found]
-    norms = np.array([np.sqrt(np.sum(np.square(row))) for row in each])
+    each = [[norm([g]) for g in gradients if g is not None] for gradients in found]
+    norms = np.array([norm([row]) for row in each])
     optimizer = _inner(model.optimizer)
     kinds = ("clipnorm", "global_clipnorm", "clipvalue")
     limits: dict[str, Any] = {k: getattr(optimizer, k, None) for k in kinds}
@@ -174,27 +219,25 @@ def update(
     gradient, and with momentum what these sum up to; for Adam and its kin the rate for
     each weight.
     """
-    # The bias of a GRU has two rows.
-    own = {
-        id(v)
-        for v in layer.trainable_variables
-        if len(v.shape) > 1 and "bias" not in v.name
-    }
+    own = {id(v) for v in matrices(layer)}
     at = [k for k, v in enumerate(model.trainable_variables) if id(v) in own]
     if not at:
         return None
     values = [keras.ops.convert_to_numpy(model.trainable_variables[k]) for k in at]
-    weights = float(np.sqrt(sum(_norm(v) ** 2 for v in values)))
-    norms = [
-        np.sqrt(sum(_norm(row[k]) ** 2 for k in at if row[k] is not None))
-        for row in found
-    ]
+    weights = norm(values)
+    norms = [norm(row[k] for k in at if row[k] is not None) for row in found]
     gradient = float(np.mean(norms))
     optimizer, ratio = _inner(model.optimizer), None
     size = _step_size(optimizer, gradient, sum(v.size for v in values))
     if size is not None and weights > 0:
         ratio = float(size / weights)
     return Update(weights, gradient, ratio)
+
+
+def matrices(layer: keras.Layer) -> list[keras.Variable]:
+    """The matrices of a layer that are trained; the bias of a GRU has two rows."""
+    found = layer.trainable_variables
+    return [v for v in found if len(v.shape) > 1 and "bias" not in v.name]
 
 
 def rate(optimizer: Any) -> float:
@@ -207,7 +250,7 @@ def has_schedule(optimizer: Any) -> bool:
     return not isinstance(optimizer.get_config().get("learning_rate"), (int, float))
 
 
-def _step_size(optimizer, gradient, count):
+def _step_size(optimizer: Any, gradient: float, count: int) -> float | None:
     name = type(optimizer).__name__
     if name == "SGD":
         return rate(optimizer) * gradient / (1 - float(optimizer.momentum or 0.0))
@@ -216,7 +259,7 @@ def _step_size(optimizer, gradient, count):
     return None
 
 
-def _inner(optimizer):
+def _inner(optimizer: Any) -> Any:
     """The optimizer inside of those that go around another."""
     while getattr(optimizer, "inner_optimizer", None) is not None:
         optimizer = optimizer.inner_optimizer
@@ -224,7 +267,3 @@ def _inner(optimizer):
 
 
 inner_optimizer = _inner
-
-
-def _norm(array):
-    return float(np.linalg.norm(np.asarray(array, "float64").ravel()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import inspect
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -75,7 +76,7 @@ class CellLoop:
         """Whether the cell draws masks at inference, so that no two runs are alike."""
         return isinstance(self.cell, Cell) and self.cell.random_masks.on(False)
 
-    def single(self, rows: int) -> contextlib.AbstractContextManager:
+    def single(self, rows: int) -> contextlib.AbstractContextManager[Any]:
         """A block in which `step` may be called for so many rows, by itself."""
         return self.cell.masks(rows) if self.draws else contextlib.nullcontext()
 
@@ -96,7 +97,7 @@ class CellLoop:
             deltas: what is added to the states behind each valid step, each
                 `(time, batch, width)`. None: nothing.
         """
-        held: contextlib.AbstractContextManager = contextlib.nullcontext()
+        held: contextlib.AbstractContextManager[Any] = contextlib.nullcontext()
         if isinstance(self.cell, Cell):
             sequences = ops.cast(sequences, self.cell.compute_dtype)
         if self.draws:
@@ -106,10 +107,23 @@ class CellLoop:
             joined = masks.joined(ops.swapaxes(sequences, 0, 1), drawn)
             sequences = ops.swapaxes(joined, 0, 1)
             held = self.cell.masks(batch, drawn)
-        with held:
+        with held, self._sharing():
             return self._loop(sequences, first, valid, deltas)
 
-    def _loop(self, sequences, first, valid, deltas):
+    @contextlib.contextmanager
+    def _sharing(self) -> Iterator[None]:
+        """A block whose steps prepare the weights once. JAX compiles the step, where
+        they may not come from outside."""
+        cells = getattr(self.cell, "cells", [self.cell])
+        with contextlib.ExitStack() as stack:
+            for cell in cells if keras.backend.backend() != "jax" else []:
+                if isinstance(cell, Cell):
+                    stack.enter_context(cell._step.sharing())
+            yield
+
+    def _loop(
+        self, sequences: Any, first: list[Any], valid: Any, deltas: list[Any] | None
+    ) -> Steps:
         slices = {"x": sequences}
         if valid is not None:
             slices["valid"] = valid
@@ -120,7 +134,7 @@ class CellLoop:
         width = getattr(self.cell, "output_size", None) or first[0].shape[-1]
         shown = ops.zeros((sequences.shape[1], width), self.cell.compute_dtype)
 
-        def body(carry, tensors):
+        def body(carry: list[Any], tensors: Any) -> tuple[list[Any], list[Any]]:
             *states, shown = carry
             now = dict(zip(names, tensors))
             output, new = self._step(now, states, shown, len(first), deltas is not None)
@@ -139,7 +153,14 @@ class CellLoop:
         *states, outputs = found
         return Steps(outputs, list(states))
 
-    def _step(self, now, states, shown, count, added):
+    def _step(
+        self,
+        now: dict[str, Any],
+        states: list[Any],
+        shown: Any,
+        count: int,
+        added: bool,
+    ) -> tuple[Any, list[Any]]:
         output, new = self.step(now["x"], states)
         # What is added to the state that is the output is added to the output too.
         at = next((k for k, state in enumerate(new) if state is output), None)

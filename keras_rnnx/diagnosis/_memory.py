@@ -50,7 +50,7 @@ def measure(model: keras.Model, loop: CellLoop, call: Call, seed: int) -> Memory
     inputs, valid = call.inputs[:, rows], call.valid[:, rows]
     masked = not valid.all()
 
-    def run(x, shown, *states):
+    def run(x: Any, shown: Any, *states: Any) -> list[Any]:
         return loop.run(x, list(states), shown if masked else None).states
 
     arrays = [ops.convert_to_tensor(a) for a in (inputs, valid[..., None], *first)]
@@ -73,7 +73,7 @@ def of_decay(left: np.ndarray, valid: np.ndarray) -> Memory:
     return Memory(decay, forgotten if forgotten <= steps else None)
 
 
-def _distance(a, b):
+def _distance(a: list[np.ndarray], b: list[np.ndarray]) -> np.ndarray:
     squares = sum(
         np.square(np.asarray(x, "float64") - np.asarray(y, "float64")).sum(axis=-1)
         for x, y in zip(a, b)
@@ -81,7 +81,7 @@ def _distance(a, b):
     return np.sqrt(squares)
 
 
-def _free(cell, count):
+def _free(cell: Any, count: int) -> list[bool]:
     """Which states can start anywhere: no counts, no windows of inputs."""
     if not isinstance(cell, Cell):
         return [True] * count
@@ -129,7 +129,7 @@ def past(
     mixed = exchanged(batch.x, valid, kept, others)
     turned = batch.rows(others).y
 
-    def run(*arrays):
+    def run(*arrays: Any) -> tuple[Any, Any]:
         x = keras.tree.pack_sequence_as(batch.x, list(arrays))
         outputs = forward(model, x)
         own = objective.value(outputs, weights=weights)
@@ -152,7 +152,7 @@ def exchanged(x: Any, valid: np.ndarray, kept: int, others: np.ndarray) -> Any:
             shorter it is begun again.
     """
 
-    def mix(array):
+    def mix(array: np.ndarray) -> np.ndarray:
         if not _has_steps(array, valid):
             return array
         made = array.copy()
@@ -166,11 +166,11 @@ def exchanged(x: Any, valid: np.ndarray, kept: int, others: np.ndarray) -> Any:
     return keras.tree.map_structure(mix, x)
 
 
-def _has_steps(array, valid):
+def _has_steps(array: np.ndarray, valid: np.ndarray) -> bool:
     return array.ndim > 1 and array.shape[:2] == valid.shape
 
 
-def _weighs_steps(model, batch, objective):
+def _weighs_steps(model: keras.Model, batch: Batch, objective: Objective) -> bool:
     """Whether the loss has a value for each step, to be weighed."""
     if objective.valid is None or keras.tree.is_nested(batch.y):
         return False
@@ -180,7 +180,7 @@ def _weighs_steps(model, batch, objective):
     return named and fits and type(loss).__name__ != "CTC" and loss != "ctc"
 
 
-def _of_last(valid, kept, weights):
+def _of_last(valid: np.ndarray, kept: int, weights: Any) -> np.ndarray:
     """Weights of the last steps alone."""
     later = np.cumsum(valid[:, ::-1], axis=1)[:, ::-1]
     shown = (valid & (later <= kept)).astype("float32")

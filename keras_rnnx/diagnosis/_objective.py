@@ -84,7 +84,7 @@ class Objective:
             "float32",
         )
 
-    def _through(self, outputs, part):
+    def _through(self, outputs: Any, part: str) -> Any:
         """The outputs, with the way back open at some steps alone."""
         if part == WHOLE:
             return outputs
@@ -100,19 +100,19 @@ class _Gate(keras.layers.Layer):
     It is a layer since those hand on masks, which losses read.
     """
 
-    def __init__(self, passes):
+    def __init__(self, passes: np.ndarray):
         super().__init__(name="diagnosis_gate", autocast=False)
         self.supports_masking = True
         self._passes = passes
 
-    def call(self, outputs):
+    def call(self, outputs: Any) -> Any:
         rank = len(outputs.shape)
         passes = self._passes.reshape(*self._passes.shape, *[1] * (rank - 2))
         passes = ops.convert_to_tensor(passes)
         return ops.where(passes, outputs, ops.stop_gradient(outputs))
 
 
-def _tensor(value):
+def _tensor(value: Any) -> Any:
     return None if value is None else ops.convert_to_tensor(value)
 
 
@@ -128,7 +128,7 @@ def missing(model: keras.Model, batch: Batch) -> str | None:
     return None
 
 
-def _valid_steps(shape, calls):
+def _valid_steps(shape: tuple[int, ...], calls: list[Call]) -> np.ndarray | None:
     """The valid steps of an output, `(batch, time)`, or None if it has no steps."""
     if len(shape) < 3:
         return None
@@ -142,7 +142,7 @@ def _valid_steps(shape, calls):
     return None
 
 
-def _only(valid, part):
+def _only(valid: np.ndarray, part: str) -> np.ndarray:
     """The last or the first valid step of each row."""
     steps = valid.shape[1]
     at = np.argmax(valid, axis=1)

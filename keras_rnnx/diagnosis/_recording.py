@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -15,7 +15,7 @@ from keras import ops
 
 from keras_rnnx import layers as ours
 from keras_rnnx.cells import Cell
-from keras_rnnx.diagnosis._loop import CellLoop
+from keras_rnnx.diagnosis._loop import CellLoop, Steps
 from keras_rnnx.engine import masks
 from keras_rnnx.engine.plan import one_by_one
 
@@ -38,8 +38,10 @@ class Call:
         inputs: `(time, batch, features)`.
         valid: boolean `(time, batch)`; steps that a mask leaves out are False.
         first: the initial states, flat, each `(batch, width)`.
-        states: behind each step, flat, each `(time, batch, width)`.
+        states: behind each step, flat, each `(time, batch, width)`. Of a layer that is
+            seen from outside alone its inputs stand in their place.
         masked: whether the call had a mask.
+        outside: whether the layer is seen from outside alone.
     """
 
     layer: keras.layers.RNN
@@ -48,6 +50,7 @@ class Call:
     first: list[Any]
     states: list[Any]
     masked: bool
+    outside: bool = False
 
     @functools.cached_property
     def before(self) -> list[Any]:
@@ -82,10 +85,16 @@ class Recorder:
     Args:
         model: a built model.
         layers: the layers that run so; `refusal` has nothing against them.
+        outside: layers that run as they are, with their inputs noted. Default: none.
     """
 
-    def __init__(self, model: keras.Model, layers: list[keras.layers.RNN]):
-        self.model = model
+    def __init__(
+        self,
+        model: keras.Model,
+        layers: list[keras.layers.RNN],
+        outside: Sequence[keras.layers.RNN] = (),
+    ):
+        self.model, self._outside = model, outside
         self._loops = {id(layer): CellLoop(layer) for layer in layers}
         self._layers = layers
 
@@ -93,13 +102,16 @@ class Recorder:
         """The loop of a layer."""
         return self._loops[id(layer)]
 
-    def run(self, x: Any, deltas: list[list[Any]] | None = None) -> tuple[Any, list]:
+    def run(
+        self, x: Any, deltas: list[list[Any]] | None = None
+    ) -> tuple[Any, list[Call]]:
         """Calls the model.
 
         Args:
             x: its inputs.
             deltas: for each call of a recurrent layer, in their order, what is added to
-                its states: see `CellLoop.run`. None: nothing.
+                its states (`CellLoop.run`), or to the inputs of a layer that is seen
+                from outside. None: nothing.
 
         Returns:
             The outputs, and a `Call` for each call of a recurrent layer.
@@ -109,16 +121,20 @@ class Recorder:
             return forward(self.model, x), calls
 
     @contextlib.contextmanager
-    def _looping(self, calls, deltas) -> Iterator[None]:
-        put: list[tuple[dict, str, Any]] = []
+    def _looping(
+        self, calls: list[Call], deltas: list[list[Any]] | None
+    ) -> Iterator[None]:
+        put: list[tuple[dict[str, Any], str, Any]] = []
 
-        def hold(layer, name, value):
+        def hold(layer: keras.Layer, name: str, value: Any) -> None:
             # Past Keras, which looks into all that is set.
             attributes = vars(layer)
             put.append((attributes, name, attributes.get(name)))
             attributes[name] = value
 
         try:
+            for layer in self._outside:
+                hold(layer, "call", self._around(layer, calls, deltas))
             for layer in self._layers:
                 hold(layer, "call", self._call_of(layer, calls, deltas))
                 if "use_cudnn" in vars(layer) and not isinstance(layer, ours.RNN):
@@ -137,7 +153,12 @@ class Recorder:
     ) -> Callable[..., Any]:
         loop = self.loop(layer)
 
-        def call(sequences, initial_state=None, mask=None, training=False):
+        def call(
+            sequences: Any,
+            initial_state: Any = None,
+            mask: Any = None,
+            training: bool = False,
+        ) -> Any:
             if isinstance(layer, ours.RNN):
                 layer._tell_regularizer(mask)
             if mask is not None:
@@ -160,7 +181,33 @@ class Recorder:
         return call
 
     @staticmethod
-    def _returned(loop, steps):
+    def _around(
+        layer: keras.layers.RNN, calls: list[Call], deltas: Any
+    ) -> Callable[..., Any]:
+        """The call of a layer as it is, which notes its inputs."""
+        own = layer.call
+
+        def turned(steps):
+            return ops.flip(steps, axis=0) if layer.go_backwards else steps
+
+        def call(sequences, *args, **kwargs):
+            mask = kwargs.get("mask")
+            if mask is not None:
+                mask = masks.column(keras.tree.flatten(mask)[0])
+                mask = turned(ops.swapaxes(mask, 0, 1))
+            inputs = turned(ops.swapaxes(sequences, 0, 1))
+            if deltas is not None:
+                (delta,) = deltas[len(calls)]
+                delta = ops.swapaxes(turned(ops.convert_to_tensor(delta)), 0, 1)
+                sequences = sequences + ops.cast(delta, sequences.dtype)
+            masked = mask is not None
+            calls.append(Call(layer, inputs, mask, [], [inputs], masked, outside=True))
+            return own(sequences, *args, **kwargs)
+
+        return call
+
+    @staticmethod
+    def _returned(loop: CellLoop, steps: Steps) -> Any:
         layer = loop.layer
         outputs = steps.outputs
         output = ops.swapaxes(outputs, 0, 1) if layer.return_sequences else outputs[-1]

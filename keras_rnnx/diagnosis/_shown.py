@@ -153,8 +153,8 @@ def _cost_rows(layer: LayerReport) -> CostRow:
 
 
 def _model(report: Report) -> Iterator[str]:
-    training, past = report.training, report.past
-    if training is None and past is None:
+    training, past, curves = report.training, report.past, report.curves
+    if training is None and past is None and curves is None:
         return
     yield ""
     if training is not None:
@@ -173,6 +173,18 @@ def _model(report: Report) -> Iterator[str]:
             f"{past.unrelated:.4g} with the targets of others"
         )
         yield from _wrapped("past: ", said)
+    if curves is not None:
+        said = (
+            f"the training loss goes from {curves.loss[0]:.4g} to "
+            f"{curves.loss[-1]:.4g} in {len(curves.loss)} epochs"
+        )
+        if curves.validation is not None:
+            said += (
+                f"; the validation loss is {curves.validation[curves.best - 1]:.4g} "
+                f"at its best, in epoch {curves.best}, and "
+                f"{curves.validation[-1]:.4g} at the end"
+            )
+        yield from _wrapped("epochs: ", said)
 
 
 def _number(value: float | None) -> str:

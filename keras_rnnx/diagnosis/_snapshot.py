@@ -46,5 +46,5 @@ def variables(model: keras.Layer) -> list[keras.Variable]:
     return list({id(variable): variable for variable in found}.values())
 
 
-def _copy(variable):
+def _copy(variable: keras.Variable) -> np.ndarray:
     return np.array(keras.ops.convert_to_numpy(variable.value))

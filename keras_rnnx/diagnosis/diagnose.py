@@ -11,7 +11,7 @@ import keras
 from keras_rnnx import _numbers
 from keras_rnnx._errors import unknown
 from keras_rnnx._sublayers import path, walk
-from keras_rnnx.diagnosis import _data, _objective, _snapshot
+from keras_rnnx.diagnosis import _curves, _data, _objective, _snapshot
 from keras_rnnx.diagnosis._examination import Examination
 from keras_rnnx.diagnosis._recording import forward
 from keras_rnnx.diagnosis.report import Report
@@ -25,6 +25,7 @@ def diagnose(
     y: Any = None,
     sample_weight: Any = None,
     *,
+    history: Any = None,
     measures: Sequence[str] = MEASURES,
     sequences: int = 64,
     batches: int = 4,
@@ -44,6 +45,8 @@ def diagnose(
         y: targets. Without them, the gradients are those of the mean square of the
             outputs. Default None.
         sample_weight: weights of samples. Default None.
+        history: what `fit` returned, or a dict with the lists "loss" and "val_loss" of
+            its epochs: overfitting, plateaus and jumps are looked for. Default None.
         measures: what is measured, of `keras_rnnx.diagnosis.MEASURES`: "gradients" by
             step back in time, "updates" (norms of gradients and their clipping),
             "dynamics", "states", "memory" and "cost". Default: all.
@@ -57,10 +60,11 @@ def diagnose(
         A `keras_rnnx.diagnosis.Report`. It prints as text.
 
     Raises:
-        TypeError: if `model` is not a Keras model.
+        TypeError: if `model` is not a Keras model, or `history` no such thing.
         ValueError: for a model without recurrent layers; for data that are empty, or
             don't fit each other or the model; for "updates" asked for by name without
-            targets or a compiled model; for an unknown measure.
+            targets or a compiled model; for an unknown measure; for a `history` without
+            losses.
 
     Example:
 
@@ -77,8 +81,9 @@ def diagnose(
     (30,)
     """
     start = time.perf_counter()
-    layers = _recurrent_layers(model)
+    layers = recurrent_layers(model)
     chosen = _chosen(measures)
+    curves = None if history is None else _curves.measure(history)
     data = _data.prepare(
         model,
         x,
@@ -99,7 +104,7 @@ def diagnose(
         forward(model, data.measured.x)
         notes.append("The model was not built. It is now.")
     with _snapshot.kept(model):
-        found = Examination(model, layers, data, chosen, seed, notes)
+        found = Examination(model, layers, data, chosen, seed, notes, curves)
         found.examine()
     return Report(
         model=model.name,
@@ -112,10 +117,17 @@ def diagnose(
         past=found.past,
         notes=notes,
         seconds=time.perf_counter() - start,
+        curves=curves,
     )
 
 
-def _recurrent_layers(model: Any) -> dict[str, keras.layers.RNN]:
+def recurrent_layers(model: Any) -> dict[str, keras.layers.RNN]:
+    """The recurrent layers of a model, by name.
+
+    Raises:
+        TypeError: if it is no Keras model.
+        ValueError: if it has none.
+    """
     if not isinstance(model, keras.Model):
         raise TypeError(
             f"keras_rnnx.diagnose takes a Keras model, received `model`={model!r} of "

@@ -61,7 +61,7 @@ class Dynamics:
 
 
 class GateShares(NamedTuple):
-    """Share of the values of a gate below 0.05, above 0.95, and stuck.
+    """Share of the values of a gate below 0.05, above 0.95, and stuck; their mean.
 
     Stuck are values that neither open nor close within the length of the data: shut or
     open, but for the gates that keep the state. There a long memory is open on purpose;
@@ -71,6 +71,7 @@ class GateShares(NamedTuple):
     shut: float
     open: float
     stuck: float
+    mean: float
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -154,7 +155,8 @@ class LayerReport:
         units: width of its output.
         length: median number of valid steps of its sequences; 0 if it was not called.
         longest: number of valid steps of the longest.
-        not_measured: why it was not measured, or None.
+        not_measured: why its states were not measured, and its gradients are those for
+            its inputs; or why it was not measured at all. None if it was.
     """
 
     name: str
@@ -218,6 +220,34 @@ class Past:
         return (self.exchanged - self.loss) / learned if learned > 0 else None
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Curves:
+    """The losses of the epochs of a training.
+
+    Attributes:
+        loss: `(epochs,)`: the training loss.
+        validation: the validation loss, or None.
+        best: the epoch with the lowest validation loss, from 1; that with the lowest
+            training loss, if there is no other.
+        since_best: number of epochs since.
+        since_progress: number of epochs since the training loss last fell, by a
+            hundredth of its fall until then or more.
+        gap: the last validation loss less the last training loss; None without one.
+        rise: the last validation loss (or training loss) less the best.
+        jump: the largest rise of the training loss from one epoch to the next, as a
+            share of its fall until then; infinite if it is not finite.
+    """
+
+    loss: np.ndarray
+    validation: np.ndarray | None
+    best: int
+    since_best: int
+    since_progress: int
+    gap: float | None
+    rise: float
+    jump: float
+
+
 @dataclasses.dataclass(frozen=True)
 class Finding:
     """Something that is wrong.
@@ -258,6 +288,7 @@ class Report:
         past: whether the past is used, or None.
         notes: what was not measured, and why.
         seconds: how long it took.
+        curves: the losses of the epochs, of a diagnosis with `history`; else None.
     """
 
     model: str
@@ -270,6 +301,7 @@ class Report:
     past: Past | None
     notes: list[str]
     seconds: float
+    curves: Curves | None = None
 
     def __str__(self):
         from keras_rnnx.diagnosis import _shown

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +12,25 @@ from keras import ops
 from keras_rnnx import _trees
 from keras_rnnx.cells._base.masks import RATES
 from keras_rnnx.cells._base.tensors import DrawnMasks
+
+
+@dataclasses.dataclass
+class StepTensors:
+    """What all steps of a sequence read, in the precision of the computations.
+
+    Attributes:
+        weights: by name.
+        matrices: those that multiply states, by gate.
+        biases: of input parts, by gate.
+        product_biases: of products, by gate.
+        vectors: those of the cell.
+    """
+
+    weights: dict[str, Any]
+    matrices: dict[str, Any]
+    biases: dict[str, Any]
+    product_biases: dict[str, Any]
+    vectors: Any
 
 
 class KerasStep:
@@ -26,6 +46,8 @@ class KerasStep:
         self._held: DrawnMasks | None = None
         # The number of sequences, if each call draws the masks of its step.
         self._drawing: Any = None
+        # The tensors of all steps in a `sharing` block, once there are any.
+        self._shared: list[StepTensors] | None = None
 
     def __call__(self, inputs: Any, states: list[Any], training: bool) -> list[Any]:
         """The states after a step.
@@ -39,7 +61,8 @@ class KerasStep:
         self._check(training)
         cell, program = self.cell, self.program
         inputs, drawn = self._masks(inputs, training)
-        weights = self._weights(drawn)
+        tensors = self._tensors(drawn)
+        weights, product_biases = tensors.weights, tensors.product_biases
         if drawn.inputs is not None:
             inputs = inputs * drawn.inputs
         inputs = ops.cast(inputs, cell.compute_dtype)
@@ -47,27 +70,22 @@ class KerasStep:
         if history is not None:
             inputs = ops.concatenate([history, inputs], axis=-1)
             history = inputs[:, inputs.shape[-1] // program.window :]
-        layout, context = program.layout, drawn.whole.beside(drawn.by_step)
-        biases, product_biases = layout.biases(weights.get("bias"))
+        context = drawn.whole.beside(drawn.by_step)
         # The operator, since `ops.matmul` computes float64 in float32 on torch.
-        x = layout.blocks(inputs @ weights["kernel"], "kernel")
+        x = program.layout.blocks(inputs @ weights["kernel"], "kernel")
         if program.normalization:
             x, product_biases = program.normalization.inputs(x, weights, context), {}
         else:
+            biases = tensors.biases
             x = {k: v + biases[k] if k in biases else v for k, v in x.items()}
-        matrices: dict[str, Any] = {}
-        for name in ("recurrent_kernel", "projection_kernel"):
-            if name in weights:
-                matrices |= layout.blocks(weights[name], name)
 
         def multiply(gate: str, vector: Any) -> Any:
-            product = vector @ matrices[gate]
+            product = vector @ tensors.matrices[gate]
             bias = product_biases.get(gate)
             return product if bias is None else product + bias
 
-        vectors = _trees.mapped(cell.computed, program.step_vectors())
         before = dict(zip(program.states, states))
-        new = program.step(before, x, multiply, vectors, context)
+        new = program.step(before, x, multiply, tensors.vectors, context)
         return [*new.values(), *([] if history is None else [history])]
 
     def _check(self, training: bool) -> None:
@@ -84,6 +102,33 @@ class KerasStep:
                 f"which needs the gradients of a whole sequence. Pass it to "
                 f"keras_rnnx.layers.RNN, as its only cell."
             )
+
+    def _tensors(self, drawn: DrawnMasks) -> StepTensors:
+        if self._shared:
+            return self._shared[0]
+        weights, layout = self._weights(drawn), self.program.layout
+        matrices: dict[str, Any] = {}
+        for name in ("recurrent_kernel", "projection_kernel"):
+            if name in weights:
+                matrices |= layout.blocks(weights[name], name)
+        vectors = _trees.mapped(self.cell.computed, self.program.step_vectors())
+        biases, of_products = layout.biases(weights.get("bias"))
+        tensors = StepTensors(weights, matrices, biases, of_products, vectors)
+        if self._shared is not None and not drawn.weights:
+            self._shared.append(tensors)
+        return tensors
+
+    @contextlib.contextmanager
+    def sharing(self) -> Iterator[None]:
+        """A block whose steps cut and cast the weights once, not each on its own.
+
+        For loops in Python that no backend compiles, while the weights stay the same.
+        """
+        before, self._shared = self._shared, []
+        try:
+            yield
+        finally:
+            self._shared = before
 
     def _weights(self, drawn: DrawnMasks) -> dict[str, Any]:
         """The weights of a step in the precision of the computations."""

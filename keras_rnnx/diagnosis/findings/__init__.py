@@ -6,6 +6,7 @@ import dataclasses
 
 from keras_rnnx.diagnosis.findings import (
     cost,
+    curves,
     flow,
     memory,
     states,
@@ -14,17 +15,23 @@ from keras_rnnx.diagnosis.findings import (
 from keras_rnnx.diagnosis.findings.patient import Patient
 from keras_rnnx.diagnosis.report import Finding
 
-# The troubles, worst first. Those of numbers that are not finite come before all: they
-# are looked for before anything is measured (`numbers.py`).
+# The troubles, worst first, and a cause before what it leads to: too high a rate makes
+# gates stuck, and gradients vanish in stuck gates. Those of numbers that are not finite
+# come before all: they are looked for before anything is measured (`numbers.py`).
 TABLE = (
+    updates.rates,
     flow.exploding,
-    flow.vanishing,
-    memory.forgetful,
+    updates.sizes,
+    curves.overfitted,
     states.dead,
+    memory.thrown_away,
     states.stuck_gates,
     states.saturated,
-    updates.size,
+    flow.vanishing,
+    memory.forgetful,
     memory.past_not_used,
+    curves.unstable,
+    curves.plateau,
     cost.slow,
 )
 

@@ -13,13 +13,20 @@ from keras_rnnx.diagnosis.report import Finding, LayerReport
 
 
 def vanishing(patient: Patient) -> Iterator[Finding]:
-    """The gradient is below a thousandth before it has come to the first step."""
+    """The gradient is below a thousandth before it has come to half of the steps."""
+    if patient.has_learned:
+        return
     for layer, measured in patient:
         gradients, length = measured.gradients, measured.length
         if gradients is None or length < thresholds.FEW_STEPS:
             continue
         horizon, factor = gradients.horizon, gradients.factor
-        if horizon is None or horizon >= length or factor is None or factor >= 1:
+        if horizon is None or horizon >= thresholds.REACHED * length:
+            continue
+        # Without a factor nothing comes to the step before the last one.
+        if factor is None:
+            factor = 0.0
+        if factor >= 1:
             continue
         yield Finding(
             name="vanishing",

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from keras_rnnx import layers as ours
+from keras_rnnx._finite import not_finite as _count
 from keras_rnnx._sublayers import walk
 from keras_rnnx.diagnosis._data import Data
 from keras_rnnx.diagnosis._recording import Call
@@ -120,6 +121,16 @@ def in_states(
         )
 
 
+def in_loss(value: float) -> Finding:
+    """A loss that is not finite, of finite states."""
+    return _finding(
+        f"The loss is {value}",
+        "All weights and states are finite.",
+        "The outputs of the model or the targets give such a loss.",
+        GUARD,
+    )
+
+
 def reaches(calls: list[Call], outputs: Any) -> bool:
     """Whether something not finite comes to a recurrent layer, or out of the model."""
     read = any(_count(call.inputs[call.valid]) for call in calls)
@@ -128,12 +139,3 @@ def reaches(calls: list[Call], outputs: Any) -> bool:
 
 def _finding(title, evidence, cause, cure, layer=None):
     return Finding("nan", layer, title, evidence, cause, cure, PAPER)
-
-
-def _count(array):
-    """Number of values that are not finite; 0 for what is no floating-point number."""
-    array = np.asarray(array)
-    if array.dtype.kind not in "fc" and array.dtype.name != "bfloat16":
-        return 0
-    array = array.astype("float32") if array.dtype.itemsize < 4 else array
-    return int(np.sum(~np.isfinite(array)))

@@ -11,7 +11,8 @@ import keras
 from keras_rnnx import layers as ours
 from keras_rnnx.diagnosis import _gates
 from keras_rnnx.diagnosis._gradients import inner_optimizer
-from keras_rnnx.diagnosis.report import LayerReport, Past, Training
+from keras_rnnx.diagnosis.findings import thresholds
+from keras_rnnx.diagnosis.report import Curves, LayerReport, Past, Training
 from keras_rnnx.initializers import Chrono
 
 
@@ -25,6 +26,7 @@ class Patient:
         measured: their measures.
         training: gradients of batches, or None.
         past: whether the past is used, or None.
+        curves: the losses of its epochs, or None.
     """
 
     model: keras.Model
@@ -32,11 +34,20 @@ class Patient:
     measured: dict[str, LayerReport]
     training: Training | None
     past: Past | None
+    curves: Curves | None = None
 
     def __iter__(self) -> Iterator[tuple[keras.layers.RNN, LayerReport]]:
         for name, layer in self.layers.items():
             if name in self.measured:
                 yield layer, self.measured[name]
+
+    @property
+    def has_learned(self) -> bool:
+        """Whether the model has learned its task well: nothing keeps it from that."""
+        past = self.past
+        if past is None:
+            return False
+        return past.loss <= thresholds.LEARNED_WELL * past.unrelated
 
     @property
     def optimizer(self) -> Any:

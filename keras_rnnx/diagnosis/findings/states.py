@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from keras_rnnx.diagnosis._states import activation
 from keras_rnnx.diagnosis.findings import thresholds
 from keras_rnnx.diagnosis.findings.patient import Patient, code, of_layer
-from keras_rnnx.diagnosis.report import Finding
+from keras_rnnx.diagnosis.report import Finding, GateShares
 
 
 def dead(patient: Patient) -> Iterator[Finding]:
@@ -46,7 +46,8 @@ def stuck_gates(patient: Patient) -> Iterator[Finding]:
         if measured.states is None:
             continue
         gates = measured.states.gates
-        stuck = {k: v for k, v in gates.items() if v.stuck >= thresholds.STUCK}
+        stuck = {k: _stuck(v) for k, v in gates.items()}
+        stuck = {k: v for k, v in stuck.items() if v.stuck >= thresholds.STUCK}
         if not stuck:
             continue
         shares = ", ".join(
@@ -67,6 +68,17 @@ def stuck_gates(patient: Patient) -> Iterator[Finding]:
             paper="Ba, Kiros & Hinton 2016, arXiv:1607.06450",
             rank=1 - max(share.stuck for share in stuck.values()),
         )
+
+
+def _stuck(gate: GateShares) -> GateShares:
+    """The shares, with all values at both ends counted as stuck where both are used.
+
+    A gate that keeps the state is open on purpose, or shut by its bias: that is another
+    trouble. One that is both is moved by sums too large for its slope.
+    """
+    if min(gate.shut, gate.open) < thresholds.BOTH_ENDS:
+        return gate
+    return gate._replace(stuck=max(gate.stuck, gate.shut + gate.open))
 
 
 def saturated(patient: Patient) -> Iterator[Finding]:

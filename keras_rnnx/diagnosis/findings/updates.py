@@ -2,27 +2,52 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
-from keras_rnnx.diagnosis._gradients import has_schedule, rate
+import keras
+
+from keras_rnnx.diagnosis._gradients import PER_WEIGHT, has_schedule, matrices, rate
 from keras_rnnx.diagnosis.findings import thresholds
 from keras_rnnx.diagnosis.findings.patient import Patient
 from keras_rnnx.diagnosis.report import Finding
 
 
-def size(patient: Patient) -> Iterator[Finding]:
+def rates(patient: Patient) -> Iterator[Finding]:
+    """The rate alone says that updates are too large or small, as that of Adam does."""
+    if _per_weight(patient):
+        yield from _size(patient, thresholds.SMALL_UPDATE_PER_WEIGHT)
+
+
+def sizes(patient: Patient) -> Iterator[Finding]:
+    """Updates are too large or small, and their size goes with that of the gradient.
+
+    So that is what else is wrong, if something is.
+    """
+    if not _per_weight(patient):
+        yield from _size(patient, thresholds.SMALL_UPDATE)
+
+
+def _per_weight(patient: Patient) -> bool:
+    return type(patient.optimizer).__name__ in PER_WEIGHT
+
+
+def _size(patient: Patient, least: float) -> Iterator[Finding]:
     """An update changes a layer beyond recognition, or not at all."""
-    for _, measured in patient:
+    for layer, measured in patient:
         update = measured.update
         if update is None or update.ratio is None:
             continue
         optimizer = patient.optimizer
-        large = update.ratio > thresholds.LARGE_UPDATE
+        # Beside what the weights are at first, if large updates made them large.
+        grown = max(1.0, update.weights / _first_norm(layer))
+        large = update.ratio * grown > thresholds.LARGE_UPDATE
         # A rate that rises by itself may begin at nothing; without a gradient there is
         # nothing to learn, or something else is wrong.
         small = (
-            update.ratio < thresholds.SMALL_UPDATE
+            update.ratio < least
             and update.gradient > 0
+            and not patient.has_learned
             and not has_schedule(optimizer)
         )
         if not large and not small:
@@ -48,3 +73,10 @@ def size(patient: Patient) -> Iterator[Finding]:
             paper="Bengio 2012, arXiv:1206.5533",
             rank=0.5,
         )
+
+
+def _first_norm(layer: keras.layers.RNN) -> float:
+    """About the norm of the matrices of a layer before training."""
+    shapes = [variable.shape for variable in matrices(layer)]
+    squares = [2 * math.prod(shape) / sum(shape[-2:]) for shape in shapes]
+    return math.sqrt(sum(squares)) or 1.0

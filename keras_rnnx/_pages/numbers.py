@@ -68,9 +68,15 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
-def count(number: int, noun: str) -> str:
-    """A number of things, as in "1 trial" and "2 trials"."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+def count(number: int, noun: str, several: str = "") -> str:
+    """A number of things, as in "1 trial" and "2 trials".
+
+    Args:
+        number: how many.
+        noun: for one.
+        several: for more, if not with an s.
+    """
+    return f"{number:,} {noun if number == 1 else several or f'{noun}s'}"
 
 
 def spans(values: Iterable[float], times: float = MAGNITUDES) -> bool:

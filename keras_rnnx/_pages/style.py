@@ -105,9 +105,11 @@ def styled(own: dict[str, Any] | None = None) -> Iterator[None]:
 
 
 def figure(width: float, height: float, columns: int = 1) -> tuple[Figure, list[Axes]]:
-    """A new figure with a size in inches, and axes in a row."""
+    """A new figure with a size in inches, and axes in a row; none for no columns."""
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
+    if not columns:
+        return figure, []
     return figure, list(figure.subplots(1, columns, squeeze=False)[0])
 
 

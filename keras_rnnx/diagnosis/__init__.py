@@ -3,10 +3,12 @@
 from keras_rnnx.diagnosis.diagnose import MEASURES, diagnose
 from keras_rnnx.diagnosis.report import (
     Cost,
+    Distributions,
     Dynamics,
     Finding,
     GateShares,
     Gradients,
+    Histogram,
     Kernel,
     LayerReport,
     Memory,
@@ -20,10 +22,12 @@ from keras_rnnx.diagnosis.report import (
 __all__ = [
     "MEASURES",
     "Cost",
+    "Distributions",
     "Dynamics",
     "Finding",
     "GateShares",
     "Gradients",
+    "Histogram",
     "Kernel",
     "LayerReport",
     "Memory",

@@ -38,18 +38,20 @@ def memory_gates(cell: Any) -> dict[str, int]:
     return MEMORY.get(type(cell), {})
 
 
-def shares(loop: CellLoop, call: Call, seed: int) -> dict[str, GateShares]:
+def shares(
+    loop: CellLoop, call: Call, found: dict[str, np.ndarray]
+) -> dict[str, GateShares]:
     """How many of the values of each gate are near its ends.
 
     Args:
         loop: of the layer.
         call: a call of it, as arrays.
-        seed: of the choice of steps, where there are many.
+        found: what `values` returned.
     """
     length = max(1.0, float(np.median(call.lengths)))
     signs = memory_gates(loop.cell)
-    found = {}
-    for gate, value in values(loop, call, seed).items():
+    shown = {}
+    for gate, value in found.items():
         shut, opened = value < SHUT, value > OPEN
         sign = signs.get(gate, 0)
         stuck = shut | opened
@@ -58,8 +60,23 @@ def shares(loop: CellLoop, call: Call, seed: int) -> dict[str, GateShares]:
             keeps = 1 - value if sign > 0 else value
             stuck = keeps < 1 / (LENGTHS * length)
             stuck |= opened if sign < 0 else np.zeros_like(stuck)
-        found[gate] = GateShares(*(float(np.mean(m)) for m in (shut, opened, stuck)))
-    return found
+        shown[gate] = GateShares(*(float(np.mean(m)) for m in (shut, opened, stuck)))
+    return shown
+
+
+def by_unit(found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """For each gate the shares of shut and of open values of each unit.
+
+    Args:
+        found: what `values` returned.
+
+    Returns:
+        `(2, units)` by gate.
+    """
+    return {
+        gate: np.stack([np.mean(value < SHUT, axis=0), np.mean(value > OPEN, axis=0)])
+        for gate, value in found.items()
+    }
 
 
 def values(loop: CellLoop, call: Call, seed: int) -> dict[str, np.ndarray]:

@@ -6,7 +6,7 @@ import argparse
 import json
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import rich.console
@@ -23,6 +23,9 @@ from keras_rnnx._command_line import (
     positive,
     without_none,
 )
+
+if TYPE_CHECKING:
+    from keras_rnnx.diagnosis import Report
 
 ARRAYS = ("x", "y", "sample_weight")
 # The exit status of a diagnosis that found something, as of a linter.
@@ -118,22 +121,31 @@ def _diagnose(arguments: argparse.Namespace) -> int:
         raise CommandError(f"{arguments.model} on {given}: {error}") from error
     console = rich.console.Console(highlight=False)
     console.print(report)
-    written = {}
+    for label, path in _write(arguments, report).items():
+        console.print(f"{label} {path}", soft_wrap=True, markup=False)
+    return FOUND if report.findings else 0
+
+
+def _write(arguments: argparse.Namespace, report: Report) -> dict[str, object]:
+    """Writes the files; what they are, and where, for the user."""
+    written: dict[str, object] = {}
     try:
         if arguments.html:
             written["Page:"] = report.write_html(arguments.html)
         if arguments.plot:
-            report.plot(arguments.plot)
-            written["Figures:"] = Path(arguments.plot)
+            try:
+                report.plot(arguments.plot)
+                written["Figures:"] = Path(arguments.plot)
+            except ValueError as error:
+                # Of a model with NaN nothing is measured.
+                written["No figures:"] = error
         if arguments.json:
             text = json.dumps(report.to_dict(), indent=1, allow_nan=False)
             Path(arguments.json).write_text(text, encoding="utf-8")
             written["Numbers:"] = Path(arguments.json)
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise CommandError(error) from error
-    for label, path in written.items():
-        console.print(f"{label} {path}", soft_wrap=True, markup=False)
-    return FOUND if report.findings else 0
+    return written
 
 
 def _check(arguments: argparse.Namespace) -> None:
@@ -212,12 +224,13 @@ def _arrays(name: str) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None
     if not path.is_file():
         raise CommandError(f"--data {path}: no such file")
     try:
-        with np.load(path, allow_pickle=False) as held:
-            if not hasattr(held, "files"):
-                raise CommandError(
-                    f"--data {path}: one array, not an .npz file; write it with "
-                    f"numpy.savez({str(path)!r}, x=..., y=...)"
-                )
+        held = np.load(path, allow_pickle=False)
+        if isinstance(held, np.ndarray):
+            raise CommandError(
+                f"--data {path}: one array, not an .npz file; write it with "
+                f"numpy.savez('data.npz', x=..., y=...)"
+            )
+        with held:
             arrays = {key: held[key] for key in held.files}
     except (EOFError, OSError, ValueError, zipfile.BadZipFile) as error:
         raise CommandError(

@@ -39,12 +39,13 @@ def page(report: Report) -> str:
 
 
 def _facts(report: Report) -> Iterator[tuple[str, str]]:
+    objective = report.objective.removeprefix("the ")
     if report.loss is not None:
-        yield report.objective.removeprefix("the "), score(report.loss)
+        yield objective, score(report.loss)
     past, training = report.past, report.training
     if past is not None:
-        yield f"with another past, but {past.kept} steps", score(past.exchanged)
-        yield "with the targets of others", score(past.unrelated)
+        yield f"{objective} with another past", score(past.exchanged)
+        yield f"{objective} with other targets", score(past.unrelated)
     if training is not None:
         norms = training.norms
         shown = f"{norms.min():.3g} to {norms.max():.3g}"
@@ -53,7 +54,7 @@ def _facts(report: Report) -> Iterator[tuple[str, str]]:
             yield "clipping of gradients", "none"
         else:
             limit = f"{training.clipping}={training.limit:g}"
-            yield f"of updates changes {limit}", f"{training.clipped:.0%}"
+            yield f"updates that {limit} changes", f"{training.clipped:.0%}"
 
 
 def _findings(report: Report) -> str:

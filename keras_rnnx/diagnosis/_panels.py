@@ -95,7 +95,7 @@ def _looks(layers: Sequence[LayerReport]) -> list[Look]:
         Look(
             _short(layer.name),
             COLOUR[SERIES[number % len(SERIES)]],
-            "-" if number < len(SERIES) else (0, (4, 2)),  # type: ignore[arg-type]
+            "-" if number < len(SERIES) else "--",
         )
         for number, layer in enumerate(layers)
     ]
@@ -180,7 +180,6 @@ def _by_step(
         top = float(positive.max())
         low = max(float(positive.min()), 10.0**-DECADES * top)
         space = (top / low) ** 0.06 if top > low else 2.0
-        axes.set_yscale("log")
         quantity(axes.yaxis, labels[1], (low / space, top * space), True)
         last = start + max(map(len, shown)) - 1
         room = 0.02 * max(1, last - start)
@@ -199,7 +198,14 @@ def _draw_line(axes: Axes, line: _Line, start: int, low: float) -> None:
     look, values = line.look, np.where(_positive(line.values), line.values, np.nan)
     steps = np.arange(start, start + len(values))
     marker = "o" if len(values) == 1 else ""
-    axes.plot(steps, values, look.line, color=look.colour, marker=marker, linewidth=1.8)
+    axes.plot(
+        steps,
+        values,
+        linestyle=look.line,
+        color=look.colour,
+        marker=marker,
+        linewidth=1.8,
+    )
     if line.second is not None:
         second = np.where(_positive(line.second), line.second, np.nan)
         axes.plot(steps[: len(second)], second, ":", color=look.colour, linewidth=1.4)
@@ -301,7 +307,7 @@ def _spectrum(layers: Sequence[LayerReport], looks: dict[str, Look]) -> Panel | 
             axes.plot(
                 ranks,
                 values,
-                look.line,
+                linestyle=look.line,
                 color=look.colour,
                 marker="o",
                 markersize=3.5,
@@ -447,7 +453,7 @@ def _gates(layers: Sequence[LayerReport]) -> Panel | None:
         ("A point is a unit" if units else "A point is a gate")
         + ": the share of its values above 0.95 (open) and below 0.05 (shut). At the "
         "diagonal the gate is always one of them and decides nothing; at 0 it is never "
-        "saturated." + (" A letter is the mean of its gate." if units else ""),
+        "saturated." + (" A ring is the mean of its gate." if units else ""),
         2.75 * lines + 0.2 if columns > 1 else 3.4,
         draw,
     )
@@ -472,6 +478,16 @@ def _draw_gates(
                 color=colours[gate],
                 clip_on=False,
                 zorder=3,
+            )
+            axes.plot(
+                share.open,
+                share.shut,
+                "o",
+                markersize=9,
+                markerfacecolor="none",
+                markeredgecolor=colours[gate],
+                clip_on=False,
+                zorder=4,
             )
         else:
             axes.plot(share.open, share.shut, "o", color=colours[gate], zorder=3)
@@ -536,7 +552,7 @@ def _times(layers: Sequence[LayerReport], looks: dict[str, Look]) -> Panel | Non
             range(len(found)), [look.name for look, _ in found], parse_math=False
         )
         _emphasized(axes, colours)
-        quantity(axes.xaxis, "milliseconds", (0.0, 1.05 * max(times)), False)
+        quantity(axes.xaxis, "milliseconds", (0.0, 1.05 * max(times) or 1.0), False)
         axes.set_ylim(len(found) - 0.5, -0.5)
         for row, (_, cost) in enumerate(found):
             share = "" if cost.share is None else f"{min(cost.share, 1):.0%}, "
@@ -585,10 +601,11 @@ def _distributions(
                 axes.set_yticks([])
                 axes.spines["left"].set_visible(False)
                 axes.grid(visible=False)
-                if kind not in each:
-                    axes.set_axis_off()
-                    continue
-                _draw_histogram(axes, each[kind], looks[name].colour, kind)
+                if kind in each:
+                    _draw_histogram(axes, each[kind], looks[name].colour, kind)
+                else:
+                    axes.spines["bottom"].set_visible(False)
+                    axes.set_xticks([])
             if len(found) > 1:
                 row[0].set_ylabel(
                     looks[name].name,
@@ -620,9 +637,8 @@ def _draw_histogram(axes: Axes, histogram: Any, colour: str, kind: str) -> None:
     if kind == "gradients":
         axes.set_xscale("log")
         axes.xaxis.set_minor_formatter(NullFormatter())
-        ticks = [edges[-1] * 10.0**-n for n in (8, 4, 0)]
-        rounded = [10.0 ** math.floor(math.log10(tick)) for tick in ticks]
-        axes.set_xticks(rounded)
+        low, high = math.ceil(math.log10(edges[0])), math.floor(math.log10(edges[-1]))
+        axes.set_xticks([10.0**n for n in (low, (low + high) // 2, high)])
         axes.minorticks_off()
         axes.xaxis.set_major_formatter(
             FuncFormatter(lambda value, _: f"1e{round(math.log10(value))}")

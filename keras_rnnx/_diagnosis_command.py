@@ -105,8 +105,8 @@ def _diagnose(arguments: argparse.Namespace) -> int:
     _check(arguments)
     from keras_rnnx import diagnosis
 
-    data = _data(arguments)
     model = load_model(arguments.model)
+    data = _data(arguments)
     options = without_none(
         measures=arguments.measures,
         sequences=arguments.sequences,

@@ -186,15 +186,23 @@ def _by_step(
         axes.set_xlim(start - room, last + room)
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.set_xlabel(labels[0])
-        for line in lines:
-            _draw_line(axes, line, start, low)
+        marks = [_draw_line(axes, line, start, low) for line in lines]
+        _number(axes, [mark for mark in marks if mark is not None])
         if len(lines) > 1:
             _named_ends(axes, lines, start)
 
     return Panel(name, title, caption, 3.1, draw)
 
 
-def _draw_line(axes: Axes, line: _Line, start: int, low: float) -> None:
+class _Mark(NamedTuple):
+    """A mark on a line, with the number of its step."""
+
+    step: int
+    height: float
+    colour: str
+
+
+def _draw_line(axes: Axes, line: _Line, start: int, low: float) -> _Mark | None:
     look, values = line.look, np.where(_positive(line.values), line.values, np.nan)
     steps = np.arange(start, start + len(values))
     marker = "o" if len(values) == 1 else ""
@@ -210,21 +218,46 @@ def _draw_line(axes: Axes, line: _Line, start: int, low: float) -> None:
         second = np.where(_positive(line.second), line.second, np.nan)
         axes.plot(steps[: len(second)], second, ":", color=look.colour, linewidth=1.4)
     if line.mark is None or not start <= line.mark < start + len(values):
-        return
-    height = values[line.mark - start]
+        return None
+    height = float(values[line.mark - start])
     # Below the axis, or 0: the mark stands on its edge.
-    height = low if not height >= low else height
+    height = height if height >= low else low
     axes.plot([line.mark], [height], "o", color=look.colour, markersize=6, zorder=4)
-    axes.annotate(
-        f"{line.mark}",
-        (line.mark, height),
-        (6, 6),
-        textcoords="offset points",
-        color=look.colour,
-        fontsize=SIZE,
-        fontweight="bold",
-        zorder=5,
-    )
+    return _Mark(line.mark, height, look.colour)
+
+
+# Where the number of a mark may be, in points from it.
+OFFSETS = ((6, 6), (-17, -13), (6, 17), (-17, -24), (6, 28))
+# About the size of axes, and of such a number, in points.
+AXES, NUMBER = (270, 165), (16, 10)
+
+
+def _number(axes: Axes, marks: list[_Mark]) -> None:
+    """Writes the steps of marks beside them; one without room is left out."""
+    transform = axes.transData + axes.transAxes.inverted()
+    taken: list[tuple[float, float]] = []
+    for mark in marks:
+        x, y = transform.transform((mark.step, mark.height))
+        for dx, dy in OFFSETS:
+            at = x * AXES[0] + dx, y * AXES[1] + dy
+            if all(
+                abs(at[0] - a) > NUMBER[0] or abs(at[1] - b) > NUMBER[1]
+                for a, b in taken
+            ):
+                break
+        else:
+            continue
+        taken.append(at)
+        axes.annotate(
+            f"{mark.step}",
+            (mark.step, mark.height),
+            (dx, dy),
+            textcoords="offset points",
+            color=mark.colour,
+            fontsize=SIZE,
+            fontweight="bold",
+            zorder=5,
+        )
 
 
 def _named_ends(axes: Axes, lines: list[_Line], start: int) -> None:
@@ -454,7 +487,7 @@ def _gates(layers: Sequence[LayerReport]) -> Panel | None:
         + ": the share of its values above 0.95 (open) and below 0.05 (shut). At the "
         "diagonal the gate is always one of them and decides nothing; at 0 it is never "
         "saturated." + (" A ring is the mean of its gate." if units else ""),
-        2.75 * lines + 0.2 if columns > 1 else 3.4,
+        2.2 * lines + 0.35 if columns > 1 else 3.2,
         draw,
     )
 
@@ -568,8 +601,8 @@ def _times(layers: Sequence[LayerReport], looks: dict[str, Look]) -> Panel | Non
     return Panel(
         "times",
         "Time by layer",
-        "The time of a forward pass of the measured batch, its share of the model's, "
-        "and the engine that runs the layer.",
+        "The time of a forward pass of the measured batch through each layer alone, as "
+        "a share of the model's, and the engine that runs the layer.",
         1.0 + 0.34 * len(found),
         draw,
     )

@@ -17,6 +17,7 @@ COLUMNS = 2
 # Readable on white and on black.
 INK, LINES = "#7a7a7a", "#8a8a8a"
 NEUTRAL = {
+    **_panels.STYLE,
     "text.color": INK,
     "axes.labelcolor": INK,
     "axes.edgecolor": LINES,

@@ -71,7 +71,7 @@ def _finding(finding: Finding) -> str:
     parts = [f"<h2>{escape(finding.title)}</h2>", paragraph(finding.evidence)]
     parts.append(paragraph(finding.cause, "cause"))
     if finding.cure:
-        parts += ["<h3>What helps</h3>", code(finding.cure, copied=True)]
+        parts += ["<h3>What helps</h3>", code(finding.cure, "command", copied=True)]
     if finding.paper:
         parts.append(f'<p class="paper">{_linked(finding.paper)}</p>')
     return f"<li>{''.join(parts)}</li>"
@@ -87,7 +87,7 @@ def _linked(paper: str) -> str:
 def _sections(report: Report) -> Iterator[Section]:
     figures = []
     for panel in _panels.panels(report):
-        with style.styled():
+        with style.styled(_panels.STYLE):
             drawn, _ = style.figure(_panels.WIDTH, panel.height, 0)
             panel.draw(drawn)
             svg = style.svg(drawn, panel.name)

@@ -28,7 +28,9 @@ MOST = 8
 # Of an axis of norms: what is smaller than so much of the largest is below it.
 DECADES = 12
 NAME = 18
-SIZE = 8
+# Sizes of fonts: a figure is readable on a phone, where an inch is about 70 pixels.
+SIZE = 9
+STYLE = {"font.size": 10, "axes.titlesize": 10}
 SERIES = ("series-1", "series-2", "series-3", "series-4", "series-5", "series-6")
 INPUTS = {"weights": "weights", "gradients": "gradients (size)", "states": "states"}
 

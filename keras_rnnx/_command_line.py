@@ -43,7 +43,9 @@ def command(
         run: called with its arguments; it may return the exit status.
         text: one line of help.
     """
-    parser = commands.add_parser(name, help=text, description=text.capitalize() + ".")
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, help=text, description=text.capitalize() + "."
+    )
     parser.set_defaults(run=run)
     return parser
 

@@ -29,6 +29,7 @@ def made(name, radius):
         name=name,
     )
     model.compile(keras.optimizers.Adam(1e-3, global_clipnorm=1.0), "mse")
+    model.optimizer.build(model.trainable_variables)
     return model
 
 

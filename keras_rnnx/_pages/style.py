@@ -127,7 +127,7 @@ def key(axes: Axes, entries: Iterable[tuple[str, str, str, str]]) -> None:
             color=colour,
             marker=marker,
             markeredgewidth=2 if marker == "|" else 1,
-            linestyle=line,
+            linestyle=cast(Any, line),
             label=text,
         )
         for text, colour, marker, line in entries

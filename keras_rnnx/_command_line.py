@@ -9,10 +9,13 @@ import importlib.util
 import os
 import re
 import sys
+import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
+
+import keras
 
 
 class CommandError(Exception):
@@ -27,17 +30,22 @@ class Parser(argparse.ArgumentParser):
 
 
 def command(
-    commands: Any, name: str, run: Callable[[argparse.Namespace], None], text: str
+    commands: Any,
+    name: str,
+    run: Callable[[argparse.Namespace], int | None],
+    text: str,
 ) -> argparse.ArgumentParser:
     """Adds a command.
 
     Args:
         commands: the result of `add_subparsers`.
         name: of the command.
-        run: called with its arguments.
+        run: called with its arguments; it may return the exit status.
         text: one line of help.
     """
-    parser = commands.add_parser(name, help=text, description=text.capitalize() + ".")
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, help=text, description=text.capitalize() + "."
+    )
     parser.set_defaults(run=run)
     return parser
 
@@ -156,6 +164,22 @@ def load_file(name: str, owner: str) -> ModuleType:
     assert spec.loader is not None
     spec.loader.exec_module(module)
     return module
+
+
+def load_model(name: str, compile: bool = True) -> keras.Model:
+    """The model in a file.
+
+    Args:
+        name: path of the file.
+        compile: whether to compile it as it was.
+    """
+    path = Path(name)
+    if not path.is_file():
+        raise CommandError(f"{path}: no such file")
+    try:
+        return keras.models.load_model(path, compile=compile)
+    except (OSError, TypeError, ValueError, zipfile.BadZipFile) as error:
+        raise CommandError(f"{path} cannot be loaded: {error}") from error
 
 
 def task_options(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -202,7 +202,13 @@ def milliseconds(text: str) -> float:
     return value
 
 
-def _task(arguments: argparse.Namespace) -> Task:
+def chosen_task(arguments: argparse.Namespace, owner: str) -> Task:
+    """The task that a command is told to take, with its options.
+
+    Args:
+        arguments: of the command.
+        owner: the argument that names the task, for messages.
+    """
     from keras_rnnx import datasets
 
     options = task_options(arguments)
@@ -210,26 +216,26 @@ def _task(arguments: argparse.Namespace) -> Task:
         options["length"] = arguments.length
     file, colon, function = arguments.task.rpartition(":")
     if colon and file.endswith(".py"):
-        return _made(file, function, options)
+        return _made(file, function, options, owner)
     if Path(arguments.task).suffix in (".npz", ".csv"):
         return datasets.Task.from_file(arguments.task, **options)
     return datasets.load_task(arguments.task, **options)
 
 
-def _made(file: str, function: str, options: dict[str, Any]) -> Task:
+def _made(file: str, function: str, options: dict[str, Any], owner: str) -> Task:
     """The task that a function in a file returns."""
     from keras_rnnx import datasets
 
-    make = getattr(load_file(file, "TASK"), function, None)
+    make = getattr(load_file(file, owner), function, None)
     if not callable(make):
         raise CommandError(f"{file} has no function {function!r}")
-    task = make(**options)
-    if not isinstance(task, datasets.Task):
+    made = make(**options)
+    if not isinstance(made, datasets.Task):
         raise CommandError(
             f"{file}:{function} must return a keras_rnnx.datasets.Task, but returned "
-            f"{type(task).__name__}"
+            f"{type(made).__name__}"
         )
-    return task
+    return made
 
 
 def _tune(arguments: argparse.Namespace) -> None:
@@ -240,7 +246,7 @@ def _tune(arguments: argparse.Namespace) -> None:
     try:
         from keras_rnnx import tuner
 
-        task = _task(arguments)
+        task = chosen_task(arguments, "TASK")
         space = dict(arguments.changes)
         chosen = _passed(arguments, "cells", "preset", "params")
         # Errors in these arguments are reported before anything else.

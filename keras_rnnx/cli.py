@@ -1,19 +1,16 @@
-"""The command `keras-rnnx`: the catalogue, tasks, explanations and searches."""
+"""The command `keras-rnnx`: cells, tasks, explanations, diagnoses and searches."""
 
 from __future__ import annotations
 
 import argparse
 import shlex
 import sys
-import zipfile
 from collections.abc import Sequence
-from pathlib import Path
 
-import keras
 import rich.console
 
 import keras_rnnx
-from keras_rnnx import _tuning_commands
+from keras_rnnx import _diagnosis_command, _tuning_commands
 from keras_rnnx._command_line import (
     CommandError,
     Parser,
@@ -21,6 +18,7 @@ from keras_rnnx._command_line import (
     add_import,
     command,
     import_all,
+    load_model,
     positive,
     task_options,
     without_none,
@@ -36,13 +34,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: its arguments. Default: the arguments of the process.
 
     Returns:
-        The exit status: 0, or 2 after an error, or 130 when stopped by Ctrl-C.
+        The exit status: 0, or 1 if `diagnose` finds something, or 2 after an error, or
+        130 when stopped by Ctrl-C.
     """
     argv = sys.argv[1:] if argv is None else list(argv)
     try:
         arguments = _parser().parse_args(argv)
         arguments.command = shlex.join(["keras-rnnx", *argv])
-        arguments.run(arguments)
+        status: int | None = arguments.run(arguments)
     except CommandError as error:
         print(f"keras-rnnx: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
@@ -54,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 130
-    return 0
+    return status or 0
 
 
 def _parser() -> Parser:
@@ -84,6 +83,7 @@ def _parser() -> Parser:
     add_data(tasks)
     add_import(tasks)
 
+    _diagnosis_command.add(commands)
     _tuning_commands.add(commands)
     return parser
 
@@ -144,13 +144,7 @@ def _cells(arguments: argparse.Namespace) -> None:
 
 def _explain(arguments: argparse.Namespace) -> None:
     import_all(arguments.imports)
-    path = Path(arguments.model)
-    if not path.is_file():
-        raise CommandError(f"{path}: no such file")
-    try:
-        model = keras.models.load_model(path, compile=False)
-    except (TypeError, ValueError, zipfile.BadZipFile) as error:
-        raise CommandError(f"{path} cannot be loaded: {error}") from error
+    model = load_model(arguments.model, compile=False)
     rich.console.Console().print(keras_rnnx.explain(model))
 
 

@@ -183,7 +183,8 @@ def test_distributions_hold_the_package_alone(distributions):
     }
     data = {"py.typed", "datasets/builders/checksums.tsv"}
     data |= {"cells/__init__.pyi", "layers/__init__.pyi"}
-    data |= {f"tuner/reporting/page.{kind}" for kind in ("html", "css")}
+    data |= {f"_pages/page.{kind}" for kind in ("html", "css")}
+    data |= {f"{part}/page.css" for part in ("diagnosis", "tuner/reporting")}
     assert {f"keras_rnnx/{name}" for name in data} <= set(shipped) & set(unpacked)
 
 

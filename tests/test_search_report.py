@@ -1,21 +1,21 @@
 """The report of a search: what stands in it, and that a browser shows it."""
 
-import contextlib
 import html
 import json
 import math
 import random
 import re
-import shutil
 import statistics
 import sys
 import xml.etree.ElementTree as ElementTree
 
 import matplotlib
 import pytest
+from browser import browser, loads_nothing, needs_browser, show
 
+from keras_rnnx._pages import numbers
 from keras_rnnx.tuner import reporting
-from keras_rnnx.tuner.reporting import _figures, _numbers, _search, _study
+from keras_rnnx.tuner.reporting import _figures, _search, _study
 
 pytestmark = pytest.mark.any_backend
 
@@ -280,10 +280,10 @@ def test_numbers_that_are_none(tmp_path):
 
 def test_an_outlier_does_not_squash_the_others():
     losses = [0.01 * (1 + number) for number in range(30)]
-    assert _numbers.robust([*losses, 1e30], False, False)[1] < 0.4
-    assert _numbers.robust([*losses, 1e30], False, True)[1] < 100
-    assert _numbers.robust([1.0] * 9 + [1e30], False, False)[1] < 1e3
-    low, high = _numbers.robust([*losses, 0.35], False, False)
+    assert numbers.robust([*losses, 1e30], False, False)[1] < 0.4
+    assert numbers.robust([*losses, 1e30], False, True)[1] < 100
+    assert numbers.robust([1.0] * 9 + [1e30], False, False)[1] < 1e3
+    low, high = numbers.robust([*losses, 0.35], False, False)
     assert low < 0.01 and high > 0.35
 
 
@@ -461,56 +461,13 @@ def test_without_a_package(tmp_path, monkeypatch, package):
         reporting.write(tmp_path)
 
 
-@contextlib.contextmanager
-def browser(profile):
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium")
-    arguments = (
-        "headless no-sandbox disable-gpu disable-quic no-first-run disable-sync "
-        "disable-background-networking disable-component-update"
-    )
-    for argument in (*arguments.split(), f"user-data-dir={profile}"):
-        options.add_argument(f"--{argument}")
-    options.set_capability(
-        "goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"}
-    )
-    service = Service(shutil.which("chromedriver"))
-    driver = webdriver.Chrome(options=options, service=service)
-    try:
-        yield driver
-    finally:
-        driver.quit()
-
-
-@pytest.mark.skipif(
-    not (shutil.which("chromium") and shutil.which("chromedriver")),
-    reason="needs chromium and chromedriver",
-)
+@needs_browser
 def test_in_a_browser(tmp_path):
     report(tmp_path / "search", leaderboard(60))
     page = (tmp_path / "search" / "report.html").as_uri()
     with browser(tmp_path / "profile") as driver:
-        # What the browser itself shows at first is no part of the page.
-        driver.get("about:blank")
-        driver.get_log("performance")
         for width in (1280, 400):
-            # A window of Chromium cannot be as narrow as a phone; its page can.
-            driver.execute_cdp_cmd(
-                "Emulation.setDeviceMetricsOverride",
-                {
-                    "width": width,
-                    "height": 900,
-                    "deviceScaleFactor": 1,
-                    "mobile": False,
-                },
-            )
-            driver.get(page)
-            wide = "return [document.documentElement.scrollWidth, innerWidth]"
-            document, window = driver.execute_script(wide)
-            assert document <= window == width
+            show(driver, page, width)
             sizes = driver.execute_script(
                 "return [...document.querySelectorAll('figure svg')]"
                 ".map(e => e.getBoundingClientRect()).map(r => [r.width, r.height])"
@@ -522,18 +479,7 @@ def test_in_a_browser(tmp_path):
             "return document.querySelectorAll('button').length"
         )
         driver.execute_script("document.querySelector('button').click()")
-        console = driver.get_log("browser")
-        assert not [entry for entry in console if entry["level"] == "SEVERE"]
-        messages = [
-            json.loads(e["message"])["message"] for e in driver.get_log("performance")
-        ]
-        urls = [
-            message["params"]["request"]["url"]
-            for message in messages
-            if message["method"] == "Network.requestWillBeSent"
-        ]
-        assert page in urls
-        assert [url for url in urls if not url.startswith(("file://", "data:"))] == []
+        loads_nothing(driver, page)
 
 
 def test_for_other_tools(tmp_path):

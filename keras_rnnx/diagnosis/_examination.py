@@ -10,6 +10,7 @@ import numpy as np
 
 from keras_rnnx.diagnosis import (
     _cost,
+    _distributions,
     _dynamics,
     _gradients,
     _memory,
@@ -135,6 +136,7 @@ class Examination:
                     continue
                 value = _gradients.measure(layer, self.calls, found)
                 self._set(name, gradients=value)
+        batches = None
         if "updates" in chosen and loss_is_finite and self.objective.uses_loss:
             batches = _gradients.of_batches(model, self.data.batches)
             self.training = _gradients.training(model, batches)
@@ -142,6 +144,8 @@ class Examination:
                 self._set(name, update=_gradients.update(model, layer, batches))
         for name in measured:
             self._measure_layer(name)
+        for name in self.layers:
+            self._count(name, batches)
         if "memory" in chosen and loss_is_finite and self.objective.uses_loss:
             self._measure_past()
         if "cost" in chosen:
@@ -164,6 +168,14 @@ class Examination:
         if "memory" in self.chosen:
             memory = _memory.measure(self.model, loop, longest, self.seed)
             self._set(name, memory=memory)
+
+    def _count(self, name: str, batches: list[list[Any]] | None) -> None:
+        states = "states" in self.chosen
+        if states or batches is not None:
+            layer = self.layers[name]
+            calls = [call for call in self.calls if call.layer is layer and states]
+            value = _distributions.measure(self.model, layer, calls, batches, self.seed)
+            self._set(name, distributions=value)
 
     def _measure_past(self) -> None:
         if not self.calls:

@@ -59,18 +59,20 @@ def kept(cell: Any, gates: dict[str, GateShares]) -> float | None:
     return float(np.mean(found))
 
 
-def shares(loop: CellLoop, call: Call, seed: int) -> dict[str, GateShares]:
+def shares(
+    loop: CellLoop, call: Call, found: dict[str, np.ndarray]
+) -> dict[str, GateShares]:
     """How many of the values of each gate are near its ends.
 
     Args:
         loop: of the layer.
         call: a call of it, as arrays.
-        seed: of the choice of steps, where there are many.
+        found: what `values` returned.
     """
     length = max(1.0, float(np.median(call.lengths)))
     signs = memory_gates(loop.cell)
-    found = {}
-    for gate, value in values(loop, call, seed).items():
+    shown = {}
+    for gate, value in found.items():
         shut, opened = value < SHUT, value > OPEN
         sign = signs.get(gate, 0)
         stuck = shut | opened
@@ -80,8 +82,23 @@ def shares(loop: CellLoop, call: Call, seed: int) -> dict[str, GateShares]:
             stuck = keeps < 1 / (LENGTHS * length)
             stuck |= opened if sign < 0 else np.zeros_like(stuck)
         means = (float(np.mean(m)) for m in (shut, opened, stuck, value))
-        found[gate] = GateShares(*means)
-    return found
+        shown[gate] = GateShares(*means)
+    return shown
+
+
+def by_unit(found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """For each gate the shares of shut and of open values of each unit.
+
+    Args:
+        found: what `values` returned.
+
+    Returns:
+        `(2, units)` by gate.
+    """
+    return {
+        gate: np.stack([np.mean(value < SHUT, axis=0), np.mean(value > OPEN, axis=0)])
+        for gate, value in found.items()
+    }
 
 
 def values(loop: CellLoop, call: Call, seed: int) -> dict[str, np.ndarray]:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import html as markup
+import re
 import textwrap
 from collections.abc import Iterator
 from typing import Any, NamedTuple
+
+from rich.text import Text
 
 from keras_rnnx.diagnosis.report import Finding, LayerReport, Report
 from keras_rnnx.inspection.table import Table
@@ -52,7 +55,7 @@ class CostRow(NamedTuple):
 
 def text(report: Report) -> str:
     """The report, in lines."""
-    return "\n".join(_lines(report))
+    return "\n".join(map(str, _parts(report)))
 
 
 def html(report: Report) -> str:
@@ -60,38 +63,58 @@ def html(report: Report) -> str:
     return f"<pre>{markup.escape(text(report))}</pre>"
 
 
-def _lines(report: Report) -> Iterator[str]:
+def rendered(report: Report, width: int) -> Iterator[Text | Table]:
+    """The report for a console of rich, whose tables fill it.
+
+    Args:
+        report: the report.
+        width: of the console, in characters.
+    """
+    for part in _parts(report, min(WIDTH, width)):
+        if isinstance(part, Table):
+            yield part
+        else:
+            # Titles of findings begin with their number.
+            first = re.match(r"\d+\. ", part)
+            yield Text(part, "bold" if first else "")
+
+
+def rows(layer: LayerReport) -> tuple[GradientRow, StateRow, CostRow]:
+    """The rows of a layer in the tables."""
+    return _gradient_rows(layer), _state_rows(layer), _cost_rows(layer)
+
+
+def _parts(report: Report, width: int = WIDTH) -> Iterator[str | Table]:
+    """Lines and tables."""
     count = len(report.findings)
     found = "no findings" if not count else f"{count} finding{'s' * (count > 1)}"
     value = "" if report.loss is None else f"; {report.objective} is {report.loss:.4g}"
     yield f"{report.model}: {found}, on {report.samples} sequences{value}"
     for number, finding in enumerate(report.findings, 1):
         yield ""
-        yield from _finding(number, finding)
-    measured = list(report.layers.values())
-    for rows in (_gradient_rows, _state_rows, _cost_rows):
-        table = Table(map(rows, measured))
+        yield from _finding(number, finding, width)
+    for part in zip(*map(rows, report.layers.values())):
         yield ""
-        yield str(table)
+        yield Table(part)
     yield from _model(report)
     for note in report.notes:
-        yield from _wrapped("note: ", note)
+        yield from _wrapped("note: ", note, width)
 
 
-def _finding(number: int, finding: Finding) -> Iterator[str]:
-    yield from _wrapped(f"{number}. ", finding.title)
+def _finding(number: int, finding: Finding, width: int) -> Iterator[str]:
+    yield from _wrapped(f"{number}. ", finding.title, width)
     for name in ("evidence", "cause", "cure", "paper"):
-        yield from _wrapped(f"   {name + ':':<10}", getattr(finding, name))
+        yield from _wrapped(f"   {name + ':':<10}", getattr(finding, name), width)
 
 
-def _wrapped(first: str, said: str) -> list[str]:
+def _wrapped(first: str, said: str, width: int = WIDTH) -> list[str]:
     indent = " " * len(first)
     lines: list[str] = []
     for line in said.splitlines() or [""]:
         start = first if not lines else indent
         lines += textwrap.wrap(
             line,
-            WIDTH,
+            width,
             initial_indent=start,
             subsequent_indent=indent,
             break_long_words=False,

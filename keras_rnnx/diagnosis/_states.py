@@ -31,13 +31,15 @@ def measure(loop: CellLoop, calls: list[Call], seed: int) -> States:
     saturated = None
     if activation(loop.cell) == "tanh":
         saturated = float(np.mean(np.abs(outputs) > SATURATED))
+    gates = _gates.values(loop, calls[0], seed)
     return States(
-        gates=_gates.shares(loop, calls[0], seed),
+        gates=_gates.shares(loop, calls[0], gates),
         saturated=saturated,
         dead=float(np.mean(dead)),
         constant=float(np.mean(constant)),
         dimensions=dimensions(outputs),
         units=outputs.shape[1],
+        gates_by_unit=_gates.by_unit(gates),
     )
 
 

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import NamedTuple
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from rich.console import Console, ConsoleOptions, RenderResult
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -87,6 +94,8 @@ class States:
             eigenvalues of their covariance: how many directions they use. 0 if nothing
             changes.
         units: number of units.
+        gates_by_unit: `(2, units)` by gate: the shares of the values of each unit that
+            are shut, and open.
     """
 
     gates: dict[str, GateShares]
@@ -95,6 +104,7 @@ class States:
     constant: float
     dimensions: float
     units: int
+    gates_by_unit: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -146,6 +156,35 @@ class Cost:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
+class Histogram:
+    """How many values are in each bin.
+
+    Attributes:
+        counts: `(bins,)`.
+        edges: `(bins + 1,)`: where bins begin, and where the last one ends.
+    """
+
+    counts: np.ndarray
+    edges: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Distributions:
+    """Histograms of the numbers of a layer, of a random choice of them where many.
+
+    Attributes:
+        weights: of its matrices.
+        gradients: of the sizes of the gradients of some batches for these. The bins are
+            equal on the logarithm, and zeros are in the first one.
+        states: of its outputs at valid steps.
+    """
+
+    weights: Histogram | None
+    gradients: Histogram | None
+    states: Histogram | None
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
 class LayerReport:
     """The measures of one recurrent layer. Those that were not taken are None.
 
@@ -171,6 +210,7 @@ class LayerReport:
     memory: Memory | None = None
     update: Update | None = None
     cost: Cost | None = None
+    distributions: Distributions | None = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -275,7 +315,7 @@ class Finding:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Report:
-    """What a model shows: print it, or read its attributes.
+    """What a model shows: print it, plot it, or read its attributes.
 
     Attributes:
         model: name of the model.
@@ -302,6 +342,87 @@ class Report:
     notes: list[str]
     seconds: float
     curves: Curves | None = None
+
+    def plot(self, path: str | os.PathLike[str] | None = None) -> Figure:
+        """Draws the measures: a panel for each of those that were taken.
+
+        The background is transparent, and the ink is readable on light and on dark
+        ground. In a notebook the figure is shown as the result of a cell.
+
+        Args:
+            path: a file to write, of a kind that Matplotlib knows, such as `.png` or
+                `.svg`. Default None.
+
+        Returns:
+            A `matplotlib.figure.Figure`.
+
+        Raises:
+            ImportError: without Matplotlib.
+            ValueError: for a report without measures that can be drawn.
+        """
+        from keras_rnnx.diagnosis import _pictures
+
+        return _pictures.plot(self, path)
+
+    def write_html(self, path: str | os.PathLike[str]) -> Path:
+        """Writes a page with the findings, the figures and the tables of layers.
+
+        The page contains all of its figures and loads nothing.
+
+        Args:
+            path: of the page. A file that is there is replaced.
+
+        Returns:
+            The path.
+
+        Raises:
+            ImportError: without Matplotlib.
+        """
+        from keras_rnnx.diagnosis import _pictures
+
+        return _pictures.write_html(self, path)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as dicts, lists, texts and numbers, for JSON.
+
+        JSON has no NaN and no infinity: these are the texts "nan", "inf" and "-inf".
+
+        Example:
+
+        >>> import json
+        >>> model = keras.Sequential(
+        ...     [keras.Input((6, 2)), keras_rnnx.layers.GRU(3, name="gru")])
+        >>> x = np.random.default_rng(0).normal(size=(4, 6, 2)).astype("float32")
+        >>> report = keras_rnnx.diagnose(model, x, measures="states")
+        >>> text = json.dumps(report.to_dict())
+        >>> again = keras_rnnx.diagnosis.Report.from_dict(json.loads(text))
+        >>> str(again) == str(report)
+        True
+        """
+        from keras_rnnx.diagnosis import _as_data
+
+        return _as_data.written(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Report:
+        """The report that `to_dict` was called on.
+
+        Args:
+            data: what it returned.
+
+        Raises:
+            ValueError: for something else.
+        """
+        from keras_rnnx.diagnosis import _as_data
+
+        return _as_data.read(data)
+
+    def __rich_console__(
+        self, console: Console, options: ConsoleOptions
+    ) -> RenderResult:
+        from keras_rnnx.diagnosis import _shown
+
+        yield from _shown.rendered(self, options.max_width)
 
     def __str__(self):
         from keras_rnnx.diagnosis import _shown

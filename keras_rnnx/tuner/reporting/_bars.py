@@ -5,10 +5,10 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from keras_rnnx.tuner.reporting import _style
-from keras_rnnx.tuner.reporting._numbers import shortened
+from keras_rnnx._pages import style
+from keras_rnnx._pages.numbers import shortened
+from keras_rnnx._pages.style import COLOUR
 from keras_rnnx.tuner.reporting._study import Importances
-from keras_rnnx.tuner.reporting._style import COLOUR
 
 SHOWN = 15
 
@@ -18,7 +18,7 @@ def importance(importances: Importances | str) -> Figure | str:
     if isinstance(importances, str):
         return importances
     rows = importances.rows[:SHOWN]
-    figure, (axes,) = _style.figure(7, 1.2 + 0.34 * len(rows))
+    figure, (axes,) = style.figure(7, 1.2 + 0.34 * len(rows))
     places = range(len(rows))
     axes.barh(places, [row.share for row in rows], 0.6, color=COLOUR["completed"])
     axes.scatter(
@@ -51,7 +51,7 @@ def importance(importances: Importances | str) -> Figure | str:
             fontsize=8.5,
             annotation_clip=False,
         )
-    _style.key(
+    style.key(
         axes,
         [
             ("importance", COLOUR["completed"], "s", ""),

@@ -8,11 +8,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from keras_rnnx.tuner.reporting import _style
-from keras_rnnx.tuner.reporting._axes import quantity
-from keras_rnnx.tuner.reporting._numbers import robust, score, spans
+from keras_rnnx._pages import style
+from keras_rnnx._pages.axes import quantity
+from keras_rnnx._pages.numbers import robust, score, spans
+from keras_rnnx._pages.style import COLOUR
 from keras_rnnx.tuner.reporting._search import Search, Trial
-from keras_rnnx.tuner.reporting._style import COLOUR
 
 ENDS = {"stopped": "o", "diverged": "X", "failed": "X"}
 
@@ -35,7 +35,7 @@ def learning_curves(search: Search) -> Figure | str:
     log = not search.higher and spans(shown)
     limits = robust(shown, search.higher, log)
 
-    figure, (axes,) = _style.figure(9, 4.6)
+    figure, (axes,) = style.figure(9, 4.6)
     last = max(len(curves[trial.trial]) for trial in drawn)
     axes.set_xlim(1 - 0.01 * last, last + 0.01 * last)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
@@ -66,7 +66,7 @@ def learning_curves(search: Search) -> Figure | str:
         for status, n in counts.items()
         if n
     ]
-    _style.key(axes, [(text, c, marker or "", line) for text, c, marker, line in lines])
+    style.key(axes, [(text, c, marker or "", line) for text, c, marker, line in lines])
     return figure
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from keras_rnnx.tuner.reporting import _style
+from keras_rnnx._pages import style
 from keras_rnnx.tuner.reporting._bars import importance
 from keras_rnnx.tuner.reporting._curves import learning_curves
 from keras_rnnx.tuner.reporting._parallel import parallel_coordinates
@@ -55,11 +55,11 @@ def draw(search: Search) -> Drawn:
         lambda: workers(search),
     )
     for name, function in zip(NAMES, functions):
-        with _style.styled():
+        with style.styled():
             figure = function()
             if isinstance(figure, str):
                 drawn.why[name] = figure
             elif figure is not None:
-                drawn.svg[name] = _style.svg(figure, name.replace("_", "-"))
-                drawn.png[name] = _style.png(figure)
+                drawn.svg[name] = style.svg(figure, name.replace("_", "-"))
+                drawn.png[name] = style.png(figure)
     return drawn

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from keras_rnnx.tuner.reporting._numbers import (
+from keras_rnnx._pages.numbers import (
     count,
     duration,
     runs,

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import string
 from html import escape
 from pathlib import Path
-from typing import NamedTuple
 
-from keras_rnnx.tuner.reporting import _tables
-from keras_rnnx.tuner.reporting._captions import captions
-from keras_rnnx.tuner.reporting._figures import Drawn
-from keras_rnnx.tuner.reporting._findings import findings, test_values
-from keras_rnnx.tuner.reporting._numbers import (
+from keras_rnnx._pages.numbers import (
     count,
     duration,
     runs,
     score,
     with_spread,
 )
+from keras_rnnx._pages.page import Head, Section, code, figure, paragraph
+from keras_rnnx._pages.page import page as whole_page
+from keras_rnnx._pages.tables import pairs
+from keras_rnnx.tuner.reporting import _tables
+from keras_rnnx.tuner.reporting._captions import captions
+from keras_rnnx.tuner.reporting._figures import Drawn
+from keras_rnnx.tuner.reporting._findings import findings, test_values
 from keras_rnnx.tuner.reporting._search import Search
 from keras_rnnx.tuner.reporting._study import Importances
-from keras_rnnx.tuner.reporting._style import PALETTE
 
 HERE = Path(__file__).parent
 TITLES = {
@@ -33,38 +33,19 @@ TITLES = {
 }
 
 
-class Section(NamedTuple):
-    """A section of the page."""
-
-    id: str
-    title: str
-    html: str
-
-
 def page(search: Search, drawn: Drawn) -> str:
     """The whole page as text."""
-    title = f"Search: {search.task}" if search.task else "Hyperparameter search"
-    parts = [part for part in _sections(search, drawn) if part.html]
-    links = (f'<a href="#{part.id}">{escape(part.title)}</a>' for part in parts)
-    template = string.Template((HERE / "page.html").read_text(encoding="utf-8"))
-    return template.substitute(
-        title=escape(title),
-        heading=escape(search.task or "Hyperparameter search"),
-        description=_paragraph(search.description, "lead"),
-        method=escape(_method(search)),
-        style=(HERE / "page.css").read_text(encoding="utf-8"),
-        light=_variables(0),
-        dark=_variables(1),
+    head = Head(
+        kind="Hyperparameter search",
+        title=f"Search: {search.task}" if search.task else "Hyperparameter search",
+        heading=search.task or "Hyperparameter search",
+        lead=search.description or "",
+        method=_method(search),
         facts=_facts(search),
-        findings="".join(map(_paragraph, findings(search))),
-        contents="\n".join(links),
-        sections="\n".join(map(_section, parts)),
+        html=f'<div class="findings">{"".join(map(paragraph, findings(search)))}</div>',
     )
-
-
-def _section(part):
-    head = f"<h2>{escape(part.title)}</h2>"
-    return f'<section id="{part.id}">{head}{part.html}</section>'
+    own = (HERE / "page.css").read_text(encoding="utf-8")
+    return whole_page(head, _sections(search, drawn), own)
 
 
 def _sections(search, drawn):
@@ -93,18 +74,12 @@ def _sections(search, drawn):
 
 def _figure(name, title, caption, drawn):
     if name in drawn.why:
-        return _paragraph(drawn.why[name], "note")
+        return paragraph(drawn.why[name], "note")
     if name not in drawn.svg:
         return ""
-    svg = drawn.svg[name].replace(
-        "<svg", f'<svg role="img" aria-label="{escape(title)}"', 1
-    )
     file = f'<a href="figures/{name}.png">PNG</a>'
-    return (
-        f'<figure class="{name.replace("_", "-")}">'
-        f'<div class="scroll" tabindex="0">{svg}</div>'
-        f"<figcaption>{escape(caption)} {file}</figcaption></figure>"
-    )
+    below = f"{escape(caption)} {file}"
+    return figure(drawn.svg[name], title, below, name.replace("_", "-"))
 
 
 def _facts(search):
@@ -121,10 +96,7 @@ def _facts(search):
     facts.append(("trials", f"{len(search.trials):,}"))
     if search.seconds:
         facts.append(("search time", duration(search.seconds)))
-    return "".join(
-        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>"
-        for name, value in facts
-    )
+    return facts
 
 
 def _method(search):
@@ -138,35 +110,20 @@ def _method(search):
 def _best(search):
     best = search.best
     if best is None:
-        return _paragraph("There is none: no trial completed with a score.", "note")
+        return paragraph("There is none: no trial completed with a score.", "note")
     parts = [f"<h3>Hyperparameters of trial {best.trial}</h3>"]
-    parts.append(_tables.pairs(best.values.items()))
+    parts.append(pairs(best.values.items()))
     if search.explain:
-        parts.append("<h3>Which engine runs it</h3>" + _text(search.explain))
+        parts.append("<h3>Which engine runs it</h3>" + code(search.explain))
     if search.code:
-        parts.append("<h3>Code to build it</h3>" + _text(search.code, copied=True))
+        parts.append("<h3>Code to build it</h3>" + code(search.code, copied=True))
     return "".join(parts)
 
 
 def _again(search):
     parts = []
     if search.command:
-        parts.append(_text(search.command, "command", copied=True))
+        parts.append(code(search.command, "command", copied=True))
     if search.versions:
-        parts.append("<h3>Versions</h3>" + _tables.pairs(search.versions.items()))
+        parts.append("<h3>Versions</h3>" + pairs(search.versions.items()))
     return "".join(parts)
-
-
-def _text(text, classes="", copied=False):
-    attributes = f' class="{classes}"' if classes else ""
-    attributes += " data-copy" if copied else ""
-    return f'<pre tabindex="0"{attributes}>{escape(text.rstrip())}</pre>'
-
-
-def _paragraph(text, classes=""):
-    attribute = f' class="{classes}"' if classes else ""
-    return f"<p{attribute}>{escape(text)}</p>" if text else ""
-
-
-def _variables(theme):
-    return " ".join(f"--{name}: {both[theme]};" for name, both in PALETTE.items())

@@ -13,9 +13,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
 
-from keras_rnnx.tuner.reporting import _style
-from keras_rnnx.tuner.reporting._axes import plain
-from keras_rnnx.tuner.reporting._numbers import (
+from keras_rnnx._pages import style
+from keras_rnnx._pages.axes import plain
+from keras_rnnx._pages.numbers import (
     magnitudes,
     robust,
     shortened,
@@ -23,9 +23,9 @@ from keras_rnnx.tuner.reporting._numbers import (
     text,
     ticks,
 )
+from keras_rnnx._pages.style import COLOUR, LEVELS
 from keras_rnnx.tuner.reporting._search import Search, Trial
 from keras_rnnx.tuner.reporting._study import numeric
-from keras_rnnx.tuner.reporting._style import COLOUR, LEVELS
 
 # Largest numbers of axes and of categories that a reader can tell apart.
 AXES, CATEGORIES, FEW = 9, 14, 6
@@ -74,7 +74,7 @@ def parallel_coordinates(search: Search, order: list[str]) -> Figure | str:
     columns = [_column(name, grey + trials) for name in names]
     scores = _scores(search, trials)
 
-    figure, (axes,) = _style.figure(9, 4.2)
+    figure, (axes,) = style.figure(9, 4.2)
     axes.set_axis_off()
     length = min(15, 100 // (len(names) + 1))
     lines = max(len(_lines(name, length)) for name in [*names, search.objective])

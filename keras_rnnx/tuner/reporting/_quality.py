@@ -10,12 +10,12 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.markers import CARETDOWN, CARETLEFT, CARETRIGHT, CARETUP
 
-from keras_rnnx.tuner.reporting import _style
-from keras_rnnx.tuner.reporting._axes import labelled, quantity
-from keras_rnnx.tuner.reporting._numbers import count, robust, score, shortened, spans
+from keras_rnnx._pages import style
+from keras_rnnx._pages.axes import labelled, quantity
+from keras_rnnx._pages.numbers import count, robust, score, shortened, spans
+from keras_rnnx._pages.style import COLOUR, MARKERS, SERIES
 from keras_rnnx.tuner.reporting._search import Search, Trial, measured
 from keras_rnnx.tuner.reporting._study import front
-from keras_rnnx.tuner.reporting._style import CELLS, COLOUR, MARKERS
 
 
 class Cost(NamedTuple):
@@ -59,7 +59,7 @@ def quality(search: Search, cost: Cost) -> Figure | str:
     costs = [value for value in map(cost.of, trials) if value is not None]
     wide = spans(costs, 3)
 
-    figure, (axes,) = _style.figure(5.6, 4.4)
+    figure, (axes,) = style.figure(5.6, 4.4)
     quantity(axes.xaxis, cost.label, robust(costs, None, wide), wide)
     quantity(axes.yaxis, search.objective, (low, high), log)
     looks = _looks(search, trials)
@@ -104,7 +104,7 @@ def quality(search: Search, cost: Cost) -> Figure | str:
     if len(entries) == 1:
         entries = [(count(len(trials), "completed trial"), *entries[0][1:])]
     front_entry = ("Pareto front", COLOUR["muted"], "", "--")
-    _style.key(axes, [*entries, front_entry])
+    style.key(axes, [*entries, front_entry])
     ends = sorted(
         best, key=lambda trial: trial is not best[-1] and trial is not best[0]
     )
@@ -120,8 +120,8 @@ def quality(search: Search, cost: Cost) -> Figure | str:
 def _looks(search, trials) -> dict[str | None, tuple[str, str, str]]:
     cells = [c for c in search.cells if any(trial.cell == c for trial in trials)]
     looks = {
-        cell: (shortened(cell, 18), COLOUR[f"cell-{number}"], marker)
-        for number, (cell, marker) in enumerate(zip(cells[:CELLS], MARKERS), start=1)
+        cell: (shortened(cell, 18), COLOUR[f"series-{number}"], marker)
+        for number, (cell, marker) in enumerate(zip(cells[:SERIES], MARKERS), start=1)
     }
     others = ("other cells", COLOUR["others"], "o")
     return looks | {trial.cell: others for trial in trials if trial.cell not in looks}
@@ -143,7 +143,7 @@ def cells(search: Search) -> Figure | str | None:
     log = not search.higher and spans(shown)
     limits = robust(shown, search.higher, log)
 
-    figure, (axes,) = _style.figure(7, 1.3 + 0.42 * len(scores))
+    figure, (axes,) = style.figure(7, 1.3 + 0.42 * len(scores))
     quantity(axes.xaxis, search.objective, limits, log)
     axes.set(ylim=(len(scores) - 0.5, -0.5))
     axes.set_yticks(
@@ -166,7 +166,7 @@ def cells(search: Search) -> Figure | str | None:
             color=COLOUR["muted"],
             annotation_clip=False,
         )
-    _style.key(
+    style.key(
         axes,
         [
             ("completed trial", COLOUR["completed"], "o", ""),

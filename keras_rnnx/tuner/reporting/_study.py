@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from keras_rnnx.tuner.reporting._numbers import magnitudes, text
+from keras_rnnx._pages.numbers import magnitudes, text
 from keras_rnnx.tuner.reporting._search import Search, Trial, measured
 
 # Importances need at least the first number of trials; below the second they mean

@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
-from keras_rnnx.tuner.reporting import _style
-from keras_rnnx.tuner.reporting._axes import quantity
-from keras_rnnx.tuner.reporting._numbers import shortened
+from keras_rnnx._pages import style
+from keras_rnnx._pages.axes import quantity
+from keras_rnnx._pages.numbers import shortened
+from keras_rnnx._pages.style import COLOUR
 from keras_rnnx.tuner.reporting._search import Search, Trial
-from keras_rnnx.tuner.reporting._style import COLOUR
 
 # A bar shows the number of its trial if it takes at least this share of the time.
 LABELLED = 0.022
@@ -43,7 +43,7 @@ def workers(search: Search) -> Figure | str | None:
     if end >= 300:
         divisor, unit = (60, "min") if end < 3 * 3600 else (3600, "h")
 
-    figure, (axes,) = _style.figure(9, 1.3 + 0.42 * len(names))
+    figure, (axes,) = style.figure(9, 1.3 + 0.42 * len(names))
     # The search may have ended after its last trial.
     length = max(end, search.seconds or 0, 1e-3) / divisor
     quantity(axes.xaxis, f"time since the search began ({unit})", (0, length), False)
@@ -86,7 +86,7 @@ def workers(search: Search) -> Figure | str | None:
             )
     there = [s for s in search.counts if any(bar.trial.status == s for bar in bars)]
     entries = [(s, COLOUR.get(s, COLOUR["others"]), "s", "") for s in there]
-    _style.key(axes, entries)
+    style.key(axes, entries)
     return figure
 
 

@@ -16,7 +16,7 @@ STRETCHED = 3.0
 
 
 def text(value: Any) -> str:
-    """The value of a hyperparameter as text, on one line."""
+    """A value as text, on one line."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
@@ -68,9 +68,15 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
-def count(number: int, noun: str) -> str:
-    """A number of things, as in "1 trial" and "2 trials"."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+def count(number: int, noun: str, several: str = "") -> str:
+    """A number of things, as in "1 trial" and "2 trials".
+
+    Args:
+        number: how many.
+        noun: for one.
+        several: for more, if not with an s.
+    """
+    return f"{number:,} {noun if number == 1 else several or f'{noun}s'}"
 
 
 def spans(values: Iterable[float], times: float = MAGNITUDES) -> bool:
@@ -138,6 +144,6 @@ def ticks(
     return linear or [low]
 
 
-def _inside(values, low, high):
+def _inside(values: Iterable[float], low: float, high: float) -> list[float]:
     slack = 1e-9 * abs(high - low)
     return [float(v) for v in values if low - slack <= v <= high + slack]

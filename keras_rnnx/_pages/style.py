@@ -1,4 +1,4 @@
-"""The style of figures, and their conversion to SVG and PNG.
+"""The style of figures in pages, and their conversion to SVG and PNG.
 
 A figure is drawn in the light colours of `PALETTE`. In the page each colour becomes a
 CSS variable, so that a figure follows the reader's light or dark theme.
@@ -12,6 +12,7 @@ import itertools
 import re
 import warnings
 from collections.abc import Iterable, Iterator
+from typing import Any, cast
 
 import matplotlib
 import matplotlib.style
@@ -21,25 +22,27 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 # Colours of the light and the dark theme. No two names share a light colour. Colours of
-# data are by Okabe and Ito, some lighter on a dark ground; the scale is viridis.
+# data are by Okabe and Ito, some lighter on a dark ground; the scale is viridis. Those
+# from "completed" to "running" are statuses of trials, "series" what is compared.
 PALETTE = {
     "ink": ("#1c2733", "#e6eaf0"),
     "muted": ("#5d6b7a", "#9aa8b8"),
     "faint": ("#c9d1da", "#465160"),
     "grid": ("#e7ebef", "#2c3541"),
     "paper": ("#fefefe", "#171d25"),
+    "accent": ("#0071b2", "#4eafe8"),
     "completed": ("#0072b2", "#4fb0e8"),
     "stopped": ("#e69f00", "#f0b429"),
     "diverged": ("#d55e00", "#ff8447"),
     "failed": ("#b0568a", "#e08cbb"),
     "refused": ("#808c99", "#8996a5"),
     "running": ("#009e73", "#2fc79b"),
-    "cell-1": ("#0073b3", "#50b1e9"),
-    "cell-2": ("#d65f01", "#ff8548"),
-    "cell-3": ("#019f74", "#30c89c"),
-    "cell-4": ("#b1578b", "#e18dbc"),
-    "cell-5": ("#e7a001", "#f1b52a"),
-    "cell-6": ("#57b5ea", "#9bd3f5"),
+    "series-1": ("#0073b3", "#50b1e9"),
+    "series-2": ("#d65f01", "#ff8548"),
+    "series-3": ("#019f74", "#30c89c"),
+    "series-4": ("#b1578b", "#e18dbc"),
+    "series-5": ("#e7a001", "#f1b52a"),
+    "series-6": ("#57b5ea", "#9bd3f5"),
     "others": ("#818d9a", "#8a97a6"),
     # From the worst score to the best: the best stands out on either ground.
     "scale-0": ("#c8d64b", "#433e85"),
@@ -53,7 +56,7 @@ PALETTE = {
 }
 COLOUR = {name: light for name, (light, _) in PALETTE.items()}
 LEVELS = 8
-CELLS = 6
+SERIES = 6
 MARKERS = "osDPXp"
 STYLE = {
     "font.family": "sans-serif",
@@ -85,9 +88,16 @@ STYLE = {
 
 
 @contextlib.contextmanager
-def styled() -> Iterator[None]:
-    """Applies the style of the report, and restores the user's style afterwards."""
-    with matplotlib.style.context(["default", STYLE]), warnings.catch_warnings():
+def styled(own: dict[str, Any] | None = None) -> Iterator[None]:
+    """Applies the style of pages, and restores the user's style afterwards.
+
+    Args:
+        own: parameters of Matplotlib that differ. Default: none.
+    """
+    with (
+        matplotlib.style.context(["default", STYLE, own or {}]),
+        warnings.catch_warnings(),
+    ):
         # A name may have characters that Matplotlib's font lacks. The reader's browser
         # has them.
         warnings.filterwarnings("ignore", r"Glyph \d+")
@@ -95,9 +105,11 @@ def styled() -> Iterator[None]:
 
 
 def figure(width: float, height: float, columns: int = 1) -> tuple[Figure, list[Axes]]:
-    """A new figure with a size in inches, and axes in a row."""
+    """A new figure with a size in inches, and axes in a row; none for no columns."""
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
+    if not columns:
+        return figure, []
     return figure, list(figure.subplots(1, columns, squeeze=False)[0])
 
 
@@ -115,7 +127,7 @@ def key(axes: Axes, entries: Iterable[tuple[str, str, str, str]]) -> None:
             color=colour,
             marker=marker,
             markeredgewidth=2 if marker == "|" else 1,
-            linestyle=line,
+            linestyle=cast(Any, line),
             label=text,
         )
         for text, colour, marker, line in entries
@@ -137,10 +149,10 @@ def key(axes: Axes, entries: Iterable[tuple[str, str, str, str]]) -> None:
         text.set_parse_math(False)
 
 
-def _columns(axes, handles):
+def _columns(axes: Axes, handles: list[Line2D]) -> int:
     # A character is about 0.07 inches wide, and a mark with its space five characters.
-    lengths = [5 + len(handle.get_label()) for handle in handles]
-    room = axes.figure.get_figwidth() / 0.07
+    lengths = [5 + len(str(handle.get_label())) for handle in handles]
+    room = cast(Figure, axes.figure).get_figwidth() / 0.07
     if sum(lengths) <= room:
         return len(handles)
     return max(1, int(room / max(lengths)))
@@ -165,9 +177,10 @@ def svg(figure: Figure, name: str) -> str:
     return _with_size_of_page(_themed(_with_own_ids(text, name)))
 
 
-def _with_own_ids(text, name):
+def _with_own_ids(text: str, name: str) -> str:
     # Two figures in one page must not share an id.
-    ids, numbers = {}, itertools.count(1)
+    ids: dict[str, str] = {}
+    numbers = itertools.count(1)
     for identifier in re.findall(r'(?<= id=")[^"]+', text):
         ids.setdefault(identifier, f"{name}-{next(numbers)}")
     text = re.sub(r' id="([^"]+)"', lambda m: f' id="{ids[m[1]]}"', text)
@@ -176,17 +189,17 @@ def _with_own_ids(text, name):
     )
 
 
-def _themed(text):
+def _themed(text: str) -> str:
     names = {light: name for name, light in COLOUR.items()}
 
-    def variable(match):
+    def variable(match: re.Match[str]) -> str:
         name = names.get(match[0])
         return match[0] if name is None else f"var(--{name})"
 
     return re.sub(r"(?<=: )#[0-9a-f]{6}\b", variable, text)
 
 
-def _with_size_of_page(text):
+def _with_size_of_page(text: str) -> str:
     head, body = text.split(">", 1)
     head = re.sub(r' (width|height|xmlns(:\w+)?|version)="[^"]*"', "", head)
     return f"{head}>{body}"

@@ -11,7 +11,7 @@ from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 from matplotlib.transforms import Bbox
 
-from keras_rnnx.tuner.reporting._numbers import ticks
+from keras_rnnx._pages.numbers import ticks
 
 # Offsets of a label from its point, in points; the first free one is used.
 PLACES = [(-6, 8), (0, 12), (6, 9), (7, 0), (-8, 0), (7, -8), (-7, -8), (0, -12)]
@@ -53,7 +53,7 @@ def labelled(
     Returns:
         The number of points with a label.
     """
-    # A figure with an Agg canvas, as `_style.figure` makes it.
+    # A figure with an Agg canvas, as `style.figure` makes it.
     figure: Any = axes.figure
     renderer = figure.canvas.get_renderer()
     figure.draw_without_rendering()
@@ -75,7 +75,9 @@ def labelled(
     return len(occupied) - len(points)
 
 
-def _annotation(axes: Axes, point, text, dx, dy, size) -> Text:
+def _annotation(
+    axes: Axes, point: tuple[float, float], text: str, dx: int, dy: int, size: float
+) -> Text:
     return axes.annotate(
         text,
         point,

@@ -1,5 +1,6 @@
 """What is wrong with a recurrent network: measures by layer, and findings."""
 
+from keras_rnnx.diagnosis.cures.tried import Curve, Trial, Tried
 from keras_rnnx.diagnosis.diagnose import MEASURES, diagnose
 from keras_rnnx.diagnosis.report import (
     Cost,
@@ -20,6 +21,7 @@ from keras_rnnx.diagnosis.report import (
 __all__ = [
     "MEASURES",
     "Cost",
+    "Curve",
     "Dynamics",
     "Finding",
     "GateShares",
@@ -31,6 +33,8 @@ __all__ = [
     "Report",
     "States",
     "Training",
+    "Trial",
+    "Tried",
     "Update",
     "diagnose",
 ]

@@ -14,6 +14,7 @@ from keras_rnnx._sublayers import path, walk
 from keras_rnnx.diagnosis import _data, _objective, _snapshot
 from keras_rnnx.diagnosis._examination import Examination
 from keras_rnnx.diagnosis._recording import forward
+from keras_rnnx.diagnosis.cures.try_cures import Subject
 from keras_rnnx.diagnosis.report import Report
 
 MEASURES = ("gradients", "updates", "dynamics", "states", "memory", "cost")
@@ -54,7 +55,8 @@ def diagnose(
         seed: of what is drawn: which sequences, and small changes. Default 0.
 
     Returns:
-        A `keras_rnnx.diagnosis.Report`. It prints as text.
+        A `keras_rnnx.diagnosis.Report`. It prints as text, and its `try_cures` trains
+        what it proposes beside the model. For that it holds the model and the data.
 
     Raises:
         TypeError: if `model` is not a Keras model.
@@ -112,6 +114,7 @@ def diagnose(
         past=found.past,
         notes=notes,
         seconds=time.perf_counter() - start,
+        subject=Subject(model, layers, (x, y, sample_weight), batch_size),
     )
 
 

@@ -12,17 +12,21 @@ from keras_rnnx import layers as ours
 from keras_rnnx._sublayers import walk
 from keras_rnnx.diagnosis._data import Data
 from keras_rnnx.diagnosis._recording import Call
+from keras_rnnx.diagnosis.cures import Advice, prescriptions
 from keras_rnnx.diagnosis.report import Finding
 
-GUARD = (
-    "guard = keras_rnnx.callbacks.DivergenceGuard(restore_weights=True)\n"
-    "model.fit(guard.watch(x, y), callbacks=[guard])"
-)
 PAPER = "Pascanu, Mikolov & Bengio 2013, arXiv:1211.5063"
 
 
-def in_weights(model: keras.Model) -> Iterator[Finding]:
-    """Weights that are NaN or infinite."""
+def in_weights(
+    model: keras.Model, layers: dict[str, keras.layers.RNN]
+) -> Iterator[Finding]:
+    """Weights that are NaN or infinite.
+
+    Args:
+        model: the model.
+        layers: its recurrent layers by name.
+    """
     bad = []
     for variable in model.weights:
         array = np.asarray(keras.ops.convert_to_numpy(variable))
@@ -35,7 +39,7 @@ def in_weights(model: keras.Model) -> Iterator[Finding]:
             ", ".join(bad) + ".",
             "Training has diverged before, or a file holds such weights. All that "
             "depends on them is NaN.",
-            GUARD,
+            prescriptions.not_finite(model, layers),
         )
 
 
@@ -63,22 +67,26 @@ def in_data(model: keras.Model, data: Data, reaches: bool) -> Iterator[Finding]:
             axes = ["sample", "step", *["feature"] * (len(first) - 2)]
             axes = axes if name == "x" else ["sample", *["index"] * (len(first) - 1)]
             at = ", ".join(f"{axis} {n}" for axis, n in zip(axes, first))
-            cures = {"x": "keras_rnnx.layers.MaskPadding()  # if NaN is padding"}
+            cures = {"x": prescriptions.PADDING}
+            mended = Advice(
+                f"{name} = np.nan_to_num({name})", "it changes the data, not the model"
+            )
             yield _finding(
                 f"`{name}` holds NaN or infinity",
                 f"{count} of {array.size} values in {data.place}; the first one is at "
                 f"{at}.",
                 "The loss and all gradients of a batch with such a value are NaN.",
-                cures.get(name, f"{name} = np.nan_to_num({name})"),
+                (cures.get(name, mended),),
             )
 
 
 def in_states(
-    names: dict[int, str], calls: list[Call], outputs: Any
+    model: keras.Model, names: dict[int, str], calls: list[Call], outputs: Any
 ) -> Iterator[Finding]:
     """States or outputs that become infinite, of finite weights and inputs.
 
     Args:
+        model: the model.
         names: of the recurrent layers, by `id`.
         calls: their calls, as arrays.
         outputs: of the model.
@@ -91,7 +99,7 @@ def in_states(
                 f"{_count(call.inputs[valid])} of {call.inputs[valid].size} values of "
                 f"its inputs are NaN or infinite.",
                 "A layer in front of it gives such values.",
-                GUARD,
+                (prescriptions.GUARD,),
                 name,
             )
             return
@@ -105,7 +113,7 @@ def in_states(
                 f"have such states.",
                 "The state grows from step to step until it is too large for its "
                 "number format.",
-                "keras_rnnx.constraints.SpectralRadius(1.0)  # recurrent_constraint",
+                prescriptions.bounded(model, name, call.layer, True),
                 name,
             )
             return
@@ -116,7 +124,7 @@ def in_states(
             "The outputs of the model are not finite",
             f"{count} of {sum(o.size for o in flat)} values.",
             "A layer behind the recurrent ones gives such values.",
-            GUARD,
+            (prescriptions.GUARD,),
         )
 
 
@@ -126,8 +134,8 @@ def reaches(calls: list[Call], outputs: Any) -> bool:
     return read or any(_count(np.asarray(o)) for o in keras.tree.flatten(outputs))
 
 
-def _finding(title, evidence, cause, cure, layer=None):
-    return Finding("nan", layer, title, evidence, cause, cure, PAPER)
+def _finding(title, evidence, cause, cures, layer=None):
+    return Finding("nan", layer, title, evidence, cause, paper=PAPER, cures=cures)
 
 
 def _count(array):

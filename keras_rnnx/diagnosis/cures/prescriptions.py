@@ -1,0 +1,248 @@
+"""Which cures there are for each trouble, the most promising first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from keras_rnnx import layers as ours
+from keras_rnnx.cells import Cell, registry
+from keras_rnnx.constraints import SpectralRadius
+from keras_rnnx.constraints import UnitRange as Bounded
+from keras_rnnx.diagnosis import _gates
+from keras_rnnx.diagnosis._gradients import inner_optimizer
+from keras_rnnx.diagnosis._states import activation
+from keras_rnnx.diagnosis.cures import _units
+from keras_rnnx.diagnosis.cures.cure import (
+    Advice,
+    Converted,
+    Cure,
+    InFront,
+    OtherLayer,
+    OtherOptimizer,
+    StopEarly,
+    Together,
+)
+from keras_rnnx.initializers import Chrono, IdentityRecurrent, LeakRates, UnitRange
+from keras_rnnx.regularizers import GradientFlow
+
+GUARD = Advice(
+    "guard = keras_rnnx.callbacks.DivergenceGuard(restore_weights=True)\n"
+    "model.fit(guard.watch(x, y), callbacks=[guard])",
+    "it tells where training diverges, and changes nothing",
+)
+PADDING = InFront(ours.MaskPadding(name="mask_padding"), "if NaN is padding")
+SCALED = InFront(
+    keras.layers.Normalization(name="normalization"),
+    "in front of it, adapted to the inputs",
+)
+
+
+def other_layer(
+    model: Any,
+    name: str,
+    layer: keras.layers.RNN,
+    cell: str | None = None,
+    anew: bool = False,
+    **arguments: Any,
+) -> OtherLayer:
+    """A cure that changes a layer.
+
+    Args:
+        model: the model; None for a layer in no model.
+        name: of the layer, as in the report.
+        layer: the layer.
+        cell: name of a layer of `keras_rnnx.layers`, whose cell takes its place.
+            Default None: the layer keeps its cell.
+        anew: whether all its weights are drawn anew. Default False.
+        **arguments: arguments of the cell that change.
+    """
+    units = _units.units_of(model, layer)
+    kept = type(_units.cell_of(units[0])).__name__.removesuffix("Cell")
+    kept = kept if hasattr(ours, kept) else "LSTM"
+    return OtherLayer(
+        layer=name,
+        written=cell or kept,
+        units=_units.width(units[0]),
+        arguments=arguments,
+        cell=cell,
+        in_stack=isinstance(units[0], ours.Stack),
+        both=len(units) > 1,
+        anew=anew,
+    )
+
+
+def of_optimizer(model: Any, **arguments: Any) -> OtherOptimizer:
+    """A cure that changes arguments of the optimizer.
+
+    Args:
+        model: the model; one that is not compiled is shown with Adam.
+        **arguments: those that change.
+    """
+    if not getattr(model, "compiled", False):
+        return OtherOptimizer(keras.optimizers.Adam, 1e-3, arguments)
+    optimizer = inner_optimizer(model.optimizer)
+    rate = optimizer.get_config().get("learning_rate", 1e-3)
+    if isinstance(rate, dict):
+        rate = keras.saving.deserialize_keras_object(rate)
+    return OtherOptimizer(type(optimizer), rate, arguments)
+
+
+def long_memory(
+    model: Any, name: str, layer: keras.layers.RNN, length: int
+) -> tuple[Cure, ...]:
+    """Layers whose memory is as long as the data.
+
+    Args:
+        model, name, layer: as for `other_layer`.
+        length: number of steps of the data.
+    """
+    cell, length = layer.cell, max(3, length)
+    chrono = Chrono(length)
+
+    def of(cell: str | None = None, **arguments: Any) -> OtherLayer:
+        return other_layer(model, name, layer, cell, **arguments)
+
+    found = []
+    if not _gates.memory_gates(cell):
+        found.append(of("LSTM", bias_initializer=chrono))
+    elif not isinstance(getattr(cell, "bias_initializer", None), Chrono):
+        found.append(of(bias_initializer=chrono))
+    found.append(of("MinGRU", bias_initializer=chrono))
+    found.append(
+        of(
+            "LeakyRNN",
+            activation="relu",
+            recurrent_initializer=IdentityRecurrent(),
+            leak=LeakRates(2.0, float(length)),
+            leak_trainable=True,
+        )
+    )
+    if _cell_name(cell) == "simple_rnn" and activation(cell) == "tanh":
+        found.append(of(recurrent_regularizer=GradientFlow(1.0)))
+    return tuple(found)
+
+
+def bounded(
+    model: Any, name: str, layer: keras.layers.RNN, clips: bool
+) -> tuple[Cure, ...]:
+    """Gradients and recurrent weights that stay bounded.
+
+    Args:
+        model, name, layer: as for `other_layer`.
+        clips: whether the optimizer clips gradients.
+    """
+    clip = of_optimizer(model, global_clipnorm=1.0)
+    cell = layer.cell
+    square = not isinstance(cell, Cell) or (
+        getattr(cell, "output_size", 0) == getattr(cell, "units", None)
+        and not cell.diagonal
+    )
+    if _cell_name(cell) == "ind_rnn":
+        start = {
+            "recurrent_initializer": UnitRange(),
+            "recurrent_constraint": Bounded(),
+        }
+        bound = other_layer(model, name, layer, **start)
+    elif square:
+        constraint = SpectralRadius(1.0)
+        bound = other_layer(model, name, layer, recurrent_constraint=constraint)
+    else:
+        return (clip,)
+    return (clip, bound) if not clips else (bound,)
+
+
+def revived(model: Any, name: str, layer: keras.layers.RNN) -> tuple[Cure, ...]:
+    """Units that are 0 whatever comes in, with a slope below 0.
+
+    Args:
+        model, name, layer: as for `other_layer`.
+    """
+    cell = layer.cell
+    if activation(cell) not in ("relu", "relu6"):
+        return (other_layer(model, name, layer, anew=True),)
+    if _cell_name(cell) in ("simple_rnn", "irnn", "np_rnn"):
+        return (other_layer(model, name, layer, "LeakyRectifierRNN"),)
+    return (other_layer(model, name, layer, activation="leaky_relu"),)
+
+
+def normalized(
+    model: Any, name: str, layer: keras.layers.RNN, inputs: bool = False
+) -> tuple[Cure, ...]:
+    """Sums that stay where the slopes of gates and activations are.
+
+    Args:
+        model, name, layer: as for `other_layer`.
+        inputs: whether the inputs are scaled too. Default False.
+    """
+    norm = other_layer(model, name, layer, layer_norm=True)
+    return (norm, SCALED) if inputs else (norm,)
+
+
+def rate(model: Any, better: float) -> tuple[Cure, ...]:
+    """Another learning rate, of one digit.
+
+    Args:
+        model: the model.
+        better: the rate.
+    """
+    return (of_optimizer(model, learning_rate=float(f"{better:.1g}")),)
+
+
+def regularized(model: Any, layers: dict[str, keras.layers.RNN]) -> tuple[Cure, ...]:
+    """Against overfitting: random masks in all recurrent layers, or fewer steps.
+
+    Args:
+        model: the model.
+        layers: its recurrent layers by name.
+    """
+
+    def everywhere(**arguments: Any) -> Cure:
+        cures, seen = [], set()
+        for name, layer in layers.items():
+            units = _units.units_of(model, layer)
+            if id(units[0]) not in seen:
+                cures.append(other_layer(model, name, layer, **arguments))
+            seen |= {id(unit) for unit in units}
+        return cures[0] if len(cures) == 1 else Together(tuple(cures))
+
+    return (
+        everywhere(weight_dropout=0.5),
+        everywhere(dropout=0.3, recurrent_dropout=0.3),
+        everywhere(zoneout=0.2),
+        StopEarly(3),
+    )
+
+
+def faster(
+    model: Any, name: str, layer: keras.layers.RNN, changes: dict[str, Any]
+) -> tuple[Cure, ...]:
+    """Arguments that the fastest kernel takes.
+
+    Args:
+        model, name, layer: as for `other_layer`.
+        changes: the arguments; without any, layers of Keras are replaced.
+    """
+    if not changes:
+        return (Converted(),)
+    return (other_layer(model, name, layer, **changes),)
+
+
+def not_finite(model: Any, layers: dict[str, keras.layers.RNN]) -> tuple[Cure, ...]:
+    """For weights that are not finite: what bounds gradients, from new weights.
+
+    Args:
+        model: the model.
+        layers: its recurrent layers by name.
+    """
+    name, layer = next(iter(layers.items()))
+    return (*bounded(model, name, layer, False), GUARD)
+
+
+def _cell_name(cell: Any) -> str:
+    """The name of a cell in the catalogue, of a cell of Keras too."""
+    if isinstance(cell, Cell):
+        return registry.cell_name(type(cell))
+    simple = isinstance(cell, keras.layers.SimpleRNNCell)
+    return "simple_rnn" if simple else ""

@@ -90,6 +90,10 @@ class Copy:
         """
         for theirs, own in self.pairs:
             own.assign(values[id(theirs)])
+        for _, layer in walk(self.model):
+            if isinstance(layer, keras.layers.Normalization):
+                # It reads its statistics when they are set by a file.
+                layer.finalize_state()
 
     def _pair(self, copier: Copier, treatment: Treatment) -> None:
         pairs = copier.pairs
@@ -150,7 +154,7 @@ class Copy:
         if not getattr(old, "compiled", False):
             return
         optimizer = _optimizer(old.optimizer, treatment.optimizer)
-        run = {"run_eagerly": old.run_eagerly}
+        run: dict[str, Any] = {"run_eagerly": old.run_eagerly, "steps_per_execution": 1}
         # Keras decides anew whether XLA compiles a model with other layers.
         again = rebuilt or treatment.front is not None
         run["jit_compile"] = "auto" if again and old.jit_compile else old.jit_compile

@@ -13,6 +13,7 @@ from keras_rnnx.cells import Cell, registry
 from keras_rnnx.conversion.copying import Copier
 from keras_rnnx.conversion.counterparts import refusal
 from keras_rnnx.diagnosis.cures._treatment import Refused
+from keras_rnnx.layers.cell_layer import LOOP
 
 # Arguments that a layer keeps where another cell takes the place of its own. Those of
 # initial weights, constraints and activations are part of what a cell is.
@@ -95,8 +96,10 @@ def changed(
         raise Refused(
             f"{unit.name} runs {what}, whose arguments keras_rnnx does not know"
         )
+    of_loop = {k: v for k, v in arguments.items() if k in LOOP}
+    arguments = {k: v for k, v in arguments.items() if k not in LOOP}
     new = _cell(old, cell, arguments)
-    config = ours.RNN.get_config(twin)
+    config = ours.RNN.get_config(twin) | of_loop
     del config["cell"]
     name = type(new).__name__.removesuffix("Cell")
     cls: Any = getattr(ours, name, None)
@@ -107,17 +110,19 @@ def changed(
     else:
         own = {k: v for k, v in new.get_config().items() if k in cls._cell_arguments}
         made = cls.from_config({**config, **own, "recipe": None})
-    return made, type(new).gates == type(old).gates
+    return made, new.gates == old.gates
 
 
 def _stack(
     twin: Any, cell: str | None, arguments: dict[str, Any]
 ) -> tuple[keras.Layer, bool]:
-    config = twin.get_config()
+    of_loop = {k: v for k, v in arguments.items() if k in LOOP}
+    arguments = {k: v for k, v in arguments.items() if k not in LOOP}
+    config = twin.get_config() | of_loop
     old = keras.saving.deserialize_keras_object(config["cell"])
     new = _cell(old, cell, arguments)
     config["cell"] = keras.saving.serialize_keras_object(new)
-    return type(twin).from_config(config), type(new).gates == type(old).gates
+    return type(twin).from_config(config), new.gates == old.gates
 
 
 def _cell(old: Cell, name: str | None, arguments: dict[str, Any]) -> Cell:

@@ -49,11 +49,17 @@ class Cure(abc.ABC):
         """Whether it is a change of a model at all, and not advice."""
         return True
 
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and str(self) == str(other)
+
+    def __hash__(self) -> int:
+        return hash(self.code)
+
     def __str__(self) -> str:
         return self.code
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class OtherLayer(Cure):
     """Other arguments of a recurrent layer, or another cell in its place.
 
@@ -114,7 +120,7 @@ class OtherLayer(Cure):
         return _units.changed(unit, self.cell, self.arguments)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class OtherOptimizer(Cure):
     """The same optimizer with other arguments, such as a limit for gradients.
 
@@ -154,7 +160,7 @@ class OtherOptimizer(Cure):
         treatment.optimizer |= self.arguments
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Converted(Cure):
     """Layers of this package in place of those of Keras, with the same weights."""
 
@@ -198,9 +204,8 @@ class InFront(Cure):
         if not keras.backend.is_float_dtype(inputs[0].dtype):
             raise Refused(f"its input holds {inputs[0].dtype}, not numbers to change")
         masking = keras.layers.Masking
-        if isinstance(self.layer, keras.layers.Normalization) and any(
-            isinstance(each, masking) for _, each in walk(model)
-        ):
+        scales = isinstance(self.layer, keras.layers.Normalization)
+        if scales and any(isinstance(each, masking) for _, each in walk(model)):
             raise Refused("Masking looks for a value that would be another one then")
         made = type(self.layer).from_config(self.layer.get_config())
         if isinstance(made, keras.layers.Normalization):
@@ -208,7 +213,7 @@ class InFront(Cure):
         treatment.front = made
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class StopEarly(Cure):
     """Training ends where the validation loss does not fall, with the best weights.
 
@@ -233,7 +238,7 @@ class StopEarly(Cure):
         treatment.patience = self.patience
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Together(Cure):
     """Several cures at once.
 
@@ -256,7 +261,7 @@ class Together(Cure):
             cure.prescribe(treatment)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Advice(Cure):
     """Code that helps, and is not a change of the model.
 

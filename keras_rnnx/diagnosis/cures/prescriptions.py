@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from keras_rnnx import layers as ours
-from keras_rnnx.cells import Cell, registry
+from keras_rnnx.cells import Cell
 from keras_rnnx.constraints import SpectralRadius
 from keras_rnnx.constraints import UnitRange as Bounded
 from keras_rnnx.diagnosis import _gates
@@ -59,7 +59,7 @@ def other_layer(
         **arguments: arguments of the cell that change.
     """
     units = _units.units_of(model, layer)
-    kept = type(_units.cell_of(units[0])).__name__.removesuffix("Cell")
+    kept = _kind(_units.cell_of(units[0]))
     kept = kept if hasattr(ours, kept) else "LSTM"
     return OtherLayer(
         layer=name,
@@ -119,7 +119,7 @@ def long_memory(
             leak_trainable=True,
         )
     )
-    if _cell_name(cell) == "simple_rnn" and activation(cell) == "tanh":
+    if _kind(cell) == "SimpleRNN" and activation(cell) == "tanh":
         found.append(of(recurrent_regularizer=GradientFlow(1.0)))
     return tuple(found)
 
@@ -139,7 +139,7 @@ def bounded(
         getattr(cell, "output_size", 0) == getattr(cell, "units", None)
         and not cell.diagonal
     )
-    if _cell_name(cell) == "ind_rnn":
+    if _kind(cell) == "IndRNN":
         start = {
             "recurrent_initializer": UnitRange(),
             "recurrent_constraint": Bounded(),
@@ -162,7 +162,7 @@ def revived(model: Any, name: str, layer: keras.layers.RNN) -> tuple[Cure, ...]:
     cell = layer.cell
     if activation(cell) not in ("relu", "relu6"):
         return (other_layer(model, name, layer, anew=True),)
-    if _cell_name(cell) in ("simple_rnn", "irnn", "np_rnn"):
+    if _kind(cell) in ("SimpleRNN", "IRNN", "NPRNN"):
         return (other_layer(model, name, layer, "LeakyRectifierRNN"),)
     return (other_layer(model, name, layer, activation="leaky_relu"),)
 
@@ -240,9 +240,6 @@ def not_finite(model: Any, layers: dict[str, keras.layers.RNN]) -> tuple[Cure, .
     return (*bounded(model, name, layer, False), GUARD)
 
 
-def _cell_name(cell: Any) -> str:
-    """The name of a cell in the catalogue, of a cell of Keras too."""
-    if isinstance(cell, Cell):
-        return registry.cell_name(type(cell))
-    simple = isinstance(cell, keras.layers.SimpleRNNCell)
-    return "simple_rnn" if simple else ""
+def _kind(cell: Any) -> str:
+    """The name of the layer over a cell, of one of Keras too."""
+    return type(cell).__name__.removesuffix("Cell")

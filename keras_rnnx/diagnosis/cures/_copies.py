@@ -142,11 +142,11 @@ class Copy:
         for a, b in zip(olds, news):
             known = {v.name: v for v in a.weights}
             for own in b.weights:
-                theirs = known.get(own.name)
-                fits = theirs is not None and tuple(theirs.shape) == tuple(own.shape)
+                same = known.get(own.name)
+                fits = same is not None and tuple(same.shape) == tuple(own.shape)
                 kept = same_gates and own.name not in redrawn and "*" not in redrawn
-                if theirs is not None and fits and kept:
-                    self.pairs.append((theirs, own))
+                if fits and kept:
+                    self.pairs.append((same, own))
                 else:
                     self.anew.append(f"{b.name}/{own.name}")
 

@@ -128,7 +128,7 @@ def _stack(
 def _cell(old: Cell, name: str | None, arguments: dict[str, Any]) -> Cell:
     config = old.get_config()
     fresh = {k: _copy(v) for k, v in arguments.items()}
-    cls = type(old) if name is None else registry.lookup(name)
+    cls: type[Cell] = type(old) if name is None else registry.lookup(name)
     if cls is type(old):
         return cls.from_config({**config, **fresh})
     taken = inspect.signature(cls).parameters

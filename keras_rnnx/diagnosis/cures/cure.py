@@ -109,12 +109,12 @@ class OtherLayer(Cure):
         if layer is None:
             names = ", ".join(treatment.layers)
             raise Refused(f"the model has no layer {self.layer}, but {names}")
-        names = frozenset(DRAWN[k] for k in self.arguments if k in DRAWN)
+        drawn = frozenset(DRAWN[k] for k in self.arguments if k in DRAWN)
         for unit in _units.units_of(treatment.model, layer):
             if id(unit) in treatment.changes:
                 raise Refused(f"another cure changes {unit.name} too")
             treatment.changes[id(unit)] = self._change
-            treatment.redrawn[id(unit)] = names | ({"*"} if self.anew else set())
+            treatment.redrawn[id(unit)] = drawn | ({"*"} if self.anew else set())
 
     def _change(self, unit: keras.Layer) -> tuple[keras.Layer, bool]:
         return _units.changed(unit, self.cell, self.arguments)

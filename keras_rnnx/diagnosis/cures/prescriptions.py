@@ -140,11 +140,13 @@ def bounded(
         and not cell.diagonal
     )
     if _kind(cell) == "IndRNN":
-        start = {
-            "recurrent_initializer": UnitRange(),
-            "recurrent_constraint": Bounded(),
-        }
-        bound = other_layer(model, name, layer, **start)
+        bound = other_layer(
+            model,
+            name,
+            layer,
+            recurrent_initializer=UnitRange(),
+            recurrent_constraint=Bounded(),
+        )
     elif square:
         constraint = SpectralRadius(1.0)
         bound = other_layer(model, name, layer, recurrent_constraint=constraint)

@@ -16,13 +16,9 @@ def seconds(text: str) -> float | None:
 
 
 def text(seconds: float) -> str:
-    """A time in words that are short: 40 ms, 12 s, 3 min, 1.5 h."""
-    if seconds < 0.0995:
-        return f"{1e3 * seconds:.2g} ms"
-    if seconds < 1:
-        return f"{seconds:.1f} s"
+    """A time in words that are short: 0.4 s, 12 s, 3.5 min, 2 h."""
     if seconds < 99.5:
-        return f"{seconds:.0f} s"
+        return f"{seconds:.2g} s"
     if seconds < 99.5 * 60:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
+        return f"{seconds / 60:.2g} min"
+    return f"{seconds / 3600:.2g} h"

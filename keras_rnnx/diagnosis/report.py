@@ -356,7 +356,7 @@ class Report:
         >>> report = keras_rnnx.diagnose(model, x, x[:, 0])
         >>> tried = report.try_cures("2 steps", limit=1, verbose=False)
         >>> [trial.name for trial in tried.trials]
-        ['the model as it is', 'LSTM(bias_initializer=Chrono(30)) in rnn']
+        ['the model as it is', 'LSTM with Chrono(30)']
         """
         from keras_rnnx.diagnosis.cures.try_cures import try_cures
 

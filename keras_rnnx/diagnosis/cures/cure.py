@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import inspect
 from typing import Any
 
 import keras
@@ -75,6 +76,8 @@ class OtherLayer(Cure):
         cell: name of another cell; None: the layer keeps its own.
         in_stack: whether it is a `Stack`.
         both: whether both directions change.
+        alone: whether there is no other recurrent layer, so that a name is enough
+            without that of the layer.
         anew: whether all weights of the layer are drawn anew.
     """
 
@@ -85,15 +88,15 @@ class OtherLayer(Cure):
     cell: str | None = None
     in_stack: bool = False
     both: bool = False
+    alone: bool = False
     anew: bool = False
 
     @property
     def name(self) -> str:
-        given = ", ".join(f"{k}={_brief(v)}" for k, v in self.arguments.items())
-        if self.anew:
-            given = given or "drawn anew"
-        said = f"{self.written}({given})" if self.cell or self.anew else given
-        return f"{said} in {self.layer}"
+        parts = [_named(k, v) for k, v in self.arguments.items()]
+        parts += ["drawn anew"] * self.anew
+        said = " with ".join(filter(None, [self.written, ", ".join(parts)]))
+        return said if self.alone else f"{said} in {self.layer}"
 
     @property
     def code(self) -> str:
@@ -136,7 +139,7 @@ class OtherOptimizer(Cure):
 
     @property
     def name(self) -> str:
-        return ", ".join(f"{k}={_brief(v)}" for k, v in self.arguments.items())
+        return ", ".join(_named(k, v) for k, v in self.arguments.items())
 
     @property
     def code(self) -> str:
@@ -294,11 +297,19 @@ def written(cures: tuple[Cure, ...]) -> str:
     return "\n".join(cure.code for cure in cures)
 
 
-def _brief(value: Any) -> str:
-    """A value without the module of its class."""
-    if isinstance(value, float):
-        return short(value)
-    text = as_code(value)
-    if hasattr(value, "get_config"):
-        return f"{type(value).__name__}{text[text.index('(') :]}"
-    return text
+def _named(argument: str, value: Any) -> str:
+    """An argument in a name: of an object the class says enough."""
+    if not hasattr(value, "get_config"):
+        return f"{argument}={as_code(value)}"
+    name = type(value).__name__
+    parameters = inspect.signature(type(value)).parameters.values()
+    config = value.get_config()
+    shown = [
+        short(config[p.name]) if isinstance(config[p.name], float) else config[p.name]
+        for p in parameters
+        if p.name in config and config[p.name] not in (None, p.default)
+    ]
+    always = "SpectralRadius", "GradientFlow"
+    if not shown and name in always:
+        shown = [short(next(iter(config.values())))]
+    return f"{name}({', '.join(map(str, shown))})" if shown else name

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from keras_rnnx import layers as ours
+from keras_rnnx._sublayers import walk
 from keras_rnnx.cells import Cell
 from keras_rnnx.constraints import SpectralRadius
 from keras_rnnx.constraints import UnitRange as Bounded
@@ -69,6 +70,7 @@ def other_layer(
         cell=cell,
         in_stack=isinstance(units[0], ours.Stack),
         both=len(units) > 1,
+        alone=model is None or len(_rnns(model)) == sum(len(_rnns(u)) for u in units),
         anew=anew,
     )
 
@@ -240,6 +242,11 @@ def not_finite(model: Any, layers: dict[str, keras.layers.RNN]) -> tuple[Cure, .
     """
     name, layer = next(iter(layers.items()))
     return (*bounded(model, name, layer, False), GUARD)
+
+
+def _rnns(layer: Any) -> list[keras.layers.RNN]:
+    """The recurrent layers in a layer or model."""
+    return [each for _, each in walk(layer) if isinstance(each, keras.layers.RNN)]
 
 
 def _kind(cell: Any) -> str:

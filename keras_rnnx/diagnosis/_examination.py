@@ -96,12 +96,12 @@ class Examination:
     def _finite(self, outputs):
         """Whether all numbers are finite; findings about those that are not."""
         reaches = numbers.reaches(self.calls, outputs)
-        of_weights = list(numbers.in_weights(self.model, self.layers))
+        of_weights = list(numbers.in_weights(self.model))
         self.findings += of_weights
         self.findings += numbers.in_data(self.model, self.data, reaches)
         names = {id(layer): name for name, layer in self.layers.items()}
         # Weights or data that are not finite are the cause of such states.
-        of_states = list(numbers.in_states(self.model, names, self.calls, outputs))
+        of_states = list(numbers.in_states(names, self.calls, outputs))
         if not self.findings:
             self.findings += of_states
         return not (of_weights or of_states)

@@ -7,12 +7,13 @@ from typing import Any
 import keras
 
 from keras_rnnx import layers as ours
-from keras_rnnx._sublayers import walk
+from keras_rnnx._sublayers import path, walk
 from keras_rnnx.cells import Cell
 from keras_rnnx.constraints import SpectralRadius
 from keras_rnnx.constraints import UnitRange as Bounded
 from keras_rnnx.diagnosis import _gates
 from keras_rnnx.diagnosis._gradients import inner_optimizer
+from keras_rnnx.diagnosis._gradients import rate as rate_of
 from keras_rnnx.diagnosis._states import activation
 from keras_rnnx.diagnosis.cures import _units
 from keras_rnnx.diagnosis.cures.cure import (
@@ -211,12 +212,10 @@ def regularized(model: Any, layers: dict[str, keras.layers.RNN]) -> tuple[Cure, 
             seen |= {id(unit) for unit in units}
         return cures[0] if len(cures) == 1 else Together(tuple(cures))
 
-    return (
-        everywhere(weight_dropout=0.5),
-        everywhere(dropout=0.3, recurrent_dropout=0.3),
-        everywhere(zoneout=0.2),
-        StopEarly(3),
-    )
+    found = []
+    if all(_has_matrix(layer.cell) for layer in layers.values()):
+        found += [everywhere(weight_dropout=0.5), everywhere(zoneout=0.1)]
+    return (*found, everywhere(dropout=0.3), StopEarly(3))
 
 
 def faster(
@@ -233,20 +232,55 @@ def faster(
     return (other_layer(model, name, layer, **changes),)
 
 
-def not_finite(model: Any, layers: dict[str, keras.layers.RNN]) -> tuple[Cure, ...]:
-    """For weights that are not finite: what bounds gradients, from new weights.
+def not_finite(model: Any) -> tuple[Cure, ...]:
+    """For weights that are not finite: what bounds gradients, from new weights."""
+    owners, layer = next(
+        (owners, each)
+        for owners, each in walk(model)
+        if isinstance(each, keras.layers.RNN)
+    )
+    return (*bounded(model, path(owners, layer), layer, False), GUARD)
+
+
+def off_a_plateau(
+    model: Any, name: str, layer: keras.layers.RNN, length: int, clips: bool
+) -> tuple[Cure, ...]:
+    """For a loss that stays: a long memory, and gradients that are clipped.
+
+    Args:
+        model, name, layer, length: as for `long_memory`.
+        clips: whether the optimizer clips gradients.
+    """
+    cures = long_memory(model, name, layer, length)
+    return cures if clips else (*cures, of_optimizer(model, global_clipnorm=1.0))
+
+
+def steadier(model: Any, clips: bool, limit: float) -> tuple[Cure, ...]:
+    """For a loss that jumps: smaller updates.
 
     Args:
         model: the model.
-        layers: its recurrent layers by name.
+        clips: whether the optimizer clips gradients.
+        limit: a norm that clips few of them.
     """
-    name, layer = next(iter(layers.items()))
-    return (*bounded(model, name, layer, False), GUARD)
+    found: list[Cure] = []
+    if not clips:
+        found.append(of_optimizer(model, global_clipnorm=float(f"{limit:.1g}")))
+    if getattr(model, "compiled", False):
+        found += rate(model, rate_of(inner_optimizer(model.optimizer)) / 3)
+    return tuple(found)
 
 
 def _rnns(layer: Any) -> list[keras.layers.RNN]:
     """The recurrent layers in a layer or model."""
     return [each for _, each in walk(layer) if isinstance(each, keras.layers.RNN)]
+
+
+def _has_matrix(cell: Any) -> bool:
+    """Whether a cell has a recurrent matrix; those of Keras do."""
+    if not isinstance(cell, Cell):
+        return True
+    return not cell.diagonal and getattr(cell, "recurrent_kernel", None) is not None
 
 
 def _kind(cell: Any) -> str:

@@ -18,15 +18,8 @@ from keras_rnnx.diagnosis.report import Finding
 PAPER = "Pascanu, Mikolov & Bengio 2013, arXiv:1211.5063"
 
 
-def in_weights(
-    model: keras.Model, layers: dict[str, keras.layers.RNN]
-) -> Iterator[Finding]:
-    """Weights that are NaN or infinite.
-
-    Args:
-        model: the model.
-        layers: its recurrent layers by name.
-    """
+def in_weights(model: keras.Model) -> Iterator[Finding]:
+    """Weights that are NaN or infinite."""
     bad = []
     for variable in model.weights:
         array = np.asarray(keras.ops.convert_to_numpy(variable))
@@ -39,7 +32,7 @@ def in_weights(
             ", ".join(bad) + ".",
             "Training has diverged before, or a file holds such weights. All that "
             "depends on them is NaN.",
-            prescriptions.not_finite(model, layers),
+            prescriptions.not_finite(model),
         )
 
 
@@ -81,12 +74,11 @@ def in_data(model: keras.Model, data: Data, reaches: bool) -> Iterator[Finding]:
 
 
 def in_states(
-    model: keras.Model, names: dict[int, str], calls: list[Call], outputs: Any
+    names: dict[int, str], calls: list[Call], outputs: Any
 ) -> Iterator[Finding]:
     """States or outputs that become infinite, of finite weights and inputs.
 
     Args:
-        model: the model.
         names: of the recurrent layers, by `id`.
         calls: their calls, as arrays.
         outputs: of the model.
@@ -113,7 +105,7 @@ def in_states(
                 f"have such states.",
                 "The state grows from step to step until it is too large for its "
                 "number format.",
-                prescriptions.bounded(model, name, call.layer, True),
+                prescriptions.bounded(None, name, call.layer, True),
                 name,
             )
             return

@@ -309,7 +309,7 @@ def test_cures_that_do_not_fit_are_named_with_the_reason():
     found = tried(model, [cure, prescriptions.GUARD, CLIP])
     (first, second) = found.refused
     assert "runs a list of cells" in first.refused
-    assert second.refused == "it tells where training diverges, and changes nothing"
+    assert second.refused == "it tells where training diverges, and does not prevent it"
     assert [t.name for t in found.trials[1:]] == ["global_clipnorm=1.0"]
     assert "not tried" in str(found)
     wrong = kinds.OtherLayer("rnn", "GRU", 3, {"layer_norm": True})

@@ -1,6 +1,6 @@
 """What is wrong with a recurrent network: measures by layer, and findings."""
 
-from keras_rnnx.diagnosis.cures.tried import Curve, Trial, Tried
+from keras_rnnx.diagnosis.cures.tried import LearningCurve, Trial, Tried
 from keras_rnnx.diagnosis.diagnose import MEASURES, diagnose
 from keras_rnnx.diagnosis.report import (
     Cost,
@@ -21,13 +21,13 @@ from keras_rnnx.diagnosis.report import (
 __all__ = [
     "MEASURES",
     "Cost",
-    "Curve",
     "Dynamics",
     "Finding",
     "GateShares",
     "Gradients",
     "Kernel",
     "LayerReport",
+    "LearningCurve",
     "Memory",
     "Past",
     "Report",

@@ -14,6 +14,7 @@ from keras_rnnx._sublayers import path, walk
 from keras_rnnx.diagnosis import _data, _objective, _snapshot
 from keras_rnnx.diagnosis._examination import Examination
 from keras_rnnx.diagnosis._recording import forward
+from keras_rnnx.diagnosis.cures.prescriptions import prescribed
 from keras_rnnx.diagnosis.cures.try_cures import Subject
 from keras_rnnx.diagnosis.report import Report
 
@@ -109,7 +110,7 @@ def diagnose(
         objective=found.objective_name,
         loss=found.loss,
         layers=found.reports,
-        findings=found.findings,
+        findings=prescribed(found.findings, model, layers, found.reports),
         training=found.training,
         past=found.past,
         notes=notes,

@@ -15,7 +15,7 @@ from keras_rnnx import _states
 from keras_rnnx.diagnosis.cures._batches import Chunk, Source, Split
 from keras_rnnx.diagnosis.cures._budget import POINTS
 from keras_rnnx.diagnosis.cures._copies import seeded
-from keras_rnnx.diagnosis.cures.tried import Curve
+from keras_rnnx.diagnosis.cures.tried import LearningCurve
 
 
 class Course:
@@ -63,7 +63,7 @@ class Course:
         """The median time of a step; None for fewer than two steps."""
         return statistics.median(self._times) if self._times else None
 
-    def _run(self) -> Curve:
+    def _run(self) -> LearningCurve:
         with seeded(self._seed):
             start = time.perf_counter()
             self._validate(math.nan)
@@ -165,9 +165,9 @@ class Course:
             self.diverged = self._clock.steps
         self._points.append((self._clock.steps, self._trained, loss, logs))
 
-    def _made(self, end: float) -> Curve:
+    def _made(self, end: float) -> LearningCurve:
         steps, seconds, losses, logs = zip(*self._points)
-        return Curve(
+        return LearningCurve(
             steps=np.array(steps),
             seconds=np.array(seconds),
             loss=np.array(losses),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 
 from keras_rnnx import layers as ours
-from keras_rnnx._sublayers import path, walk
+from keras_rnnx._sublayers import walk
 from keras_rnnx.cells import Cell
 from keras_rnnx.constraints import SpectralRadius
 from keras_rnnx.constraints import UnitRange as Bounded
@@ -26,14 +29,97 @@ from keras_rnnx.diagnosis.cures.cure import (
     StopEarly,
     Together,
 )
+from keras_rnnx.diagnosis.report import Finding, LayerReport
 from keras_rnnx.initializers import Chrono, IdentityRecurrent, LeakRates, UnitRange
 from keras_rnnx.regularizers import GradientFlow
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Case:
+    """A finding, with what its cure depends on.
+
+    Attributes:
+        finding: the finding.
+        model: the model.
+        layers: its recurrent layers by name.
+        measured: their measures.
+    """
+
+    finding: Finding
+    model: keras.Model
+    layers: dict[str, keras.layers.RNN]
+    measured: dict[str, LayerReport]
+
+    @property
+    def name(self) -> str:
+        """The layer of the finding; of the model as a whole the first one."""
+        return self.finding.layer or next(iter(self.layers))
+
+    @property
+    def place(self) -> tuple[Any, str, keras.layers.RNN]:
+        """The model, and that layer with its name."""
+        return self.model, self.name, self.layers[self.name]
+
+    @property
+    def length(self) -> int:
+        """The number of steps of the data there."""
+        return self.measured[self.name].length
+
+    @property
+    def clips(self) -> bool:
+        """Whether the optimizer clips gradients."""
+        if not getattr(self.model, "compiled", False):
+            return False
+        optimizer = inner_optimizer(self.model.optimizer)
+        names = ("clipnorm", "global_clipnorm", "clipvalue")
+        return any(getattr(optimizer, name, None) for name in names)
+
+
+def prescribed(
+    findings: Sequence[Finding],
+    model: keras.Model,
+    layers: dict[str, keras.layers.RNN],
+    measured: dict[str, LayerReport],
+) -> list[Finding]:
+    """The findings with the cures of their trouble, in place of what they say of them.
+
+    Args:
+        findings: what is wrong.
+        model: the model.
+        layers: its recurrent layers by name.
+        measured: their measures.
+    """
+    return [
+        dataclasses.replace(
+            finding, cures=_cures(Case(finding, model, layers, measured))
+        )
+        for finding in findings
+    ]
+
+
+def _cures(case: Case) -> tuple[Cure, ...]:
+    known = TABLE.get(case.finding.name)
+    found = known(case) if known else ()
+    text = case.finding.cure
+    return found or (Advice(text, "it is no change of the model"),) * bool(text)
+
 
 GUARD = Advice(
     "guard = keras_rnnx.callbacks.DivergenceGuard(restore_weights=True)\n"
     "model.fit(guard.watch(x, y), callbacks=[guard])",
-    "it tells where training diverges, and changes nothing",
+    "it tells where training diverges, and does not prevent it",
 )
+# How the reason begins for which a kernel does not take a layer, and the arguments with
+# which it does.
+CHANGES: dict[str, dict[str, Any]] = {
+    "use_cudnn=False": {"use_cudnn": "auto"},
+    "unroll=True": {"unroll": False},
+    "checkpoint=": {"checkpoint": None},
+    "reset_after=False": {"reset_after": True},
+    "recurrent_dropout=": {"recurrent_dropout": 0.0, "weight_dropout": 0.3},
+    "activation=": {"activation": "tanh"},
+    "recurrent_activation=": {"recurrent_activation": "sigmoid"},
+}
 PADDING = InFront(ours.MaskPadding(name="mask_padding"), "if NaN is padding")
 SCALED = InFront(
     keras.layers.Normalization(name="normalization"),
@@ -218,28 +304,39 @@ def regularized(model: Any, layers: dict[str, keras.layers.RNN]) -> tuple[Cure, 
     return (*found, everywhere(dropout=0.3), StopEarly(3))
 
 
-def faster(
-    model: Any, name: str, layer: keras.layers.RNN, changes: dict[str, Any]
-) -> tuple[Cure, ...]:
-    """Arguments that the fastest kernel takes.
+def not_finite(case: Case) -> tuple[Cure, ...]:
+    """For numbers that are not finite: it depends on where they are."""
+    title = case.finding.title
+    if title.startswith("Weights"):
+        return (*bounded(*case.place, clips=False), *long_memory_of(case), GUARD)
+    if case.finding.layer is not None and title.startswith("The states"):
+        return bounded(*case.place, clips=case.clips)
+    if "MaskPadding" in case.finding.cure:
+        return (PADDING,)
+    return ()
 
-    Args:
-        model, name, layer: as for `other_layer`.
-        changes: the arguments; without any, layers of Keras are replaced.
-    """
-    if not changes:
+
+def long_memory_of(case: Case) -> tuple[Cure, ...]:
+    """Layers whose memory is as long as the data of a case."""
+    return long_memory(*case.place, case.length)
+
+
+def changed_rate(case: Case) -> tuple[Cure, ...]:
+    """The learning rate that a finding names."""
+    found = re.search(r"learning_rate = (\S+)", case.finding.cure)
+    return rate(case.model, float(found[1])) if found else ()
+
+
+def taken_by_kernels(case: Case) -> tuple[Cure, ...]:
+    """What the fastest kernel takes, by the reason why it does not take the layer."""
+    text = case.finding.cure
+    if text == "keras_rnnx.convert(model)":
         return (Converted(),)
-    return (other_layer(model, name, layer, **changes),)
-
-
-def not_finite(model: Any) -> tuple[Cure, ...]:
-    """For weights that are not finite: what bounds gradients, from new weights."""
-    owners, layer = next(
-        (owners, each)
-        for owners, each in walk(model)
-        if isinstance(each, keras.layers.RNN)
-    )
-    return (*bounded(model, path(owners, layer), layer, False), GUARD)
+    cost = case.measured[case.name].cost
+    for begin, arguments in CHANGES.items():
+        if cost is not None and cost.reason.startswith(begin):
+            return (other_layer(*case.place, **arguments),)
+    return ()
 
 
 def off_a_plateau(
@@ -269,6 +366,25 @@ def steadier(model: Any, clips: bool, limit: float) -> tuple[Cure, ...]:
     if getattr(model, "compiled", False):
         found += rate(model, rate_of(inner_optimizer(model.optimizer)) / 3)
     return tuple(found)
+
+
+# By the name of the trouble.
+TABLE: dict[str, Callable[[Case], tuple[Cure, ...]]] = {
+    "nan": not_finite,
+    "vanishing": long_memory_of,
+    "forgetful": long_memory_of,
+    "past_not_used": long_memory_of,
+    "exploding": lambda case: bounded(*case.place, clips=case.clips),
+    "dead": lambda case: revived(*case.place),
+    "saturated_gates": lambda case: normalized(*case.place),
+    "saturated_states": lambda case: normalized(*case.place, inputs=True),
+    "large_updates": changed_rate,
+    "small_updates": changed_rate,
+    "overfitted": lambda case: regularized(case.model, case.layers),
+    "plateau": lambda case: off_a_plateau(*case.place, case.length, case.clips),
+    "unstable": lambda case: steadier(case.model, case.clips, 1.0),
+    "slow": taken_by_kernels,
+}
 
 
 def _rnns(layer: Any) -> list[keras.layers.RNN]:

@@ -30,7 +30,7 @@ WIDTH = 88
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Curve:
+class LearningCurve:
     """What was measured of a candidate while it trained, at each validation.
 
     Attributes:
@@ -70,7 +70,7 @@ class Trial:
     cure: Cure | None
     finding: Finding | None
     model: keras.Model | None = None
-    curve: Curve | None = None
+    curve: LearningCurve | None = None
     step_seconds: float | None = None
     anew: tuple[str, ...] = ()
     diverged: int | None = None
@@ -178,7 +178,7 @@ class Tried:
         return self._times_faster(self.winner)
 
     @property
-    def curves(self) -> dict[str, Curve]:
+    def curves(self) -> dict[str, LearningCurve]:
         """The curves by the name of the candidate."""
         return {t.name: t.curve for t in self.trials if t.curve is not None}
 

@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import keras
 
 from keras_rnnx import layers as ours
 from keras_rnnx.conversion.counterparts import refusal
-from keras_rnnx.diagnosis.cures import prescriptions
 from keras_rnnx.diagnosis.findings import thresholds
-from keras_rnnx.diagnosis.findings.patient import Patient
+from keras_rnnx.diagnosis.findings.patient import Patient, code
 from keras_rnnx.diagnosis.report import Finding, LayerReport
 
 # How the reason begins for which a kernel was not taken, and the arguments with which
 # it would be. Methods that a user has chosen against overfitting are none of these, but
 # for one that has a twin which keeps the kernel.
-CHANGES: dict[str, dict[str, Any]] = {
-    "use_cudnn=False": {"use_cudnn": "auto"},
-    "unroll=True": {"unroll": False},
-    "reset_after=False": {"reset_after": True},
-    "recurrent_dropout=": {"recurrent_dropout": 0.0, "weight_dropout": 0.3},
-    "activation=": {"activation": "tanh"},
-    "recurrent_activation=": {"recurrent_activation": "sigmoid"},
+CHANGES = {
+    "use_cudnn=False": {"use_cudnn": '"auto"'},
+    "unroll=True": {"unroll": "False"},
+    "reset_after=False": {"reset_after": "True"},
+    "recurrent_dropout=": {"weight_dropout": "0.3"},
+    "activation=": {"activation": '"tanh"'},
+    "recurrent_activation=": {"recurrent_activation": '"sigmoid"'},
 }
 
 
@@ -35,8 +33,8 @@ def slow(patient: Patient) -> Iterator[Finding]:
             continue
         if cost.share is not None and cost.share < thresholds.WORTH_SPEEDING:
             continue
-        changes = _changes(layer, measured)
-        if changes is None:
+        cure = _cure(layer, measured)
+        if cure is None:
             continue
         takes = ""
         if cost.seconds is not None and cost.share is not None:
@@ -50,24 +48,23 @@ def slow(patient: Patient) -> Iterator[Finding]:
             title=f"{measured.name} runs slower than it has to",
             evidence=f"Engine {cost.engine} ({cost.kernel}): {cost.reason}.{takes}",
             cause="A faster kernel is there, and does not compute the layer as it is.",
-            cures=prescriptions.faster(patient.model, measured.name, layer, changes),
+            cure=cure,
             paper="docs/kernels.md says which arguments the kernels take",
             rank=0.5,
         )
 
 
-def _changes(layer: keras.layers.RNN, measured: LayerReport) -> dict[str, Any] | None:
-    """The arguments to change; none for a layer of Keras to replace."""
+def _cure(layer: keras.layers.RNN, measured: LayerReport) -> str | None:
     cost = measured.cost
     if cost is None:
         return None
     if not isinstance(layer, ours.RNN):
         # With torch alone Keras' loop is one in Python.
         loops = keras.backend.backend() == "torch"
-        return {} if loops and not refusal(layer) else None
+        return "keras_rnnx.convert(model)" if loops and not refusal(layer) else None
     if cost.engine not in ("fused", "step"):
         return None
     for begin, arguments in CHANGES.items():
         if cost.reason.startswith(begin):
-            return arguments
+            return code(layer, **arguments)
     return None

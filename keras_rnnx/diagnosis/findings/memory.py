@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from keras_rnnx.diagnosis._memory import FORGOTTEN
-from keras_rnnx.diagnosis.cures import prescriptions
 from keras_rnnx.diagnosis.findings import thresholds
-from keras_rnnx.diagnosis.findings.patient import Patient
+from keras_rnnx.diagnosis.findings.patient import Patient, long_memory
 from keras_rnnx.diagnosis.report import Finding
 
 
@@ -28,9 +27,7 @@ def forgetful(patient: Patient) -> Iterator[Finding]:
             f"after {memory.forgotten} {steps}; the data have {length} steps.",
             cause="The layer writes its state anew at each step, so that what it has "
             "seen does not last.",
-            cures=prescriptions.long_memory(
-                patient.model, measured.name, layer, length
-            ),
+            cure=long_memory(layer, length),
             paper="Gers, Schmidhuber & Cummins 2000; Tallec & Ollivier 2018, "
             "arXiv:1804.11188",
             rank=min(0.99, memory.forgotten / length),
@@ -56,8 +53,6 @@ def past_not_used(patient: Patient) -> Iterator[Finding]:
         f"{past.unrelated:.4g}.",
         cause="Either the task needs no more than these steps, and shorter sequences "
         "train as well and faster, or the model has not learned to look back.",
-        cures=prescriptions.long_memory(
-            patient.model, measured.name, layer, measured.length
-        ),
+        cure=long_memory(layer, measured.length),
         paper="Tallec & Ollivier 2018, arXiv:1804.11188",
     )

@@ -12,9 +12,12 @@ from keras_rnnx import layers as ours
 from keras_rnnx._sublayers import walk
 from keras_rnnx.diagnosis._data import Data
 from keras_rnnx.diagnosis._recording import Call
-from keras_rnnx.diagnosis.cures import Advice, prescriptions
 from keras_rnnx.diagnosis.report import Finding
 
+GUARD = (
+    "guard = keras_rnnx.callbacks.DivergenceGuard(restore_weights=True)\n"
+    "model.fit(guard.watch(x, y), callbacks=[guard])"
+)
 PAPER = "Pascanu, Mikolov & Bengio 2013, arXiv:1211.5063"
 
 
@@ -32,7 +35,7 @@ def in_weights(model: keras.Model) -> Iterator[Finding]:
             ", ".join(bad) + ".",
             "Training has diverged before, or a file holds such weights. All that "
             "depends on them is NaN.",
-            prescriptions.not_finite(model),
+            GUARD,
         )
 
 
@@ -60,16 +63,13 @@ def in_data(model: keras.Model, data: Data, reaches: bool) -> Iterator[Finding]:
             axes = ["sample", "step", *["feature"] * (len(first) - 2)]
             axes = axes if name == "x" else ["sample", *["index"] * (len(first) - 1)]
             at = ", ".join(f"{axis} {n}" for axis, n in zip(axes, first))
-            cures = {"x": prescriptions.PADDING}
-            mended = Advice(
-                f"{name} = np.nan_to_num({name})", "it changes the data, not the model"
-            )
+            cures = {"x": "keras_rnnx.layers.MaskPadding()  # if NaN is padding"}
             yield _finding(
                 f"`{name}` holds NaN or infinity",
                 f"{count} of {array.size} values in {data.place}; the first one is at "
                 f"{at}.",
                 "The loss and all gradients of a batch with such a value are NaN.",
-                (cures.get(name, mended),),
+                cures.get(name, f"{name} = np.nan_to_num({name})"),
             )
 
 
@@ -91,7 +91,7 @@ def in_states(
                 f"{_count(call.inputs[valid])} of {call.inputs[valid].size} values of "
                 f"its inputs are NaN or infinite.",
                 "A layer in front of it gives such values.",
-                (prescriptions.GUARD,),
+                GUARD,
                 name,
             )
             return
@@ -105,7 +105,7 @@ def in_states(
                 f"have such states.",
                 "The state grows from step to step until it is too large for its "
                 "number format.",
-                prescriptions.bounded(None, name, call.layer, True),
+                "keras_rnnx.constraints.SpectralRadius(1.0)  # recurrent_constraint",
                 name,
             )
             return
@@ -116,7 +116,7 @@ def in_states(
             "The outputs of the model are not finite",
             f"{count} of {sum(o.size for o in flat)} values.",
             "A layer behind the recurrent ones gives such values.",
-            (prescriptions.GUARD,),
+            GUARD,
         )
 
 
@@ -126,8 +126,8 @@ def reaches(calls: list[Call], outputs: Any) -> bool:
     return read or any(_count(np.asarray(o)) for o in keras.tree.flatten(outputs))
 
 
-def _finding(title, evidence, cause, cures, layer=None):
-    return Finding("nan", layer, title, evidence, cause, paper=PAPER, cures=cures)
+def _finding(title, evidence, cause, cure, layer=None):
+    return Finding("nan", layer, title, evidence, cause, cure, PAPER)
 
 
 def _count(array):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from keras_rnnx.diagnosis._gradients import has_schedule, rate
-from keras_rnnx.diagnosis.cures import prescriptions
 from keras_rnnx.diagnosis.findings import thresholds
 from keras_rnnx.diagnosis.findings.patient import Patient
 from keras_rnnx.diagnosis.report import Finding
@@ -45,7 +44,7 @@ def size(patient: Patient) -> Iterator[Finding]:
             f"{update.ratio:.2g} of the norm of its matrices, {update.weights:.3g}. "
             f"Usual is about {thresholds.USUAL_UPDATE:g}.",
             cause=f"The learning rate does not fit this layer. {what}",
-            cures=prescriptions.rate(patient.model, better),
+            cure=f"model.optimizer.learning_rate = {better:.1g}",
             paper="Bengio 2012, arXiv:1206.5533",
             rank=0.5,
         )

@@ -44,11 +44,13 @@ class Failure(NamedTuple):
         model: the network, after some training.
         data: inputs and targets.
         validation: others.
+        more: further arguments of `diagnose`.
     """
 
     model: keras.Model
     data: tuple[np.ndarray, np.ndarray]
     validation: tuple[np.ndarray, np.ndarray]
+    more: dict[str, Any]
 
 
 def adding(seed: int, length: int = 400, layer: Any = keras.layers.LSTM) -> Failure:
@@ -103,8 +105,11 @@ def letters(seed: int, count: int = 40_000, steps: int = 100) -> Failure:
     )
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.Adam(4e-3), loss)
-    model.fit(x[:half], y[:half], batch_size=BATCH, epochs=25, verbose=0)
-    return Failure(model, (x[:half], y[:half]), (x[half:], y[half:]))
+    data, held = (x[:half], y[:half]), (x[half:], y[half:])
+    history = model.fit(
+        *data, validation_data=held, batch_size=BATCH, epochs=25, verbose=0
+    )
+    return Failure(model, data, held, {"history": history})
 
 
 def slow(seed: int) -> Failure:
@@ -121,14 +126,14 @@ def slow(seed: int) -> Failure:
     )
     model.compile(keras.optimizers.Adam(RATE), "mse")
     model.fit(x[:500], y[:500], batch_size=BATCH, verbose=0)
-    return Failure(model, (x[:3500], y[:3500]), (x[3500:], y[3500:]))
+    return Failure(model, (x[:3500], y[:3500]), (x[3500:], y[3500:]), {})
 
 
 def _trained(model, task, updates):
     x, y = task.train
     rows = slice(updates * BATCH)
     model.fit(x[rows], y[rows], batch_size=BATCH, verbose=0)
-    return Failure(model, tuple(task.train), tuple(task.validation))
+    return Failure(model, tuple(task.train), tuple(task.validation), {})
 
 
 FAILURES = {
@@ -147,8 +152,8 @@ def settings(data: pathlib.Path | None) -> dict[str, Callable[[int], dict]]:
 
 def _doctor(make, budget):
     def train(seed):
-        model, data, validation = make(seed)
-        report = keras_rnnx.diagnose(model, *data, batch_size=BATCH)
+        model, data, validation, more = make(seed)
+        report = keras_rnnx.diagnose(model, *data, batch_size=BATCH, **more)
         for finding in report.findings:
             print(f"  {finding.title}. {finding.evidence}", flush=True)
         tried = report.try_cures(budget, validation_data=validation, seed=seed)

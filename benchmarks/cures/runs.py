@@ -36,6 +36,7 @@ class Kept:
         self.module = module
         name = module.__name__.rsplit(".", 1)[-1]
         stem = f"cures-{name}-{keras.backend.backend()}"
+        stem = getattr(module, "STEM", stem)
         self.path = folder / f"{stem}.json"
         self.plot = folder / f"{stem}.png"
         self.runs = []

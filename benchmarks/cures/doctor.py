@@ -12,7 +12,7 @@ and Adam at rate 0.001 if nothing else is said; the batches have 50 sequences.
 - independent: IndRNN with its defaults, the adding problem over 1,000 steps.
 - letters: an LSTM of 256 units that has learned 40,000 letters of Python's manual by
   heart.
-- slow: a GRU with recurrent dropout on an easy task.
+- slow: Keras' GRU of 128 units with recurrent dropout, on torch; the mean of 40 steps.
 """
 
 from __future__ import annotations
@@ -121,17 +121,17 @@ def letters(seed: int, count: int = 40_000, steps: int = 100) -> Failure:
 def slow(seed: int) -> Failure:
     """A GRU with recurrent dropout."""
     random = np.random.default_rng(seed)
-    x = random.normal(size=(4000, 100, 8)).astype("float32")
-    y = x[:, -20:].mean(axis=(1, 2))[:, None] * 10
+    x = random.normal(size=(4000, 40, 8)).astype("float32")
+    y = x[:, :, :1].mean(axis=1) * np.sqrt(40)
     model = keras.Sequential(
         [
-            keras.Input((100, 8)),
-            layers.GRU(128, recurrent_dropout=0.2, name="rnn"),
+            keras.Input((40, 8)),
+            keras.layers.GRU(128, recurrent_dropout=0.2, name="rnn"),
             keras.layers.Dense(1),
         ]
     )
     model.compile(keras.optimizers.Adam(RATE), "mse")
-    model.fit(x[:500], y[:500], batch_size=BATCH, verbose=0)
+    model.fit(x[:3500], y[:3500], batch_size=BATCH, epochs=2, verbose=0)
     return Failure(model, (x[:3500], y[:3500]), (x[3500:], y[3500:]), {})
 
 
@@ -149,7 +149,7 @@ FAILURES = {
     "order": (order, "4m", "tensorflow"),
     "independent": (independent, "6m", "tensorflow"),
     "letters": (letters, "5m", "tensorflow"),
-    "slow": (slow, "1m", "torch"),
+    "slow": (slow, "2m", "torch"),
 }
 
 

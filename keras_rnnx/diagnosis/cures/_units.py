@@ -133,9 +133,13 @@ def _cell(old: Cell, name: str | None, arguments: dict[str, Any]) -> Cell:
         return cls.from_config({**config, **fresh})
     taken = inspect.signature(cls).parameters
     kept = {k: config[k] for k in KEPT if k in config and k in taken}
+    if not set(cls.gates) - set(cls.inputs_only):
+        # It multiplies its state by no matrix.
+        for name in ("recurrent_regularizer", "recurrent_dropout", "weight_dropout"):
+            kept.pop(name, None)
     if old.gradient_flow:
         # It fits few cells, and is no part of the loss that is reported.
-        del kept["recurrent_regularizer"]
+        kept.pop("recurrent_regularizer", None)
     zoneout = config.get("zoneout")
     if isinstance(zoneout, (int, float)):
         kept["zoneout"] = zoneout

@@ -305,11 +305,8 @@ def _named(argument: str, value: Any) -> str:
     parameters = inspect.signature(type(value)).parameters.values()
     config = value.get_config()
     shown = [
-        short(config[p.name]) if isinstance(config[p.name], float) else config[p.name]
-        for p in parameters
+        f"{p.name}={as_code(config[p.name])}" if number else as_code(config[p.name])
+        for number, p in enumerate(parameters)
         if p.name in config and config[p.name] not in (None, p.default)
     ]
-    always = "SpectralRadius", "GradientFlow"
-    if not shown and name in always:
-        shown = [short(next(iter(config.values())))]
-    return f"{name}({', '.join(map(str, shown))})" if shown else name
+    return f"{name}({', '.join(shown)})" if shown else name

@@ -19,6 +19,7 @@ from keras_rnnx.diagnosis._gradients import PER_WEIGHT, has_schedule, inner_opti
 from keras_rnnx.diagnosis._gradients import rate as rate_of
 from keras_rnnx.diagnosis._states import activation
 from keras_rnnx.diagnosis.cures import _units
+from keras_rnnx.diagnosis.cures._copies import seeded
 from keras_rnnx.diagnosis.cures.cure import (
     Advice,
     Converted,
@@ -89,12 +90,10 @@ def prescribed(
         layers: its recurrent layers by name.
         measured: their measures.
     """
-    return [
-        dataclasses.replace(
-            finding, cures=_cures(Case(finding, model, layers, measured))
-        )
-        for finding in findings
-    ]
+    # Initializers draw a seed when they are made.
+    with seeded(0):
+        cases = [Case(finding, model, layers, measured) for finding in findings]
+        return [dataclasses.replace(case.finding, cures=_cures(case)) for case in cases]
 
 
 def _cures(case: Case) -> tuple[Cure, ...]:
@@ -350,11 +349,18 @@ def changed_rate(case: Case) -> tuple[Cure, ...]:
 def taken_by_kernels(case: Case) -> tuple[Cure, ...]:
     """What the fastest kernel takes, by the reason why it does not take the layer."""
     text = case.finding.cure
+    cell = case.layers[case.name].cell
+    dropout = getattr(cell, "recurrent_dropout", 0.0)
+    masked = {"recurrent_dropout": 0.0, "weight_dropout": dropout}
     if text == "keras_rnnx.convert(model)":
-        return (Converted(),)
+        if not dropout:
+            return (Converted(),)
+        return other_layer(*case.place, **masked), Converted()
     cost = case.measured[case.name].cost
     for begin, arguments in CHANGES.items():
         if cost is not None and cost.reason.startswith(begin):
+            if "weight_dropout" in arguments:
+                arguments = masked
             return (other_layer(*case.place, **arguments),)
     return ()
 

@@ -13,7 +13,7 @@ import numpy as np
 from keras_rnnx._sublayers import walk
 from keras_rnnx.diagnosis._gradients import inner_optimizer
 from keras_rnnx.diagnosis.cures import _units
-from keras_rnnx.diagnosis.cures._code import as_code, call, public_name, short
+from keras_rnnx.diagnosis.cures._code import as_code, call, public_name
 from keras_rnnx.diagnosis.cures._treatment import Refused, Treatment
 
 # Which weight an argument decides on.
@@ -93,7 +93,7 @@ class OtherLayer(Cure):
 
     @property
     def name(self) -> str:
-        parts = [_named(k, v) for k, v in self.arguments.items()]
+        parts = list(dict.fromkeys(_named(k, v) for k, v in self.arguments.items()))
         parts += ["drawn anew"] * self.anew
         said = " with ".join(filter(None, [self.written, ", ".join(parts)]))
         return said if self.alone else f"{said} in {self.layer}"

@@ -351,7 +351,7 @@ def taken_by_kernels(case: Case) -> tuple[Cure, ...]:
     text = case.finding.cure
     cell = case.layers[case.name].cell
     dropout = getattr(cell, "recurrent_dropout", 0.0)
-    masked = {"recurrent_dropout": 0.0, "weight_dropout": dropout}
+    masked: dict[str, Any] = {"recurrent_dropout": 0.0, "weight_dropout": dropout}
     if text == "keras_rnnx.convert(model)":
         if not dropout:
             return (Converted(),)

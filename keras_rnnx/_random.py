@@ -31,3 +31,9 @@ def set_state(states: list[np.ndarray]) -> None:
     torch.random.set_rng_state(first)
     if others:
         torch.cuda.set_rng_state_all(others)
+
+
+def seed(value: int) -> None:
+    """Seeds the generators of which `get_state` returns the states."""
+    if keras.backend.backend() == "torch":
+        importlib.import_module("torch").manual_seed(value)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import re
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import rich.console
 
+from keras_rnnx import _durations
 from keras_rnnx._command_line import (
     CommandError,
     add_data,
@@ -27,8 +27,6 @@ from keras_rnnx._command_line import (
 if TYPE_CHECKING:
     from keras_rnnx.datasets import Task
     from keras_rnnx.tuner import SearchResult
-
-UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
 def add(commands: Any) -> None:
@@ -181,12 +179,12 @@ def _add_goal(tune: argparse.ArgumentParser) -> None:
 
 def duration(text: str) -> float:
     """Seconds of a text such as 90s, 30m or 2h."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text)
-    if not match or not float(match[1]):
+    seconds = _durations.seconds(text)
+    if seconds is None:
         raise argparse.ArgumentTypeError(
             f"must be a time such as 90s, 30m or 2h, received {text!r}"
         )
-    return float(match[1]) * UNITS[match[2] or "s"]
+    return seconds
 
 
 def milliseconds(text: str) -> float:

@@ -38,10 +38,10 @@ def test_a_small_radius_makes_gradients_vanish():
     first = report.findings[0]
     assert (first.name, first.layer) == ("vanishing", "rnn")
     assert f"the data have {STEPS} steps" in first.evidence
-    assert first.cure == (
+    assert first.cures[0].code == (
         "keras_rnnx.layers.LSTM(8, bias_initializer=keras_rnnx.initializers.Chrono(30))"
     )
-    assert eval(first.cure).units == 8
+    assert eval(first.cures[0].code).units == 8
     assert "arXiv:1211.5063" in first.paper and first.cause and first.title
     assert "1. Gradients vanish in rnn" in str(report)
 

@@ -5,6 +5,7 @@
     python -m benchmarks.cures long                  # cells, adding over 1,000 steps
     python -m benchmarks.cures chorales --data DIR   # regularizers, JSB chorales
     python -m benchmarks.cures words --data DIR      # Zaremba's model, Penn Treebank
+    python -m benchmarks.cures doctor                # diagnose and try_cures, on five
     python -m benchmarks.cures order --show          # print what was kept
 
 Each keeps a JSON, one line a run, and a plot in benchmarks/results. A run that is kept
@@ -20,7 +21,7 @@ import os
 import pathlib
 
 RESULTS = pathlib.Path(__file__).parents[1] / "results"
-EXPERIMENTS = ("order", "adding", "long", "chorales", "words")
+EXPERIMENTS = ("order", "adding", "long", "chorales", "words", "doctor")
 
 
 def main() -> None:

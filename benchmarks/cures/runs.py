@@ -36,6 +36,7 @@ class Kept:
         self.module = module
         name = module.__name__.rsplit(".", 1)[-1]
         stem = f"cures-{name}-{keras.backend.backend()}"
+        stem = getattr(module, "STEM", stem)
         self.path = folder / f"{stem}.json"
         self.plot = folder / f"{stem}.png"
         self.runs = []
@@ -99,6 +100,12 @@ class Kept:
 
     def _draw(self):
         """A panel for each task, a line for each method: medians and all runs."""
+        if hasattr(self.module, "draw"):
+            figure = pyplot.figure(figsize=(14, 7.5), layout="constrained")
+            self.module.draw(self.runs, figure)
+            figure.savefig(self.plot, dpi=110)
+            pyplot.close(figure)
+            return
         panels = {}
         for setting, runs in self._settings().items():
             panel, _, method = setting.partition(": ")

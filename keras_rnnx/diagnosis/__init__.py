@@ -1,5 +1,6 @@
 """What is wrong with a recurrent network: measures by layer, and findings."""
 
+from keras_rnnx.diagnosis.cures.tried import LearningCurve, Trial, Tried
 from keras_rnnx.diagnosis.diagnose import MEASURES, diagnose
 from keras_rnnx.diagnosis.report import (
     Cost,
@@ -32,11 +33,14 @@ __all__ = [
     "Histogram",
     "Kernel",
     "LayerReport",
+    "LearningCurve",
     "Memory",
     "Past",
     "Report",
     "States",
     "Training",
+    "Trial",
+    "Tried",
     "Update",
     "diagnose",
 ]

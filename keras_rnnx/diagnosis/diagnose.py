@@ -14,6 +14,8 @@ from keras_rnnx._sublayers import path, walk
 from keras_rnnx.diagnosis import _curves, _data, _objective, _snapshot
 from keras_rnnx.diagnosis._examination import Examination
 from keras_rnnx.diagnosis._recording import forward
+from keras_rnnx.diagnosis.cures.prescriptions import prescribed
+from keras_rnnx.diagnosis.cures.try_cures import Subject
 from keras_rnnx.diagnosis.report import Report
 
 MEASURES = ("gradients", "updates", "dynamics", "states", "memory", "cost")
@@ -57,7 +59,8 @@ def diagnose(
         seed: of what is drawn: which sequences, and small changes. Default 0.
 
     Returns:
-        A `keras_rnnx.diagnosis.Report`. It prints as text.
+        A `keras_rnnx.diagnosis.Report`. It prints as text, and its `try_cures` trains
+        what it proposes beside the model. For that it holds the model and the data.
 
     Raises:
         TypeError: if `model` is not a Keras model, or `history` no such thing.
@@ -112,12 +115,13 @@ def diagnose(
         objective=found.objective_name,
         loss=found.loss,
         layers=found.reports,
-        findings=found.findings,
+        findings=prescribed(found.findings, model, layers, found.reports),
         training=found.training,
         past=found.past,
         notes=notes,
         seconds=time.perf_counter() - start,
         curves=curves,
+        subject=Subject(model, layers, (x, y, sample_weight), batch_size),
     )
 
 

@@ -69,8 +69,8 @@ def _longer(length, epochs):
 
 PENALTY = "clipped, GradientFlow(4)"
 CUT = (
-    "200,000 updates at most: the paper's runs may be longer. A run is solved or not, so "
-    "that one of five that is not lies within two deviations."
+    "200,000 updates at most: the paper's runs may be longer. A run is solved or not: "
+    "one of five that is not lies within two deviations."
 )
 TABLE = Table(
     "pascanu2013",

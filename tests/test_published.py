@@ -366,7 +366,8 @@ def test_the_page_says_what_was_run_and_what_not(called, capsys):
     row = "| adding, GRU | mean squared error | 0.2 | 0.11 ± 0.01 | 3 | yes |"
     assert row in text
     assert "| 0.13 ± 0.056 | 3, 2 taken over | yes |" not in text
-    assert "**Not run yet:** music, LSTM." in " ".join(text.split())
+    assert "**1 of 3 rows were not run yet.**" in " ".join(text.split())
+    assert "| music, LSTM | mean squared error | 0.2 | not run | | not run |" in text
     assert "those of `elsewhere`" in " ".join(text.split())
     assert max(len(n) for n in text.splitlines() if not n.startswith("|")) <= 88
     assert called("--check") == 0

@@ -138,6 +138,8 @@ def _judged(setup, task, model, watch, key):
     }
     if watch.curve and not watch.diverged:
         best = watch.curve[watch.best]
+        # The file has the variables of the optimizer, too.
+        model.optimizer.build(model.trainable_variables)
         model.load_weights(watch.weights)
         if task.kind == "language_model":
             keras_rnnx.models.reset_states(model)

@@ -52,7 +52,7 @@ def section(table: Table, kept: Kept) -> str:
     source = f"{table.source}. " if table.source else ""
     command = f"`python -m benchmarks.published {table.name}`"
     parts = [
-        f"({table.name})=\n\n### {table.title}",
+        f"### {table.title}",
         _wrapped(
             f"{source}{table.about} {_state(table, kept)} The command: {command}."
         ),

@@ -8,7 +8,7 @@ TABLE = Table(
     "Penn Treebank, characters: dropout of updates",
     "Semeniuta, Severyn & Barth 2016, arXiv:1603.05118; the figure is the one that "
     "Krueger et al. 2016, arXiv:1606.01305, quote",
-    "The LSTM of [Krueger et al.](#penn-treebank-characters-zoneout) with `update_dropout=0.25`, at the "
-    "same smaller size. The LSTM without it stands there.",
+    "The LSTM of [Krueger et al.](#penn-treebank-characters-zoneout) with "
+    "`update_dropout=0.25`, at the same smaller size. The LSTM without it stands there.",
     (characters("dropout of updates, 0.25", 1.321, update_dropout=0.25),),
 )

@@ -65,7 +65,7 @@ TABLE = Table(
     "the validation part becomes worse, in place of the paper's optimizer and noise; "
     "gradients are clipped to norm 1. The weights of the best epoch by the validation "
     "part are tested. The loss is that of "
-    "[Bai et al.](#the-recurrent-baselines-of-bai-et-al), of every frame but the first.",
+    "[Bai et al.](#the-recurrent-baselines-of-bai-et-al), of all frames but the first.",
     tuple(
         _row(task, unit, *figure)
         for task, figures in FIGURES.items()

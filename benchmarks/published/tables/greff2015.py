@@ -9,9 +9,9 @@ TABLE = Table(
     "The paper trains 5,400 LSTMs with drawn hyperparameters and takes apart how much "
     "of the variance each explains (fANOVA). Here `keras_rnnx.tuner.search` draws 40 "
     "LSTMs on the JSB chorales, and its report ranks the hyperparameters (PED-ANOVA, "
-    "by how the values of the best trials differ from those of all). A share is not the "
-    "same quantity as the paper's; the order can be compared. The paper puts the learning "
-    "rate first, then the units (from memory, not checked).",
+    "by how the values of the best trials differ from those of all). A share is not "
+    "the same quantity as the paper's; the order can be compared. The paper puts the "
+    "learning rate first, then the units (from memory, not checked).",
     (
         Row(
             "share of the learning rate",

@@ -9,6 +9,6 @@ TABLE = Table(
     "Semeniuta, Severyn & Barth 2016, arXiv:1603.05118; the figure is the one that "
     "Krueger et al. 2016, arXiv:1606.01305, quote",
     "The LSTM of [Krueger et al.](#penn-treebank-characters-zoneout) with "
-    "`update_dropout=0.25`, at the same smaller size. The LSTM without it stands there.",
+    "`update_dropout=0.25`, at the same smaller size. The LSTM without it is there.",
     (characters("dropout of updates, 0.25", 1.321, update_dropout=0.25),),
 )

@@ -416,6 +416,14 @@ def test_a_trial_that_is_paused_goes_on_as_if_it_was_not(tmp_path):
     assert other["test"] != whole["test"]
 
 
+def test_sequences_of_one_length_are_not_padded(tmp_path, monkeypatch):
+    expected = training.train(SMALL.setup, 0, "loss", tmp_path / "a", pause=never)
+    multiples = dict.fromkeys(training.MULTIPLE, 32)
+    monkeypatch.setattr(training, "MULTIPLE", multiples)
+    found = training.train(SMALL.setup, 0, "loss", tmp_path / "b", pause=never)
+    assert found["test"] == pytest.approx(expected["test"], rel=1e-5)
+
+
 def test_an_epoch_without_its_backup_is_trained_again(tmp_path):
     """As if it was cut off between the curve and the backup of an epoch."""
     folder = tmp_path / "run"

@@ -109,8 +109,7 @@ def _batches(setup, task, seed):
     if task.kind == "language_model":
         more = {"steps": setup.steps, "drop_remainder": True}
         return task.batches("train", setup.batch, **more)
-    more = {"pad_to_multiple_of": MULTIPLE[keras.backend.backend()]}
-    return task.batches("train", setup.batch, seed=seed, **more)
+    return task.batches("train", setup.batch, seed=seed, **_padding(task))
 
 
 def _part(setup, task, name):
@@ -119,8 +118,13 @@ def _part(setup, task, name):
         return task.batches(name, setup.batch, **more)
     split = getattr(task, name)
     at_once = min(AT_ONCE, len(split.x)) if task.steps else setup.batch
-    more = {"pad_to_multiple_of": MULTIPLE[keras.backend.backend()]}
-    return task.batches(name, at_once, **more)
+    return task.batches(name, at_once, **_padding(task))
+
+
+def _padding(task):
+    """Models of sequences that are equally long mask nothing: none is padded."""
+    multiple = MULTIPLE[keras.backend.backend()] if task.steps is None else 1
+    return {"pad_to_multiple_of": multiple}
 
 
 def _judged(setup, task, model, watch, key):

@@ -1,0 +1,1 @@
+"""The tables of papers, trained again: what they report, and what comes out here."""

@@ -1,0 +1,74 @@
+"""Polyphonic music with small networks of the same size."""
+
+from benchmarks.published.declared import Row, Setup, Table
+
+UNITS = {"tanh": ("simple_rnn", 100), "GRU": ("gru", 46), "LSTM": ("lstm", 36)}
+# Test figures of tanh, GRU and LSTM, and which of them a source confirms.
+FIGURES = {
+    "jsb_chorales": ((9.10, False), (8.54, True), (8.67, True)),
+    "piano_midi": ((9.03, False), (8.82, False), (9.03, False)),
+    "nottingham": ((3.13, False), (3.23, False), (3.20, False)),
+    "musedata": ((6.23, False), (5.99, False), (6.23, False)),
+}
+TITLES = {
+    "jsb_chorales": "JSB",
+    "piano_midi": "Piano-midi",
+    "nottingham": "Nottingham",
+    "musedata": "MuseData",
+}
+# Pieces in a batch: about as many steps in each.
+BATCHES = {"jsb_chorales": 4, "piano_midi": 4, "nottingham": 8, "musedata": 8}
+OTHER = {
+    "tanh": "A program that repeats the paper quotes 9.19.",
+    "GRU": "",
+    "LSTM": "",
+}
+
+
+def _row(task, unit, figure, checked):
+    cell, units = UNITS[unit]
+    notes = [OTHER[unit]] if task == "jsb_chorales" and OTHER[unit] else []
+    return Row(
+        f"{TITLES[task]}, {unit}",
+        "nats a frame",
+        key="frame_nll",
+        figure=figure,
+        checked=checked,
+        parameters=20_000,
+        deviates=" ".join(
+            [
+                *notes,
+                "The units are those of the paper. With the output layer these "
+                "parameters are more than the 20,000 that it states.",
+            ]
+        ),
+        setup=Setup(
+            task=task,
+            cell=cell,
+            units=units,
+            rate=2e-3,
+            clip=1.0,
+            batch=BATCHES[task],
+            epochs=150,
+            patience=10,
+            at_least=10,
+            falls=20,
+        ),
+    )
+
+
+TABLE = Table(
+    "chung2014",
+    "Polyphonic music: tanh, GRU, LSTM",
+    "Chung, Gulcehre, Cho & Bengio 2014, arXiv:1412.3555, Table 2",
+    "One layer of about 20,000 parameters. Here Adam at rate 0.002, which falls where "
+    "the validation part becomes worse, in place of the paper's optimizer and noise; "
+    "gradients are clipped to norm 1. The weights of the best epoch by the validation "
+    "part are tested. The loss is that of "
+    "[Bai et al.](#the-recurrent-baselines-of-bai-et-al), of all frames but the first.",
+    tuple(
+        _row(task, unit, *figure)
+        for task, figures in FIGURES.items()
+        for unit, figure in zip(UNITS, figures)
+    ),
+)

@@ -16,6 +16,10 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 import keras
+import rich.console
+
+# Characters of a line in a file or a pipe: a row of each table is on one line.
+WIDE = 500
 
 
 class CommandError(Exception):
@@ -164,6 +168,12 @@ def load_file(name: str, owner: str) -> ModuleType:
     assert spec.loader is not None
     spec.loader.exec_module(module)
     return module
+
+
+def console() -> rich.console.Console:
+    """Standard output: as wide as the terminal, and wide where it is none."""
+    narrow = sys.stdout.isatty() or "COLUMNS" in os.environ
+    return rich.console.Console(highlight=False, width=None if narrow else WIDE)
 
 
 def load_model(name: str, compile: bool = True) -> keras.Model:

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import rich.console
 
 from keras_rnnx._command_line import (
     CommandError,
     add_data,
     add_import,
     command,
+    console,
     import_all,
     load_model,
     names,
@@ -119,10 +119,10 @@ def _diagnose(arguments: argparse.Namespace) -> int:
     except ValueError as error:
         given = arguments.data or f"--task {arguments.task}"
         raise CommandError(f"{arguments.model} on {given}: {error}") from error
-    console = rich.console.Console(highlight=False)
-    console.print(report)
+    out = console()
+    out.print(report)
     for label, path in _write(arguments, report).items():
-        console.print(f"{label} {path}", soft_wrap=True, markup=False)
+        out.print(f"{label} {path}", soft_wrap=True, markup=False)
     return FOUND if report.findings else 0
 
 

@@ -15,6 +15,7 @@ from keras_rnnx._command_line import (
     add_data,
     add_import,
     command,
+    console,
     import_all,
     load_file,
     names,
@@ -240,7 +241,7 @@ def _tune(arguments: argparse.Namespace) -> None:
     import_all(arguments.imports)
     from keras_rnnx._live import LiveSearch
 
-    console = rich.console.Console(highlight=False)
+    out = console()
     try:
         from keras_rnnx import tuner
 
@@ -249,11 +250,11 @@ def _tune(arguments: argparse.Namespace) -> None:
         chosen = _passed(arguments, "cells", "preset", "params")
         # Errors in these arguments are reported before anything else.
         tuner.HyperRNN.for_task(task, space=space, **chosen)
-        console.print(task.description or f"The task {task.name}.")
+        out.print(task.description or f"The task {task.name}.")
         goal: Any = task.objective
         name = arguments.objective or goal.name
         live = LiveSearch(
-            console,
+            out,
             name,
             goal.direction,
             arguments.trials or (None if arguments.budget else 10),
@@ -261,7 +262,7 @@ def _tune(arguments: argparse.Namespace) -> None:
             arguments.workers or 1,
         )
         with live, warnings.catch_warnings():
-            warnings.showwarning = lambda message, *others: console.print(str(message))
+            warnings.showwarning = lambda message, *others: out.print(str(message))
             result = tuner.search(
                 task,
                 tuner=arguments.tuner,
@@ -291,7 +292,7 @@ def _tune(arguments: argparse.Namespace) -> None:
         raise CommandError(error) from error
     if result is None:
         return
-    _say(console, arguments, result)
+    _say(out, arguments, result)
 
 
 def _passed(arguments: argparse.Namespace, *names_: str) -> dict[str, Any]:
@@ -300,18 +301,18 @@ def _passed(arguments: argparse.Namespace, *names_: str) -> dict[str, Any]:
 
 
 def _say(
-    console: rich.console.Console, arguments: argparse.Namespace, result: SearchResult
+    out: rich.console.Console, arguments: argparse.Namespace, result: SearchResult
 ) -> None:
-    console.print(result.table())
+    out.print(result.table())
     best = result.leaderboard[0]
     model = f"{best['cell']} with {result.describe()}" if best["cell"] else "a model"
-    console.print(f"Best: trial {best['trial']}, {model}.", markup=False)
+    out.print(f"Best: trial {best['trial']}, {model}.", markup=False)
     if result.test is not None:
         figures = ", ".join(f"{k} {v:.4f}" for k, v in result.test.items())
-        console.print(f"On test data: {figures}.")
+        out.print(f"On test data: {figures}.")
     modules = ["keras", "keras_rnnx", *(Path(n).stem for n in arguments.imports)]
     path = result.directory / "best_model.keras"
-    console.print(
+    out.print(
         f"To use it: import {', '.join(modules)}; "
         f"keras.models.load_model({str(path)!r})",
         soft_wrap=True,
@@ -321,7 +322,7 @@ def _say(
             page = result.report()
         except ImportError as error:
             raise CommandError(error) from error
-        console.print(f"Report: {page}", soft_wrap=True)
+        out.print(f"Report: {page}", soft_wrap=True)
 
 
 def _report(arguments: argparse.Namespace) -> None:
@@ -344,6 +345,6 @@ def _report(arguments: argparse.Namespace) -> None:
         written["Report:"] = reporting.write(directory)
     except (ImportError, OSError, ValueError) as error:
         raise CommandError(error) from error
-    console = rich.console.Console(highlight=False)
+    out = console()
     for label, path in written.items():
-        console.print(f"{label} {path}", soft_wrap=True)
+        out.print(f"{label} {path}", soft_wrap=True)

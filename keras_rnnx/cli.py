@@ -7,8 +7,6 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-import rich.console
-
 import keras_rnnx
 from keras_rnnx import _diagnosis_command, _tuning_commands
 from keras_rnnx._command_line import (
@@ -17,6 +15,7 @@ from keras_rnnx._command_line import (
     add_data,
     add_import,
     command,
+    console,
     import_all,
     load_model,
     positive,
@@ -121,12 +120,12 @@ def _add_choices(cells: argparse.ArgumentParser) -> None:
 def _cells(arguments: argparse.Namespace) -> None:
     import_all(arguments.imports)
     sizes = without_none(features=arguments.features, units=arguments.units)
-    console = rich.console.Console()
+    out = console()
     if arguments.name is None:
         if sizes:
             raise CommandError(f"--{next(iter(sizes))} is about one cell: add its name")
         rows = listing.listing(arguments.linear, arguments.cudnn, arguments.since)
-        console.print(rows)
+        out.print(rows)
         return
     filters = ("linear", "cudnn", "since")
     for name in filters:
@@ -139,13 +138,13 @@ def _cells(arguments: argparse.Namespace) -> None:
         description = describe.describe(arguments.name, **sizes)
     except ValueError as error:
         raise CommandError(error) from error
-    console.print(listing.about(description))
+    out.print(listing.about(description))
 
 
 def _explain(arguments: argparse.Namespace) -> None:
     import_all(arguments.imports)
     model = load_model(arguments.model, compile=False)
-    rich.console.Console().print(keras_rnnx.explain(model))
+    console().print(keras_rnnx.explain(model))
 
 
 def _tasks(arguments: argparse.Namespace) -> None:
@@ -153,14 +152,14 @@ def _tasks(arguments: argparse.Namespace) -> None:
     # Imported here, since other commands do not need data sets.
     from keras_rnnx import _task_listing, datasets
 
-    console = rich.console.Console(highlight=False)
+    out = console()
     if arguments.name is None:
         for name, value in task_options(arguments).items():
             raise CommandError(f"{name}={value!r} is about one task: add its name")
-        console.print(_task_listing.listing())
+        out.print(_task_listing.listing())
         return
     try:
         task = datasets.load_task(arguments.name, **task_options(arguments))
     except (ImportError, OSError, ValueError) as error:
         raise CommandError(error) from error
-    console.print(_task_listing.about(task))
+    out.print(_task_listing.about(task))

@@ -230,7 +230,7 @@ def test_a_functional_model_with_a_shared_layer():
 
 def test_the_optimizer_changes_and_no_more():
     model = model_of(simple(), optimizer=keras.optimizers.Adam(0.02, beta_1=0.8))
-    (better,) = prescriptions.rate(model, 0.0031)
+    (better,) = prescriptions.other_rate(model, 0.0031)
     assert better.code == "model.optimizer.learning_rate = 0.003"
     clip = prescriptions.of_optimizer(model, global_clipnorm=1.0)
     assert clip.code == (

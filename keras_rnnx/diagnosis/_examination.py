@@ -77,7 +77,6 @@ class Examination:
             self.objective = Objective(
                 self.model, self.data.measured, outputs, self.calls
             )
-            finite = self._finite(keras.tree.map_structure(_array, outputs))
             self._check_loss(outputs)
         for name, layer in self.layers.items():
             own = [call for call in self.calls if call.layer is layer]
@@ -85,7 +84,7 @@ class Examination:
             self.reports[name] = blank(name, layer, own, reason)
             if reason == "it was not called":
                 self.notes.append(f"{name} is not measured: {reason}.")
-        if not finite:
+        if not self._finite(keras.tree.map_structure(_array, outputs)):
             self.notes.append(
                 "Nothing else is measured where numbers are not finite: mend that "
                 "first."
@@ -97,7 +96,10 @@ class Examination:
                 f"and the use of the past are not measured: {self.objective.instead}."
             )
         self._measure()
-        patient = Patient(
+        self.findings += findings.found(self._patient())
+
+    def _patient(self) -> Patient:
+        return Patient(
             self.model,
             self.layers,
             self.reports,
@@ -105,17 +107,16 @@ class Examination:
             self.past,
             self.curves,
         )
-        self.findings += findings.found(patient)
 
     def _finite(self, outputs: Any) -> bool:
         """Whether all numbers are finite; findings about those that are not."""
         reaches = numbers.reaches(self.calls, outputs)
-        of_weights = list(numbers.in_weights(self.model))
+        patient = self._patient()
+        of_weights = list(numbers.in_weights(patient))
         self.findings += of_weights
         self.findings += numbers.in_data(self.model, self.data, reaches)
-        names = {id(layer): name for name, layer in self.layers.items()}
         # Weights or data that are not finite are the cause of such states.
-        of_states = list(numbers.in_states(names, self.calls, outputs))
+        of_states = list(numbers.in_states(patient, self.calls, outputs))
         if not self.findings:
             self.findings += of_states
         return not (of_weights or of_states)

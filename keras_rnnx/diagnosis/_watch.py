@@ -88,14 +88,14 @@ class Watch:
             return self._look(curves)
 
     def _look(self, curves: Curves | None) -> Seen:
+        patient = Patient(self._model, self._layers, self._blank, None, None, curves)
         if not all_finite(self._model.trainable_variables):
-            return self._lost(list(numbers.in_weights(self._model)))
+            return self._lost(list(numbers.in_weights(patient)))
         calls: list[Call] = []
         of_states: _gradients.ByCall = {}
         if self._calls:
             value, calls, of_states = self._gradients.with_calls()
-            names = {id(layer): name for name, layer in self._layers.items()}
-            found = list(numbers.in_states(names, calls, []))
+            found = list(numbers.in_states(patient, calls, []))
             if found or not math.isfinite(value):
                 return self._lost(found or [numbers.in_loss(value)])
         reports, training, of_weights = dict(self._blank), None, []
@@ -111,7 +111,7 @@ class Watch:
             if of_weights:
                 values["update"] = _gradients.update(self._model, layer, of_weights)
             reports[name] = dataclasses.replace(reports[name], **values)
-        patient = Patient(self._model, self._layers, reports, training, None, curves)
+        patient = dataclasses.replace(patient, measured=reports, training=training)
         return Seen(reports, training, findings.found(patient))
 
     def _states(self, layer: keras.layers.RNN, calls: list[Call]) -> Any:

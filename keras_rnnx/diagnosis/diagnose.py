@@ -14,7 +14,6 @@ from keras_rnnx._sublayers import path, walk
 from keras_rnnx.diagnosis import _curves, _data, _objective, _snapshot
 from keras_rnnx.diagnosis._examination import Examination
 from keras_rnnx.diagnosis._recording import forward
-from keras_rnnx.diagnosis.cures.prescriptions import prescribed
 from keras_rnnx.diagnosis.cures.try_cures import Subject
 from keras_rnnx.diagnosis.report import Report
 
@@ -115,7 +114,7 @@ def diagnose(
         objective=found.objective_name,
         loss=found.loss,
         layers=found.reports,
-        findings=prescribed(found.findings, model, layers, found.reports),
+        findings=found.findings,
         training=found.training,
         past=found.past,
         notes=notes,

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -14,12 +12,12 @@ from keras_rnnx._sublayers import walk
 from keras_rnnx.cells import Cell
 from keras_rnnx.constraints import SpectralRadius
 from keras_rnnx.constraints import UnitRange as Bounded
+from keras_rnnx.conversion.counterparts import CELLS, refusal
 from keras_rnnx.diagnosis import _gates
 from keras_rnnx.diagnosis._gradients import PER_WEIGHT, has_schedule, inner_optimizer
 from keras_rnnx.diagnosis._gradients import rate as rate_of
 from keras_rnnx.diagnosis._states import activation
 from keras_rnnx.diagnosis.cures import _units
-from keras_rnnx.diagnosis.cures._copies import seeded
 from keras_rnnx.diagnosis.cures.cure import (
     Advice,
     Converted,
@@ -30,78 +28,9 @@ from keras_rnnx.diagnosis.cures.cure import (
     StopEarly,
     Together,
 )
-from keras_rnnx.diagnosis.report import Finding, LayerReport
+from keras_rnnx.diagnosis.report import Cost
 from keras_rnnx.initializers import Chrono, IdentityRecurrent, LeakRates, UnitRange
 from keras_rnnx.regularizers import GradientFlow
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Case:
-    """A finding, with what its cure depends on.
-
-    Attributes:
-        finding: the finding.
-        model: the model.
-        layers: its recurrent layers by name.
-        measured: their measures.
-    """
-
-    finding: Finding
-    model: keras.Model
-    layers: dict[str, keras.layers.RNN]
-    measured: dict[str, LayerReport]
-
-    @property
-    def name(self) -> str:
-        """The layer of the finding; of the model as a whole the first one."""
-        return self.finding.layer or next(iter(self.layers))
-
-    @property
-    def place(self) -> tuple[Any, str, keras.layers.RNN]:
-        """The model, and that layer with its name."""
-        return self.model, self.name, self.layers[self.name]
-
-    @property
-    def length(self) -> int:
-        """The number of steps of the data there."""
-        return self.measured[self.name].length
-
-    @property
-    def clips(self) -> bool:
-        """Whether the optimizer clips gradients."""
-        if not getattr(self.model, "compiled", False):
-            return False
-        optimizer = inner_optimizer(self.model.optimizer)
-        names = ("clipnorm", "global_clipnorm", "clipvalue")
-        return any(getattr(optimizer, name, None) for name in names)
-
-
-def prescribed(
-    findings: Sequence[Finding],
-    model: keras.Model,
-    layers: dict[str, keras.layers.RNN],
-    measured: dict[str, LayerReport],
-) -> list[Finding]:
-    """The findings with the cures of their trouble, in place of what they say of them.
-
-    Args:
-        findings: what is wrong.
-        model: the model.
-        layers: its recurrent layers by name.
-        measured: their measures.
-    """
-    # Initializers draw a seed when they are made.
-    with seeded(0):
-        cases = [Case(finding, model, layers, measured) for finding in findings]
-        return [dataclasses.replace(case.finding, cures=_cures(case)) for case in cases]
-
-
-def _cures(case: Case) -> tuple[Cure, ...]:
-    known = TABLE.get(case.finding.name)
-    found = known(case) if known else ()
-    text = case.finding.cure
-    return found or (Advice(text, "it is no change of the model"),) * bool(text)
-
 
 # The rate of Adam at which cells that are linear in their state train well over 1,000
 # steps (`benchmarks/cures/long.py`).
@@ -112,10 +41,13 @@ GUARD = Advice(
     "it tells where training diverges, and does not prevent it",
 )
 # How the reason begins for which a kernel does not take a layer, and the arguments with
-# which it does.
+# which it does. An argument that has its default is none of these: that is another
+# cell. Nor are methods that a user has chosen against overfitting, but for one that has
+# a twin which keeps the kernel.
 CHANGES: dict[str, dict[str, Any]] = {
     "use_cudnn=False": {"use_cudnn": "auto"},
     "unroll=True": {"unroll": False},
+    # Of a cell that a scan computes, which keeps little anyway.
     "checkpoint=": {"checkpoint": None},
     "reset_after=False": {"reset_after": True},
     "recurrent_dropout=": {"recurrent_dropout": 0.0, "weight_dropout": 0.3},
@@ -290,7 +222,7 @@ def normalized(
     return (norm, SCALED) if inputs else (norm,)
 
 
-def rate(model: Any, better: float) -> tuple[Cure, ...]:
+def other_rate(model: Any, better: float) -> tuple[Cure, ...]:
     """Another learning rate, of one digit.
 
     Args:
@@ -323,46 +255,57 @@ def regularized(model: Any, layers: dict[str, keras.layers.RNN]) -> tuple[Cure, 
     return (*found, everywhere(dropout=0.3), StopEarly(3))
 
 
-def not_finite(case: Case) -> tuple[Cure, ...]:
-    """For numbers that are not finite: it depends on where they are."""
-    title = case.finding.title
-    if title.startswith("Weights"):
-        return (*bounded(*case.place, clips=False), *long_memory_of(case), GUARD)
-    if case.finding.layer is not None and title.startswith("The states"):
-        return bounded(*case.place, clips=case.clips)
-    if "MaskPadding" in case.finding.cure:
-        return (PADDING,)
-    return ()
+def taken_by_kernels(
+    model: Any, name: str, layer: keras.layers.RNN, cost: Cost
+) -> tuple[Cure, ...]:
+    """What a faster kernel takes in place of a layer; nothing if there is none.
 
-
-def long_memory_of(case: Case) -> tuple[Cure, ...]:
-    """Layers whose memory is as long as the data of a case."""
-    return long_memory(*case.place, case.length)
-
-
-def changed_rate(case: Case) -> tuple[Cure, ...]:
-    """The learning rate that a finding names."""
-    found = re.search(r"learning_rate = (\S+)", case.finding.cure)
-    return rate(case.model, float(found[1])) if found else ()
-
-
-def taken_by_kernels(case: Case) -> tuple[Cure, ...]:
-    """What the fastest kernel takes, by the reason why it does not take the layer."""
-    text = case.finding.cure
-    cell = case.layers[case.name].cell
-    dropout = getattr(cell, "recurrent_dropout", 0.0)
-    masked: dict[str, Any] = {"recurrent_dropout": 0.0, "weight_dropout": dropout}
-    if text == "keras_rnnx.convert(model)":
-        if not dropout:
-            return (Converted(),)
-        return other_layer(*case.place, **masked), Converted()
-    cost = case.measured[case.name].cost
+    Args:
+        model, name, layer: as for `other_layer`.
+        cost: of the layer.
+    """
+    cell = layer.cell
+    masked = {
+        "recurrent_dropout": 0.0,
+        "weight_dropout": getattr(cell, "recurrent_dropout", 0.0),
+    }
+    if not isinstance(layer, ours.RNN) or not isinstance(cell, Cell):
+        cells = getattr(cell, "cells", [cell])
+        known = all(isinstance(one, Cell) or type(one) in CELLS for one in cells)
+        # The other backends compile the loop of Keras.
+        if keras.backend.backend() != "torch" or not known or refusal(layer):
+            return ()
+        if hasattr(cell, "cells"):
+            return (Advice(_layers_of(cells), "it makes other layers of the model"),)
+        if masked["weight_dropout"]:
+            return other_layer(model, name, layer, **masked), Converted()
+        return (Converted(),)
+    if cost.engine not in ("fused", "step"):
+        return ()
     for begin, arguments in CHANGES.items():
-        if cost is not None and cost.reason.startswith(begin):
+        if cost.reason.startswith(begin) and not _is_default(cell, begin):
             if "weight_dropout" in arguments:
                 arguments = masked
-            return (other_layer(*case.place, **arguments),)
+            return (other_layer(model, name, layer, **arguments),)
     return ()
+
+
+def _layers_of(cells: Sequence[Any]) -> str:
+    """A layer for each cell as code; all but the last one return sequences."""
+    lines = []
+    for one in cells:
+        more = "" if one is cells[-1] else ", return_sequences=True"
+        lines.append(f"keras_rnnx.layers.{_kind(one)}({one.units}{more})")
+    return "\n".join(lines)
+
+
+def _is_default(cell: Cell, begin: str) -> bool:
+    """Whether a cell has the default of the argument that a reason begins with."""
+    name = begin.partition("=")[0]
+    config = cell.get_config()
+    if name not in config:
+        return False
+    return config[name] == type(cell)(cell.units).get_config()[name]
 
 
 def off_a_plateau(
@@ -390,27 +333,8 @@ def steadier(model: Any, clips: bool, limit: float) -> tuple[Cure, ...]:
     if not clips:
         found.append(of_optimizer(model, global_clipnorm=float(f"{limit:.1g}")))
     if getattr(model, "compiled", False):
-        found += rate(model, rate_of(inner_optimizer(model.optimizer)) / 3)
+        found += other_rate(model, rate_of(inner_optimizer(model.optimizer)) / 3)
     return tuple(found)
-
-
-# By the name of the trouble.
-TABLE: dict[str, Callable[[Case], tuple[Cure, ...]]] = {
-    "nan": not_finite,
-    "vanishing": long_memory_of,
-    "forgetful": long_memory_of,
-    "past_not_used": long_memory_of,
-    "exploding": lambda case: bounded(*case.place, clips=case.clips),
-    "dead": lambda case: revived(*case.place),
-    "saturated_gates": lambda case: normalized(*case.place),
-    "saturated_states": lambda case: normalized(*case.place, inputs=True),
-    "large_updates": changed_rate,
-    "small_updates": changed_rate,
-    "overfitted": lambda case: regularized(case.model, case.layers),
-    "plateau": lambda case: off_a_plateau(*case.place, case.length, case.clips),
-    "unstable": lambda case: steadier(case.model, case.clips, 1.0),
-    "slow": taken_by_kernels,
-}
 
 
 def _rnns(layer: Any) -> list[keras.layers.RNN]:

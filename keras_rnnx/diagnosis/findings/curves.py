@@ -6,10 +6,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from keras_rnnx.cells import Cell
-from keras_rnnx.diagnosis._gradients import rate
+from keras_rnnx.diagnosis.cures.prescriptions import (
+    off_a_plateau,
+    regularized,
+    steadier,
+)
 from keras_rnnx.diagnosis.findings import thresholds
-from keras_rnnx.diagnosis.findings.patient import Patient, code, long_memory
+from keras_rnnx.diagnosis.findings.patient import Patient
 from keras_rnnx.diagnosis.report import Curves, Finding
 
 # Fewer epochs are no curve.
@@ -43,15 +46,6 @@ def overfitted(patient: Patient) -> Iterator[Finding]:
     if curves is None or curves.validation is None or not _is_overfitted(curves):
         return
     best = curves.best - 1
-    layer, _ = next(iter(patient))
-    if _has_matrix(layer.cell):
-        cures = [code(layer, weight_dropout="0.5"), code(layer, zoneout="0.1")]
-    else:
-        cures = [code(layer, dropout="0.3")]
-    cures += [
-        code(layer, activity_regularizer="keras_rnnx.regularizers.AR(2.0)"),
-        "keras.callbacks.EarlyStopping(patience=3, restore_best_weights=True)",
-    ]
     yield Finding(
         name="overfitted",
         layer=None,
@@ -62,18 +56,11 @@ def overfitted(patient: Patient) -> Iterator[Finding]:
         f"goes from {curves.loss[best]:.4g} to {curves.loss[-1]:.4g}.",
         cause="The model learns the training data by heart: what it learns since "
         "that epoch does not hold for others.",
-        cure="\n".join(cures),
+        cures=regularized(patient.model, patient.layers),
         paper="Merity, Keskar & Socher 2017, arXiv:1708.02182 (weight dropout, AR); "
         "Krueger et al. 2016, arXiv:1606.01305 (zoneout)",
         rank=0.5,
     )
-
-
-def _has_matrix(cell: object) -> bool:
-    """Whether a cell has a recurrent matrix; those of Keras do."""
-    if not isinstance(cell, Cell):
-        return True
-    return not cell.diagonal and getattr(cell, "recurrent_kernel", None) is not None
 
 
 def _is_overfitted(curves: Curves) -> bool:
@@ -125,8 +112,9 @@ def plateau(patient: Patient) -> Iterator[Finding]:
         f"{epochs} epochs; it is {curves.loss[-1]:.4g}. {beside}",
         cause="The model answers with what is right on average: nothing that the "
         "inputs say reaches the loss, or the way to it is flat.",
-        cure=f"{long_memory(layer, measured.length)}\n"
-        "model.compile(keras.optimizers.Adam(1e-3, global_clipnorm=1.0), model.loss)",
+        cures=off_a_plateau(
+            patient.model, measured.name, layer, measured.length, patient.clips
+        ),
         paper="Hochreiter & Schmidhuber 1997; Tallec & Ollivier 2018, arXiv:1804.11188",
         rank=0.5,
     )
@@ -147,16 +135,8 @@ def unstable(patient: Patient) -> Iterator[Finding]:
     else:
         at = int(np.argmin(np.isfinite(curves.loss))) + 1
         evidence = f"The training loss is {curves.loss[at - 1]} in epoch {at}."
-    training, optimizer = patient.training, patient.optimizer
+    training = patient.training
     limit = 1.0 if training is None else training.one_in_ten
-    cures = []
-    if not patient.clips:
-        cures.append(
-            f"model.compile(keras.optimizers.Adam(1e-3, global_clipnorm={limit:.1g}), "
-            f"model.loss)"
-        )
-    if optimizer is not None:
-        cures.append(f"model.optimizer.learning_rate = {rate(optimizer) / 3:.1g}")
     yield Finding(
         name="unstable",
         layer=None,
@@ -164,7 +144,7 @@ def unstable(patient: Patient) -> Iterator[Finding]:
         evidence=evidence,
         cause="Some updates are too large: a gradient that explodes, or a learning "
         "rate that is too high.",
-        cure="\n".join(cures),
+        cures=steadier(patient.model, patient.clips, limit),
         paper="Pascanu, Mikolov & Bengio 2013, arXiv:1211.5063",
         rank=0.5,
     )

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from keras_rnnx.cells import Cell
 from keras_rnnx.diagnosis._gradients import REACH
+from keras_rnnx.diagnosis.cures.prescriptions import bounded, long_memory
 from keras_rnnx.diagnosis.findings import thresholds
-from keras_rnnx.diagnosis.findings.patient import Patient, code, long_memory
+from keras_rnnx.diagnosis.findings.patient import Patient
 from keras_rnnx.diagnosis.report import Finding, LayerReport
 
 
@@ -37,7 +37,7 @@ def vanishing(patient: Patient) -> Iterator[Finding]:
             f"have {length} steps.",
             cause="The Jacobian of a step shrinks the gradient on its way back: the "
             "loss can't teach the layer what happened before.",
-            cure=long_memory(layer, length),
+            cures=long_memory(patient.model, measured.name, layer, length),
             paper="Pascanu, Mikolov & Bengio 2013, arXiv:1211.5063; Tallec & Ollivier "
             "2018, arXiv:1804.11188",
             rank=_less(horizon / length),
@@ -51,15 +51,6 @@ def exploding(patient: Patient) -> Iterator[Finding]:
         if said is None:
             continue
         strength, evidence = said
-        cures = [
-            "model.compile(keras.optimizers.Adam(1e-3, global_clipnorm=1.0), "
-            "model.loss)"
-        ]
-        cell = layer.cell
-        square = getattr(cell, "output_size", 0) == getattr(cell, "units", None)
-        if not isinstance(cell, Cell) or (square and not cell.diagonal):
-            constraint = "keras_rnnx.constraints.SpectralRadius(1.0)"
-            cures.append(code(layer, recurrent_constraint=constraint))
         yield Finding(
             name="exploding",
             layer=measured.name,
@@ -67,7 +58,7 @@ def exploding(patient: Patient) -> Iterator[Finding]:
             evidence=evidence,
             cause="A step stretches small changes of the state, and so the gradient on "
             "its way back: an update is as large as the longest of these products.",
-            cure="\n".join(cures),
+            cures=bounded(patient.model, measured.name, layer, patient.clips),
             paper="Pascanu, Mikolov & Bengio 2013, arXiv:1211.5063",
             rank=_less(1 / strength),
         )

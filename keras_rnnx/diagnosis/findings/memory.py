@@ -8,8 +8,9 @@ import keras
 
 from keras_rnnx.diagnosis import _gates
 from keras_rnnx.diagnosis._memory import FORGOTTEN
+from keras_rnnx.diagnosis.cures.prescriptions import long_memory
 from keras_rnnx.diagnosis.findings import thresholds
-from keras_rnnx.diagnosis.findings.patient import Patient, long_memory
+from keras_rnnx.diagnosis.findings.patient import Patient
 from keras_rnnx.diagnosis.report import Finding, LayerReport
 
 
@@ -18,7 +19,7 @@ def thrown_away(patient: Patient) -> Iterator[Finding]:
     for layer, measured in _that_forget(patient, thresholds.LOST_WITHIN):
         kept = _kept(layer, measured)
         if kept is not None and kept < thresholds.THROWN:
-            yield _forgetful(layer, measured, kept)
+            yield _forgetful(patient.model, layer, measured, kept)
 
 
 def forgetful(patient: Patient) -> Iterator[Finding]:
@@ -26,7 +27,7 @@ def forgetful(patient: Patient) -> Iterator[Finding]:
     for layer, measured in _that_forget(patient, thresholds.FORGOTTEN_WITHIN):
         kept = _kept(layer, measured)
         if kept is None or kept >= thresholds.THROWN:
-            yield _forgetful(layer, measured, None)
+            yield _forgetful(patient.model, layer, measured, None)
 
 
 def _that_forget(
@@ -54,7 +55,10 @@ def _kept(layer: keras.layers.RNN, measured: LayerReport) -> float | None:
 
 
 def _forgetful(
-    layer: keras.layers.RNN, measured: LayerReport, kept: float | None
+    model: keras.Model,
+    layer: keras.layers.RNN,
+    measured: LayerReport,
+    kept: float | None,
 ) -> Finding:
     length = measured.length
     forgotten = (measured.memory and measured.memory.forgotten) or 1
@@ -70,7 +74,7 @@ def _forgetful(
         evidence=f"Of a change of the first state less than {FORGOTTEN:g} is left "
         f"after {forgotten} {steps}; the data have {length} steps.{gates}",
         cause=f"{cause}, so that what it has seen does not last.",
-        cure=long_memory(layer, length),
+        cures=long_memory(model, measured.name, layer, length),
         paper="Gers, Schmidhuber & Cummins 2000; Tallec & Ollivier 2018, "
         "arXiv:1804.11188",
         rank=min(0.99, forgotten / length),
@@ -99,7 +103,7 @@ def past_not_used(patient: Patient) -> Iterator[Finding]:
         f"{past.unrelated:.4g}.",
         cause="Either the task needs no more than these steps, and shorter sequences "
         "train as well and faster, or the model has not learned to look back.",
-        cure=long_memory(layer, measured.length),
+        cures=long_memory(patient.model, measured.name, layer, measured.length),
         paper="Tallec & Ollivier 2018, arXiv:1804.11188",
     )
 

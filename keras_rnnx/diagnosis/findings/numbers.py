@@ -13,30 +13,42 @@ from keras_rnnx._finite import not_finite as _count
 from keras_rnnx._sublayers import walk
 from keras_rnnx.diagnosis._data import Data
 from keras_rnnx.diagnosis._recording import Call
+from keras_rnnx.diagnosis.cures.cure import Advice, Cure
+from keras_rnnx.diagnosis.cures.prescriptions import (
+    GUARD,
+    PADDING,
+    bounded,
+    long_memory,
+)
+from keras_rnnx.diagnosis.findings.patient import Patient
 from keras_rnnx.diagnosis.report import Finding
 
-GUARD = (
-    "guard = keras_rnnx.callbacks.DivergenceGuard(restore_weights=True)\n"
-    "model.fit(guard.watch(x, y), callbacks=[guard])"
-)
+# Why `try_cures` does not try it.
+OF_DATA = "it changes the data, and not the model"
 PAPER = "Pascanu, Mikolov & Bengio 2013, arXiv:1211.5063"
 
 
-def in_weights(model: keras.Model) -> Iterator[Finding]:
+def in_weights(patient: Patient) -> Iterator[Finding]:
     """Weights that are NaN or infinite."""
     bad = []
-    for variable in model.weights:
+    for variable in patient.model.weights:
         array = np.asarray(keras.ops.convert_to_numpy(variable))
         count = _count(array)
         if count:
             bad.append(f"{count} of {array.size} in {variable.path}")
     if bad:
+        name, layer = next(iter(patient.layers.items()))
+        length = patient.measured[name].length if name in patient.measured else 0
         yield _finding(
             "Weights are NaN or infinite",
             ", ".join(bad) + ".",
             "Training has diverged before, or a file holds such weights. All that "
             "depends on them is NaN.",
-            GUARD,
+            (
+                *bounded(patient.model, name, layer, clips=False),
+                *long_memory(patient.model, name, layer, length),
+                GUARD,
+            ),
         )
 
 
@@ -64,26 +76,25 @@ def in_data(model: keras.Model, data: Data, reaches: bool) -> Iterator[Finding]:
             axes = ["sample", "step", *["feature"] * (len(first) - 2)]
             axes = axes if name == "x" else ["sample", *["index"] * (len(first) - 1)]
             at = ", ".join(f"{axis} {n}" for axis, n in zip(axes, first))
-            cures = {"x": "keras_rnnx.layers.MaskPadding()  # if NaN is padding"}
+            zeros = f"{name} = np.nan_to_num({name})"
             yield _finding(
                 f"`{name}` holds NaN or infinity",
                 f"{count} of {array.size} values in {data.place}; the first one is at "
                 f"{at}.",
                 "The loss and all gradients of a batch with such a value are NaN.",
-                cures.get(name, f"{name} = np.nan_to_num({name})"),
+                (PADDING,) if name == "x" else (Advice(zeros, OF_DATA),),
             )
 
 
-def in_states(
-    names: dict[int, str], calls: list[Call], outputs: Any
-) -> Iterator[Finding]:
+def in_states(patient: Patient, calls: list[Call], outputs: Any) -> Iterator[Finding]:
     """States or outputs that become infinite, of finite weights and inputs.
 
     Args:
-        names: of the recurrent layers, by `id`.
-        calls: their calls, as arrays.
+        patient: the model.
+        calls: the calls of its recurrent layers, as arrays.
         outputs: of the model.
     """
+    names = {id(layer): name for name, layer in patient.layers.items()}
     for call in calls:
         name, valid = names[id(call.layer)], call.valid
         if _count(call.inputs[valid]):
@@ -92,7 +103,7 @@ def in_states(
                 f"{_count(call.inputs[valid])} of {call.inputs[valid].size} values of "
                 f"its inputs are NaN or infinite.",
                 "A layer in front of it gives such values.",
-                GUARD,
+                (GUARD,),
                 name,
             )
             return
@@ -106,7 +117,7 @@ def in_states(
                 f"have such states.",
                 "The state grows from step to step until it is too large for its "
                 "number format.",
-                "keras_rnnx.constraints.SpectralRadius(1.0)  # recurrent_constraint",
+                bounded(patient.model, name, call.layer, patient.clips),
                 name,
             )
             return
@@ -117,7 +128,7 @@ def in_states(
             "The outputs of the model are not finite",
             f"{count} of {sum(o.size for o in flat)} values.",
             "A layer behind the recurrent ones gives such values.",
-            GUARD,
+            (GUARD,),
         )
 
 
@@ -127,7 +138,7 @@ def in_loss(value: float) -> Finding:
         f"The loss is {value}",
         "All weights and states are finite.",
         "The outputs of the model or the targets give such a loss.",
-        GUARD,
+        (GUARD,),
     )
 
 
@@ -137,5 +148,11 @@ def reaches(calls: list[Call], outputs: Any) -> bool:
     return read or any(_count(np.asarray(o)) for o in keras.tree.flatten(outputs))
 
 
-def _finding(title, evidence, cause, cure, layer=None):
-    return Finding("nan", layer, title, evidence, cause, cure, PAPER)
+def _finding(
+    title: str,
+    evidence: str,
+    cause: str,
+    cures: tuple[Cure, ...],
+    layer: str | None = None,
+) -> Finding:
+    return Finding("nan", layer, title, evidence, cause, paper=PAPER, cures=cures)

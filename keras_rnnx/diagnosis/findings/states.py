@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from keras_rnnx.diagnosis._states import activation
+from keras_rnnx.diagnosis.cures.prescriptions import normalized, revived
 from keras_rnnx.diagnosis.findings import thresholds
-from keras_rnnx.diagnosis.findings.patient import Patient, code, of_layer
+from keras_rnnx.diagnosis.findings.patient import Patient
 from keras_rnnx.diagnosis.report import Finding, GateShares
 
 
@@ -17,7 +18,6 @@ def dead(patient: Patient) -> Iterator[Finding]:
         if states is None or states.dead < thresholds.DEAD:
             continue
         rectifies = activation(layer.cell) in ("relu", "relu6")
-        cure = of_layer("LeakyRectifierRNN", measured.units)
         if rectifies:
             cause = (
                 "A rectifier whose input is negative in all sequences gives 0, and "
@@ -25,7 +25,6 @@ def dead(patient: Patient) -> Iterator[Finding]:
             )
         else:
             cause = "Nothing that comes in or was stored reaches these units."
-            cure = code(layer)
         yield Finding(
             name="dead",
             layer=measured.name,
@@ -33,7 +32,7 @@ def dead(patient: Patient) -> Iterator[Finding]:
             evidence=f"{round(states.dead * states.units)} of {states.units} units are "
             f"0 at all steps of all sequences that were looked at.",
             cause=cause,
-            cure=cure,
+            cures=revived(patient.model, measured.name, layer),
             paper="Maas, Hannun & Ng 2013, ICML workshop on deep learning for audio, "
             "speech and language",
             rank=min(0.99, 1 - states.dead),
@@ -64,7 +63,7 @@ def stuck_gates(patient: Patient) -> Iterator[Finding]:
             evidence=f"Stuck are {shares}.",
             cause="The sums before the sigmoid are so large that inputs and states "
             "don't change the gate, and its slope lets no gradient through.",
-            cure=code(layer, layer_norm="True"),
+            cures=normalized(patient.model, measured.name, layer),
             paper="Ba, Kiros & Hinton 2016, arXiv:1607.06450",
             rank=1 - max(share.stuck for share in stuck.values()),
         )
@@ -94,8 +93,7 @@ def saturated(patient: Patient) -> Iterator[Finding]:
             evidence=f"{share:.0%} of its outputs are beyond 0.99 in size.",
             cause="The sums before tanh are so large that its slope lets little "
             "gradient through: inputs are not scaled, or the weights are large.",
-            cure=f"{code(layer, layer_norm='True')}\n"
-            "keras.layers.Normalization()  # in front of it, adapted to the inputs",
+            cures=normalized(patient.model, measured.name, layer, inputs=True),
             paper="Glorot & Bengio 2010, AISTATS; Ba, Kiros & Hinton 2016, "
             "arXiv:1607.06450",
             rank=1 - share,

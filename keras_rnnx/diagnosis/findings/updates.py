@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import keras
 
 from keras_rnnx.diagnosis._gradients import PER_WEIGHT, has_schedule, matrices, rate
+from keras_rnnx.diagnosis.cures.prescriptions import other_rate
 from keras_rnnx.diagnosis.findings import thresholds
 from keras_rnnx.diagnosis.findings.patient import Patient
 from keras_rnnx.diagnosis.report import Finding
@@ -69,7 +70,7 @@ def _size(patient: Patient, least: float) -> Iterator[Finding]:
             f"{update.ratio:.2g} of the norm of its matrices, {update.weights:.3g}. "
             f"Usual is about {thresholds.USUAL_UPDATE:g}.",
             cause=f"The learning rate does not fit this layer. {what}",
-            cure=f"model.optimizer.learning_rate = {better:.1g}",
+            cures=other_rate(patient.model, better),
             paper="Bengio 2012, arXiv:1206.5533",
             rank=0.5,
         )

@@ -15,7 +15,7 @@ from keras import ops
 
 from keras_rnnx import layers as ours
 from keras_rnnx.cells import Cell
-from keras_rnnx.diagnosis._loop import CellLoop, Steps
+from keras_rnnx.diagnosis._loop import CellLoop, Mark, Steps
 from keras_rnnx.engine import masks
 from keras_rnnx.engine.plan import one_by_one
 
@@ -94,7 +94,10 @@ class Recorder:
         return self._loops[id(layer)]
 
     def run(
-        self, x: Any, deltas: list[list[Any]] | None = None
+        self,
+        x: Any,
+        deltas: list[list[Any]] | None = None,
+        mark: Mark | None = None,
     ) -> tuple[Any, list[Call]]:
         """Calls the model.
 
@@ -102,17 +105,18 @@ class Recorder:
             x: its inputs.
             deltas: for each call of a recurrent layer, in their order, what is added to
                 its states: see `CellLoop.run`. None: nothing.
+            mark: as for `CellLoop.run`.
 
         Returns:
             The outputs, and a `Call` for each call of a recurrent layer.
         """
         calls: list[Call] = []
-        with self._looping(calls, deltas), one_by_one():
+        with self._looping(calls, deltas, mark), one_by_one():
             return forward(self.model, x), calls
 
     @contextlib.contextmanager
     def _looping(
-        self, calls: list[Call], deltas: list[list[Any]] | None
+        self, calls: list[Call], deltas: list[list[Any]] | None, mark: Mark | None
     ) -> Iterator[None]:
         put: list[tuple[dict[str, Any], str, Any]] = []
 
@@ -124,7 +128,7 @@ class Recorder:
 
         try:
             for layer in self._layers:
-                hold(layer, "call", self._call_of(layer, calls, deltas))
+                hold(layer, "call", self._call_of(layer, calls, deltas, mark))
                 if "use_cudnn" in vars(layer) and not isinstance(layer, ours.RNN):
                     # keras.layers.Bidirectional would go around both layers.
                     hold(layer, "use_cudnn", False)
@@ -137,7 +141,11 @@ class Recorder:
                     attributes[name] = value
 
     def _call_of(
-        self, layer: keras.layers.RNN, calls: list[Call], deltas: Any
+        self,
+        layer: keras.layers.RNN,
+        calls: list[Call],
+        deltas: Any,
+        mark: Mark | None,
     ) -> Callable[..., Any]:
         loop = self.loop(layer)
 
@@ -162,7 +170,7 @@ class Recorder:
             else:
                 first = loop.flat(initial_state)
             added = None if deltas is None else deltas[len(calls)]
-            steps = loop.run(x, first, mask, added)
+            steps = loop.run(x, first, mask, added, mark)
             calls.append(Call(layer, x, mask, first, steps.states, mask is not None))
             return self._returned(loop, steps)
 

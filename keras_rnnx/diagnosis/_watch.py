@@ -93,7 +93,7 @@ class Watch:
         calls: list[Call] = []
         of_states: _gradients.ByCall = {}
         if self._calls:
-            value, calls, of_states = self._gradients.with_calls()
+            value, calls, of_states = self._gradients()
             names = {id(layer): name for name, layer in self._layers.items()}
             found = list(numbers.in_states(names, calls, []))
             if found or not math.isfinite(value):

@@ -41,7 +41,7 @@ def gradients_of_batches(
 
 
 def gradient_function(
-    model: keras.Model, often: bool = True
+    model: keras.Model, often: bool = True, eager: bool = False
 ) -> Callable[[Any], list[np.ndarray | None]]:
     """A function from a batch to what `batch_gradients` returns.
 
@@ -51,9 +51,11 @@ def gradient_function(
         model: as for `batch_gradients`.
         often: whether it is called often enough that JAX should compile it. Default
             True.
+        eager: whether TensorFlow compiles nothing but what the layers compile
+            themselves. Default False.
     """
     make = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}
-    compute = make[keras.backend.backend()](model, often)
+    compute = make[keras.backend.backend()](model, often, eager)
 
     def of_batch(batch: Any) -> list[np.ndarray | None]:
         parts = keras.tree.map_structure(
@@ -85,10 +87,9 @@ def _loss(model: keras.Model, x: Any, y: Any, weights: Any) -> Any:
     return model.compute_loss(x=x, y=y, y_pred=forward(model, x), sample_weight=weights)
 
 
-def _tensorflow(model: keras.Model, often: bool) -> Callable[..., Any]:
+def _tensorflow(model: keras.Model, often: bool, eager: bool) -> Callable[..., Any]:
     tf = importlib.import_module("tensorflow")
 
-    @tf.function(autograph=False, reduce_retracing=True)
     def compute(x: Any, y: Any, weights: Any) -> Any:
         with tf.GradientTape() as tape:
             loss = _loss(model, x, y, weights)
@@ -96,10 +97,12 @@ def _tensorflow(model: keras.Model, often: bool) -> Callable[..., Any]:
         # The gradients of embeddings are sparse.
         return [None if g is None else tf.convert_to_tensor(g) for g in gradients]
 
-    return compute
+    if eager:
+        return compute
+    return tf.function(compute, autograph=False, reduce_retracing=True)
 
 
-def _torch(model: keras.Model, often: bool) -> Callable[..., Any]:
+def _torch(model: keras.Model, often: bool, eager: bool) -> Callable[..., Any]:
     torch = importlib.import_module("torch")
 
     def compute(x: Any, y: Any, weights: Any) -> Any:
@@ -110,7 +113,7 @@ def _torch(model: keras.Model, often: bool) -> Callable[..., Any]:
     return compute
 
 
-def _jax(model: keras.Model, often: bool) -> Callable[..., Any]:
+def _jax(model: keras.Model, often: bool, eager: bool) -> Callable[..., Any]:
     jax = importlib.import_module("jax")
     optimizer = model.optimizer
     gradient = jax.grad(model.compute_loss_and_updates, has_aux=True)

@@ -9,7 +9,7 @@ import numpy as np
 
 from keras_rnnx.diagnosis.report import Curves
 
-# Progress is a new lowest loss, lower by this share of what the loss fell before.
+# Progress is a new lowest loss, lower by this share of its size.
 PROGRESS = 0.01
 # A loss that falls by less than this share of its first value has no fall to compare
 # jumps with.
@@ -74,11 +74,10 @@ def _curve(logs: Mapping[str, Any], name: str) -> np.ndarray | None:
 
 
 def since_progress(loss: np.ndarray) -> int:
-    """Epochs since the loss last fell below its lowest value by a hundredth of its
-    fall until then."""
+    """Epochs since the loss last fell, by a hundredth of its size or more."""
     last, lowest = 0, loss[0]
     for epoch, value in enumerate(loss):
-        if value < lowest - PROGRESS * (loss[0] - lowest) or not np.isfinite(lowest):
+        if value < lowest - PROGRESS * abs(lowest) or not np.isfinite(lowest):
             last, lowest = epoch, value
     return len(loss) - 1 - last
 

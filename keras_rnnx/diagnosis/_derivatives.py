@@ -29,6 +29,7 @@ class Pullback:
             Outputs behind those that have cotangents are returned and no more.
         variables: Keras variables that the function reads. JAX takes them for
             arguments, so that they are no constants of the program.
+        fixed: number of inputs, the first ones, without gradients. Default 0.
 
     Example:
 
@@ -42,17 +43,17 @@ class Pullback:
         self,
         function: Function,
         variables: Sequence[keras.Variable] = (),
+        fixed: int = 0,
     ):
-        self._function, self._variables = function, list(variables)
-        backend = keras.backend.backend()
-        self._run = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}[backend](
-            function, self._variables
-        )
+        self._fixed = fixed
+        make = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}
+        self._run = make[keras.backend.backend()](function, list(variables), fixed)
 
     def __call__(
         self, inputs: Sequence[Any], cotangents: Sequence[Cotangents]
     ) -> tuple[list[np.ndarray], list[list[np.ndarray]]]:
-        """The outputs, and for each of `cotangents` the gradients for the inputs.
+        """The outputs, and for each of `cotangents` the gradients for the inputs
+        that are not fixed.
 
         Args:
             inputs: arrays or tensors of floating-point numbers.
@@ -61,7 +62,8 @@ class Pullback:
         tensors = [keras.ops.convert_to_tensor(value) for value in inputs]
         outputs, found = self._run(tensors, [list(weights) for weights in cotangents])
         gradients = [
-            [_array(g, tensor) for g, tensor in zip(each, tensors)] for each in found
+            [_array(g, tensor) for g, tensor in zip(each, tensors[self._fixed :])]
+            for each in found
         ]
         return [keras.ops.convert_to_numpy(o) for o in outputs], gradients
 
@@ -81,17 +83,19 @@ def _cast(cotangents: Cotangents, outputs: Sequence[Any]) -> list[Any]:
     ]
 
 
-def _tensorflow(function: Function, variables: list[keras.Variable]) -> Run:
+def _tensorflow(function: Function, variables: list[keras.Variable], fixed: int) -> Run:
     tf = importlib.import_module("tensorflow")
 
     def run(inputs: list[Any], sets: list[Cotangents]) -> Outcome:
-        with tf.GradientTape(persistent=True) as tape:
-            tape.watch(inputs)
+        several = len(sets) > 1
+        # Operations on weights alone need no gradient, and are half of them.
+        with tf.GradientTape(several, watch_accessed_variables=False) as tape:
+            tape.watch(inputs[fixed:])
             outputs = list(function(inputs))
         found = [
             tape.gradient(
                 outputs[: len(weights)],
-                inputs,
+                inputs[fixed:],
                 output_gradients=_cast(weights, outputs),
             )
             for weights in sets
@@ -101,24 +105,24 @@ def _tensorflow(function: Function, variables: list[keras.Variable]) -> Run:
     return run
 
 
-def _torch(function: Function, variables: list[keras.Variable]) -> Run:
+def _torch(function: Function, variables: list[keras.Variable], fixed: int) -> Run:
     torch = importlib.import_module("torch")
 
     def run(inputs: list[Any], sets: list[Cotangents]) -> Outcome:
         with torch.enable_grad():
-            inputs = [tensor.detach().requires_grad_() for tensor in inputs]
-            outputs = list(function(inputs))
-        found = []
+            free = [tensor.detach().requires_grad_() for tensor in inputs[fixed:]]
+            outputs = list(function([*inputs[:fixed], *free]))
+        found: list[Any] = []
         for weights in sets:
-            pairs = zip(outputs, _cast(weights, outputs))
-            pairs = [(o, c) for o, c in pairs if o.requires_grad]
+            both = zip(outputs, _cast(weights, outputs))
+            pairs = [(o, c) for o, c in both if o.requires_grad]
             if not pairs:
-                found.append([None] * len(inputs))
+                found.append([None] * len(free))
                 continue
             found.append(
                 torch.autograd.grad(
                     [o for o, _ in pairs],
-                    inputs,
+                    free,
                     [c for _, c in pairs],
                     retain_graph=True,
                     allow_unused=True,
@@ -129,21 +133,75 @@ def _torch(function: Function, variables: list[keras.Variable]) -> Run:
     return run
 
 
-def _jax(function: Function, variables: list[keras.Variable]) -> Run:
+def _jax(function: Function, variables: list[keras.Variable], fixed: int) -> Run:
     jax = importlib.import_module("jax")
 
     @jax.jit
     def run(values: list[Any], inputs: list[Any], sets: list[Cotangents]) -> Outcome:
-        def pure(inputs: list[Any]) -> tuple[list[Any], list[Any]]:
+        def pure(free: list[Any]) -> tuple[list[Any], list[Any]]:
             with _scope(variables, values):
-                outputs = list(function(inputs))
+                outputs = list(function([*inputs[:fixed], *free]))
             return outputs[: len(sets[0])], outputs[len(sets[0]) :]
 
-        outputs, pull, others = jax.vjp(pure, inputs, has_aux=True)
+        outputs, pull, others = jax.vjp(pure, inputs[fixed:], has_aux=True)
         found = [pull(_cast(weights, outputs))[0] for weights in sets]
         return [*outputs, *others], found
 
     return lambda inputs, sets: run([v.value for v in variables], inputs, sets)
+
+
+class Tape:
+    """Notes operations that run eagerly, for gradients for tensors on the way.
+
+    Not on JAX, which computes gradients of functions alone.
+    """
+
+    def __init__(self) -> None:
+        self._torch: Any = None
+        self._tape: Any = None
+        self.marked: list[Any] = []
+        if keras.backend.backend() == "torch":
+            self._torch = importlib.import_module("torch")
+        else:
+            tf = importlib.import_module("tensorflow")
+            self._tape = tf.GradientTape(True, watch_accessed_variables=False)
+
+    @staticmethod
+    def works() -> bool:
+        """Whether the backend has one."""
+        return keras.backend.backend() != "jax"
+
+    def noting(self) -> contextlib.AbstractContextManager[Any]:
+        """A block whose operations are noted; there may be several."""
+        return self._tape or self._torch.enable_grad()
+
+    def mark(self, tensor: Any) -> Any:
+        """The tensor to go on with in place of this one, for which there is then a
+        gradient: of what is done with it alone, not with the one before."""
+        if self._tape is not None:
+            tensor = importlib.import_module("tensorflow").identity(tensor)
+            self._tape.watch(tensor)
+        elif tensor.requires_grad:
+            tensor = tensor.view_as(tensor)
+        else:
+            tensor = tensor.detach().requires_grad_()
+        self.marked.append(tensor)
+        return tensor
+
+    def gradients(self, value: Any) -> list[Any]:
+        """The gradients of a number for all marked tensors, as tensors."""
+        if self._tape is not None:
+            return self._tape.gradient(value, self.marked, unconnected_gradients="zero")
+        torch = self._torch
+        if not value.requires_grad:
+            return [torch.zeros_like(tensor) for tensor in self.marked]
+        found = torch.autograd.grad(
+            value, self.marked, retain_graph=True, allow_unused=True
+        )
+        return [
+            torch.zeros_like(tensor) if gradient is None else gradient
+            for gradient, tensor in zip(found, self.marked)
+        ]
 
 
 def _scope(

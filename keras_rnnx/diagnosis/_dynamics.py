@@ -26,7 +26,7 @@ DIRECTIONS = 16
 # The share of the steps in which directions turn to those that grow most.
 WARM_UP = 0.25
 # Rows of a batch in which each row is a direction of one step.
-ROWS = 8192
+ROWS = 2048
 # Units up to which eigenvalues are computed; beyond, the radius comes from products.
 EIGENVALUES = 256
 # A singular value below is one that lost the direction.
@@ -88,7 +88,7 @@ def pullback(model: keras.Model, loop: CellLoop) -> Pullback:
             _, new = loop.step(x, states)
         return new
 
-    return Pullback(function, variables(model))
+    return Pullback(function, variables(model), fixed=1)
 
 
 def jacobians(pull: Pullback, call: Call, at: np.ndarray) -> Iterator[np.ndarray]:
@@ -132,7 +132,7 @@ def _products(
     ends = np.cumsum([state.shape[-1] for state in before])[:-1]
     cotangents = np.split(directions.astype("float32"), ends, axis=1)
     _, (found,) = pull([call.inputs[steps, rows], *before], [cotangents])
-    return np.concatenate(found[1:], axis=1)
+    return np.concatenate(found, axis=1)
 
 
 def lyapunov(matrices: np.ndarray, start: np.ndarray) -> np.ndarray:
@@ -160,6 +160,7 @@ def _backwards(
     count = start.shape[1]
     directions = np.repeat(start[None], sequences, axis=0)
     logs: list[list[np.ndarray]] = [[] for _ in range(sequences)]
+    found: np.ndarray
     for t in reversed(range(steps)):
         rows = np.swapaxes(directions, 1, 2).reshape(sequences * count, -1)
         places = np.repeat(at[:, t], count, axis=0)

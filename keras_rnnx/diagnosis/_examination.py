@@ -18,7 +18,7 @@ from keras_rnnx.diagnosis import (
     findings,
 )
 from keras_rnnx.diagnosis._data import Data
-from keras_rnnx.diagnosis._derivatives import without_gradients
+from keras_rnnx.diagnosis._derivatives import Tape, without_gradients
 from keras_rnnx.diagnosis._objective import Objective
 from keras_rnnx.diagnosis._recording import Call, Recorder, as_arrays, refusal
 from keras_rnnx.diagnosis.findings import numbers
@@ -71,9 +71,15 @@ class Examination:
         looped = [self.layers[name] for name in self.layers if not refused[name]]
         outside = [self.layers[name] for name in self.layers if refused[name]]
         self.recorder = Recorder(self.model, looped, outside)
+        self._taped: _gradients.TapedRun | None = None
+        if "gradients" in self.chosen and Tape.works():
+            self._taped = _gradients.TapedRun(self.recorder, self.data.measured.x)
+            outputs, self.calls = self._taped.outputs, self._taped.calls
+        else:
+            with without_gradients():
+                outputs, calls = self.recorder.run(self.data.measured.x)
+                self.calls = [as_arrays(call) for call in calls]
         with without_gradients():
-            outputs, calls = self.recorder.run(self.data.measured.x)
-            self.calls = [as_arrays(call) for call in calls]
             self.objective = Objective(
                 self.model, self.data.measured, outputs, self.calls
             )
@@ -130,7 +136,12 @@ class Examination:
         loss_is_finite = self.loss is not None and np.isfinite(self.loss)
         measured = {k: r for k, r in self.reports.items() if r.not_measured is None}
         if "gradients" in chosen and loss_is_finite and self.calls:
-            found = _gradients.by_call(self.recorder, x, self.calls, self.objective)
+            if self._taped is not None:
+                _, found = self._taped.gradients(self.objective)
+            else:
+                found = _gradients.by_call(self.recorder, x, self.calls, self.objective)
+            # It holds all that went through the model.
+            self._taped = None
             called = {id(call.layer) for call in self.calls}
             for name, layer in self.layers.items():
                 if id(layer) not in called:

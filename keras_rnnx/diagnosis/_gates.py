@@ -183,7 +183,7 @@ def _moved(before: Any, after: Any) -> bool:
 @contextlib.contextmanager
 def _put(cell: Cell, **attributes: Any) -> Iterator[None]:
     """Attributes in place of those of a cell, past Keras and its count of changes."""
-    held = vars(cell)
+    held: Any = vars(cell)
     before = {name: held[name] for name in attributes if name in held}
     held.update(attributes)
     try:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
-from keras_rnnx.callbacks.gradients import gradients_of_batches, norm
+from keras_rnnx import layers as ours
+from keras_rnnx._sublayers import walk
+from keras_rnnx.callbacks.gradients import gradient_function, norm
 from keras_rnnx.diagnosis._data import Batch
-from keras_rnnx.diagnosis._derivatives import Pullback
+from keras_rnnx.diagnosis._derivatives import Pullback, Tape
 from keras_rnnx.diagnosis._objective import FIRST, LAST, WHOLE, Objective
-from keras_rnnx.diagnosis._recording import Call, Recorder
+from keras_rnnx.diagnosis._recording import Call, Recorder, as_arrays
 from keras_rnnx.diagnosis._snapshot import variables
 from keras_rnnx.diagnosis.report import Gradients, Training, Update
 
@@ -31,6 +34,48 @@ PER_WEIGHT = ("Adam", "AdamW", "Adamax", "Lion", "Nadam", "RMSprop")
 ByCall = dict[str, list[list[np.ndarray]]]
 
 
+class TapedRun:
+    """A run of a model whose operations are noted, on a backend that has a `Tape`.
+
+    Args:
+        recorder: of the model.
+        x: its inputs.
+
+    Attributes:
+        outputs: of the model.
+        calls: of its recurrent layers, as arrays.
+    """
+
+    def __init__(self, recorder: Recorder, x: Any):
+        self._tape = Tape()
+        with self._tape.noting():
+            self.outputs, tensors = recorder.run(x, mark=self._tape.mark)
+        self.calls = [as_arrays(call) for call in tensors]
+
+    def gradients(self, objective: Objective) -> tuple[float, ByCall]:
+        """The value of the objective, and the gradients for the states."""
+        with self._tape.noting():
+            values = objective.values(self.outputs)
+        found = {
+            part: self._by_call(self._tape.gradients(value))
+            for part, value in zip(objective.parts, values)
+        }
+        return float(keras.ops.convert_to_numpy(values[0])), found
+
+    def _by_call(self, gradients: list[Any]) -> list[list[np.ndarray]]:
+        rest, grouped = iter(gradients), []
+        for call in self.calls:
+            count = len(call.states)
+            steps = [[next(rest) for _ in range(count)] for _ in call.inputs]
+            grouped.append([_stacked(tensors) for tensors in zip(*steps)])
+        return grouped
+
+
+def _stacked(tensors: Sequence[Any]) -> np.ndarray:
+    array = keras.ops.convert_to_numpy(keras.ops.stack(tensors))
+    return array.astype("float32") if array.dtype.itemsize < 4 else array
+
+
 def by_call(
     recorder: Recorder, x: Any, calls: list[Call], objective: Objective
 ) -> ByCall:
@@ -42,7 +87,7 @@ def by_call(
         calls: its calls with these inputs, as arrays.
         objective: what is differentiated.
     """
-    return StateGradients(recorder, x, calls, objective)()
+    return StateGradients(recorder, x, calls, objective)()[-1]
 
 
 class StateGradients:
@@ -61,17 +106,15 @@ class StateGradients:
         self._deltas = [np.zeros(shape, "float32") for shape in shapes]
         self._counts = [len(call.states) for call in calls]
         self._sets: np.ndarray = np.eye(len(objective.parts), dtype="float32")
-        read = variables(recorder.model)
-        self._alone = Pullback(self._values, read)
-        self._beside = Pullback(self._values_and_calls, read)
+        self._pull = Pullback(self._values_and_calls, variables(recorder.model))
 
-    def __call__(self) -> ByCall:
-        _, found = self._alone(self._deltas, list(self._sets))
-        return self._by_part(found)
-
-    def with_calls(self) -> tuple[float, list[Call], ByCall]:
-        """The objective and the calls with the weights as they are, and gradients."""
-        outputs, found = self._beside(self._deltas, list(self._sets))
+    def __call__(self) -> tuple[float, list[Call], ByCall]:
+        """The objective, the calls with the weights as they are, and the gradients."""
+        if Tape.works():
+            run = TapedRun(self._recorder, self._x)
+            value, gradients = run.gradients(self._objective)
+            return value, run.calls, gradients
+        outputs, found = self._pull(self._deltas, list(self._sets))
         rest = iter(outputs[len(self._sets) :])
         calls = [
             dataclasses.replace(
@@ -82,20 +125,14 @@ class StateGradients:
             )
             for call in self._calls
         ]
-        return float(outputs[0]), calls, self._by_part(found)
-
-    def _values(self, deltas: list[Any]) -> list[Any]:
-        outputs, _ = self._recorder.run(self._x, _grouped(deltas, self._counts))
-        return self._objective.values(outputs)
+        parts = self._objective.parts
+        by_part = {p: _grouped(each, self._counts) for p, each in zip(parts, found)}
+        return float(outputs[0]), calls, by_part
 
     def _values_and_calls(self, deltas: list[Any]) -> list[Any]:
         outputs, calls = self._recorder.run(self._x, _grouped(deltas, self._counts))
         read = [t for call in calls for t in (call.inputs, *call.first, *call.states)]
         return [*self._objective.values(outputs), *read]
-
-    def _by_part(self, found: list[list[np.ndarray]]) -> ByCall:
-        parts = self._objective.parts
-        return {p: _grouped(each, self._counts) for p, each in zip(parts, found)}
 
 
 def _grouped(flat: list[Any], counts: list[int]) -> list[list[Any]]:
@@ -183,7 +220,15 @@ def horizon(norms: np.ndarray) -> int | None:
 
 def of_batches(model: keras.Model, batches: list[Batch]) -> list[list[Any]]:
     """The gradients of each batch for the trainable variables."""
-    return gradients_of_batches(model, [batch.parts for batch in batches])
+    # Layers of keras_rnnx keep what TensorFlow compiles for them, a function of the
+    # whole model would be compiled in each diagnosis.
+    kinds = [layer for _, layer in walk(model) if isinstance(layer, keras.layers.RNN)]
+    compute = gradient_function(
+        model,
+        often=len(batches) > 1,
+        eager=all(isinstance(layer, ours.RNN) for layer in kinds),
+    )
+    return [compute(batch.parts) for batch in batches]
 
 
 def training(model: keras.Model, found: list[list[Any]]) -> Training:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -13,6 +13,11 @@ from keras import ops
 
 from keras_rnnx.cells import Cell
 from keras_rnnx.engine import backends
+
+# How the input parts of a gate are named among what a step reads.
+PART = "part"
+# What stands in for a state behind a step.
+Mark = Callable[[Any], Any]
 
 
 @dataclasses.dataclass
@@ -39,6 +44,9 @@ class CellLoop:
         self.layer, self.cell = layer, layer.cell
         parameters = inspect.signature(self.cell.call).parameters
         self._takes_training = "training" in parameters
+        # What Keras does around a step is then to cast nothing, and half of the time.
+        same = self.cell.compute_dtype == self.cell.variable_dtype
+        self._call = self.cell.call if same else self.cell
         # A stack of cells nests its states in another way than its sizes.
         self._nested = layer.get_initial_state(1)
 
@@ -68,7 +76,7 @@ class CellLoop:
             states: flat, each `(batch, width)`.
         """
         options = {"training": False} if self._takes_training else {}
-        output, new = self.cell(x, self.packed(states), **options)
+        output, new = self._call(x, self.packed(states), **options)
         return output, keras.tree.flatten(new)
 
     @property
@@ -86,6 +94,7 @@ class CellLoop:
         first: list[Any],
         valid: Any = None,
         deltas: list[Any] | None = None,
+        mark: Mark | None = None,
     ) -> Steps:
         """Runs over sequences.
 
@@ -96,6 +105,8 @@ class CellLoop:
                 all are.
             deltas: what is added to the states behind each valid step, each
                 `(time, batch, width)`. None: nothing.
+            mark: a function from each state behind a step to the one to go on with, for
+                loops that run eagerly. None: they stay.
         """
         held: contextlib.AbstractContextManager[Any] = contextlib.nullcontext()
         if isinstance(self.cell, Cell):
@@ -108,7 +119,13 @@ class CellLoop:
             sequences = ops.swapaxes(joined, 0, 1)
             held = self.cell.masks(batch, drawn)
         with held, self._sharing():
-            return self._loop(sequences, first, valid, deltas)
+            return self._loop(sequences, first, valid, deltas, mark)
+
+    def _input_parts(self, sequences: Any) -> dict[str, Any] | None:
+        """The products of all inputs at once, of cells that need no more of them."""
+        cell = self.cell
+        plain = isinstance(cell, Cell) and type(cell).call is Cell.call
+        return cell._step.input_parts(sequences) if plain else None
 
     @contextlib.contextmanager
     def _sharing(self) -> Iterator[None]:
@@ -122,14 +139,21 @@ class CellLoop:
             yield
 
     def _loop(
-        self, sequences: Any, first: list[Any], valid: Any, deltas: list[Any] | None
+        self,
+        sequences: Any,
+        first: list[Any],
+        valid: Any,
+        deltas: list[Any] | None,
+        mark: Mark | None,
     ) -> Steps:
-        slices = {"x": sequences}
+        slices: dict[Any, Any] = {"x": sequences}
+        if parts := self._input_parts(sequences):
+            slices = {(PART, gate): part for gate, part in parts.items()}
         if valid is not None:
             slices["valid"] = valid
         if deltas is not None:
-            tensors = map(ops.convert_to_tensor, deltas)
-            slices |= {str(k): delta for k, delta in enumerate(tensors)}
+            added = map(ops.convert_to_tensor, deltas)
+            slices |= {str(k): delta for k, delta in enumerate(added)}
         names = list(slices)
         width = getattr(self.cell, "output_size", None) or first[0].shape[-1]
         shown = ops.zeros((sequences.shape[1], width), self.cell.compute_dtype)
@@ -137,7 +161,7 @@ class CellLoop:
         def body(carry: list[Any], tensors: Any) -> tuple[list[Any], list[Any]]:
             *states, shown = carry
             now = dict(zip(names, tensors))
-            output, new = self._step(now, states, shown, len(first), deltas is not None)
+            output, new = self._step(now, states, shown, deltas is not None, mark)
             return [*new, output], [*new, output]
 
         carry = [*first, shown]
@@ -158,14 +182,21 @@ class CellLoop:
         now: dict[str, Any],
         states: list[Any],
         shown: Any,
-        count: int,
         added: bool,
+        mark: Mark | None,
     ) -> tuple[Any, list[Any]]:
-        output, new = self.step(now["x"], states)
+        if "x" in now:
+            output, new = self.step(now["x"], states)
+        else:
+            parts = {name[1]: now[name] for name in now if name[0] == PART}
+            new = self.cell._step.after(parts, states)
+            output = new[0]
         # What is added to the state that is the output is added to the output too.
         at = next((k for k, state in enumerate(new) if state is output), None)
         if added:
             new = [s + ops.cast(now[str(k)], s.dtype) for k, s in enumerate(new)]
+        if mark is not None:
+            new = [mark(s) for s in new]
         new = [ops.cast(s, old.dtype) for s, old in zip(new, states, strict=True)]
         output = ops.cast(output if at is None else new[at], shown.dtype)
         if "valid" not in now:

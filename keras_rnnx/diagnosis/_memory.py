@@ -119,9 +119,10 @@ def past(
         return "no input has the steps of the first recurrent layer"
     weights = batch.weights
     if objective.answers_steps:
-        if not _weighs_steps(model, batch, objective):
+        shown = objective.valid
+        if shown is None or not _weighs_steps(model, batch, shown):
             return "the loss does not weigh steps one by one"
-        weights = _of_last(objective.valid, kept, weights)
+        weights = _of_last(shown, kept, weights)
     order = np.random.default_rng(seed).permutation(batch.size)
     # One circle, so that none keeps its own.
     others = np.empty_like(order)
@@ -170,13 +171,13 @@ def _has_steps(array: np.ndarray, valid: np.ndarray) -> bool:
     return array.ndim > 1 and array.shape[:2] == valid.shape
 
 
-def _weighs_steps(model: keras.Model, batch: Batch, objective: Objective) -> bool:
+def _weighs_steps(model: keras.Model, batch: Batch, valid: np.ndarray) -> bool:
     """Whether the loss has a value for each step, to be weighed."""
-    if objective.valid is None or keras.tree.is_nested(batch.y):
+    if keras.tree.is_nested(batch.y):
         return False
     loss = model.loss
     named = isinstance(loss, str) or type(loss).__module__.startswith("keras.")
-    fits = batch.y.ndim > 1 and batch.y.shape[:2] == objective.valid.shape
+    fits = batch.y.ndim > 1 and batch.y.shape[:2] == valid.shape
     return named and fits and type(loss).__name__ != "CTC" and loss != "ctc"
 
 

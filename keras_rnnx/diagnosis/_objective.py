@@ -132,11 +132,10 @@ def _valid_steps(shape: tuple[int, ...], calls: list[Call]) -> np.ndarray | None
     """The valid steps of an output, `(batch, time)`, or None if it has no steps."""
     if len(shape) < 3:
         return None
-    last = calls[-1] if calls else None
     for call in reversed(calls):
         steps, batch = call.valid.shape
         # The last layer that is called says whether there are steps at the end.
-        if (batch, steps) == shape[:2] and last.layer.return_sequences:
+        if (batch, steps) == shape[:2] and calls[-1].layer.return_sequences:
             valid = call.valid[::-1] if call.layer.go_backwards else call.valid
             return np.ascontiguousarray(valid.T)
     return None

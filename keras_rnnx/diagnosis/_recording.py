@@ -15,7 +15,7 @@ from keras import ops
 
 from keras_rnnx import layers as ours
 from keras_rnnx.cells import Cell
-from keras_rnnx.diagnosis._loop import CellLoop, Steps
+from keras_rnnx.diagnosis._loop import CellLoop, Mark, Steps
 from keras_rnnx.engine import masks
 from keras_rnnx.engine.plan import one_by_one
 
@@ -103,7 +103,10 @@ class Recorder:
         return self._loops[id(layer)]
 
     def run(
-        self, x: Any, deltas: list[list[Any]] | None = None
+        self,
+        x: Any,
+        deltas: list[list[Any]] | None = None,
+        mark: Mark | None = None,
     ) -> tuple[Any, list[Call]]:
         """Calls the model.
 
@@ -112,17 +115,19 @@ class Recorder:
             deltas: for each call of a recurrent layer, in their order, what is added to
                 its states (`CellLoop.run`), or to the inputs of a layer that is seen
                 from outside. None: nothing.
+            mark: as for `CellLoop.run`; of a layer that is seen from outside, for
+                its inputs at each step.
 
         Returns:
             The outputs, and a `Call` for each call of a recurrent layer.
         """
         calls: list[Call] = []
-        with self._looping(calls, deltas), one_by_one():
+        with self._looping(calls, deltas, mark), one_by_one():
             return forward(self.model, x), calls
 
     @contextlib.contextmanager
     def _looping(
-        self, calls: list[Call], deltas: list[list[Any]] | None
+        self, calls: list[Call], deltas: list[list[Any]] | None, mark: Mark | None
     ) -> Iterator[None]:
         put: list[tuple[dict[str, Any], str, Any]] = []
 
@@ -134,9 +139,9 @@ class Recorder:
 
         try:
             for layer in self._outside:
-                hold(layer, "call", self._around(layer, calls, deltas))
+                hold(layer, "call", self._around(layer, calls, deltas, mark))
             for layer in self._layers:
-                hold(layer, "call", self._call_of(layer, calls, deltas))
+                hold(layer, "call", self._call_of(layer, calls, deltas, mark))
                 if "use_cudnn" in vars(layer) and not isinstance(layer, ours.RNN):
                     # keras.layers.Bidirectional would go around both layers.
                     hold(layer, "use_cudnn", False)
@@ -149,7 +154,11 @@ class Recorder:
                     attributes[name] = value
 
     def _call_of(
-        self, layer: keras.layers.RNN, calls: list[Call], deltas: Any
+        self,
+        layer: keras.layers.RNN,
+        calls: list[Call],
+        deltas: Any,
+        mark: Mark | None,
     ) -> Callable[..., Any]:
         loop = self.loop(layer)
 
@@ -174,7 +183,7 @@ class Recorder:
             else:
                 first = loop.flat(initial_state)
             added = None if deltas is None else deltas[len(calls)]
-            steps = loop.run(x, first, mask, added)
+            steps = loop.run(x, first, mask, added, mark)
             calls.append(Call(layer, x, mask, first, steps.states, mask is not None))
             return self._returned(loop, steps)
 
@@ -182,15 +191,15 @@ class Recorder:
 
     @staticmethod
     def _around(
-        layer: keras.layers.RNN, calls: list[Call], deltas: Any
+        layer: keras.layers.RNN, calls: list[Call], deltas: Any, mark: Mark | None
     ) -> Callable[..., Any]:
         """The call of a layer as it is, which notes its inputs."""
         own = layer.call
 
-        def turned(steps):
+        def turned(steps: Any) -> Any:
             return ops.flip(steps, axis=0) if layer.go_backwards else steps
 
-        def call(sequences, *args, **kwargs):
+        def call(sequences: Any, *args: Any, **kwargs: Any) -> Any:
             mask = kwargs.get("mask")
             if mask is not None:
                 mask = masks.column(keras.tree.flatten(mask)[0])
@@ -200,6 +209,9 @@ class Recorder:
                 (delta,) = deltas[len(calls)]
                 delta = ops.swapaxes(turned(ops.convert_to_tensor(delta)), 0, 1)
                 sequences = sequences + ops.cast(delta, sequences.dtype)
+            if mark is not None:
+                inputs = ops.stack([mark(step) for step in ops.unstack(inputs)])
+                sequences = ops.swapaxes(turned(inputs), 0, 1)
             masked = mask is not None
             calls.append(Call(layer, inputs, mask, [], [inputs], masked, outside=True))
             return own(sequences, *args, **kwargs)

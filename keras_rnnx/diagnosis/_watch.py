@@ -94,7 +94,7 @@ class Watch:
         calls: list[Call] = []
         of_states: _gradients.ByCall = {}
         if self._calls:
-            value, calls, of_states = self._gradients.with_calls()
+            value, calls, of_states = self._gradients()
             found = list(numbers.in_states(patient, calls, []))
             if found or not math.isfinite(value):
                 return self._lost(found or [numbers.in_loss(value)])

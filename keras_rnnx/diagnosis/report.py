@@ -275,7 +275,7 @@ class Curves:
             training loss, if there is no other.
         since_best: number of epochs since.
         since_progress: number of epochs since the training loss last fell, by a
-            hundredth of its fall until then or more.
+            hundredth of its size or more.
         gap: the last validation loss less the last training loss; None without one.
         rise: the last validation loss (or training loss) less the best.
         jump: the largest rise of the training loss from one epoch to the next, as a

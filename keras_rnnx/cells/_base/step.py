@@ -11,7 +11,7 @@ from keras import ops
 
 from keras_rnnx import _trees
 from keras_rnnx.cells._base.masks import RATES
-from keras_rnnx.cells._base.tensors import DrawnMasks
+from keras_rnnx.cells._base.tensors import DrawnMasks, StepContext
 
 
 @dataclasses.dataclass
@@ -79,14 +79,53 @@ class KerasStep:
             biases = tensors.biases
             x = {k: v + biases[k] if k in biases else v for k, v in x.items()}
 
+        new = self._after(states, x, tensors, product_biases, context)
+        return [*new, *([] if history is None else [history])]
+
+    def input_parts(self, sequences: Any) -> dict[str, Any] | None:
+        """What each gate gets of the inputs, for all steps at once, at inference.
+
+        Args:
+            sequences: inputs, with the features last.
+
+        Returns:
+            The parts by gate; None for a cell whose steps need more of their inputs.
+        """
+        cell, program = self.cell, self.program
+        if program.window > 1 or program.normalization or cell.random_masks.on(False):
+            return None
+        tensors, layout = self._tensors(DrawnMasks()), program.layout
+        inputs = ops.cast(sequences, cell.compute_dtype)
+        x = layout.blocks(inputs @ tensors.weights["kernel"], "kernel")
+        biases = tensors.biases
+        return {k: v + biases[k] if k in biases else v for k, v in x.items()}
+
+    def after(self, parts: dict[str, Any], states: list[Any]) -> list[Any]:
+        """The states after a step at inference.
+
+        Args:
+            parts: those of the step, of what `input_parts` returned.
+            states: before the step, in the order of `cell.state_names`.
+        """
+        tensors, context = self._tensors(DrawnMasks()), StepContext()
+        return self._after(states, parts, tensors, tensors.product_biases, context)
+
+    def _after(
+        self,
+        states: list[Any],
+        x: dict[str, Any],
+        tensors: StepTensors,
+        product_biases: dict[str, Any],
+        context: Any,
+    ) -> list[Any]:
         def multiply(gate: str, vector: Any) -> Any:
             product = vector @ tensors.matrices[gate]
             bias = product_biases.get(gate)
             return product if bias is None else product + bias
 
-        before = dict(zip(program.states, states))
-        new = program.step(before, x, multiply, tensors.vectors, context)
-        return [*new.values(), *([] if history is None else [history])]
+        before = dict(zip(self.program.states, states))
+        new = self.program.step(before, x, multiply, tensors.vectors, context)
+        return list(new.values())
 
     def _check(self, training: bool) -> None:
         cell = self.cell

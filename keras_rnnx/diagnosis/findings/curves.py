@@ -22,9 +22,9 @@ WAITED = 3
 # A validation loss that has risen by a twentieth is worse, whatever the task; less than
 # a hundredth of where it began is nothing to lose.
 RISEN, WORTH = 0.05, 0.01
-# A rise is no chance where it is three times as large as the usual change from one
-# epoch to the next.
-CHANCE = 3.0
+# A rise is no chance where it is five times as large as the usual change from one epoch
+# to the next: then one in a thousand of noisy losses that stay where they are has it.
+CHANCE = 5.0
 # Of two losses that go on together, neither falls to half of what it was at the best
 # epoch while the other stays.
 HALVED = 0.5
@@ -71,9 +71,11 @@ def _is_overfitted(curves: Curves) -> bool:
     if few or not np.isfinite(together).all():
         return False
     best = curves.best - 1
-    first, lowest = abs(validation[0]), validation[best]
-    # The last epochs, of which a single one may be bad by chance.
-    end = float(np.median(validation[-WAITED:]))
+    first = abs(validation[0])
+    # A single epoch may be good or bad by chance.
+    windows = np.lib.stride_tricks.sliding_window_view(validation, WAITED)
+    medians = np.median(windows, axis=1)
+    lowest, end = float(medians.min()), float(medians[-1])
     rise = end - lowest
     usual = float(np.median(np.abs(np.diff(validation, n=2)))) / 2
     falls = loss[-1] < loss[best]

@@ -479,7 +479,7 @@ def test_the_text_of_a_finding_is_that_of_its_cures():
     assert finding.name == "vanishing"
     assert finding.cure == "\n".join(str(cure) for cure in finding.cures)
     layers_of = [cure.code.splitlines()[0] for cure in finding.cures]
-    assert [eval(code).units for code in layers_of] == [4] * 4
+    assert [eval(code).units for code in layers_of] == [4] * 5
     assert finding.cures[1].code.endswith("model.optimizer.learning_rate = 0.003")
     # One that is written by hand stays as it is.
     assert Finding("x", None, "t", "e", "c", "code", "p").cure == "code"

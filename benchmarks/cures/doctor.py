@@ -145,8 +145,8 @@ def _trained(model, task, updates):
     return Failure(model, tuple(task.train), tuple(task.validation))
 
 
-# How each is made, the budget of each candidate, and the backend. On torch, Keras' own layers
-# run a loop in Python; that backend alone has a faster kernel for the slow layer here.
+# How each is made, the budget of each candidate, and the backend. On torch, Keras' own
+# layers run a loop in Python; that backend alone has a faster kernel for the slow layer.
 FAILURES = {
     "adding": (adding, "1500 steps", "tensorflow"),
     "order": (order, "800 steps", "tensorflow"),

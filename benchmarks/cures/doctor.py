@@ -146,7 +146,7 @@ def _trained(model, task, updates):
 
 
 # How each is made, the budget of each candidate, and the backend. On torch, Keras' own
-# layers run a loop in Python; that backend alone has a faster kernel for the slow layer.
+# layers run a loop in Python, and that backend alone has a faster kernel for `slow`.
 FAILURES = {
     "adding": (adding, "1500 steps", "tensorflow"),
     "order": (order, "800 steps", "tensorflow"),

@@ -132,9 +132,14 @@ def long_memory(
         found.append(of("LSTM", bias_initializer=chrono))
     elif not isinstance(getattr(cell, "bias_initializer", None), Chrono):
         found.append(of(bias_initializer=chrono))
-    linear = of("MinGRU", bias_initializer=chrono)
     higher = _higher_rate(model)
-    found.append(Together((linear, higher)) if higher else linear)
+
+    def linear(cell: str) -> Cure:
+        cure = of(cell, bias_initializer=chrono)
+        return Together((cure, higher)) if higher else cure
+
+    if _kind(cell) != "TGRU":
+        found.append(linear("TGRU"))
     found.append(
         of(
             "LeakyRNN",
@@ -146,6 +151,8 @@ def long_memory(
     )
     if _kind(cell) == "SimpleRNN" and activation(cell) == "tanh":
         found.append(of(recurrent_regularizer=GradientFlow(1.0)))
+    if _kind(cell) != "MinGRU":
+        found.append(linear("MinGRU"))
     return tuple(found)
 
 

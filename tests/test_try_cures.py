@@ -302,7 +302,8 @@ def test_early_stopping_keeps_the_best_weights():
 # --- what can go wrong is said ---
 
 
-def test_a_candidate_that_diverges_is_said_to():
+def test_a_candidate_that_diverges_is_said_to(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
     model = model_of(layers.GRU(4), optimizer=keras.optimizers.SGD(1e-3))
     wild = kinds.OtherOptimizer(keras.optimizers.SGD, 1.0, {"learning_rate": 1e30})
     found = tried(

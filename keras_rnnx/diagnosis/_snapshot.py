@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import random
 from collections.abc import Iterator
 
 import keras
@@ -22,11 +23,14 @@ def kept(model: keras.Model) -> Iterator[None]:
     """
     before = [(v, _copy(v)) for v in variables(model)]
     metrics = {id(v) for v in model.metrics_variables}
-    random = _random.get_state()
+    python, others = random.getstate(), _random.get_state()
+    # Cures contain initializers, which draw a seed when they are made.
+    random.seed(0)
     try:
         yield
     finally:
-        _random.set_state(random)
+        random.setstate(python)
+        _random.set_state(others)
         for variable, value in before:
             if _copy(variable).tobytes() != value.tobytes():
                 variable.assign(value)

@@ -24,7 +24,7 @@ def draw(tried: Tried, path: str | Path | None) -> Any:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    figure = Figure(figsize=(9, 4.4), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(1, 2, sharey=True)
     values = np.concatenate([c.val_loss for c in tried.curves.values()])
@@ -52,7 +52,7 @@ def draw(tried: Tried, path: str | Path | None) -> Any:
     axes[0].set_ylabel("validation loss")
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(
-        handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=8
+        handles, labels, loc="outside lower center", ncols=1, frameon=False, fontsize=8
     )
     if path is not None:
         figure.savefig(path, dpi=130)

@@ -96,7 +96,8 @@ class Course:
     def _weights(self) -> list[np.ndarray]:
         if self._patience is None:
             return []
-        return [keras.ops.convert_to_numpy(v) for v in self._model.variables]
+        # Copies: on torch an array may share the memory of its variable.
+        return [np.array(keras.ops.convert_to_numpy(v)) for v in self._model.variables]
 
     def _over(self, done: int) -> bool:
         if self._steps is not None:
@@ -123,7 +124,7 @@ class Course:
         model, clock = self._model, self._clock
         if self._stateful and done % self._data.training.epoch == 0:
             _states.reset(model)
-        # The share of a point of the curve; what is left; and all of it at once.
+        # As long as from one point of the curve to the next, or until time is up.
         seconds = math.inf
         if self._seconds is not None and done:
             share = self._seconds / POINTS

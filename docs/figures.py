@@ -422,7 +422,7 @@ def readme() -> None:
 
 
 def diagnosis() -> None:
-    """A report of `diagnose`: a layer that forgets, and one that remembers."""
+    """What `diagnose` draws of an LSTM with a chrono GRU on top of it."""
     path = RESULTS / "diagnosis.json"
     if not path.exists():
         path.write_text(json.dumps(_diagnosed()) + "\n")

@@ -63,8 +63,8 @@ def _chosen(arrays: list[Any], random: np.random.Generator) -> np.ndarray:
     values = np.concatenate([np.zeros(0, "float32"), *flat])
     if len(values) > MOST:
         values = values[random.integers(len(values), size=MOST)]
-    values = values.astype("float64")
-    return values[np.isfinite(values)]
+    finite: np.ndarray = values[np.isfinite(values)].astype("float64")
+    return finite
 
 
 def _linear(values: np.ndarray) -> Histogram | None:

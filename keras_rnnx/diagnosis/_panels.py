@@ -268,7 +268,7 @@ def _named_ends(axes: Axes, lines: list[_Line], start: int) -> None:
     transform = axes.transData + axes.transAxes.inverted()
     for line in lines:
         at = np.flatnonzero(_positive(line.values))[-1]
-        point = (start + at, line.values[at])
+        point = (float(start + at), float(line.values[at]))
         height = float(np.clip(transform.transform(point)[1], 0, 1))
         ends.append((height, point, line.look))
     ends.sort(key=lambda end: end[0])
@@ -474,7 +474,8 @@ def _gates(layers: Sequence[LayerReport]) -> Panel | None:
 
     def draw(figure: FigureBase) -> None:
         grid = figure.subplots(lines, columns, squeeze=False)
-        for number, axes in enumerate(grid.flat):
+        every: list[Axes] = list(grid.flat)
+        for number, axes in enumerate(every):
             if number >= len(found):
                 axes.set_axis_off()
                 continue

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import time
 import zlib
 from collections.abc import Iterable, Iterator
 
@@ -65,6 +66,7 @@ class Seen:
         words: what was drawn.
         expected: names of findings that are right; empty if healthy.
         first: the name of the first finding, or "none".
+        seconds: of the processor, for drawing and for the diagnosis.
     """
 
     kind: str
@@ -72,6 +74,7 @@ class Seen:
     words: str
     expected: tuple[str, ...]
     first: str
+    seconds: tuple[float, float] = (0.0, 0.0)
 
     @property
     def right(self) -> bool:
@@ -92,9 +95,12 @@ def chosen(count: int, seed: int) -> Iterator[tuple[str, int]]:
 def examine(patients: Iterable[tuple[str, int]]) -> Iterator[Seen]:
     """Draws patients and diagnoses them."""
     for kind, number in patients:
+        start = time.process_time()
         patient = draw(kind, number)
+        drawn = time.process_time()
         first = patient.first()
-        yield Seen(kind, number, patient.words, patient.expected, first)
+        seconds = drawn - start, time.process_time() - drawn
+        yield Seen(kind, number, patient.words, patient.expected, first, seconds)
         # The graphs and programs of a model are its own.
         keras.backend.clear_session(free_memory=False)
 
@@ -114,11 +120,14 @@ def table(seen: Iterable[Seen]) -> str:
     counts = collections.Counter((one.kind, one.first) for one in seen)
     kinds = [kind for kind in KINDS if any(one.kind == kind for one in seen)]
     wide = max(map(len, kinds)) if kinds else 0
-    lines = [" " * wide + "  " + "  ".join(names) + "  right"]
+    lines = [" " * wide + "  " + "  ".join(names) + "  right   made  diagnosed"]
     for kind in kinds:
         row = [f"{counts[kind, name] or '.':>{len(name)}}" for name in names]
-        right = np.mean([one.right for one in seen if one.kind == kind])
-        lines.append(f"{kind:{wide}}  " + "  ".join(row) + f"  {right:5.0%}")
+        own = [one for one in seen if one.kind == kind]
+        right = np.mean([one.right for one in own])
+        made, diagnosed = np.mean([one.seconds for one in own], axis=0)
+        shown = f"  {right:5.0%}  {made:4.1f}s  {diagnosed:4.1f}s"
+        lines.append(f"{kind:{wide}}  " + "  ".join(row) + shown)
     return "\n".join(lines)
 
 

@@ -162,8 +162,8 @@ class Examination:
             self._measure_past()
         if "cost" in chosen:
             costs = _cost.measure(model, x, self.layers, self.calls)
-            for name, value in costs.items():
-                self._set(name, cost=value)
+            for name, cost in costs.items():
+                self._set(name, cost=cost)
 
     def _measure_layer(self, name: str) -> None:
         layer = self.layers[name]

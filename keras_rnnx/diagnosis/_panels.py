@@ -474,7 +474,7 @@ def _gates(layers: Sequence[LayerReport]) -> Panel | None:
 
     def draw(figure: FigureBase) -> None:
         grid = figure.subplots(lines, columns, squeeze=False)
-        every: list[Axes] = list(grid.flat)
+        every: list[Axes] = grid.ravel().tolist()
         for number, axes in enumerate(every):
             if number >= len(found):
                 axes.set_axis_off()

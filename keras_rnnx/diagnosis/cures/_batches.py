@@ -165,17 +165,17 @@ def split(
     if validation is not None:
         held = _validation(model, validation, size, seed)
         return Split(Given(dataset, np.arange(count), order), *held)
-    out = max(1, round(HELD_OUT * count))
-    if count - out < 1:
+    last = max(1, round(HELD_OUT * count))
+    if count - last < 1:
         raise ValueError(
             f"`validation_data` is missing, and `x` has {count} batch"
             f"{'es' * (count != 1)}, too few to hold some out. Give `validation_data`."
         )
     numbers = np.arange(count)
     return Split(
-        Given(dataset, numbers[: count - out], order),
-        Given(dataset, numbers[count - out :], None),
-        f"the last {out} of {count} batches",
+        Given(dataset, numbers[: count - last], order),
+        Given(dataset, numbers[count - last :], None),
+        f"the last {last} of {count} batches",
     )
 
 

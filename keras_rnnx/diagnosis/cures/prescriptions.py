@@ -272,7 +272,7 @@ def taken_by_kernels(
         cost: of the layer.
     """
     cell = layer.cell
-    masked = {
+    masked: dict[str, Any] = {
         "recurrent_dropout": 0.0,
         "weight_dropout": getattr(cell, "recurrent_dropout", 0.0),
     }

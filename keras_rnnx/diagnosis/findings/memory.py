@@ -111,5 +111,8 @@ def past_not_used(patient: Patient) -> Iterator[Finding]:
 def _ends(measured: LayerReport, steps: int) -> bool:
     """Whether the gradient or the memory of a layer ends within some steps."""
     gradients, memory = measured.gradients, measured.memory
-    ends = (gradients and gradients.horizon, memory and memory.forgotten)
+    ends = (
+        gradients.horizon if gradients else None,
+        memory.forgotten if memory else None,
+    )
     return any(end is not None and end <= steps for end in ends)

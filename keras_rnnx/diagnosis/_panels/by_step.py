@@ -37,7 +37,7 @@ def gradients(layers: Sequence[LayerReport], looks: dict[str, Look]) -> Panel | 
     lines = [
         Line(looks[r.name], r.gradients.norms, r.gradients.horizon, r.gradients.whole)
         for r in layers
-        if r.gradients is not None and positive(r.gradients.norms).any()
+        if r.gradients is not None and drawable(r.gradients.norms).any()
     ]
     caption = (
         f"The norm of the gradient of the loss for the states, by the number of steps "
@@ -60,7 +60,7 @@ def memory(layers: Sequence[LayerReport], looks: dict[str, Look]) -> Panel | Non
     lines = [
         Line(looks[r.name], r.memory.decay, r.memory.forgotten)
         for r in layers
-        if r.memory is not None and positive(r.memory.decay).any()
+        if r.memory is not None and drawable(r.memory.decay).any()
     ]
     caption = (
         f"What is left of a small change of the first state behind each step. A dot "
@@ -91,7 +91,7 @@ def _by_step(
         axes = figure.subplots()
         shown = [line.values for line in lines]
         shown += [line.second for line in lines if line.second is not None]
-        positive = np.concatenate([v[positive(v)] for v in shown])
+        positive = np.concatenate([v[drawable(v)] for v in shown])
         top = float(positive.max())
         low = max(float(positive.min()), 10.0**-DECADES * top)
         space = (top / low) ** 0.06 if top > low else 2.0
@@ -118,7 +118,7 @@ class _Mark(NamedTuple):
 
 
 def _draw_line(axes: Axes, line: Line, start: int, low: float) -> _Mark | None:
-    look, values = line.look, np.where(positive(line.values), line.values, np.nan)
+    look, values = line.look, np.where(drawable(line.values), line.values, np.nan)
     steps = np.arange(start, start + len(values))
     marker = "o" if len(values) == 1 else ""
     axes.plot(
@@ -130,7 +130,7 @@ def _draw_line(axes: Axes, line: Line, start: int, low: float) -> _Mark | None:
         linewidth=1.8,
     )
     if line.second is not None:
-        second = np.where(positive(line.second), line.second, np.nan)
+        second = np.where(drawable(line.second), line.second, np.nan)
         axes.plot(steps[: len(second)], second, ":", color=look.colour, linewidth=1.4)
     if line.mark is None or not start <= line.mark < start + len(values):
         return None
@@ -180,7 +180,7 @@ def named_ends(axes: Axes, lines: list[Line], start: int) -> None:
     ends = []
     transform = axes.transData + axes.transAxes.inverted()
     for line in lines:
-        at = np.flatnonzero(positive(line.values))[-1]
+        at = np.flatnonzero(drawable(line.values))[-1]
         point = (float(start + at), float(line.values[at]))
         height = float(np.clip(transform.transform(point)[1], 0, 1))
         ends.append((height, point, line.look))
@@ -225,7 +225,7 @@ def spread(heights: Sequence[float], gap: float) -> list[float]:
     return placed
 
 
-def positive(values: Any) -> np.ndarray:
+def drawable(values: Any) -> np.ndarray:
     """Which values a logarithmic axis can show."""
     array = np.asarray(values, float)
     return np.asarray(np.isfinite(array) & (array > 0) & (array < 1e100))

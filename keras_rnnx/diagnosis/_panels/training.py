@@ -102,7 +102,7 @@ def _draw_histogram(axes: Axes, histogram: Any, colour: str, kind: str) -> None:
 
 
 def curves(report: Report) -> Panel | None:
-    curves = getattr(report, "curves", None)
+    curves = report.curves
     if curves is None:
         return None
     lines = {"training": curves.loss, "validation": curves.validation}

@@ -5,8 +5,8 @@ import affected
 
 def test_tests_of_a_module_are_the_nearest():
     found = affected.distances(["keras_rnnx/callbacks/backup.py"])
-    # `keras_rnnx.callbacks` names the module, and nothing else in tests leads there.
-    assert found == {"test_backup.py": 1}
+    # `keras_rnnx.callbacks` names the module; benchmarks use it too.
+    assert [name for name in found if found[name] == 1] == ["test_backup.py"]
     found = affected.distances(["keras_rnnx/layers/stack/stack.py"])
     assert {"test_stack.py", "test_stack_calls.py"} <= {
         n for n in found if found[n] == 1

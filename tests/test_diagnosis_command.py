@@ -37,7 +37,7 @@ def made(name, radius):
 def files(tmp_path_factory):
     """A forgetful model, a healthy one, and data in several files."""
     folder = tmp_path_factory.mktemp("files")
-    made("forgetful", 0.3).save(folder / "model.keras")
+    made("forgetful", 0.1).save(folder / "model.keras")
     made("healthy", 0.95).save(folder / "healthy.keras")
     dense = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     dense.save(folder / "dense.keras")

@@ -100,7 +100,7 @@ def test_data_for_json_give_the_report_back(report):
             and other.cost == layer.cost
             or (vars(other.cost) == vars(layer.cost))
         )
-        if layer.gradients is not None:
+        if layer.states is not None:
             found = other.gradients.norms
             np.testing.assert_array_equal(found, layer.gradients.norms)
             assert other.states.gates == layer.states.gates
@@ -207,7 +207,7 @@ def test_numbers_that_no_axis_can_show():
         dynamics=Dynamics(
             np.array([0.1, -70.0, math.nan]), None, 3, {"h": Kernel(None, math.inf)}
         ),
-        states=States({"f": GateShares(0.2, 0.1, 0.3)}, None, 0, 0, 1, 4),
+        states=States({"f": GateShares(0.2, 0.1, 0.3, 0.5)}, None, 0, 0, 1, 4),
     )
     one = blank(rnn=layer)
     assert panels(one) == ["gradients", "spectrum", "kernels", "gates"]

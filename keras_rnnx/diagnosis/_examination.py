@@ -185,7 +185,12 @@ class Examination:
         states = "states" in self.chosen
         if states or batches is not None:
             layer = self.layers[name]
-            calls = [call for call in self.calls if call.layer is layer and states]
+            # A call that is seen from outside holds inputs in place of states.
+            calls = [
+                call
+                for call in self.calls
+                if call.layer is layer and states and not call.outside
+            ]
             value = _distributions.measure(self.model, layer, calls, batches, self.seed)
             self._set(name, distributions=value)
 

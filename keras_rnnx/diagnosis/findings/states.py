@@ -13,6 +13,8 @@ from keras_rnnx.diagnosis.report import Finding, GateShares
 
 def dead(patient: Patient) -> Iterator[Finding]:
     """Units that are 0 whatever comes in."""
+    if patient.has_learned:
+        return
     for layer, measured in patient:
         states = measured.states
         if states is None or states.dead < thresholds.DEAD:

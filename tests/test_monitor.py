@@ -169,9 +169,9 @@ def test_measures_are_as_often_as_every_says(monkeypatch):
     looked = []
     look = _watch.Watch.look
 
-    def counted(watch, *curves):
+    def counted(watch, *arguments):
         looked.append(len(looked))
-        return look(watch, *curves)
+        return look(watch, *arguments)
 
     monkeypatch.setattr(_watch.Watch, "look", counted)
     values = fit(gru(), quiet(every=2), epochs=4)["gru/dimensions"]

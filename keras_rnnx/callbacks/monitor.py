@@ -198,7 +198,9 @@ class Monitor(keras.callbacks.Callback):
         # Validation may be rarer: `fit` has validation_freq.
         if len(self._losses.get("val_loss", [])) not in (0, epochs):
             del self._losses["val_loss"]
-        seen = self._watch.look(_curves.measure(self._losses) if epochs else None)
+        curves = _curves.measure(self._losses) if epochs else None
+        # On JAX `self.model` puts the weights back into the variables.
+        seen = self._watch.look(self.model, curves)
         if seen.finite:
             # A number that is missing now keeps its last value.
             self._values |= {self.prefix + k: v for k, v in numbers(seen).items()}

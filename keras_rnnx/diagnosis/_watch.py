@@ -78,13 +78,14 @@ class Watch:
             self._blank[name] = _examination.blank(name, layer, own, reason)
         self._of_batch = gradient_function(model) if objective.uses_loss else None
 
-    def look(self, curves: Curves | None = None) -> Seen:
+    def look(self, model: keras.Model, curves: Curves | None = None) -> Seen:
         """Measures the model as it is, and leaves it as it was.
 
         Args:
+            model: the model, with its weights in its variables.
             curves: the losses of its epochs. Default None.
         """
-        with _snapshot.kept(self._model):
+        with _snapshot.kept(model):
             return self._look(curves)
 
     def _look(self, curves: Curves | None) -> Seen:

@@ -34,6 +34,7 @@ class Line(NamedTuple):
 
 
 def gradients(layers: Sequence[LayerReport], looks: dict[str, Look]) -> Panel | None:
+    """Norms of the gradients by steps back."""
     lines = [
         Line(looks[r.name], r.gradients.norms, r.gradients.horizon, r.gradients.whole)
         for r in layers
@@ -57,6 +58,7 @@ def gradients(layers: Sequence[LayerReport], looks: dict[str, Look]) -> Panel | 
 
 
 def memory(layers: Sequence[LayerReport], looks: dict[str, Look]) -> Panel | None:
+    """What is left of a change, by steps."""
     lines = [
         Line(looks[r.name], r.memory.decay, r.memory.forgotten)
         for r in layers

@@ -17,6 +17,7 @@ from keras_rnnx.diagnosis.report import LayerReport
 
 
 def times(layers: Sequence[LayerReport], looks: dict[str, Look]) -> Panel | None:
+    """The time of each layer."""
     found = [
         (looks[r.name], r.cost)
         for r in layers

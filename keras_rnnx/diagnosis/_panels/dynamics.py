@@ -25,6 +25,7 @@ from keras_rnnx.diagnosis.report import LayerReport
 
 
 def spectrum(layers: Sequence[LayerReport], looks: dict[str, Look]) -> Panel | None:
+    """The Lyapunov exponents."""
     found = [
         (looks[r.name], np.asarray(r.dynamics.exponents, float))
         for r in layers
@@ -102,6 +103,7 @@ def _named_values(axes: Axes, lines: list[Line], limits: tuple[float, float]) ->
 
 
 def kernels(layers: Sequence[LayerReport], looks: dict[str, Look]) -> Panel | None:
+    """Radii and norms of the recurrent matrices."""
     found = [
         (looks[r.name], r.dynamics.kernels)
         for r in layers

@@ -21,6 +21,7 @@ from keras_rnnx.diagnosis.report import LayerReport
 
 
 def gates(layers: Sequence[LayerReport]) -> Panel | None:
+    """The saturation of the gates."""
     found = [r for r in layers if r.states is not None and r.states.gates]
     if not found:
         return None

@@ -33,6 +33,7 @@ INPUTS = {"weights": "weights", "gradients": "gradients (size)", "states": "stat
 def distributions(
     layers: Sequence[LayerReport], looks: dict[str, Look]
 ) -> Panel | None:
+    """How often weights, gradients and states have which value."""
     found = {
         r.name: {
             kind: histogram
@@ -102,6 +103,7 @@ def _draw_histogram(axes: Axes, histogram: Any, colour: str, kind: str) -> None:
 
 
 def curves(report: Report) -> Panel | None:
+    """The losses by epoch."""
     curves = report.curves
     if curves is None:
         return None

@@ -209,13 +209,19 @@ def _made(kept):
         return []
     backends = sorted({run["backend"] for run in kept.runs})
     dates = sorted({run["date"] for run in kept.runs})
-    hours = sum(run["cpu_s"] for run in kept.runs) / 3600
+    seconds = sum(run["cpu_s"] for run in kept.runs)
+    time = f"{seconds / 3600:.1f} hours" if seconds >= 3600 else _minutes(seconds)
     span = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
     said = (
         f"{len(kept.runs)} runs were trained for this table, on "
-        f"{' and '.join(backends)}, {span}, in {hours:.1f} hours of CPU time."
+        f"{' and '.join(backends)}, {span}, in {time} of CPU time."
     )
     return [_wrapped(said)]
+
+
+def _minutes(seconds):
+    minutes = max(round(seconds / 60), 1)
+    return f"{minutes} minute" + ("s" if minutes > 1 else "")
 
 
 def _item(line: str) -> str:

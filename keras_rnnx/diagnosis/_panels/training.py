@@ -107,8 +107,8 @@ def curves(report: Report) -> Panel | None:
     curves = report.curves
     if curves is None:
         return None
-    lines = {"training": curves.loss, "validation": curves.validation}
-    lines = {name: np.asarray(v, float) for name, v in lines.items() if v is not None}
+    losses = {"training": curves.loss, "validation": curves.validation}
+    lines = {name: np.asarray(v, float) for name, v in losses.items() if v is not None}
     shown = np.concatenate(list(lines.values()))
     shown = shown[np.isfinite(shown)]
     if not len(shown):

@@ -47,6 +47,12 @@ class CellLoop:
         # What Keras does around a step is then to cast nothing, and half of the time.
         same = self.cell.compute_dtype == self.cell.variable_dtype
         self._call = self.cell.call if same else self.cell
+        self._dropped = [
+            (cell, name)
+            for cell in getattr(self.cell, "cells", [self.cell])
+            for name in ("dropout", "recurrent_dropout")
+            if not isinstance(cell, Cell) and getattr(cell, name, 0.0)
+        ]
         # A stack of cells nests its states in another way than its sizes.
         self._nested = layer.get_initial_state(1)
 
@@ -76,8 +82,22 @@ class CellLoop:
             states: flat, each `(batch, width)`.
         """
         options = {"training": False} if self._takes_training else {}
-        output, new = self._call(x, self.packed(states), **options)
+        with self._without_dropout():
+            output, new = self._call(x, self.packed(states), **options)
         return output, keras.tree.flatten(new)
+
+    @contextlib.contextmanager
+    def _without_dropout(self) -> Iterator[None]:
+        """A block in which cells of Keras draw no masks: they do at inference too, and
+        JAX can't let a seed change inside of a loop."""
+        rates = [(cell, name, getattr(cell, name)) for cell, name in self._dropped]
+        for cell, name, _ in rates:
+            setattr(cell, name, 0.0)
+        try:
+            yield
+        finally:
+            for cell, name, rate in rates:
+                setattr(cell, name, rate)
 
     @property
     def draws(self) -> bool:

@@ -32,7 +32,7 @@ HALVED = 0.5
 GAP = 0.1
 
 # No progress for half of the training, and for so many epochs.
-NO_PROGRESS, NO_PROGRESS_EPOCHS = 0.5, 5
+NO_PROGRESS, NO_PROGRESS_EPOCHS = 0.5, 10
 # Without the loss for other targets: a loss that has fallen by less has learned little.
 LITTLE = 0.1
 

@@ -167,7 +167,8 @@ class Cell(CountsChanges, keras.layers.Layer):
     ...         f = ops.sigmoid(gate.f)
     ...         candidate = ops.tanh(gate.x.h + f * gate.u.h)
     ...         return State(h=(1 - f) * state.h + f * candidate)
-    >>> keras_rnnx.layers.RNN(MGUCell(8))(np.ones((2, 5, 3), "float32")).shape
+    >>> outputs = keras_rnnx.layers.RNN(MGUCell(8))(np.ones((2, 5, 3), "float32"))
+    >>> tuple(outputs.shape)
     (2, 8)
     """
 

@@ -107,10 +107,10 @@ class TaskData(SearchData):
             "validation_data": self._batches(task, "validation", settings),
         }
 
-    def _size(self, settings):
+    def _size(self, settings: Mapping[str, Any]) -> int:
         return settings.get("batch_size") or self.batch_size or BATCH_SIZE
 
-    def _batches(self, task, part, settings):
+    def _batches(self, task: Task, part: str, settings: Mapping[str, Any]) -> Any:
         options = {}
         if task.kind == "language_model":
             options = {"steps": settings.get("steps", STEPS), "drop_remainder": True}
@@ -140,7 +140,7 @@ class TaskData(SearchData):
         return result
 
 
-def _checksum(values):
+def _checksum(values: Any) -> int:
     if isinstance(values, np.ndarray):
         return zlib.crc32(np.ascontiguousarray(values))
     if values is None:
@@ -152,7 +152,7 @@ def _checksum(values):
     return checksum
 
 
-def _folds(task, folds, groups):
+def _folds(task: Task, folds: int, groups: Any) -> list[Task]:
     """A task for each fold: splits training and validation part together again."""
     if task.kind == "language_model":
         raise ValueError(
@@ -174,7 +174,7 @@ def _folds(task, folds, groups):
     return tasks
 
 
-def _splitter(task, folds, groups):
+def _splitter(task: Task, folds: int, groups: Any) -> Any:
     try:
         from sklearn import model_selection
     except ModuleNotFoundError as error:
@@ -191,13 +191,13 @@ def _splitter(task, folds, groups):
     return model_selection.KFold(folds, shuffle=True, random_state=0)
 
 
-def _joined(first, second):
+def _joined(first: Any, second: Any) -> Any:
     if isinstance(first, np.ndarray) and isinstance(second, np.ndarray):
         return np.concatenate([first, second])
     return [*first, *second]
 
 
-def _rows(values, indices):
+def _rows(values: Any, indices: Any) -> Any:
     if values is None or isinstance(values, np.ndarray):
         return None if values is None else values[indices]
     return [values[i] for i in indices]

@@ -75,7 +75,9 @@ def labelled(
     return len(occupied) - len(points)
 
 
-def _annotation(axes: Axes, point, text, dx, dy, size) -> Text:
+def _annotation(
+    axes: Axes, point: tuple[float, float], text: str, dx: float, dy: float, size: float
+) -> Text:
     return axes.annotate(
         text,
         point,

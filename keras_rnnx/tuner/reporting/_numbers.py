@@ -138,6 +138,6 @@ def ticks(
     return linear or [low]
 
 
-def _inside(values, low, high):
+def _inside(values: Iterable[float], low: float, high: float) -> list[float]:
     slack = 1e-9 * abs(high - low)
     return [float(v) for v in values if low - slack <= v <= high + slack]

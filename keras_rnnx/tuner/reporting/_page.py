@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import string
+from collections.abc import Iterator
 from html import escape
 from pathlib import Path
 from typing import NamedTuple
@@ -62,12 +63,12 @@ def page(search: Search, drawn: Drawn) -> str:
     )
 
 
-def _section(part):
+def _section(part: Section) -> str:
     head = f"<h2>{escape(part.title)}</h2>"
     return f'<section id="{part.id}">{head}{part.html}</section>'
 
 
-def _sections(search, drawn):
+def _sections(search: Search, drawn: Drawn) -> Iterator[Section]:
     importances = drawn.importances
     order = (
         [row.name for row in importances.rows]
@@ -91,7 +92,7 @@ def _sections(search, drawn):
     yield Section("again", "How to run it again", _again(search))
 
 
-def _figure(name, title, caption, drawn):
+def _figure(name: str, title: str, caption: str, drawn: Drawn) -> str:
     if name in drawn.why:
         return _paragraph(drawn.why[name], "note")
     if name not in drawn.svg:
@@ -107,7 +108,7 @@ def _figure(name, title, caption, drawn):
     )
 
 
-def _facts(search):
+def _facts(search: Search) -> str:
     best, facts = search.best, []
     if best is not None:
         facts.append((f"best {search.objective}", score(best.score)))
@@ -127,7 +128,7 @@ def _facts(search):
     )
 
 
-def _method(search):
+def _method(search: Search) -> str:
     parts = [f"{search.tuner} search" if search.tuner else ""]
     parts += [f"stopping: {search.stopping}" if search.stopping else ""]
     parts += [f"at most {search.max_epochs} epochs" if search.max_epochs else ""]
@@ -135,7 +136,7 @@ def _method(search):
     return " · ".join(filter(None, parts))
 
 
-def _best(search):
+def _best(search: Search) -> str:
     best = search.best
     if best is None:
         return _paragraph("There is none: no trial completed with a score.", "note")
@@ -148,7 +149,7 @@ def _best(search):
     return "".join(parts)
 
 
-def _again(search):
+def _again(search: Search) -> str:
     parts = []
     if search.command:
         parts.append(_text(search.command, "command", copied=True))
@@ -157,16 +158,16 @@ def _again(search):
     return "".join(parts)
 
 
-def _text(text, classes="", copied=False):
+def _text(text: str, classes: str = "", copied: bool = False) -> str:
     attributes = f' class="{classes}"' if classes else ""
     attributes += " data-copy" if copied else ""
     return f'<pre tabindex="0"{attributes}>{escape(text.rstrip())}</pre>'
 
 
-def _paragraph(text, classes=""):
+def _paragraph(text: str | None, classes: str = "") -> str:
     attribute = f' class="{classes}"' if classes else ""
     return f"<p{attribute}>{escape(text)}</p>" if text else ""
 
 
-def _variables(theme):
+def _variables(theme: int) -> str:
     return " ".join(f"--{name}: {both[theme]};" for name, both in PALETTE.items())

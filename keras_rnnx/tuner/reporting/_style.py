@@ -12,6 +12,7 @@ import itertools
 import re
 import warnings
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import matplotlib
 import matplotlib.style
@@ -137,10 +138,11 @@ def key(axes: Axes, entries: Iterable[tuple[str, str, str, str]]) -> None:
         text.set_parse_math(False)
 
 
-def _columns(axes, handles):
+def _columns(axes: Axes, handles: list[Any]) -> int:
     # A character is about 0.07 inches wide, and a mark with its space five characters.
     lengths = [5 + len(handle.get_label()) for handle in handles]
-    room = axes.figure.get_figwidth() / 0.07
+    figure: Any = axes.figure
+    room = figure.get_figwidth() / 0.07
     if sum(lengths) <= room:
         return len(handles)
     return max(1, int(room / max(lengths)))
@@ -165,28 +167,29 @@ def svg(figure: Figure, name: str) -> str:
     return _with_size_of_page(_themed(_with_own_ids(text, name)))
 
 
-def _with_own_ids(text, name):
+def _with_own_ids(text: str, name: str) -> str:
     # Two figures in one page must not share an id.
-    ids, numbers = {}, itertools.count(1)
+    ids: dict[str, str] = {}
+    numbers = itertools.count(1)
     for identifier in re.findall(r'(?<= id=")[^"]+', text):
         ids.setdefault(identifier, f"{name}-{next(numbers)}")
     text = re.sub(r' id="([^"]+)"', lambda m: f' id="{ids[m[1]]}"', text)
     return re.sub(
-        r'(url\(#|href="#)([^")]+)', lambda m: m[1] + ids.get(m[2], m[2]), text
+        r'(url\(#|href="#)([^")]+)', lambda m: f"{m[1]}{ids.get(m[2], m[2])}", text
     )
 
 
-def _themed(text):
+def _themed(text: str) -> str:
     names = {light: name for name, light in COLOUR.items()}
 
-    def variable(match):
+    def variable(match: re.Match[str]) -> str:
         name = names.get(match[0])
         return match[0] if name is None else f"var(--{name})"
 
     return re.sub(r"(?<=: )#[0-9a-f]{6}\b", variable, text)
 
 
-def _with_size_of_page(text):
+def _with_size_of_page(text: str) -> str:
     head, body = text.split(">", 1)
     head = re.sub(r' (width|height|xmlns(:\w+)?|version)="[^"]*"', "", head)
     return f"{head}>{body}"

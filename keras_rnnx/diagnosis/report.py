@@ -301,14 +301,14 @@ class Report:
     seconds: float
     curves: Curves | None = None
 
-    def __str__(self):
+    def __str__(self) -> str:
         from keras_rnnx.diagnosis import _shown
 
         return _shown.text(self)
 
     __repr__ = __str__
 
-    def _repr_html_(self):
+    def _repr_html_(self) -> str:
         from keras_rnnx.diagnosis import _shown
 
         return _shown.html(self)

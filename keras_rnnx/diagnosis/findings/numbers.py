@@ -137,5 +137,7 @@ def reaches(calls: list[Call], outputs: Any) -> bool:
     return read or any(_count(np.asarray(o)) for o in keras.tree.flatten(outputs))
 
 
-def _finding(title, evidence, cause, cure, layer=None):
+def _finding(
+    title: str, evidence: str, cause: str, cure: str, layer: str | None = None
+) -> Finding:
     return Finding("nan", layer, title, evidence, cause, cure, PAPER)

@@ -76,7 +76,7 @@ def labelled(
 
 
 def _annotation(
-    axes: Axes, point: tuple[float, float], text: str, dx: int, dy: int, size: float
+    axes: Axes, point: tuple[float, float], text: str, dx: float, dy: float, size: float
 ) -> Text:
     return axes.annotate(
         text,

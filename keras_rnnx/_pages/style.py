@@ -185,7 +185,7 @@ def _with_own_ids(text: str, name: str) -> str:
         ids.setdefault(identifier, f"{name}-{next(numbers)}")
     text = re.sub(r' id="([^"]+)"', lambda m: f' id="{ids[m[1]]}"', text)
     return re.sub(
-        r'(url\(#|href="#)([^")]+)', lambda m: m[1] + ids.get(m[2], m[2]), text
+        r'(url\(#|href="#)([^")]+)', lambda m: f"{m[1]}{ids.get(m[2], m[2])}", text
     )
 
 

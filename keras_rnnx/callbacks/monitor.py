@@ -24,9 +24,9 @@ class MonitorWarning(UserWarning):
 class Monitor(keras.callbacks.Callback):
     """Measures the recurrent layers while `fit` trains, and warns if they don't learn.
 
-    It takes the cheap measures of `keras_rnnx.diagnose` on some of the training data:
-    one training step for each of its batches, and one more in which the recurrent
-    layers run as plain loops. The model trains as without it, to the bit.
+    It takes the cheap measures of `keras_rnnx.diagnose` on some of the training data. A
+    measure takes about as long as four training steps; on TensorFlow and JAX the first
+    one also compiles. The model trains as without it, to the bit.
 
     The logs get numbers for each recurrent layer, after the name that
     `keras_rnnx.explain` shows:

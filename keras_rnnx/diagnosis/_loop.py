@@ -51,7 +51,7 @@ class CellLoop:
             (cell, name)
             for cell in getattr(self.cell, "cells", [self.cell])
             for name in ("dropout", "recurrent_dropout")
-            if not isinstance(cell, Cell) and getattr(cell, name, 0.0)
+            if not isinstance(cell, Cell) and getattr(cell, name, None)
         ]
         # A stack of cells nests its states in another way than its sizes.
         self._nested = layer.get_initial_state(1)

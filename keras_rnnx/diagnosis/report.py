@@ -532,14 +532,14 @@ class Report:
 
         yield from _shown.rendered(self, options.max_width)
 
-    def __str__(self):
+    def __str__(self) -> str:
         from keras_rnnx.diagnosis import _shown
 
         return _shown.text(self)
 
     __repr__ = __str__
 
-    def _repr_html_(self):
+    def _repr_html_(self) -> str:
         from keras_rnnx.diagnosis import _shown
 
         return _shown.html(self)

@@ -28,5 +28,5 @@ def quiet() -> Iterator[None]:
         logger.removeFilter(_not_retracing)
 
 
-def _not_retracing(record):
+def _not_retracing(record: logging.LogRecord) -> bool:
     return "triggered tf.function retracing" not in record.getMessage()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import keras
 import keras_tuner
@@ -17,7 +17,7 @@ from keras_rnnx.tuner._processes.launcher import Launcher
 from keras_rnnx.tuner._processes.work import Work
 from keras_rnnx.tuner._state import finals
 from keras_rnnx.tuner._state.oracle import ATTEMPT, SearchOracle
-from keras_rnnx.tuner._state.records import COMPLETED
+from keras_rnnx.tuner._state.records import COMPLETED, Record
 from keras_rnnx.tuner._trials.checks import check_before
 from keras_rnnx.tuner._trials.code import code as code_of
 from keras_rnnx.tuner._trials.tuner import SearchTuner
@@ -97,12 +97,14 @@ def run(
     return outcome
 
 
-def _watching(oracle, work, progress):
+def _watching(
+    oracle: SearchOracle, work: Work, progress: Callable[[Progress], None] | None
+) -> Callable[[], None]:
     """A function that reports new events to `progress`."""
 
     shape = functools.partial(_shape, work)
 
-    def watch():
+    def watch() -> None:
         while oracle.events:
             key, ended = oracle.events.popleft()
             if progress is None:
@@ -124,7 +126,7 @@ def _watching(oracle, work, progress):
     return watch
 
 
-def _shape(work, record):
+def _shape(work: Work, record: Record) -> dict[str, Any]:
     """The cell, the layers and the units of a trial's model."""
     if not isinstance(work.hypermodel, HyperRNN):
         return {}
@@ -133,7 +135,9 @@ def _shape(work, record):
     return work.hypermodel.settings(hp)
 
 
-def _result(oracle, tuner: SearchTuner, work) -> result.SearchResult:
+def _result(
+    oracle: SearchOracle, tuner: SearchTuner, work: Work
+) -> result.SearchResult:
     """Restores and tests the best model of a finished search."""
     rows = result.leaderboard(oracle, functools.partial(_shape, work))
     direction = oracle.objective.direction
@@ -144,7 +148,7 @@ def _result(oracle, tuner: SearchTuner, work) -> result.SearchResult:
     keys = [key for key in keys if oracle.records[key].status == COMPLETED]
     sign = 1 if direction == "min" else -1
     # The result has the weights of the best training.
-    top = min(keys, key=lambda key: sign * oracle.records[key].score)
+    top = min(keys, key=lambda key: sign * (oracle.records[key].score or 0.0))
     model, tests = None, []
     for key in sorted(keys, key=lambda key: key == top):
         trial = _as_given(oracle, key)
@@ -157,7 +161,8 @@ def _result(oracle, tuner: SearchTuner, work) -> result.SearchResult:
     code = None
     if isinstance(work.hypermodel, HyperRNN):
         hp = _as_given(oracle, top).hyperparameters
-        epochs, until = work.epochs, oracle.records[top].best_epoch
+        epochs = work.epochs
+        until = oracle.records[top].best_epoch or epochs
         if work.data.folds == 1:
             code = code_of(work.hypermodel, work.data, hp, epochs, until)
     return result.SearchResult(
@@ -174,7 +179,7 @@ def _result(oracle, tuner: SearchTuner, work) -> result.SearchResult:
     )
 
 
-def _as_given(oracle, key):
+def _as_given(oracle: SearchOracle, key: str) -> Any:
     """A trial with the hyperparameter values that its worker had."""
     record = oracle.records[key]
     hp = keras_tuner.HyperParameters()
@@ -182,7 +187,7 @@ def _as_given(oracle, key):
     return keras_tuner.engine.trial.Trial(hp, key, "COMPLETED")
 
 
-def _raise_for_none(rows):
+def _raise_for_none(rows: list[dict[str, Any]]) -> NoReturn:
     if not rows:
         raise SearchError("No trial has begun: the time budget is too small.")
     first = rows[0]
@@ -193,7 +198,12 @@ def _raise_for_none(rows):
     )
 
 
-def _about(oracle, work, outcome, about):
+def _about(
+    oracle: SearchOracle,
+    work: Work,
+    outcome: result.SearchResult,
+    about: dict[str, Any],
+) -> tuple[dict[str, Any], dict[int, dict[str, list[float]]]]:
     """Facts about the whole search for the report, and the history of each trial."""
     more = {
         **about,

@@ -197,7 +197,7 @@ class HyperRNN(keras_tuner.HyperModel):
         self._fits: collections.Counter[int] = collections.Counter()
         self._sizes: dict[Any, int] = {}
 
-    def _determine(self, masked):
+    def _determine(self, masked: bool | None) -> None:
         """Sets the function that makes models, and the arguments that are fixed."""
         horizon, outputs = None, self.classes or self.outputs
         if self.kind == "forecasting":
@@ -279,7 +279,7 @@ class HyperRNN(keras_tuner.HyperModel):
             self.front(hp, keras.KerasTensor((None, self.steps, self._width)))
 
     @property
-    def _width(self):
+    def _width(self) -> int | None:
         """Number of features of the inputs of `front`."""
         return self.input_shape[-1] if self.tokens is None else 1
 
@@ -307,10 +307,12 @@ class HyperRNN(keras_tuner.HyperModel):
             result["front"] = lambda x: self.front(hp, x)
         return result
 
-    def _units(self, settings, hp):
+    def _units(
+        self, settings: Mapping[str, Any], hp: keras_tuner.HyperParameters
+    ) -> int:
         """The units that give a model its number of weights."""
 
-        def count(units):
+        def count(units: int) -> int:
             sized = {**settings, "units": units}
             return self.make(**self.model_arguments(sized, hp)).count_params()
 
@@ -318,6 +320,7 @@ class HyperRNN(keras_tuner.HyperModel):
         if key not in self._sizes:
             if len(self._sizes) >= MAX_SIZES:
                 self._sizes.clear()
+            assert self.params is not None
             self._sizes[key] = units_for(count, self.params)
         return self._sizes[key]
 
@@ -380,17 +383,19 @@ class HyperRNN(keras_tuner.HyperModel):
         return {name: values[best] for name, values in history.items()}
 
     @staticmethod
-    def _bound(model, args, kwargs):
+    def _bound(
+        model: keras.Model, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> dict[str, Any]:
         """All arguments of `fit` by name."""
         names = list(inspect.signature(model.fit).parameters)
         return {**dict(zip(names, args)), **kwargs}
 
-    def _penalty(self, name):
+    def _penalty(self, name: str) -> float:
         if name == self.objective.name:
             return training.penalty(self.objective.direction)
         return training.penalty(infer_metric_direction(name))
 
 
-def _values(hp):
+def _values(hp: keras_tuner.HyperParameters) -> dict[str, Any]:
     """The hyperparameters of a trial, without the names that a search adds."""
     return {k: v for k, v in hp.values.items() if not k.startswith(NOTE)}

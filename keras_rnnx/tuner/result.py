@@ -157,7 +157,7 @@ class SearchResult:
         write_json(self.directory / LEADERBOARD, board)
 
 
-def _ranked(row):
+def _ranked(row: Mapping[str, Any]) -> Ranked:
     units = _units(row)
     score = "" if row["score"] is None else f"{row['score']:.4f}"
     seeds = ""
@@ -177,7 +177,7 @@ def _ranked(row):
     )
 
 
-def _units(row):
+def _units(row: Mapping[str, Any]) -> str:
     """The units of the layers of a trial, as in "3 x 108"."""
     if not row["units"]:
         return ""
@@ -240,7 +240,7 @@ def leaderboard(oracle: SearchOracle, shape: Shape) -> list[dict[str, Any]]:
     keys = [key for key, record in oracle.records.items() if record.of is None]
     best = finals.winner(oracle.records, oracle.finals, oracle.objective.direction)
 
-    def order(row):
+    def order(row: Mapping[str, Any]) -> tuple[Any, ...]:
         scored = row["score"] is not None
         score = row["mean"] if row["mean"] is not None else row["score"]
         return (

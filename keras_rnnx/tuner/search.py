@@ -259,7 +259,7 @@ def search(
             return _session.run(oracle, work, workers, progress, about)
 
 
-def _objective(objective):
+def _objective(objective: Any) -> keras_tuner.Objective | None:
     if objective is None or isinstance(objective, keras_tuner.Objective):
         return objective
     direction = infer_metric_direction(objective)
@@ -274,15 +274,15 @@ def _objective(objective):
 class _Function(keras_tuner.HyperModel):
     """A build function as a hypermodel; a class, so that workers can unpickle it."""
 
-    def __init__(self, build):
+    def __init__(self, build: Callable[..., Any]):
         super().__init__()
         self.function = build
 
-    def build(self, hp):
+    def build(self, hp: keras_tuner.HyperParameters) -> Any:
         return self.function(hp)
 
 
-def _own(hypermodel, **others):
+def _own(hypermodel: Any, **others: Any) -> keras_tuner.HyperModel:
     passed = [name for name, value in others.items() if value]
     if passed:
         raise ValueError(
@@ -299,18 +299,20 @@ def _own(hypermodel, **others):
     return _Function(hypermodel)
 
 
-def _rule(stopping, epochs, folds):
+def _rule(stopping: str | None, epochs: int, folds: int) -> Any:
     if folds == 1:
         return rule(stopping, epochs)
     return rule(stopping, folds, last)
 
 
-def _refusing(hypermodel, max_params):
+def _refusing(
+    hypermodel: keras_tuner.HyperModel, max_params: int | None
+) -> Callable[[Mapping[str, Any]], str | None] | None:
     if max_params is None:
         return None
     limit = integer("max_params", max_params, 1)
 
-    def refuse(values):
+    def refuse(values: Mapping[str, Any]) -> str | None:
         hp = keras_tuner.HyperParameters()
         hp.values = dict(values)
         count = hypermodel.build(hp).count_params()
@@ -320,7 +322,7 @@ def _refusing(hypermodel, max_params):
     return refuse
 
 
-def _require(tuner):
+def _require(tuner: str) -> None:
     # KerasTuner imports these only in a trial, so that every trial would fail.
     modules = {"filelock": "tuner", "psutil": "tuner"}
     if tuner == "bayesian":

@@ -46,7 +46,7 @@ def await_chief(ip: str, port: int, seconds: float = 60.0) -> None:
         time.sleep(0.2)
 
 
-def _answers(ip, port):
+def _answers(ip: str, port: int) -> bool:
     try:
         with socket.create_connection((ip, port), timeout=1.0):
             return True
@@ -104,7 +104,7 @@ def run_chief(oracle: SearchOracle, directory: Path, watch: Callable[[], None]) 
 class _Nothing(keras_tuner.HyperModel):
     """The chief of a search makes no models."""
 
-    def build(self, hp):
+    def build(self, hp: keras_tuner.HyperParameters) -> None:
         """Draws nothing: the oracle knows the space."""
 
 

@@ -90,7 +90,7 @@ class Launcher:
         finally:
             self._end()
 
-    def _start(self, name):
+    def _start(self, name: str) -> None:
         ip, port = self._address
         gpu = _gpu(self.names.index(name))
         threads = str(max(1, _cores() // len(self.names)))
@@ -118,7 +118,7 @@ class Launcher:
             process.start()
         self._processes[name] = process
 
-    def _look_after(self):
+    def _look_after(self) -> None:
         """Restarts workers that died, and forgets those that finished."""
         for name, process in list(self._processes.items()):
             if process.is_alive():
@@ -135,7 +135,7 @@ class Launcher:
                 self._count_death(name, code)
             self._start(name)
 
-    def _count_death(self, name, code):
+    def _count_death(self, name: str, code: int | None) -> None:
         ended = len(self.oracle.end_order)
         self._deaths[name] = 1 + self._deaths[name] * (ended == self._seen[name])
         self._seen[name] = ended
@@ -146,12 +146,12 @@ class Launcher:
                 f"{self._last_line(name)!r} ({self._logs / name}.log)"
             )
 
-    def _last_line(self, name):
+    def _last_line(self, name: str) -> str:
         path = self._logs / f"{name}.log"
         lines = path.read_text("utf-8", "replace").split("\n") if path.exists() else []
         return next((line for line in reversed(lines) if line.strip()), "nothing")
 
-    def _end(self):
+    def _end(self) -> None:
         for process in self._processes.values():
             process.terminate()
         for process in self._processes.values():
@@ -161,7 +161,7 @@ class Launcher:
                 process.join()
 
 
-def _context():
+def _context() -> Any:
     """The context that starts processes.
 
     On Linux one process imports the modules that workers need, and workers are forked
@@ -175,12 +175,12 @@ def _context():
     return context
 
 
-def _cores():
+def _cores() -> int:
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
-def _gpu(number):
+def _gpu(number: int) -> dict[str, str]:
     """The environment variable that gives a worker one GPU, if there are some."""
     if not shutil.which("nvidia-smi"):
         return {}

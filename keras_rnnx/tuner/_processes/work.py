@@ -8,6 +8,7 @@ import pickle
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import keras
 import keras_tuner
@@ -70,7 +71,7 @@ _OF_KERAS = (
 class _Pickler(pickle.Pickler):
     """Pickles Keras objects as their configs, since metrics have variables."""
 
-    def reducer_override(self, value):
+    def reducer_override(self, value: Any) -> Any:
         if isinstance(value, _OF_KERAS):
             config = keras.saving.serialize_keras_object(value)
             return keras.saving.deserialize_keras_object, (config,)

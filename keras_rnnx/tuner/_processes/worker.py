@@ -44,11 +44,11 @@ def run_worker(work: Work, growth: float = GROWTH) -> None:
 class _Leaving:
     """Ends a worker when its memory has grown, so that it is restarted."""
 
-    def __init__(self, growth):
+    def __init__(self, growth: float):
         self._growth = growth
-        self._first = None
+        self._first: int | None = None
 
-    def __call__(self, trials):
+    def __call__(self, trials: int) -> None:
         import psutil
 
         if not trials:
@@ -81,9 +81,10 @@ def main(
     os.environ.update(environment)
     parent = multiprocessing.parent_process()
 
-    def follow():
-        parent.join()
-        os._exit(ORPHANED)
+    def follow() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(ORPHANED)
 
     threading.Thread(target=follow, daemon=True).start()
     # The output of frameworks goes to the file too.
@@ -106,7 +107,7 @@ def main(
         os._exit(130)
 
 
-def _load(name, path):
+def _load(name: str, path: str | Path) -> None:
     """Imports a module of the user, by its name or else from its file."""
     if name in sys.modules:
         return
@@ -114,6 +115,8 @@ def _load(name, path):
         importlib.import_module(name)
     except ImportError:
         spec = importlib.util.spec_from_file_location(name, path)
+        if spec is None or spec.loader is None:
+            raise
         module = importlib.util.module_from_spec(spec)
         sys.modules[name] = module
         spec.loader.exec_module(module)

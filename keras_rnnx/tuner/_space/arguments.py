@@ -94,7 +94,7 @@ def check_training(hyperparameters: Iterable[Hyperparameter]) -> None:
                 raise unknown(f"{parameter.name} in `space`", value, valid)
 
 
-def _recipe(name, steps, fixed_length):
+def _recipe(name: str, steps: Any, fixed_length: bool) -> dict[str, Any]:
     """A recipe, with the length of sequences if layers don't know it."""
     if fixed_length:
         return {"recipe": name}

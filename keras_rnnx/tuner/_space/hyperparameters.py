@@ -88,7 +88,7 @@ def of_cells(
     ]
 
 
-def _of_wiring(kind):
+def _of_wiring(kind: str) -> list[Hyperparameter]:
     """The hyperparameters of directions and of connections around layers."""
     result = []
     if kind in EACH_STEP:
@@ -148,13 +148,15 @@ def of_training(kind: str) -> list[Hyperparameter]:
     return result
 
 
-def _choice(name, values, preset="quick", **kwargs):
+def _choice(
+    name: str, values: Sequence[Any], preset: str = "quick", **kwargs: Any
+) -> Hyperparameter:
     """A choice of names, the default first."""
     choice = Choice(values) if len(values) > 1 else None
     return Hyperparameter(name, choice, values[0], preset, **kwargs)
 
 
-def _of_one_cell(cell, steps):
+def _of_one_cell(cell: str, steps: int | None) -> list[Hyperparameter]:
     cls = lookup(cell)
     result = []
     names = fitting_recipes(cell, steps)
@@ -199,8 +201,8 @@ def fitting_recipes(cell: str, steps: int | None) -> list[str]:
     return [name for name in names if steps or name not in ("chrono", "leaky")]
 
 
-def _of_regularizers(cells, preset):
-    names = ("recurrent_dropout", "zoneout")
+def _of_regularizers(cells: Sequence[str], preset: str) -> list[Hyperparameter]:
+    names: tuple[str, ...] = ("recurrent_dropout", "zoneout")
     if preset == "thorough":
         names = tuple(REGULARIZERS)
     result = []
@@ -218,7 +220,7 @@ def _of_regularizers(cells, preset):
     return result
 
 
-def _of_normalization(cells, preset):
+def _of_normalization(cells: Sequence[str], preset: str) -> list[Hyperparameter]:
     names = ("layer_norm", "batch_norm")[: 1 + (preset == "thorough")]
     return [
         _choice(f"{prefix}normalization", (NONE, *accepted), "standard", cells=group)
@@ -226,7 +228,9 @@ def _of_normalization(cells, preset):
     ]
 
 
-def _groups(cells, names):
+def _groups(
+    cells: Sequence[str], names: Sequence[str]
+) -> list[tuple[str, tuple[str, ...], tuple[str, ...]]]:
     """Groups of cells that accept the same of these arguments.
 
     Returns:
@@ -234,7 +238,7 @@ def _groups(cells, names):
         that they accept. The largest group has no prefix; each cell outside of it is a
         group with its own prefix.
     """
-    groups = {}
+    groups: dict[tuple[str, ...], list[str]] = {}
     for cell in cells:
         accepted = tuple(name for name in names if takes(cell, name))
         groups.setdefault(accepted, []).append(cell)

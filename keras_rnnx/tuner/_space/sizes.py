@@ -34,7 +34,7 @@ def units_for(count: Callable[[int], int], parameters: int) -> int:
         root = (parameters - c) / b
     guess = max(1, round(root))
 
-    def distance(units):
+    def distance(units: int) -> int:
         if units not in counts:
             counts[units] = count(units)
         return abs(counts[units] - parameters)

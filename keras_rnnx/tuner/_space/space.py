@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from keras_rnnx._errors import unknown
@@ -89,7 +89,7 @@ class Space:
         }
         return values | self._options
 
-    def _check_added(self, name, change):
+    def _check_added(self, name: str, change: Any) -> None:
         cell, slash, option = name.partition("/")
         if not slash:
             return
@@ -142,12 +142,15 @@ class Space:
                 ] = value
         return {**others, "options": options | self._draw_options(hp, drawn)}
 
-    def _conditions(self, cells, when):
-        everywhere = cells is None or set(cells) == set(self.cells)
-        return when if everywhere else (("cell", tuple(cells)), *when)
+    def _conditions(
+        self, cells: Iterable[str] | None, when: tuple[Any, ...]
+    ) -> tuple[Any, ...]:
+        if cells is None or set(cells) == set(self.cells):
+            return when
+        return (("cell", tuple(cells)), *when)
 
     @contextlib.contextmanager
-    def _scopes(self, hp, conditions):
+    def _scopes(self, hp: Any, conditions: Iterable[tuple[str, Any]]) -> Iterator[None]:
         """Enters the scopes of the conditions about searched hyperparameters."""
         with contextlib.ExitStack() as scopes:
             for name, values in conditions:
@@ -155,7 +158,7 @@ class Space:
                     scopes.enter_context(hp.conditional_scope(name, list(values)))
             yield
 
-    def _draw_options(self, hp, drawn):
+    def _draw_options(self, hp: Any, drawn: Mapping[str, Any]) -> dict[str, Any]:
         """The fixed options, and the options of cells with a `search_space` method."""
         prefix = f"{drawn['cell']}/"
         options = {
@@ -176,11 +179,13 @@ class Space:
         return options
 
 
-def _met(conditions, drawn):
+def _met(
+    conditions: Iterable[tuple[str, tuple[Any, ...]]], drawn: Mapping[str, Any]
+) -> bool:
     return all(name in drawn and drawn[name] in values for name, values in conditions)
 
 
-def _is_range(change):
+def _is_range(change: Any) -> bool:
     return isinstance(change, (*ranges.KINDS, list, tuple))
 
 
@@ -201,7 +206,7 @@ def _changed(parameter: Hyperparameter, change: Any) -> Hyperparameter:
     return dataclasses.replace(parameter, values=values, default=_middle(values))
 
 
-def _range(change, usual):
+def _range(change: Any, usual: Any) -> Any:
     if isinstance(change, ranges.KINDS):
         return change
     if isinstance(change, list):
@@ -225,7 +230,7 @@ def _range(change, usual):
     return kinds[whole, log](*change[:2])
 
 
-def _middle(values):
+def _middle(values: Any) -> Any:
     if isinstance(values, ranges.Boolean):
         return False
     if isinstance(values, ranges.Choice):

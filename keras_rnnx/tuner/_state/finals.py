@@ -82,7 +82,7 @@ def winner(records: Mapping[str, Record], finals: Finals, direction: str) -> str
         return None
     sign = 1 if direction == "min" else -1
 
-    def order(key):
+    def order(key: str) -> tuple[int, float]:
         lost = [
             record
             for record in records.values()

@@ -13,7 +13,7 @@ import os
 import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from keras_rnnx.tuner.errors import SearchError
 from keras_rnnx.tuner.files import write_json
@@ -154,10 +154,10 @@ class Lock:
         write_json(self.holder, me)
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception: object) -> None:
         self._lock.release()
 
-    def _described(self):
+    def _described(self) -> str:
         try:
             holder = json.loads(self.holder.read_text(encoding="utf-8"))
             return f"process {holder['pid']} on {holder['host']}"
@@ -165,11 +165,11 @@ class Lock:
             return "another process"
 
 
-def _ends_a_line(file):
+def _ends_a_line(file: IO[bytes]) -> bool:
     file.seek(-1, os.SEEK_END)
     return file.read(1) == b"\n"
 
 
-def _shorten(value):
+def _shorten(value: Any) -> str:
     text = json.dumps(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

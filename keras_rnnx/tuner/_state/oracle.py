@@ -133,7 +133,7 @@ class SearchOracle(keras_tuner.Oracle):
             self.problem = paused_by(error) if isinstance(error, OSError) else error
             return self._none(tuner_id, TrialStatus.STOPPED)
 
-    def _given(self, tuner_id):
+    def _given(self, tuner_id: str) -> Trial:
         self.tuner_ids.add(tuner_id)
         self._asked[tuner_id] = time.monotonic()
         if tuner_id in self.ongoing_trials:
@@ -173,7 +173,7 @@ class SearchOracle(keras_tuner.Oracle):
         }
         return bool(self._asked) and not running and not asking
 
-    def _waiting(self):
+    def _waiting(self) -> str | None:
         """A trial that lost its worker, as a new attempt; or None."""
         silent = [] if self.patient else self._silent()
         for tuner_id in silent:
@@ -185,7 +185,7 @@ class SearchOracle(keras_tuner.Oracle):
         self.records[trial_id].forget()
         return trial_id
 
-    def _silent(self):
+    def _silent(self) -> list[str]:
         now = time.monotonic()
         longest = max(SILENCE, 10 * self._longest_silence)
         return [
@@ -194,7 +194,7 @@ class SearchOracle(keras_tuner.Oracle):
             if now - self._heard.get(trial.trial_id, now) > longest
         ]
 
-    def _new(self):
+    def _new(self) -> Any:
         """The id of a new trial, or a status that tells to wait or to leave."""
         searched = [record for record in self.records.values() if record.of is None]
         full = self.max_trials is not None and len(searched) >= self.max_trials
@@ -217,7 +217,7 @@ class SearchOracle(keras_tuner.Oracle):
         again = self.finals.next(self.records, self.objective.direction)
         return TrialStatus.STOPPED if again is None else self._begin(again)
 
-    def _drawn(self):
+    def _drawn(self) -> dict[str, Any] | None:
         """New values that are not refused, or None if there are none."""
         earlier = [
             record.values for record in self.records.values() if record.of is None
@@ -249,7 +249,7 @@ class SearchOracle(keras_tuner.Oracle):
         self.exhausted = True
         return None
 
-    def _begin(self, record):
+    def _begin(self, record: Record) -> str:
         trial_id = f"{len(self.trials):04d}"
         hp = self.get_space()
         hp.values = dict(record.values)
@@ -258,7 +258,7 @@ class SearchOracle(keras_tuner.Oracle):
         self.start_order.append(trial_id)
         return trial_id
 
-    def _for_worker(self, trial_id):
+    def _for_worker(self, trial_id: str) -> Trial:
         """A copy of a trial whose values include its attempt and its run."""
         record = self.records[trial_id]
         # Without the space: a model registers the hyperparameters that it draws.
@@ -266,7 +266,7 @@ class SearchOracle(keras_tuner.Oracle):
         hp.values = {**record.values, ATTEMPT: record.attempt, RUN: record.run}
         return Trial(hp, trial_id, TrialStatus.RUNNING)
 
-    def _none(self, tuner_id, status):
+    def _none(self, tuner_id: str, status: Any) -> Trial:
         if status == TrialStatus.STOPPED:
             self.tuner_ids.discard(tuner_id)
             self.over = True
@@ -297,7 +297,7 @@ class SearchOracle(keras_tuner.Oracle):
         trial.score, trial.best_step = kept.score, kept.best_step
         return trial
 
-    def _report(self, trial_id, metrics, step):
+    def _report(self, trial_id: str, metrics: dict[str, float], step: int) -> bool:
         record = self.records[trial_id]
         if int(metrics.pop(ATTEMPT, 0)) != record.attempt or record.status != RUNNING:
             # From a worker that was considered dead.
@@ -320,7 +320,7 @@ class SearchOracle(keras_tuner.Oracle):
         self.events.append((trial_id, False))
         return self._go_on(record)
 
-    def _go_on(self, record):
+    def _go_on(self, record: Record) -> bool:
         """Whether a trial continues after an epoch."""
         if self.problem is not None:
             return False
@@ -343,7 +343,7 @@ class SearchOracle(keras_tuner.Oracle):
             record.status, record.reason = STOPPED, reason
         return reason is None
 
-    def _hear(self, trial_id):
+    def _hear(self, trial_id: str) -> None:
         now = time.monotonic()
         silence = now - self._heard.get(trial_id, now)
         self._longest_silence = max(self._longest_silence, silence)
@@ -357,7 +357,7 @@ class SearchOracle(keras_tuner.Oracle):
         except Exception as error:  # noqa: BLE001 - KerasTuner's lock must be released
             self.problem = paused_by(error) if isinstance(error, OSError) else error
 
-    def _end(self, trial):
+    def _end(self, trial: Trial) -> None:
         record = self.records[trial.trial_id]
         mine = self.ongoing_trials.get(record.worker)
         attempt = trial.hyperparameters.values.get(ATTEMPT)
@@ -388,11 +388,11 @@ class SearchOracle(keras_tuner.Oracle):
         self.save()
         self.events.append((trial.trial_id, True))
 
-    def _failure(self, trial_id, record):
+    def _failure(self, trial_id: str, record: Record) -> str:
         path = failure_path(self.trial_directory(trial_id), record.attempt)
         return path.read_text(encoding="utf-8") if path.exists() else "unknown error"
 
-    def _check_failures(self):
+    def _check_failures(self) -> None:
         last = [self.records[key] for key in self.end_order[-FAILURES:]]
         if len(last) == FAILURES and all(record.status == FAILED for record in last):
             self.problem = (
@@ -405,7 +405,7 @@ class SearchOracle(keras_tuner.Oracle):
         """The directory of a trial's weights."""
         return self.journal.directory / "trials" / f"trial_{trial_id}"
 
-    def _remove_weights(self, trial_id, record):
+    def _remove_weights(self, trial_id: str, record: Record) -> None:
         """Removes the weights of trials that can't win, and of earlier attempts."""
         directory = self.trial_directory(trial_id)
         kept = weights_path(directory, record.attempt)
@@ -470,7 +470,7 @@ class SearchOracle(keras_tuner.Oracle):
 
     # --- for samplers ---
 
-    def _tried(self, record):
+    def _tried(self, record: Record) -> Tried:
         score = record.score
         if record.status == RUNNING:
             so_far = losses(record, self.objective)

@@ -67,7 +67,9 @@ def sampler(name: str) -> Sampler:
     return samplers[name]
 
 
-def random(space, tried, draw, seed, objective):
+def random(
+    space: Any, tried: Sequence[Tried], draw: int, seed: int, objective: Any
+) -> dict[str, Any] | None:
     """First each cell with its defaults, then random values."""
     cells = _cells(space)
     if draw < len(cells):
@@ -75,7 +77,7 @@ def random(space, tried, draw, seed, objective):
     return _at_random(space, derive_seed(seed, "random", draw))
 
 
-def _cells(space):
+def _cells(space: Any) -> list[Any]:
     """The cells to choose from, or [None] for a space without cells."""
     choices = [hp for hp in space.space if hp.name == "cell"]
     return list(choices[0].values) if choices else [None]
@@ -95,7 +97,7 @@ def defaults(
     return hps.values
 
 
-def _at_random(space, seed):
+def _at_random(space: Any, seed: int) -> dict[str, Any]:
     hps = keras_tuner.HyperParameters()
     for number, hp in enumerate(space.space):
         hps.merge([hp])
@@ -104,14 +106,18 @@ def _at_random(space, seed):
     return hps.values
 
 
-def grid(space, tried, draw, seed, objective):
+def grid(
+    space: Any, tried: Sequence[Tried], draw: int, seed: int, objective: Any
+) -> dict[str, Any] | None:
     """All combinations in turn; KerasTuner takes ten values of a range."""
     return next(
         itertools.islice(_combinations(list(space.space), {}), draw, None), None
     )
 
 
-def _combinations(left, values) -> Iterator[dict[str, Any]]:
+def _combinations(
+    left: Sequence[Any], values: dict[str, Any]
+) -> Iterator[dict[str, Any]]:
     if not left:
         yield dict(values)
         return
@@ -125,7 +131,9 @@ def _combinations(left, values) -> Iterator[dict[str, Any]]:
         yield from _combinations(others, {**values, hp.name: value})
 
 
-def bayesian(space, tried, draw, seed, objective):
+def bayesian(
+    space: Any, tried: Sequence[Tried], draw: int, seed: int, objective: Any
+) -> dict[str, Any] | None:
     """KerasTuner's Bayesian optimization, after some random trials.
 
     A running trial counts as the worst so far, so that several workers get different
@@ -157,7 +165,9 @@ def bayesian(space, tried, draw, seed, objective):
     return suggestion.get("values")
 
 
-def tpe(space, tried, draw, seed, objective):
+def tpe(
+    space: Any, tried: Sequence[Tried], draw: int, seed: int, objective: Any
+) -> dict[str, Any] | None:
     """Optuna's tree of Parzen estimators, which knows conditions and running trials.
 
     Bergstra et al. 2011, "Algorithms for Hyper-Parameter Optimization"; with groups of
@@ -189,7 +199,7 @@ def tpe(space, tried, draw, seed, objective):
         optuna.logging.set_verbosity(level)
 
 
-def _as_optuna(space, trial):
+def _as_optuna(space: Any, trial: Tried) -> Any:
     import optuna
 
     states = {
@@ -218,14 +228,14 @@ def _as_optuna(space, trial):
     )
 
 
-def _key(hp):
+def _key(hp: Any) -> str:
     """A name for each range: cells may have different values under one name."""
     if isinstance(hp, keras_tuner.engine.hyperparameters.Choice):
         return f"{hp.name} of {', '.join(map(str, hp.values))}"
     return hp.name
 
 
-def _distribution(hp):
+def _distribution(hp: Any) -> Any:
     import optuna
 
     kinds = keras_tuner.engine.hyperparameters
@@ -242,7 +252,7 @@ def _distribution(hp):
     return optuna.distributions.CategoricalDistribution(list(hp.values))
 
 
-def _suggested(space, trial):
+def _suggested(space: Any, trial: Any) -> dict[str, Any]:
     hps = keras_tuner.HyperParameters()
     for hp in space.space:
         hps.merge([hp])

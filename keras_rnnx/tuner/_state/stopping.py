@@ -56,7 +56,7 @@ def median(epochs: int, achieved: Achieved = min) -> Rule:
     """
     first = max(2, math.ceil(epochs / 5))
 
-    def decide(mine, others):
+    def decide(mine: Sequence[float], others: Sequence[Sequence[float]]) -> str | None:
         epoch = len(mine)
         if not first <= epoch < epochs:
             return None
@@ -85,7 +85,7 @@ def asha(epochs: int, factor: int = 2, achieved: Achieved = min) -> Rule:
     while first * factor ** len(rungs) < epochs:
         rungs.append(first * factor ** len(rungs))
 
-    def decide(mine, others):
+    def decide(mine: Sequence[float], others: Sequence[Sequence[float]]) -> str | None:
         epoch = len(mine)
         if epoch not in rungs:
             return None

@@ -50,19 +50,19 @@ def check_before(tuner: Any, work: Any) -> None:
         )
 
 
-def _first(model, batch):
+def _first(model: keras.Model, batch: Any) -> Any:
     """A few sequences of a batch, if the model takes any number of them."""
     if any(shape[0] is not None for shape in _shapes(model)):
         return batch
     return tuple(keras.tree.map_structure(lambda x: x[:2], part) for part in batch)
 
 
-def _shapes(model):
+def _shapes(model: keras.Model) -> list[tuple[int | None, ...]]:
     return [tuple(x.shape) for x in keras.tree.flatten(model.inputs)]
 
 
-def _check_labels(hypermodel, batch):
-    classes = getattr(hypermodel, "classes", None)
+def _check_labels(hypermodel: Any, batch: Any) -> None:
+    classes: Any = getattr(hypermodel, "classes", None)
     labelled = ("classification", "tagging")
     if not isinstance(hypermodel, HyperRNN) or hypermodel.kind not in labelled:
         return

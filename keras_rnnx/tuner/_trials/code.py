@@ -67,7 +67,7 @@ class _Written(str):
     """A string that is code already."""
 
 
-def _data(data):
+def _data(data: SearchData) -> list[str]:
     if not isinstance(data, TaskData):
         return [
             "# `train` and `validation` are the batches of the search, and `task` has",
@@ -81,7 +81,7 @@ def _data(data):
     return ["# `task` is the keras_rnnx.datasets.Task of the search."]
 
 
-def _rate(settings, epochs):
+def _rate(settings: Mapping[str, Any], epochs: int) -> list[str]:
     rate = settings["learning_rate"]
     lines = ["def learning_rate(epoch, _):"]
     if settings["schedule"] == "constant":
@@ -99,7 +99,9 @@ def _rate(settings, epochs):
     return [*lines, f"    return {rate!r} * 0.5 * (1 + math.cos(math.pi * {done}))"]
 
 
-def _fit(hypermodel, data, settings, epochs):
+def _fit(
+    hypermodel: HyperRNN, data: SearchData, settings: Mapping[str, Any], epochs: int
+) -> list[str]:
     callbacks = ["keras.callbacks.LearningRateScheduler(learning_rate)"]
     if not isinstance(data, TaskData):
         return [
@@ -151,7 +153,9 @@ def _fit(hypermodel, data, settings, epochs):
     ]
 
 
-def _call(name, arguments_of_call: Mapping[str, Any], first: str | None = None) -> str:
+def _call(
+    name: str, arguments_of_call: Mapping[str, Any], first: str | None = None
+) -> str:
     """A call, on one line or with a line for each argument."""
     written = [f"{key}={_value(value)}" for key, value in arguments_of_call.items()]
     written = ([first] if first else []) + written
@@ -162,7 +166,7 @@ def _call(name, arguments_of_call: Mapping[str, Any], first: str | None = None) 
     return f"{name}(\n{inside},\n)"
 
 
-def _value(value):
+def _value(value: Any) -> str:
     """A value as code."""
     if isinstance(value, _Written):
         return str(value)

@@ -108,7 +108,7 @@ class TaskData(SearchData):
             "validation_data": self._batches(task, "validation", settings),
         }
 
-    def _size(self, settings):
+    def _size(self, settings: Mapping[str, Any]) -> int:
         return settings.get("batch_size") or self.batch_size or BATCH_SIZE
 
     def options(self, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -118,7 +118,7 @@ class TaskData(SearchData):
         multiple = _multiple(self.task)
         return {} if multiple == 1 else {"pad_to_multiple_of": multiple}
 
-    def _batches(self, task, part, settings):
+    def _batches(self, task: Task, part: str, settings: Mapping[str, Any]) -> Any:
         options = self.options(settings)
         if part == "train" and self.class_weight is not None:
             options["class_weight"] = self.class_weight
@@ -161,7 +161,7 @@ def _multiple(task: Task) -> int:
     return 1 << max(-(-longest // 8) - 1, 0).bit_length()
 
 
-def _checksum(values):
+def _checksum(values: Any) -> int:
     if isinstance(values, np.ndarray):
         return zlib.crc32(np.ascontiguousarray(values))
     if values is None:
@@ -173,7 +173,7 @@ def _checksum(values):
     return checksum
 
 
-def _folds(task, folds, groups):
+def _folds(task: Task, folds: int, groups: Any) -> list[Task]:
     """A task for each fold: splits training and validation part together again."""
     if task.kind == "language_model":
         raise ValueError(
@@ -195,7 +195,7 @@ def _folds(task, folds, groups):
     return tasks
 
 
-def _splitter(task, folds, groups):
+def _splitter(task: Task, folds: int, groups: Any) -> Any:
     try:
         from sklearn import model_selection
     except ModuleNotFoundError as error:
@@ -212,13 +212,13 @@ def _splitter(task, folds, groups):
     return model_selection.KFold(folds, shuffle=True, random_state=0)
 
 
-def _joined(first, second):
+def _joined(first: Any, second: Any) -> Any:
     if isinstance(first, np.ndarray) and isinstance(second, np.ndarray):
         return np.concatenate([first, second])
     return [*first, *second]
 
 
-def _rows(values, indices):
+def _rows(values: Any, indices: Any) -> Any:
     if values is None or isinstance(values, np.ndarray):
         return None if values is None else values[indices]
     return [values[i] for i in indices]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import types
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import keras
@@ -64,7 +64,7 @@ class LoaderData(SearchData):
         return {"task": self.name, "data": self.facts.counted}
 
 
-def _arrays(batches):
+def _arrays(batches: Any) -> Iterator[tuple[Any, ...]]:
     """The batches of any kind of loader, as arrays."""
     if isinstance(batches, keras.utils.PyDataset):
         count = batches.num_batches or 0
@@ -80,7 +80,7 @@ def _arrays(batches):
         yield tuple(keras.tree.map_structure(np.asarray, part) for part in batch)
 
 
-def _seen(batches, kind):
+def _seen(batches: Any, kind: str) -> Any:
     """Facts about the batches, from one pass."""
     rows, lengths, most, least, labels = 0, set(), 0, 0, set()
     first = None

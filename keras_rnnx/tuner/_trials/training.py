@@ -28,7 +28,7 @@ def callbacks(
         direction: "min" or "max", which is better.
     """
 
-    def rate(epoch, _):
+    def rate(epoch: int, _: float) -> float:
         return settings["learning_rate"] * rate_of(settings["schedule"], epoch, epochs)
 
     return [
@@ -48,7 +48,7 @@ def patience(epochs: int) -> int:
 class StopOnDivergence(keras.callbacks.Callback):
     """Ends the training after an epoch that logged a NaN or an infinity."""
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if not finite(logs or {}):
             self.model.stop_training = True
 
@@ -63,7 +63,7 @@ class WhileFinite(keras.callbacks.CallbackList):
     def __init__(self, callbacks: list[keras.callbacks.Callback]):
         super().__init__(callbacks, add_history=False, add_progbar=False)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if finite(logs or {}):
             super().on_epoch_end(epoch, logs)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +115,7 @@ class SearchTuner(keras_tuner.Tuner):
         attempt = trial.hyperparameters.values[ATTEMPT]
         return {**result, ATTEMPT: attempt}
 
-    def _run(self, trial):
+    def _run(self, trial: Any) -> dict[str, float]:
         reporter = Reporter(self.oracle, trial, lambda: self.watch())
         path = self._weights(trial)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -131,7 +131,13 @@ class SearchTuner(keras_tuner.Tuner):
                 break
         return means
 
-    def _train(self, trial, fold, callbacks, reporter):
+    def _train(
+        self,
+        trial: Any,
+        fold: int,
+        callbacks: list[keras.callbacks.Callback],
+        reporter: Reporter,
+    ) -> dict[str, float]:
         hp = trial.hyperparameters
         model = self.build(hp)
         settings = self.data.settings(self.hypermodel, hp)
@@ -168,7 +174,9 @@ class SearchTuner(keras_tuner.Tuner):
             )
         return model
 
-    def _facts(self, model, settings):
+    def _facts(
+        self, model: keras.Model, settings: Mapping[str, Any]
+    ) -> dict[str, float]:
         facts = {"parameters": float(model.count_params())}
         batch = None
         if "step_ms" in self.measures:
@@ -180,14 +188,14 @@ class SearchTuner(keras_tuner.Tuner):
         return facts
 
     @property
-    def _worst(self):
+    def _worst(self) -> float:
         return np.inf if self.oracle.objective.direction == "min" else -np.inf
 
-    def _weights(self, trial):
+    def _weights(self, trial: Any) -> Path:
         attempt = int(trial.hyperparameters.values[ATTEMPT])
         return weights_path(Path(self.get_trial_dir(trial.trial_id)), attempt)
 
-    def _keep_failure(self, trial, error):
+    def _keep_failure(self, trial: Any, error: Exception) -> None:
         directory = Path(self.get_trial_dir(trial.trial_id))
         attempt = int(trial.hyperparameters.values[ATTEMPT])
         text = described(error)
@@ -222,7 +230,7 @@ class SearchTuner(keras_tuner.Tuner):
         return model
 
 
-def _as_metrics(result, objective):
+def _as_metrics(result: Any, objective: keras_tuner.Objective) -> dict[str, float]:
     """The result of `HyperModel.fit`, as metrics of the best epoch."""
     if isinstance(result, keras.callbacks.History):
         best = best_epoch(result.history, objective.name, objective.direction)
@@ -242,11 +250,11 @@ def _as_metrics(result, objective):
 class _Declared(keras_tuner.HyperModel):
     """A hypermodel that only registers its hyperparameters, and makes no model."""
 
-    def __init__(self, hypermodel):
+    def __init__(self, hypermodel: Any):
         super().__init__(name=hypermodel.name, tunable=hypermodel.tunable)
         self._hypermodel = hypermodel
 
-    def build(self, hp):
+    def build(self, hp: keras_tuner.HyperParameters) -> None:
         self._hypermodel.declare_hyperparameters(hp)
 
 
@@ -279,7 +287,7 @@ class Reporter:
         self._watch()
         return go_on
 
-    def _sent(self, metrics, step):
+    def _sent(self, metrics: dict[str, float], step: int) -> bool:
         metrics = {name: float(value) for name, value in metrics.items()}
         told = self._oracle.update_trial(self._id, {**metrics, **self._note}, step=step)
         return told.status == "RUNNING"
@@ -294,7 +302,7 @@ class Report(keras.callbacks.Callback):
         super().__init__()
         self._reporter = reporter
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if not self._reporter.epoch(logs or {}, epoch):
             self.model.stop_training = True
 
@@ -314,7 +322,7 @@ class KeepBest(keras.callbacks.Callback):
         self._path, self._objective = path, objective
         self._best = None
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if not self._objective.has_value(logs or {}):
             self._save()
             return
@@ -325,7 +333,7 @@ class KeepBest(keras.callbacks.Callback):
             self._best = value
             self._save()
 
-    def _save(self):
+    def _save(self) -> None:
         new = self._path.with_name(f"new-{self._path.name}")
         self.model.save_weights(new, overwrite=True)
         os.replace(new, self._path)
@@ -348,7 +356,7 @@ class Patient:
         if not callable(attribute):
             return attribute
 
-        def call(*args, **kwargs):
+        def call(*args: Any, **kwargs: Any) -> Any:
             import grpc
 
             while True:

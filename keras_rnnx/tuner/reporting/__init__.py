@@ -106,7 +106,7 @@ def to_tensorboard(directory: Path, folder: Path) -> Path:
     return folder
 
 
-def _require(package, extra="report"):
+def _require(package: str, extra: str = "report") -> None:
     try:
         importlib.import_module(package)
     except ModuleNotFoundError as error:

@@ -8,7 +8,7 @@ from matplotlib.ticker import PercentFormatter
 from keras_rnnx._pages import style
 from keras_rnnx._pages.numbers import shortened
 from keras_rnnx._pages.style import COLOUR
-from keras_rnnx.tuner.reporting._study import Importances
+from keras_rnnx.tuner.reporting._study import Importance, Importances
 
 SHOWN = 15
 
@@ -61,6 +61,6 @@ def importance(importances: Importances | str) -> Figure | str:
     return figure
 
 
-def _label(row, trials):
+def _label(row: Importance, trials: int) -> str:
     name = shortened(row.name, 30)
     return name if row.trials == trials else f"{name} ({row.trials} of {trials})"

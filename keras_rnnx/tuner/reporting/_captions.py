@@ -38,7 +38,7 @@ def captions(search: Search, importances: Importances | str) -> dict[str, str]:
     }
 
 
-def _about(importances):
+def _about(importances: Importances | str) -> str:
     if not isinstance(importances, Importances):
         return ""
     text = (

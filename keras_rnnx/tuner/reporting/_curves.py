@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -58,8 +60,8 @@ def learning_curves(search: Search) -> Figure | str:
             zorder=order.get(trial.status, 1),
             end=ENDS.get(trial.status),
         )
-    if search.best in drawn:
-        _best(axes, search, curves[search.best.trial], limits)
+    if search.best is not None and search.best in drawn:
+        _best(axes, search.best, search.higher, curves[search.best.trial], limits)
     counts = {s: sum(t.status == s for t in drawn) for s in search.counts}
     lines = [
         (f"{status} ({n})", COLOUR.get(status, COLOUR["others"]), ENDS.get(status), "-")
@@ -70,7 +72,17 @@ def learning_curves(search: Search) -> Figure | str:
     return figure
 
 
-def _line(axes, values, limits, higher, end, zorder, color, alpha, linewidth):
+def _line(
+    axes: Axes,
+    values: np.ndarray,
+    limits: tuple[float, float],
+    higher: bool,
+    end: str | None,
+    zorder: float,
+    color: str,
+    alpha: float,
+    linewidth: float,
+) -> None:
     epochs = np.arange(1, len(values) + 1)
     marker = "o" if len(values) == 1 and end is None else ""
     axes.plot(
@@ -103,11 +115,17 @@ def _line(axes, values, limits, higher, end, zorder, color, alpha, linewidth):
     )
 
 
-def _best(axes, search, values, limits):
-    best, last = search.best, len(values)
-    ink = {"color": COLOUR["ink"], "zorder": 5}
+def _best(
+    axes: Axes,
+    best: Trial,
+    higher: bool,
+    values: np.ndarray,
+    limits: tuple[float, float],
+) -> None:
+    last = len(values)
+    ink: dict[str, Any] = {"color": COLOUR["ink"], "zorder": 5}
     axes.plot(np.arange(1, last + 1), values, linewidth=2.2, **ink)
-    pick = np.nanargmax if search.higher else np.nanargmin
+    pick = np.nanargmax if higher else np.nanargmin
     if not np.isfinite(values).any():
         return
     epoch = best.best_epoch or int(pick(values)) + 1

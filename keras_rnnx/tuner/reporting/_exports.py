@@ -27,11 +27,11 @@ def to_optuna(search: Search, path: Path) -> None:
         optuna.logging.set_verbosity(level)
 
 
-def _in_order(search):
+def _in_order(search: Search) -> list[Trial]:
     return sorted(search.trials, key=lambda trial: trial.trial)
 
 
-def _frozen(optuna, search: Search, trial: Trial) -> Any:
+def _frozen(optuna: Any, search: Search, trial: Trial) -> Any:
     states = optuna.trial.TrialState
     state = {"completed": states.COMPLETE, "stopped": states.PRUNED}.get(trial.status)
     if state is None or (state is states.COMPLETE and trial.score is None):
@@ -57,7 +57,7 @@ def _frozen(optuna, search: Search, trial: Trial) -> Any:
     )
 
 
-def _distribution(optuna, search, name):
+def _distribution(optuna: Any, search: Search, name: str) -> Any:
     """A distribution that contains the values of all trials."""
     values = [trial.values[name] for trial in search.trials if name in trial.values]
     numbers = all(isinstance(value, (int, float)) for value in values)

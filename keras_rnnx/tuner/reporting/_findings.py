@@ -22,7 +22,7 @@ def findings(search: Search) -> list[str]:
     return [paragraph for paragraph in paragraphs if paragraph]
 
 
-def _best(search):
+def _best(search: Search) -> str:
     best, trials = search.best, count(len(search.trials), "trial")
     if best is None:
         return (
@@ -37,7 +37,7 @@ def _best(search):
     )
 
 
-def _test(search):
+def _test(search: Search) -> str:
     if not search.test or search.best is None:
         return ""
     metrics = [f"{name} {score(value)}" for name, value in search.test.items()]
@@ -58,7 +58,7 @@ def test_values(search: Search, name: str) -> list[float]:
     return [value for value in values if value is not None]
 
 
-def _seeds(search):
+def _seeds(search: Search) -> str:
     best = search.best
     if best is None or best.mean is None:
         return ""
@@ -70,7 +70,8 @@ def _seeds(search):
     if not others or not best.spread:
         return sentence
     second = others[0]
-    if abs(best.mean - second.mean) > max(best.spread, second.spread or 0):
+    gap = abs(best.mean - (second.mean or 0.0))
+    if gap > max(best.spread, second.spread or 0):
         return sentence
     return (
         f"{sentence} Trial {second.trial} is as good within this spread "
@@ -78,7 +79,7 @@ def _seeds(search):
     )
 
 
-def _counts(search):
+def _counts(search: Search) -> str:
     verbs = {
         "completed": "completed",
         "stopped": "stopped early",
@@ -91,7 +92,7 @@ def _counts(search):
     return f"Of {count(len(search.trials), 'trial')}: {', '.join(parts)}."
 
 
-def _epochs(search):
+def _epochs(search: Search) -> str:
     if not search.max_epochs:
         return ""
     trained = [t for t in search.trials if t.status not in ("failed", "refused")]
@@ -114,7 +115,7 @@ def saved_epochs(search: Search, trial: Trial) -> int:
     return max(0, (search.max_epochs or 0) - trial.epochs)
 
 
-def _time(search):
+def _time(search: Search) -> str:
     if not search.seconds:
         return ""
     workers = f" with {search.workers} workers" if (search.workers or 1) > 1 else ""

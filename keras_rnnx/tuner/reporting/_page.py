@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from html import escape
 from pathlib import Path
 
@@ -48,7 +49,7 @@ def page(search: Search, drawn: Drawn) -> str:
     return whole_page(head, _sections(search, drawn), own)
 
 
-def _sections(search, drawn):
+def _sections(search: Search, drawn: Drawn) -> Iterator[Section]:
     importances = drawn.importances
     order = (
         [row.name for row in importances.rows]
@@ -72,7 +73,7 @@ def _sections(search, drawn):
     yield Section("again", "How to run it again", _again(search))
 
 
-def _figure(name, title, caption, drawn):
+def _figure(name: str, title: str, caption: str, drawn: Drawn) -> str:
     if name in drawn.why:
         return paragraph(drawn.why[name], "note")
     if name not in drawn.svg:
@@ -82,7 +83,7 @@ def _figure(name, title, caption, drawn):
     return figure(drawn.svg[name], title, below, name.replace("_", "-"))
 
 
-def _facts(search):
+def _facts(search: Search) -> list[tuple[str, str]]:
     best, facts = search.best, []
     if best is not None:
         facts.append((f"best {search.objective}", score(best.score)))
@@ -99,7 +100,7 @@ def _facts(search):
     return facts
 
 
-def _method(search):
+def _method(search: Search) -> str:
     parts = [f"{search.tuner} search" if search.tuner else ""]
     parts += [f"stopping: {search.stopping}" if search.stopping else ""]
     parts += [f"at most {search.max_epochs} epochs" if search.max_epochs else ""]
@@ -107,7 +108,7 @@ def _method(search):
     return " · ".join(filter(None, parts))
 
 
-def _best(search):
+def _best(search: Search) -> str:
     best = search.best
     if best is None:
         return paragraph("There is none: no trial completed with a score.", "note")
@@ -120,7 +121,7 @@ def _best(search):
     return "".join(parts)
 
 
-def _again(search):
+def _again(search: Search) -> str:
     parts = []
     if search.command:
         parts.append(code(search.command, "command", copied=True))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import operator
 import re
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -80,7 +81,7 @@ def parallel_coordinates(search: Search, order: list[str]) -> Figure | str:
     lines = max(len(_lines(name, length)) for name in [*names, search.objective])
     axes.set(xlim=(-0.35, len(names) + 0.42), ylim=(-0.02, 1.04 + 0.06 * lines))
     alpha = float(np.clip(8 / np.sqrt(len(trials)), 0.45, 0.9))
-    levels = _levels([trial.score for trial in trials])
+    levels = _levels([trial.value for trial in trials])
     for index, _ in enumerate(grey):
         places = [column.places[index] for column in columns]
         _line(axes, places, COLOUR["faint"], 0.55, 0.7, 1)
@@ -109,8 +110,8 @@ def parallel_coordinates(search: Search, order: list[str]) -> Figure | str:
     return figure
 
 
-def _scores(search, trials):
-    values = [trial.score for trial in trials]
+def _scores(search: Search, trials: list[Trial]) -> Column:
+    values = [trial.value for trial in trials]
     log = not search.higher and spans(values)
     low, high = robust(values, search.higher, log)
     return Column(search.objective, *_numbers(values, low, high, log, plain))
@@ -128,7 +129,14 @@ def _column(name: str, trials: list[Trial]) -> Column:
     return Column(name, *_categories(values))
 
 
-def _numbers(values, low, high, log, label, whole=False):
+def _numbers(
+    values: list[float],
+    low: float,
+    high: float,
+    log: bool,
+    label: Callable[[float], str],
+    whole: bool = False,
+) -> tuple[list[float], list[tuple[float, str]]]:
     function = np.log if log else np.asarray
     start, end = function(low), function(high)
     size = (end - start) or 1.0
@@ -140,7 +148,7 @@ def _numbers(values, low, high, log, label, whole=False):
     return places, marks
 
 
-def _categories(values: list[Any]):
+def _categories(values: list[Any]) -> tuple[list[float], list[tuple[float, str]]]:
     key = (lambda value: value) if numeric(values) else text
     order = sorted({key(value) for value in values})
     height = 1 / len(order)
@@ -163,7 +171,14 @@ def _categories(values: list[Any]):
     return places, marks
 
 
-def _line(axes: Axes, places, colour, alpha, width, zorder):
+def _line(
+    axes: Axes,
+    places: list[float],
+    colour: str,
+    alpha: float,
+    width: float,
+    zorder: float,
+) -> None:
     points: list[tuple[float, float]] = [(0, places[0])]
     codes = [Path.MOVETO]
     for x, (here, there) in enumerate(zip(places, places[1:])):
@@ -183,7 +198,7 @@ def _line(axes: Axes, places, colour, alpha, width, zorder):
     )
 
 
-def _upright(axes, x, column, length):
+def _upright(axes: Axes, x: float, column: Column, length: int) -> None:
     axes.plot([x, x], [0, 1], color=COLOUR["muted"], linewidth=1, zorder=5)
     for place, label in column.marks:
         axes.text(
@@ -213,7 +228,7 @@ def _upright(axes, x, column, length):
         )
 
 
-def _lines(name, length):
+def _lines(name: str, length: int) -> list[str]:
     """A name in at most three lines, broken between words."""
     lines = [""]
     for word in re.findall(r"[^_/ .-]*[_/ .-]?", name):
@@ -225,16 +240,16 @@ def _lines(name, length):
     return [shortened(line.rstrip(), length + 1) for line in lines]
 
 
-def _levels(scores):
+def _levels(scores: list[float]) -> list[int]:
     """The colour of each score, worst first: equally many trials for each colour."""
     last = len(scores) - 1
     ranks = [last - scores[::-1].index(score) for score in scores]
     return [LEVELS - 1 if rank == last else LEVELS * rank // last for rank in ranks]
 
 
-def _strip(axes, x, places, levels):
+def _strip(axes: Axes, x: float, places: list[float], levels: list[int]) -> None:
     # Each colour extends half the way to the next one.
-    ends = {}
+    ends: dict[int, tuple[float, float]] = {}
     for place, level in zip(places, levels):
         low, high = ends.get(level, (place, place))
         ends[level] = min(low, place), max(high, place)

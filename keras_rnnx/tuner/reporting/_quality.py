@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.markers import CARETDOWN, CARETLEFT, CARETRIGHT, CARETUP
 
@@ -41,11 +42,11 @@ def outside(search: Search, cost: Cost) -> bool:
     """Whether a score is outside of the figure's axis."""
     trials = measured(search.completed, cost.of)
     low, high = _limits(search, trials)[0]
-    return any(not low <= trial.score <= high for trial in trials)
+    return any(not low <= trial.value <= high for trial in trials)
 
 
-def _limits(search, trials):
-    scores = [trial.score for trial in trials]
+def _limits(search: Search, trials: list[Trial]) -> tuple[tuple[float, float], bool]:
+    scores = [trial.value for trial in trials]
     log = not search.higher and spans(scores)
     return robust(scores, search.higher, log), log
 
@@ -65,8 +66,8 @@ def quality(search: Search, cost: Cost) -> Figure | str:
     looks = _looks(search, trials)
     for trial in reversed(trials):
         _, colour, marker = looks[trial.cell]
-        outside = not low <= trial.score <= high
-        edge = CARETDOWN if trial.score < low else CARETUP
+        outside = not low <= trial.value <= high
+        edge = CARETDOWN if trial.value < low else CARETUP
         axes.plot(
             [cost.of(trial)],
             [np.clip(trial.score, low, high)],
@@ -117,7 +118,9 @@ def quality(search: Search, cost: Cost) -> Figure | str:
     return figure
 
 
-def _looks(search, trials) -> dict[str | None, tuple[str, str, str]]:
+def _looks(
+    search: Search, trials: list[Trial]
+) -> dict[str | None, tuple[str, str, str]]:
     cells = [c for c in search.cells if any(trial.cell == c for trial in trials)]
     looks = {
         cell: (shortened(cell, 18), COLOUR[f"series-{number}"], marker)
@@ -177,7 +180,7 @@ def cells(search: Search) -> Figure | str | None:
     return figure
 
 
-def _summary(values, trials, higher):
+def _summary(values: list[float], trials: int, higher: bool) -> str:
     if not values:
         return f"0 of {trials} completed"
     best = max(values) if higher else min(values)
@@ -186,7 +189,9 @@ def _summary(values, trials, higher):
     return f"best {score(best)}, median {score(middle)}, {completed}"
 
 
-def _strip(axes, row, values, limits, higher):
+def _strip(
+    axes: Axes, row: int, values: list[float], limits: tuple[float, float], higher: bool
+) -> None:
     if not values:
         return
     # The golden ratio spreads points evenly, the same way each time.

@@ -58,6 +58,11 @@ class Trial:
         return values if self.cell is None else {"cell": self.cell} | values
 
     @property
+    def value(self) -> float:
+        """The score of a trial that has one; else NaN."""
+        return math.nan if self.score is None else self.score
+
+    @property
     def kind(self) -> str:
         """Why it ended, with numbers replaced, so that equal reasons are grouped."""
         if self.status == "failed" and self.message:
@@ -139,7 +144,7 @@ class Search:
         """Names of the cells, the one with the best score first."""
         return list(dict.fromkeys(t.cell for t in self.trials if t.cell is not None))
 
-    def _shared(self, name):
+    def _shared(self, name: str) -> bool:
         values = {repr(trial.values.get(name, Ellipsis)) for trial in self.trials}
         return len(values) == 1
 
@@ -156,7 +161,7 @@ def read(path: Path) -> Search:
     return Search(**_known(Search, data) | {"trials": trials})
 
 
-def _trial(row):
+def _trial(row: dict[str, Any]) -> Trial:
     row = _known(Trial, row)
     for name in (
         "score",
@@ -171,7 +176,7 @@ def _trial(row):
     return Trial(**row)
 
 
-def _known(cls, row):
+def _known(cls: type[Any], row: dict[str, Any]) -> dict[str, Any]:
     names = {field.name for field in dataclasses.fields(cls)}
     # A null means the default, such as an empty list.
     return {n: value for n, value in row.items() if n in names and value is not None}

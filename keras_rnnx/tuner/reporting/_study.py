@@ -121,7 +121,12 @@ def front(
     return sorted(best, key=lambda trial: (cost(trial), trial.trial))
 
 
-def _shares(trials, scores, columns, quantile) -> dict[str, float]:
+def _shares(
+    trials: list[Trial],
+    scores: list[float],
+    columns: dict[str, tuple[Callable[..., Any], Any]],
+    quantile: float,
+) -> dict[str, float]:
     import optuna
 
     with _quiet():
@@ -144,7 +149,9 @@ def _shares(trials, scores, columns, quantile) -> dict[str, float]:
         )
 
 
-def _distributions(trials, names) -> dict[str, tuple[Callable, Any]]:
+def _distributions(
+    trials: list[Trial], names: list[str]
+) -> dict[str, tuple[Callable, Any]]:
     """For each name, a function that converts values for Optuna, and a distribution."""
     from optuna import distributions as kinds
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import collections
+from collections.abc import Callable, Iterable, Mapping
 from html import escape
+from typing import Any
 
 from keras_rnnx._pages.numbers import (
     count,
@@ -46,7 +48,7 @@ def leaderboard(search: Search, order: list[str]) -> str:
 
 
 def _row(search: Search, trial: Trial, main: list[str]) -> dict[str, Cell]:
-    def number(value, form=text):
+    def number(value: Any, form: Callable[[Any], str] = text) -> Cell:
         return Cell("" if value is None else escape(form(value)), "number")
 
     values = trial.values
@@ -71,7 +73,7 @@ def _row(search: Search, trial: Trial, main: list[str]) -> dict[str, Cell]:
     }
 
 
-def _value(value):
+def _value(value: Any) -> Cell:
     if value is None:
         return Cell("")
     shown = shortened(text(value), 40)
@@ -79,14 +81,14 @@ def _value(value):
     return Cell(escape(shown), "number" if numeric else "name")
 
 
-def _pairs(names, values):
+def _pairs(names: Iterable[str], values: Mapping[str, Any]) -> str:
     return ", ".join(
         f"{escape(name)}&nbsp;<b>{escape(shortened(text(values[name]), 40))}</b>"
         for name in names
     )
 
 
-def _reason(trial):
+def _reason(trial: Trial) -> str:
     last = trial.message.strip().splitlines()[-1:] if trial.message else []
     parts = filter(None, [trial.reason, *last])
     return shortened(text(": ".join(parts)), REASON)
@@ -138,7 +140,7 @@ def endings(search: Search) -> str:
     return table(head, rows, None) + each
 
 
-def _ending(trial):
+def _ending(trial: Trial) -> str:
     epochs = f" after {count(trial.epochs, 'epoch')}" if trial.epochs else ""
     reason = f": {escape(text(trial.reason))}" if trial.reason else ""
     message = (

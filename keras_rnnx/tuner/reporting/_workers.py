@@ -90,5 +90,5 @@ def workers(search: Search) -> Figure | str | None:
     return figure
 
 
-def _natural(name):
+def _natural(name: str) -> list[int | str]:
     return [int(n) if n.isdigit() else n for n in re.split(r"(\d+)", name)]

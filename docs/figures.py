@@ -22,6 +22,8 @@ import numpy as np
 matplotlib.use("Agg")
 from matplotlib import pyplot, ticker
 
+from keras_rnnx._pages.axes import spread
+
 RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
 IMAGES = Path(__file__).parent / "images"
 INK = "#7a7a7a"
@@ -129,22 +131,6 @@ def name_lines(axes, ends: dict[str, tuple[float, str]], gap: float = 0.062) -> 
             va="center",
             fontsize=9,
         )
-
-
-def spread(heights: list[float], gap: float) -> list[float]:
-    """Sorted heights, moved as little as it takes to have a gap between them."""
-    placed = list(heights)
-    for _ in range(200):
-        moved = False
-        for lower in range(len(placed) - 1):
-            missing = gap - (placed[lower + 1] - placed[lower])
-            if missing > 1e-6:
-                placed[lower] -= missing / 2
-                placed[lower + 1] += missing / 2
-                moved = True
-        if not moved:
-            break
-    return placed
 
 
 def whole(axis) -> None:

@@ -89,3 +89,19 @@ def _annotation(
         parse_math=False,
         zorder=6,
     )
+
+
+def spread(heights: Sequence[float], gap: float) -> list[float]:
+    """Sorted heights, moved as little as it takes to have a gap between them."""
+    placed = list(heights)
+    for _ in range(200):
+        moved = False
+        for lower in range(len(placed) - 1):
+            missing = gap - (placed[lower + 1] - placed[lower])
+            if missing > 1e-6:
+                placed[lower] -= missing / 2
+                placed[lower + 1] += missing / 2
+                moved = True
+        if not moved:
+            break
+    return placed

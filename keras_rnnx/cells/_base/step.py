@@ -143,7 +143,9 @@ class KerasStep:
             )
 
     def _tensors(self, drawn: DrawnMasks) -> StepTensors:
-        if self._shared:
+        # Masks of weights are drawn: such tensors are of one step alone.
+        shares = self._shared is not None and not drawn.weights
+        if shares and self._shared:
             return self._shared[0]
         weights, layout = self._weights(drawn), self.program.layout
         matrices: dict[str, Any] = {}
@@ -153,7 +155,7 @@ class KerasStep:
         vectors = _trees.mapped(self.cell.computed, self.program.step_vectors())
         biases, of_products = layout.biases(weights.get("bias"))
         tensors = StepTensors(weights, matrices, biases, of_products, vectors)
-        if self._shared is not None and not drawn.weights:
+        if shares and self._shared is not None:
             self._shared.append(tensors)
         return tensors
 

@@ -12,7 +12,7 @@ from matplotlib.ticker import (
     MaxNLocator,
 )
 
-from keras_rnnx._pages.axes import quantity
+from keras_rnnx._pages.axes import quantity, spread
 from keras_rnnx.diagnosis._gradients import REACH
 from keras_rnnx.diagnosis._memory import FORGOTTEN
 from keras_rnnx.diagnosis._panels.panel import (
@@ -20,6 +20,7 @@ from keras_rnnx.diagnosis._panels.panel import (
     SIZE,
     Look,
     Panel,
+    name_beside,
 )
 from keras_rnnx.diagnosis.report import LayerReport
 
@@ -190,41 +191,7 @@ def named_ends(axes: Axes, lines: list[Line], start: int) -> None:
     placed = spread([height for height, _, _ in ends], 0.075)
     for height, (own, (step, _), look) in zip(placed, ends):
         inside = transform.transform((step, 1.0))[0]
-        axes.annotate(
-            look.name,
-            (inside, own),
-            (1.04, height),
-            xycoords="axes fraction",
-            textcoords="axes fraction",
-            va="center",
-            color=look.colour,
-            fontsize=SIZE,
-            parse_math=False,
-            annotation_clip=False,
-            arrowprops={
-                "arrowstyle": "-",
-                "color": look.colour,
-                "linewidth": 0.6,
-                "shrinkA": 1,
-                "shrinkB": 2,
-            },
-        )
-
-
-def spread(heights: Sequence[float], gap: float) -> list[float]:
-    """Sorted heights, moved as little as it takes to have a gap between them."""
-    placed = list(heights)
-    for _ in range(200):
-        moved = False
-        for lower in range(len(placed) - 1):
-            missing = gap - (placed[lower + 1] - placed[lower])
-            if missing > 1e-6:
-                placed[lower] -= missing / 2
-                placed[lower + 1] += missing / 2
-                moved = True
-        if not moved:
-            break
-    return placed
+        name_beside(axes, look, (inside, own), height)
 
 
 def drawable(values: Any) -> np.ndarray:

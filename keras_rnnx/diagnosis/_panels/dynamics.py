@@ -13,13 +13,13 @@ from matplotlib.ticker import (
 )
 
 from keras_rnnx._pages import numbers
-from keras_rnnx._pages.axes import quantity
+from keras_rnnx._pages.axes import quantity, spread
 from keras_rnnx._pages.style import COLOUR
-from keras_rnnx.diagnosis._panels.by_step import Line, spread
+from keras_rnnx.diagnosis._panels.by_step import Line
 from keras_rnnx.diagnosis._panels.panel import (
-    SIZE,
     Look,
     Panel,
+    name_beside,
 )
 from keras_rnnx.diagnosis.report import LayerReport
 
@@ -81,24 +81,11 @@ def _named_values(axes: Axes, lines: list[Line], limits: tuple[float, float]) ->
     placed = spread([(end - low) / (high - low) for end, _, _ in ends], 0.075)
     left, right = axes.get_xlim()
     for height, (end, rank, look) in zip(placed, ends):
-        axes.annotate(
-            look.name,
+        name_beside(
+            axes,
+            look,
             ((rank - left) / (right - left), (end - low) / (high - low)),
-            (1.04, height),
-            xycoords="axes fraction",
-            textcoords="axes fraction",
-            va="center",
-            color=look.colour,
-            fontsize=SIZE,
-            parse_math=False,
-            annotation_clip=False,
-            arrowprops={
-                "arrowstyle": "-",
-                "color": look.colour,
-                "linewidth": 0.6,
-                "shrinkA": 1,
-                "shrinkB": 3,
-            },
+            height,
         )
 
 

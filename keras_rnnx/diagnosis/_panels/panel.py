@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from matplotlib.axes import Axes
 from matplotlib.figure import FigureBase
 
 # Layers that are drawn: more can't be told apart.
@@ -50,3 +51,35 @@ class Panel(NamedTuple):
 def short(name: str) -> str:
     """The end of a name: layers of one wrapper begin with the same one."""
     return name if len(name) <= NAME else f"…{name[1 - NAME :]}"
+
+
+def name_beside(
+    axes: Axes, look: Look, point: tuple[float, float], height: float
+) -> None:
+    """Writes a name right of axes, with a thin line to the end of its own.
+
+    Args:
+        axes: the axes.
+        look: of the layer.
+        point: the end of its line, as shares of the axes.
+        height: of the name, as such a share.
+    """
+    axes.annotate(
+        look.name,
+        point,
+        (1.04, height),
+        xycoords="axes fraction",
+        textcoords="axes fraction",
+        va="center",
+        color=look.colour,
+        fontsize=SIZE,
+        parse_math=False,
+        annotation_clip=False,
+        arrowprops={
+            "arrowstyle": "-",
+            "color": look.colour,
+            "linewidth": 0.6,
+            "shrinkA": 1,
+            "shrinkB": 2,
+        },
+    )

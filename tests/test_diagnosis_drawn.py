@@ -20,8 +20,8 @@ def test_the_first_finding_is_right():
     seen = list(patients.examine(chosen))
     named, alarmed = patients.rates(seen)
     said = "\n".join([patients.table(seen), *patients.misses(seen)])
-    # One miss of the ten with a trouble is more than one in 20. None of the five healthy
-    # ones may be missed.
+    # One miss of the ten with a trouble is more than one in 20. None of the five
+    # healthy ones may have a finding.
     some = 0 if TORCH else 1 / 10
     assert named >= 0.95 - some and alarmed <= 0.05 + some, said
     if TORCH:

@@ -190,7 +190,7 @@ def named_ends(axes: Axes, lines: list[Line], start: int) -> None:
     ends.sort(key=lambda end: end[0])
     placed = spread([height for height, _, _ in ends], 0.075)
     for height, (own, (step, _), look) in zip(placed, ends):
-        inside = transform.transform((step, 1.0))[0]
+        inside = float(transform.transform((step, 1.0))[0])
         name_beside(axes, look, (inside, own), height)
 
 

@@ -81,12 +81,8 @@ def _named_values(axes: Axes, lines: list[Line], limits: tuple[float, float]) ->
     placed = spread([(end - low) / (high - low) for end, _, _ in ends], 0.075)
     left, right = axes.get_xlim()
     for height, (end, rank, look) in zip(placed, ends):
-        name_beside(
-            axes,
-            look,
-            ((rank - left) / (right - left), (end - low) / (high - low)),
-            height,
-        )
+        point = (rank - left) / (right - left), (end - low) / (high - low)
+        name_beside(axes, look, point, height)
 
 
 def kernels(layers: Sequence[LayerReport], looks: dict[str, Look]) -> Panel | None:

@@ -438,3 +438,58 @@ def test_the_units_of_states():
     assert constant.tolist() == [False, True, False]
     assert _states.dimensions(outputs) == pytest.approx(1)
     assert _states.dimensions(np.zeros((4, 2))) == 0
+
+
+def test_a_tape_gives_the_gradients_of_a_function(monkeypatch):
+    """Where operations run eagerly, one pass through the model has all of them."""
+    model = keras.Sequential(
+        [
+            keras.Input((7, 2)),
+            layers.Bidirectional(layers.GRU(3, return_sequences=True, name="gru")),
+            layers.LSTM(4, name="lstm"),
+            keras.layers.Dense(1),
+        ]
+    )
+    model.compile("adam", "mse")
+    x = np.random.default_rng(0).normal(size=(5, 7, 2)).astype("float32")
+    runs, run = [], _gradients.TapedRun.__init__
+    monkeypatch.setattr(
+        _gradients.TapedRun,
+        "__init__",
+        lambda self, *arguments: (runs.append(1), run(self, *arguments))[1],
+    )
+
+    def norms():
+        report = keras_rnnx.diagnose(model, x, x[:, 0, :1], measures="gradients")
+        return {name: each.gradients.norms for name, each in report.layers.items()}
+
+    taped = norms()
+    assert len(runs) == (keras.backend.backend() != "jax")
+    monkeypatch.setattr(_derivatives.Tape, "works", staticmethod(lambda: False))
+    for name, expected in norms().items():
+        np.testing.assert_allclose(taped[name], expected, rtol=1e-4, atol=1e-8)
+    assert len(runs) <= 1
+
+
+@pytest.mark.any_backend
+def test_steps_that_share_their_tensors_equal_others():
+    """All inputs at once, and weights that are cut once: but not with masks of them."""
+    cell = keras_rnnx.cells.LSTMCell(4, weight_dropout=0.5, seed=0)
+    x = np.random.default_rng(1).normal(size=(6, 3, 2)).astype("float32")
+    cell.build((3, 2))
+    cell.bias.assign(np.random.default_rng(2).normal(size=cell.bias.shape))
+    first = [keras.ops.ones((3, 4)), keras.ops.full((3, 4), 0.5)]
+
+    def numpy(states):
+        return [keras.ops.convert_to_numpy(state) for state in states]
+
+    expected = numpy(cell(x[0], first, training=False)[1])
+    with cell._step.sharing():
+        parts = cell._step.input_parts(keras.ops.convert_to_tensor(x))
+        at = {gate: part[0] for gate, part in parts.items()}
+        found = numpy(cell._step.after(at, first))
+        with cell.masks(3):
+            masked = numpy(cell(x[0], first, training=True)[1])
+    for one, other in zip(found, expected):
+        np.testing.assert_allclose(one, other, rtol=1e-6)
+    assert not np.allclose(masked[0], expected[0], rtol=1e-3)

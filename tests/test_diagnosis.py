@@ -17,14 +17,7 @@ from examined import (
 import keras_rnnx
 from keras_rnnx import layers
 from keras_rnnx.callbacks.gradients import gradients_of_batches
-from keras_rnnx.diagnosis import (
-    _derivatives,
-    _dynamics,
-    _gates,
-    _gradients,
-    _memory,
-    _states,
-)
+from keras_rnnx.diagnosis import _derivatives, _measures
 
 NEAR = {"rtol": 2e-4, "atol": 1e-6}
 
@@ -104,7 +97,7 @@ def test_gradients_are_those_of_finite_differences():
     model.compile("sgd", "mse")
     recorder, outputs, calls = recorded(model, x)
     objective = _objective(model, x, y, outputs, calls)
-    found = _gradients.by_call(recorder, x, calls, objective)["whole"]
+    found = _measures.gradients.by_call(recorder, x, calls, objective)["whole"]
     zeros = [np.zeros_like(call.states[0]) for call in calls]
     assert len(calls) == 3
 
@@ -202,10 +195,10 @@ def test_jacobians_of_a_tanh_network(kind):
     kernel, recurrent, bias, *_ = model.get_weights()
     states = simple_states(x, kernel, recurrent, bias)
     recorder, _, (call,) = recorded(model, x)
-    loop, at = recorder.loop(call.layer), _dynamics.places(call)
+    loop, at = recorder.loop(call.layer), _measures.dynamics.places(call)
     assert at.shape == (4, 6, 2)
-    pull = _dynamics.pullback(model, loop)
-    found = np.stack(list(_dynamics.jacobians(pull, call, at)))
+    pull = _measures.dynamics.pullback(model, loop)
+    found = np.stack(list(_measures.dynamics.jacobians(pull, call, at)))
     for (step, row), jacobian in zip(at.reshape(-1, 2), found.reshape(-1, 4, 4)):
         expected = (1 - states[step, row] ** 2)[:, None] * recurrent.T
         np.testing.assert_allclose(jacobian, expected, **NEAR)
@@ -214,11 +207,11 @@ def test_jacobians_of_a_tanh_network(kind):
 def test_jacobians_come_in_parts_of_one_size(monkeypatch):
     model, (x, _) = of_last(layers.LSTM(3)), data()
     recorder, _, (call,) = recorded(model, x)
-    pull = _dynamics.pullback(model, recorder.loop(call.layer))
-    at, found = _dynamics.places(call), []
+    pull = _measures.dynamics.pullback(model, recorder.loop(call.layer))
+    at, found = _measures.dynamics.places(call), []
     for rows in (8192, 6 * 7):
-        monkeypatch.setattr(_dynamics, "ROWS", rows)
-        found.append(np.stack(list(_dynamics.jacobians(pull, call, at))))
+        monkeypatch.setattr(_measures.dynamics, "ROWS", rows)
+        found.append(np.stack(list(_measures.dynamics.jacobians(pull, call, at))))
     np.testing.assert_allclose(*found, rtol=1e-4, atol=1e-6)
 
 
@@ -249,7 +242,7 @@ def test_exponents_are_those_of_a_loop_by_hand():
         directions, triangle = np.linalg.qr(matrix @ directions)
         logs.append(np.log(np.abs(np.diag(triangle))))
     start = np.linalg.qr(random.normal(size=(4, 4)))[0]
-    found = _dynamics.lyapunov(matrices, start)
+    found = _measures.dynamics.lyapunov(matrices, start)
     # The warm-up leaves out other steps: the error of a mean over 1,500 steps.
     np.testing.assert_allclose(found, np.mean(logs, axis=0), atol=0.08)
     np.testing.assert_allclose(found, np.mean(logs[500:], axis=0), atol=2e-3)
@@ -261,7 +254,7 @@ def test_exponents_of_wide_states_are_those_of_whole_jacobians(monkeypatch):
     weights = model.get_weights()
     weights[1] = np.diag([0.9, 0.5, 0.2]) + np.triu(np.full((3, 3), 0.1), 1)
     model.set_weights(weights)
-    monkeypatch.setattr(_dynamics, "WHOLE", 2)
+    monkeypatch.setattr(_measures.dynamics, "WHOLE", 2)
     x, _ = data(steps=64)
     found = keras_rnnx.diagnose(model, x, measures="dynamics").layers["rnn"].dynamics
     np.testing.assert_allclose(found.exponents, np.log([0.9, 0.5, 0.2]), atol=5e-3)
@@ -311,7 +304,7 @@ def test_gates_of_an_lstm(kind):
     kernel, recurrent, bias, *_ = model.get_weights()
     steps = lstm_steps(x, kernel, recurrent, bias)
     recorder, _, (call,) = recorded(model, x)
-    found = _gates.values(recorder.loop(call.layer), call, seed=0)
+    found = _measures.gates.values(recorder.loop(call.layer), call, seed=0)
     assert sorted(found) == ["f", "i", "o"]
     for gate, values in found.items():
         expected = np.stack([s[gate] for s in steps]).reshape(-1, 4)
@@ -325,7 +318,7 @@ def test_gates_with_peepholes():
     """Their sums are no sums of a gate alone."""
     model, (x, _) = of_last(layers.PeepholeLSTM(4, name="rnn")), data()
     recorder, _, (call,) = recorded(model, x)
-    found = _gates.values(recorder.loop(call.layer), call, seed=0)
+    found = _measures.gates.values(recorder.loop(call.layer), call, seed=0)
     cell = call.layer.cell
     h, c = (state.reshape(-1, 4) for state in call.before)
     inputs = call.inputs.reshape(-1, call.inputs.shape[-1])
@@ -344,7 +337,7 @@ def test_gates_of_both_gru_are_the_same(reset_after):
     for kind in (layers.GRU, keras.layers.GRU):
         model = of_last(kind(4, reset_after=reset_after))
         recorder, _, (call,) = recorded(model, x)
-        found.append(_gates.values(recorder.loop(call.layer), call, seed=0))
+        found.append(_measures.gates.values(recorder.loop(call.layer), call, seed=0))
     for gate in ("z", "r"):
         np.testing.assert_allclose(*(each[gate] for each in found), **NEAR)
 
@@ -385,7 +378,7 @@ def test_memory_of_a_linear_network():
 def test_an_exchanged_past_comes_from_the_valid_steps_of_others():
     x = np.arange(15.0).reshape(3, 5, 1)
     valid = np.array([[1, 1, 1, 1, 1], [0, 1, 1, 1, 0], [1, 1, 0, 0, 0]], bool)
-    found = _memory.exchanged({"a": x}, valid, 2, np.array([1, 2, 0]))["a"]
+    found = _measures.memory.exchanged({"a": x}, valid, 2, np.array([1, 2, 0]))["a"]
     assert found[0, :, 0].tolist() == [6, 7, 8, 3, 4]
     assert found[1, :, 0].tolist() == [5, 10, 7, 8, 9]
     assert found[2, :, 0].tolist() == [10, 11, 12, 13, 14]
@@ -433,11 +426,11 @@ def test_the_past_of_a_model_that_answers_at_each_step_is_that_of_the_last():
 
 def test_the_units_of_states():
     outputs = np.array([[0.0, 1.0, 0.0], [0.0, 1.0, 2.0]])
-    dead, constant = _states.dead_and_constant(outputs)
+    dead, constant = _measures.states.dead_and_constant(outputs)
     assert dead.tolist() == [True, False, False]
     assert constant.tolist() == [False, True, False]
-    assert _states.dimensions(outputs) == pytest.approx(1)
-    assert _states.dimensions(np.zeros((4, 2))) == 0
+    assert _measures.states.dimensions(outputs) == pytest.approx(1)
+    assert _measures.states.dimensions(np.zeros((4, 2))) == 0
 
 
 def test_a_tape_gives_the_gradients_of_a_function(monkeypatch):
@@ -452,9 +445,9 @@ def test_a_tape_gives_the_gradients_of_a_function(monkeypatch):
     )
     model.compile("adam", "mse")
     x = np.random.default_rng(0).normal(size=(5, 7, 2)).astype("float32")
-    runs, run = [], _gradients.TapedRun.__init__
+    runs, run = [], _measures.gradients.TapedRun.__init__
     monkeypatch.setattr(
-        _gradients.TapedRun,
+        _measures.gradients.TapedRun,
         "__init__",
         lambda self, *arguments: (runs.append(1), run(self, *arguments))[1],
     )

@@ -6,7 +6,7 @@ import pytest
 
 import keras_rnnx
 from keras_rnnx import layers
-from keras_rnnx.diagnosis import _curves
+from keras_rnnx.diagnosis import _measures
 from keras_rnnx.diagnosis.findings import curves as findings
 from keras_rnnx.diagnosis.findings import patient
 from keras_rnnx.diagnosis.report import LayerReport, Past
@@ -23,7 +23,12 @@ def found(loss, validation=None, past=None, layer=None):
         layer.build((2, 9, 3))
     report = LayerReport("rnn", "LSTMCell", 4, 9, 9)
     made = patient.Patient(
-        None, {"rnn": layer}, {"rnn": report}, None, past, _curves.measure(history)
+        None,
+        {"rnn": layer},
+        {"rnn": report},
+        None,
+        past,
+        _measures.curves.measure(history),
     )
     troubles = (findings.overfitted, findings.unstable, findings.plateau)
     return [finding for trouble in troubles for finding in trouble(made)]
@@ -35,17 +40,17 @@ def names(*arguments, **options):
 
 @pytest.mark.any_backend
 def test_measures_of_losses():
-    measured = _curves.measure(
+    measured = _measures.curves.measure(
         {"loss": [1.0, 0.5, 0.6, 0.4, 0.4], "val_loss": [1.0, 0.7, 0.6, 0.8, 0.9]}
     )
     assert (measured.best, measured.since_best, measured.since_progress) == (3, 2, 1)
     assert measured.gap == pytest.approx(0.5)
     assert measured.rise == pytest.approx(0.3)
     assert measured.jump == pytest.approx(0.1 / 0.5)
-    measured = _curves.measure({"loss": [2.0, 1.0, 1.5]})
+    measured = _measures.curves.measure({"loss": [2.0, 1.0, 1.5]})
     assert (measured.best, measured.gap) == (2, None)
     assert measured.rise == measured.jump == 0.5
-    assert _curves.measure({"loss": [1.0, np.nan]}).jump == np.inf
+    assert _measures.curves.measure({"loss": [1.0, np.nan]}).jump == np.inf
 
 
 @pytest.mark.any_backend

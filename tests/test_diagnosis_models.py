@@ -7,7 +7,7 @@ from examined import data, randomize, recorded, rnns
 
 import keras_rnnx
 from keras_rnnx import _random, _states, layers
-from keras_rnnx.diagnosis import MEASURES, _dynamics, _gradients
+from keras_rnnx.diagnosis import MEASURES, _measures
 
 QUICK = ("gradients", "dynamics", "states", "memory")
 
@@ -190,7 +190,7 @@ def test_the_model_stays_as_it_is_where_something_fails(monkeypatch):
     def broken(*args):
         raise ArithmeticError("by hand")
 
-    monkeypatch.setattr(_gradients, "measure", broken)
+    monkeypatch.setattr(_measures.gradients, "measure", broken)
     with pytest.raises(ArithmeticError, match="by hand"):
         keras_rnnx.diagnose(model, x, y)
     with pytest.raises(ValueError, match="`y` does not fit"):
@@ -335,7 +335,7 @@ def test_few_sequences_of_many_are_measured():
     model, x = functional(layers.GRU(3)), data(samples=40)[0]
     report = keras_rnnx.diagnose(model, x, measures="states", sequences=7)
     assert report.samples == 7
-    assert _dynamics.SEQUENCES * _dynamics.STEPS <= 256
+    assert _measures.dynamics.SEQUENCES * _measures.dynamics.STEPS <= 256
 
 
 def test_the_report_prints_and_says_what_it_costs():

@@ -218,7 +218,16 @@ def test_everything_is_there(tmp_path):
     assert text.count("<tr") == 2 + 60 + 1 + len(kinds(data))
     stopped = [row for row in data["trials"] if row["status"] == "stopped"]
     saved = sum(40 - row["epochs"] for row in stopped)
+    others, epochs = zip(*(numbers_of(row["reason"]) for row in stopped))
+    assert (
+        f"worse than the median of {min(others)} to {max(others)} trials after epoch "
+        f"{min(epochs)} to {max(epochs)}<"
+    ) in text
     assert f"Stopping bad trials saved {saved} epochs" in text
+
+
+def numbers_of(reason):
+    return [int(number) for number in re.findall(r"\d+", reason)]
 
 
 def kinds(data):

@@ -192,13 +192,13 @@ class Monitor(keras.callbacks.Callback):
 
         What is found is added to `findings`, with a warning. For use while `fit` runs.
         """
-        from keras_rnnx.diagnosis import _curves
+        from keras_rnnx.diagnosis import _measures
 
         epochs = len(self._losses.get("loss", []))
         # Validation may be rarer: `fit` has validation_freq.
         if len(self._losses.get("val_loss", [])) not in (0, epochs):
             del self._losses["val_loss"]
-        curves = _curves.measure(self._losses) if epochs else None
+        curves = _measures.curves.measure(self._losses) if epochs else None
         # On JAX `self.model` puts the weights back into the variables.
         seen = self._watch.look(self.model, curves)
         if seen.finite:

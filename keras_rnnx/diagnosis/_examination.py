@@ -8,15 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_rnnx.diagnosis import (
-    _cost,
-    _distributions,
-    _dynamics,
-    _gradients,
-    _memory,
-    _states,
-    findings,
-)
+from keras_rnnx.diagnosis import _measures, findings
 from keras_rnnx.diagnosis._data import Data
 from keras_rnnx.diagnosis._derivatives import Tape, without_gradients
 from keras_rnnx.diagnosis._objective import Objective
@@ -71,9 +63,11 @@ class Examination:
         looped = [self.layers[name] for name in self.layers if not refused[name]]
         outside = [self.layers[name] for name in self.layers if refused[name]]
         self.recorder = Recorder(self.model, looped, outside)
-        self._taped: _gradients.TapedRun | None = None
+        self._taped: _measures.gradients.TapedRun | None = None
         if "gradients" in self.chosen and Tape.works():
-            self._taped = _gradients.TapedRun(self.recorder, self.data.measured.x)
+            self._taped = _measures.gradients.TapedRun(
+                self.recorder, self.data.measured.x
+            )
             outputs, self.calls = self._taped.outputs, self._taped.calls
         else:
             with without_gradients():
@@ -139,21 +133,25 @@ class Examination:
             if self._taped is not None:
                 _, found = self._taped.gradients(self.objective)
             else:
-                found = _gradients.by_call(self.recorder, x, self.calls, self.objective)
+                found = _measures.gradients.by_call(
+                    self.recorder, x, self.calls, self.objective
+                )
             # It holds all that went through the model.
             self._taped = None
             called = {id(call.layer) for call in self.calls}
             for name, layer in self.layers.items():
                 if id(layer) not in called:
                     continue
-                value = _gradients.measure(layer, self.calls, found)
+                value = _measures.gradients.measure(layer, self.calls, found)
                 self._set(name, gradients=value)
         batches = None
         if "updates" in chosen and loss_is_finite and self.objective.uses_loss:
-            batches = _gradients.of_batches(model, self.data.batches)
-            self.training = _gradients.training(model, batches)
+            batches = _measures.gradients.of_batches(model, self.data.batches)
+            self.training = _measures.gradients.training(model, batches)
             for name, layer in self.layers.items():
-                self._set(name, update=_gradients.update(model, layer, batches))
+                self._set(
+                    name, update=_measures.gradients.update(model, layer, batches)
+                )
         for name in measured:
             self._measure_layer(name)
         for name in self.layers:
@@ -161,7 +159,7 @@ class Examination:
         if "memory" in chosen and loss_is_finite and self.objective.uses_loss:
             self._measure_past()
         if "cost" in chosen:
-            costs = _cost.measure(model, x, self.layers, self.calls)
+            costs = _measures.cost.measure(model, x, self.layers, self.calls)
             for name, cost in costs.items():
                 self._set(name, cost=cost)
 
@@ -173,12 +171,12 @@ class Examination:
         if not longest.lengths.max():
             return
         if "dynamics" in self.chosen:
-            value = _dynamics.measure(self.model, loop, longest, self.seed)
+            value = _measures.dynamics.measure(self.model, loop, longest, self.seed)
             self._set(name, dynamics=value)
         if "states" in self.chosen:
-            self._set(name, states=_states.measure(loop, calls, self.seed))
+            self._set(name, states=_measures.states.measure(loop, calls, self.seed))
         if "memory" in self.chosen:
-            memory = _memory.measure(self.model, loop, longest, self.seed)
+            memory = _measures.memory.measure(self.model, loop, longest, self.seed)
             self._set(name, memory=memory)
 
     def _count(self, name: str, batches: list[list[Any]] | None) -> None:
@@ -191,13 +189,15 @@ class Examination:
                 for call in self.calls
                 if call.layer is layer and states and not call.outside
             ]
-            value = _distributions.measure(self.model, layer, calls, batches, self.seed)
+            value = _measures.distributions.measure(
+                self.model, layer, calls, batches, self.seed
+            )
             self._set(name, distributions=value)
 
     def _measure_past(self) -> None:
         if not self.calls:
             return
-        found = _memory.past(
+        found = _measures.memory.past(
             self.model, self.data.measured, self.objective, self.calls[0], self.seed
         )
         if isinstance(found, Past):
@@ -234,7 +234,7 @@ def blank(
     return LayerReport(
         name=name,
         cell=type(layer.cell).__name__,
-        units=_states.widths(layer),
+        units=_measures.states.widths(layer),
         length=int(np.median(lengths)),
         longest=int(lengths.max()),
         not_measured=reason,

@@ -10,7 +10,7 @@ import keras
 
 from keras_rnnx._finite import all_finite
 from keras_rnnx.callbacks.gradients import gradient_function
-from keras_rnnx.diagnosis import _examination, _gradients, _snapshot, _states, findings
+from keras_rnnx.diagnosis import _examination, _measures, _snapshot, findings
 from keras_rnnx.diagnosis._data import Batch, Data
 from keras_rnnx.diagnosis._derivatives import without_gradients
 from keras_rnnx.diagnosis._objective import Objective
@@ -68,7 +68,7 @@ class Watch:
             objective = Objective(model, data.measured, outputs, calls)
             _examination.loss(model, objective, outputs)
         self._calls = calls
-        self._gradients = _gradients.StateGradients(
+        self._gradients = _measures.gradients.StateGradients(
             self._recorder, data.measured.x, calls, objective
         )
         self._blank: dict[str, LayerReport] = {}
@@ -93,7 +93,7 @@ class Watch:
         if not all_finite(self._model.trainable_variables):
             return self._lost(list(numbers.in_weights(patient)))
         calls: list[Call] = []
-        of_states: _gradients.ByCall = {}
+        of_states: _measures.gradients.ByCall = {}
         if self._calls:
             value, calls, of_states = self._gradients()
             found = list(numbers.in_states(patient, calls, []))
@@ -102,15 +102,19 @@ class Watch:
         reports, training, of_weights = dict(self._blank), None, []
         if self._of_batch is not None:
             of_weights = [self._of_batch(batch.parts) for batch in self._batches]
-            training = _gradients.training(self._model, of_weights)
+            training = _measures.gradients.training(self._model, of_weights)
         for name, layer in self._layers.items():
             own = [call for call in calls if call.layer is layer]
             values: dict[str, Any] = {}
             if self._blank[name].not_measured is None:
-                values["gradients"] = _gradients.measure(layer, calls, of_states)
+                values["gradients"] = _measures.gradients.measure(
+                    layer, calls, of_states
+                )
                 values["states"] = self._states(layer, own)
             if of_weights:
-                values["update"] = _gradients.update(self._model, layer, of_weights)
+                values["update"] = _measures.gradients.update(
+                    self._model, layer, of_weights
+                )
             reports[name] = dataclasses.replace(reports[name], **values)
         patient = dataclasses.replace(patient, measured=reports, training=training)
         return Seen(reports, training, findings.found(patient))
@@ -118,7 +122,7 @@ class Watch:
     def _states(self, layer: keras.layers.RNN, calls: list[Call]) -> Any:
         if not any(call.valid.any() for call in calls):
             return None
-        return _states.measure(self._recorder.loop(layer), calls, self._seed)
+        return _measures.states.measure(self._recorder.loop(layer), calls, self._seed)
 
     def _lost(self, found: list[Finding]) -> Seen:
         return Seen(dict(self._blank), None, found, finite=False)

@@ -11,7 +11,7 @@ import keras
 from keras_rnnx import _numbers
 from keras_rnnx._errors import unknown
 from keras_rnnx._sublayers import path, walk
-from keras_rnnx.diagnosis import _curves, _data, _objective, _snapshot
+from keras_rnnx.diagnosis import _data, _measures, _objective, _snapshot
 from keras_rnnx.diagnosis._examination import Examination
 from keras_rnnx.diagnosis._recording import forward
 from keras_rnnx.diagnosis.cures.try_cures import Subject
@@ -85,7 +85,7 @@ def diagnose(
     start = time.perf_counter()
     layers = recurrent_layers(model)
     chosen = _chosen(measures)
-    curves = None if history is None else _curves.measure(history)
+    curves = None if history is None else _measures.curves.measure(history)
     data = _data.prepare(
         model,
         x,

@@ -137,7 +137,10 @@ class Scan(Engine):
         rates = dict(zip(cell.states, cell.zoneout_rates))
         for name, rate in rates.items():
             if rate and name not in cell.linear_states:
-                return f"zoneout={cell.zoneout} keeps {name!r}, which is not linear"
+                return (
+                    f"zoneout={cell.zoneout} keeps old values of {name!r}, and a scan "
+                    f"computes {name!r} after all steps"
+                )
         for pair in cell.linear:
             if isinstance(pair, tuple) and any(rates[name] for name in pair):
                 # Each part has its own mask, which no complex coefficient can express.

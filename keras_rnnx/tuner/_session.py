@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import importlib
+import platform
 from collections.abc import Callable
 from typing import Any, NamedTuple, NoReturn
 
@@ -10,6 +12,7 @@ import keras
 import keras_tuner
 import numpy as np
 
+from keras_rnnx._version import __version__
 from keras_rnnx.inspection.explain import explain
 from keras_rnnx.tuner import result
 from keras_rnnx.tuner._processes.chief import role, run_chief
@@ -210,8 +213,20 @@ def _about(
         "seconds": round(oracle.elapsed, 1),
         "refused": oracle.refused,
         "backend": keras.backend.backend(),
-        "versions": {"keras": keras.__version__, "numpy": np.__version__},
+        "versions": _versions(),
         "explain": str(explain(outcome.model)),
     }
     histories = {int(key) + 1: record.history for key, record in oracle.records.items()}
     return more, histories
+
+
+def _versions() -> dict[str, str]:
+    """The versions that a result depends on."""
+    backend = keras.backend.backend()
+    return {
+        "keras_rnnx": __version__,
+        "keras": keras.__version__,
+        backend: importlib.import_module(backend).__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }

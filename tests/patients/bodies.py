@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 from keras_rnnx import cells, layers
-from keras_rnnx.diagnosis import _gates
+from keras_rnnx.diagnosis._measures.gates import memory_gates
 
 SAMPLES = 64
 FEATURES = 2
@@ -148,7 +148,7 @@ def set_memory(layer, bias):
         bias: more of it keeps the state longer.
     """
     cell = layer.cell
-    signs = _gates.memory_gates(cell)
+    signs = memory_gates(cell)
     if isinstance(cell, cells.Cell):
         names = cell.gates_of("bias")
     else:

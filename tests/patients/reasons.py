@@ -221,7 +221,7 @@ FINE = (
         METHOD,
     ),
     Reason(
-        "zoneout={} keeps {}, which is not linear",
+        "zoneout={} keeps old values of {}, and a scan computes {} after all steps",
         lambda n: layers.QRNN(n, zoneout=0.1),
         METHOD,
     ),

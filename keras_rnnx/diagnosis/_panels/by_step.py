@@ -13,8 +13,8 @@ from matplotlib.ticker import (
 )
 
 from keras_rnnx._pages.axes import quantity, spread
-from keras_rnnx.diagnosis._gradients import REACH
-from keras_rnnx.diagnosis._memory import FORGOTTEN
+from keras_rnnx.diagnosis._measures.gradients import REACH
+from keras_rnnx.diagnosis._measures.memory import FORGOTTEN
 from keras_rnnx.diagnosis._panels.panel import (
     DECADES,
     SIZE,

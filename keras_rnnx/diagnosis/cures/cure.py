@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from keras_rnnx._sublayers import walk
-from keras_rnnx.diagnosis._gradients import inner_optimizer
+from keras_rnnx.diagnosis._measures.gradients import inner_optimizer
 from keras_rnnx.diagnosis.cures import _units
 from keras_rnnx.diagnosis.cures._code import as_code, call, public_name
 from keras_rnnx.diagnosis.cures._treatment import Refused, Treatment

@@ -13,10 +13,14 @@ from keras_rnnx.cells import Cell
 from keras_rnnx.constraints import SpectralRadius
 from keras_rnnx.constraints import UnitRange as Bounded
 from keras_rnnx.conversion.counterparts import CELLS, refusal
-from keras_rnnx.diagnosis import _gates
-from keras_rnnx.diagnosis._gradients import PER_WEIGHT, has_schedule, inner_optimizer
-from keras_rnnx.diagnosis._gradients import rate as rate_of
-from keras_rnnx.diagnosis._states import activation
+from keras_rnnx.diagnosis._measures.gates import memory_gates
+from keras_rnnx.diagnosis._measures.gradients import (
+    PER_WEIGHT,
+    has_schedule,
+    inner_optimizer,
+)
+from keras_rnnx.diagnosis._measures.gradients import rate as rate_of
+from keras_rnnx.diagnosis._measures.states import activation
 from keras_rnnx.diagnosis.cures import _units
 from keras_rnnx.diagnosis.cures.cure import (
     Advice,
@@ -128,7 +132,7 @@ def long_memory(
         return other_layer(model, name, layer, cell, **arguments)
 
     found: list[Cure] = []
-    if not _gates.memory_gates(cell):
+    if not memory_gates(cell):
         found.append(of("LSTM", bias_initializer=chrono))
     elif not isinstance(getattr(cell, "bias_initializer", None), Chrono):
         found.append(of(bias_initializer=chrono))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from keras_rnnx.diagnosis._gradients import REACH
+from keras_rnnx.diagnosis._measures.gradients import REACH
 from keras_rnnx.diagnosis.cures.prescriptions import bounded, long_memory
 from keras_rnnx.diagnosis.findings import thresholds
 from keras_rnnx.diagnosis.findings.patient import Patient

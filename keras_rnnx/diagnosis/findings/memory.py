@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import keras
 
-from keras_rnnx.diagnosis import _gates
-from keras_rnnx.diagnosis._memory import FORGOTTEN
+from keras_rnnx.diagnosis._measures.gates import kept as kept_by
+from keras_rnnx.diagnosis._measures.gates import memory_gates
+from keras_rnnx.diagnosis._measures.memory import FORGOTTEN
 from keras_rnnx.diagnosis.cures.prescriptions import long_memory
 from keras_rnnx.diagnosis.findings import thresholds
 from keras_rnnx.diagnosis.findings.patient import Patient
@@ -47,8 +48,8 @@ def _that_forget(
 def _kept(layer: keras.layers.RNN, measured: LayerReport) -> float | None:
     """The share of the state that the gates keep in a step, or None."""
     cell, states, memory = layer.cell, measured.states, measured.memory
-    kept = None if states is None else _gates.kept(cell, states.gates)
-    if kept is None and getattr(cell, "linear", None) and _gates.memory_gates(cell):
+    kept = None if states is None else kept_by(cell, states.gates)
+    if kept is None and getattr(cell, "linear", None) and memory_gates(cell):
         # Nothing but the gates makes the state from the one before.
         kept = None if memory is None else float(memory.decay[0])
     return kept

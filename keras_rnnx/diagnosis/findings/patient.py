@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from keras_rnnx.diagnosis._gradients import inner_optimizer
+from keras_rnnx.diagnosis._measures.gradients import inner_optimizer
 from keras_rnnx.diagnosis.findings import thresholds
 from keras_rnnx.diagnosis.report import Curves, LayerReport, Past, Training
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from keras_rnnx.diagnosis._states import activation
+from keras_rnnx.diagnosis._measures.states import activation
 from keras_rnnx.diagnosis.cures.prescriptions import normalized, revived
 from keras_rnnx.diagnosis.findings import thresholds
 from keras_rnnx.diagnosis.findings.patient import Patient

@@ -7,7 +7,12 @@ from collections.abc import Iterator
 
 import keras
 
-from keras_rnnx.diagnosis._gradients import PER_WEIGHT, has_schedule, matrices, rate
+from keras_rnnx.diagnosis._measures.gradients import (
+    PER_WEIGHT,
+    has_schedule,
+    matrices,
+    rate,
+)
 from keras_rnnx.diagnosis.cures.prescriptions import other_rate
 from keras_rnnx.diagnosis.findings import thresholds
 from keras_rnnx.diagnosis.findings.patient import Patient

@@ -22,6 +22,12 @@ def captions(search: Search, importances: Importances | str) -> dict[str, str]:
     )
     if outside(search, PARAMETERS):
         size += " A triangle at the edge stands for a score outside of the picture."
+    workers = (
+        "A bar for each trial in the row of its worker, with the number of the trial. "
+        "The best one has a frame."
+    )
+    if any(trial.seeds for trial in search.trials):
+        workers += " After these, the finalists trained again with other seeds."
     return {
         "learning_curves": f"{search.objective} after each epoch. A dot marks where a "
         f"trial was stopped, a cross where it diverged.",
@@ -33,8 +39,7 @@ def captions(search: Search, importances: Importances | str) -> dict[str, str]:
         "quality_vs_seconds": time,
         "cells": "Scores of completed trials. A cell's best score also grows with the "
         "number of its trials, so compare the medians as well.",
-        "workers": "A bar for each trial in the row of its worker, with the number of "
-        "the trial. The best one has a frame.",
+        "workers": workers,
     }
 
 

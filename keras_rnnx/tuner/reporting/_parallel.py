@@ -77,7 +77,7 @@ def parallel_coordinates(search: Search, order: list[str]) -> Figure | str:
 
     figure, (axes,) = style.figure(9, 4.2)
     axes.set_axis_off()
-    length = min(15, 100 // (len(names) + 1))
+    length = min(15, 130 // (len(names) + 1))
     lines = max(len(_lines(name, length)) for name in [*names, search.objective])
     axes.set(xlim=(-0.35, len(names) + 0.42), ylim=(-0.02, 1.04 + 0.06 * lines))
     alpha = float(np.clip(8 / np.sqrt(len(trials)), 0.45, 0.9))
@@ -216,13 +216,16 @@ def _upright(axes: Axes, x: float, column: Column, length: int) -> None:
                 "pad": 0.8,
             },
         )
-    for number, line in enumerate(reversed(_lines(column.name, length))):
+    lines = _lines(column.name, length)
+    # So many characters of this size fit between two axes; longer words are smaller.
+    size = 8.5 * min(1.0, 0.77 * length / max(1, *map(len, lines)))
+    for number, line in enumerate(reversed(lines)):
         axes.text(
             x,
             1.045 + 0.055 * number,
             line,
             ha="center",
-            fontsize=8.5,
+            fontsize=size,
             fontweight="bold",
             parse_math=False,
         )

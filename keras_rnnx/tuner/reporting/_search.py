@@ -12,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+# A number in a reason.
+NUMBER = re.compile(r"\d(?:[\d.,e+-]*\d)?")
 # In the order in which the report names them.
 STATUSES = ("completed", "stopped", "diverged", "failed", "refused", "running")
 
@@ -70,7 +72,7 @@ class Trial:
             name = re.match(r"[\w.]*", error)
             assert name is not None
             return name[0] or "an error"
-        return re.sub(r"\d[\d.,e+-]*", "N", self.reason or "no reason given")
+        return NUMBER.sub("N", self.reason or "no reason given")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import math
 from collections.abc import Callable, Iterable, Mapping
 from html import escape
 from typing import Any
@@ -16,7 +17,7 @@ from keras_rnnx._pages.numbers import (
 )
 from keras_rnnx._pages.tables import Cell, folded, table
 from keras_rnnx.tuner.reporting._findings import saved_epochs
-from keras_rnnx.tuner.reporting._search import Search, Trial
+from keras_rnnx.tuner.reporting._search import NUMBER, Search, Trial
 
 VISIBLE, MAIN, LISTED, REASON = 20, 4, 10, 140
 
@@ -119,7 +120,7 @@ def endings(search: Search) -> str:
     rows = [
         [
             Cell(status(name)),
-            Cell(escape(shortened(text(kind), REASON)), "wide"),
+            Cell(escape(shortened(text(_ranged(kind, trials)), REASON)), "wide"),
             Cell(f"{len(trials):,}", "number"),
             Cell(f"{sum(t.epochs for t in trials):,}", "number"),
             Cell(
@@ -138,6 +139,26 @@ def endings(search: Search) -> str:
         f"Each of the {count(len(ended), 'trial')}", f"<ul>{listed}</ul>", opened
     )
     return table(head, rows, None) + each
+
+
+def _ranged(kind: str, trials: list[Trial]) -> str:
+    """The reason of a group of trials, each number as the range of its values."""
+    if trials[0].status == "failed":  # The name of an error has no numbers.
+        return kind
+    numbers = [NUMBER.findall(trial.reason or "") for trial in trials]
+    ranges = []
+    for values in zip(*numbers):
+        low, high = min(values, key=_size), max(values, key=_size)
+        ranges.append(low if low == high else f"{low} to {high}")
+    remaining = iter(ranges)
+    return NUMBER.sub(lambda _: next(remaining), trials[0].reason or kind)
+
+
+def _size(number: str) -> float:
+    try:
+        return float(number.replace(",", ""))
+    except ValueError:  # A date or a version.
+        return math.inf
 
 
 def _ending(trial: Trial) -> str:

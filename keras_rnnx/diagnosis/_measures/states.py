@@ -7,8 +7,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_rnnx.diagnosis import _gates
 from keras_rnnx.diagnosis._loop import CellLoop
+from keras_rnnx.diagnosis._measures.gates import by_unit, shares, values
 from keras_rnnx.diagnosis._recording import Call
 from keras_rnnx.diagnosis.report import States
 
@@ -31,15 +31,15 @@ def measure(loop: CellLoop, calls: list[Call], seed: int) -> States:
     saturated = None
     if activation(loop.cell) == "tanh":
         saturated = float(np.mean(np.abs(outputs) > SATURATED))
-    gates = _gates.values(loop, calls[0], seed)
+    gates = values(loop, calls[0], seed)
     return States(
-        gates=_gates.shares(loop, calls[0], gates),
+        gates=shares(loop, calls[0], gates),
         saturated=saturated,
         dead=float(np.mean(dead)),
         constant=float(np.mean(constant)),
         dimensions=dimensions(outputs),
         units=outputs.shape[1],
-        gates_by_unit=_gates.by_unit(gates),
+        gates_by_unit=by_unit(gates),
     )
 
 

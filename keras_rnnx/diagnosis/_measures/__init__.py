@@ -1,0 +1,23 @@
+"""What a diagnosis measures of a model: a module for each kind of measure."""
+
+from keras_rnnx.diagnosis._measures import (
+    cost,
+    curves,
+    distributions,
+    dynamics,
+    gates,
+    gradients,
+    memory,
+    states,
+)
+
+__all__ = [
+    "cost",
+    "curves",
+    "distributions",
+    "dynamics",
+    "gates",
+    "gradients",
+    "memory",
+    "states",
+]

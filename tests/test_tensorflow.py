@@ -1,5 +1,7 @@
 """TensorFlow: dynamic shapes, XLA, what is in the loop, export."""
 
+import logging
+
 import catalogue
 import numpy as np
 import pytest
@@ -171,3 +173,11 @@ def test_graphs_for_inference_hold_no_derivatives(steps):
     nodes = [*graph.node, *(n for f in functions for n in f.node_def)]
     assert "BroadcastGradientArgs" not in {n.op for n in nodes}
     assert not any(f.attr["_XlaMustCompile"].b for f in functions)
+
+
+def test_many_layers_are_not_one_that_is_traced_again(caplog):
+    x = np.ones((2, 5, 3), "float32")
+    with caplog.at_level(logging.WARNING, "tensorflow"):
+        for name in "LSTM GRU LeakyRNN MinGRU IndRNN SimpleRNN QRNN SRU".split():
+            getattr(layers, name)(4)(x)
+    assert not caplog.records

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import tensorflow as tf
@@ -256,7 +257,7 @@ def compiled(function: Callable, xla: bool) -> Callable:
     shapes. Inside of a graph, `function` becomes a part of that graph.
     """
     graph = _trees.over_trees(
-        lambda flat: tf.function(flat, autograph=False, reduce_retracing=not xla),
+        lambda flat: _graph(flat, reduce_retracing=not xla),
         function,
     )
 
@@ -279,7 +280,13 @@ def compiled_scan(step, carry, xs, length, outputs, reverse=False, unroll=False)
 
 def compiled_part(function: Callable) -> Callable:
     """A part of a graph that XLA compiles for every new shape."""
-    return tf.function(function, autograph=False, jit_compile=True)
+    return _graph(function, jit_compile=True)
+
+
+def _graph(function: Callable, **options) -> Callable:
+    # TensorFlow warns of a function that is traced again and again, and tells functions
+    # apart by their code. The functions of all layers share theirs; partials have none.
+    return tf.function(functools.partial(function), autograph=False, **options)
 
 
 def prefers_xla(

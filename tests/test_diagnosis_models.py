@@ -338,6 +338,20 @@ def test_few_sequences_of_many_are_measured():
     assert _measures.dynamics.SEQUENCES * _measures.dynamics.STEPS <= 256
 
 
+@pytest.mark.parametrize("samples, steps", [(1, 6), (5, 1), (1, 1)])
+def test_a_batch_that_is_too_small_for_a_measure(samples, steps):
+    x, y = data(samples=samples)
+    model = functional(layers.LSTM(3, name="lstm"), steps)
+    model.compile("sgd", "mse")
+    report = keras_rnnx.diagnose(model, x[:, :steps], y)
+    assert report.past is None and report.findings == []
+    note = "not measured: it takes two sequences of two steps or more"
+    assert note in " ".join(report.notes) and note in " ".join(str(report).split())
+    measured = report.layers["lstm"]
+    assert np.isfinite(measured.gradients.norms).all()
+    assert (measured.gradients.factor is None) == (steps == 1)
+
+
 def test_the_report_prints_and_says_what_it_costs():
     model, (x, y) = functional(layers.LSTM(3, name="lstm")), data()
     model.compile(keras.optimizers.Adam(1e-3, clipnorm=1.0), "mse")

@@ -47,6 +47,7 @@ def main(argv: list[str] | None = None) -> int:
     add("--search", metavar="A,B", help=f"search first, of {', '.join(SETTINGS)}")
     add("--trials", type=int, default=40, help="of these searches. Default: 40")
     add("--workers", type=int, default=2, help="of these searches. Default: 2")
+    add("--preset", default="standard", help="space of these searches: quick, ...")
     add("--max-params", type=int, metavar="N", help="of their models. Default: any")
     add("--into", type=Path, metavar="DIR", help="folder of these searches")
     add("--manual-dir", metavar="DIR", help="folder of the raw files")
@@ -83,6 +84,7 @@ def _searched(name, options):
         stopping=None,
         finalists=0,
         workers=options.workers if options.workers > 1 else None,
+        preset=options.preset,
         max_params=options.max_params,
         directory=folder,
     )

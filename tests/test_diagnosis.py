@@ -477,10 +477,10 @@ def test_steps_that_share_their_tensors_equal_others():
         return [keras.ops.convert_to_numpy(state) for state in states]
 
     expected = numpy(cell(x[0], first, training=False)[1])
-    with cell._step.sharing():
-        parts = cell._step.input_parts(keras.ops.convert_to_tensor(x))
+    with cell.keras_step.sharing():
+        parts = cell.keras_step.input_parts(keras.ops.convert_to_tensor(x))
         at = {gate: part[0] for gate, part in parts.items()}
-        found = numpy(cell._step.after(at, first))
+        found = numpy(cell.keras_step.after(at, first))
         with cell.masks(3):
             masked = numpy(cell(x[0], first, training=True)[1])
     for one, other in zip(found, expected):

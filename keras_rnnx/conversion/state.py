@@ -43,8 +43,8 @@ def copy(pairs: Pairs) -> None:
         inside = {id(layer) for _, layer in walk(new)}
         inner = [pairs[id(a)] for _, a in walk(old) if id(a) in pairs and a is not old]
         inner = [(a, b) for a, b in inner if id(b) in inside]
-        theirs = _own(old, (a for a, _ in inner))
-        ours = _own(new, (b for _, b in inner))
+        theirs = own_weights(old, (a for a, _ in inner))
+        ours = own_weights(new, (b for _, b in inner))
         shapes = [[tuple(v.shape) for v in each] for each in (theirs, ours)]
         if shapes[0] != shapes[1]:
             raise ValueError(
@@ -53,8 +53,8 @@ def copy(pairs: Pairs) -> None:
                 f"`get_config` and `build_from_config` has {shapes[1]}."
             )
         variables.extend(zip(theirs, ours))
-        theirs = _states(old, [a for a, _ in inner])
-        variables.extend(zip(theirs, _states(new, [b for _, b in inner])))
+        theirs = states_of(old, [a for a, _ in inner])
+        variables.extend(zip(theirs, states_of(new, [b for _, b in inner])))
     for old, new in variables:
         new.assign(old.numpy())
     # Setting the flag of a layer sets those of all layers inside.
@@ -117,14 +117,17 @@ def _outer_first(pairs: Pairs) -> Iterator[tuple[keras.Layer, keras.Layer]]:
     return reversed(_layers(pairs))
 
 
-def _own(layer: keras.Layer, inner: Iterable[keras.Layer]) -> list[keras.Variable]:
+def own_weights(
+    layer: keras.Layer, inner: Iterable[keras.Layer]
+) -> list[keras.Variable]:
+    """The variables of a layer that are none of those layers' and no states."""
     excluded = {id(variable) for child in inner for variable in child.variables}
     # On JAX, layers of keras_rnnx list their states among their variables.
-    excluded.update(map(id, _states(layer, inner)))
+    excluded.update(map(id, states_of(layer, inner)))
     return [v for v in layer.variables if id(v) not in excluded]
 
 
-def _states(layer: keras.Layer, inner: Iterable[keras.Layer]) -> list[keras.Variable]:
+def states_of(layer: keras.Layer, inner: Iterable[keras.Layer]) -> list[keras.Variable]:
     """The states of stateful layers, which Keras does not count as weights."""
     others = {id(item) for child in inner for _, item in walk(child)}
     return [

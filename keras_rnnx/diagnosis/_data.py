@@ -83,16 +83,16 @@ def prepare(
     Raises:
         ValueError: if there are no data, or if they don't fit each other or the model.
     """
-    fixed = _fixed_size(model)
-    if _is_task(x):
+    fixed = fixed_size(model)
+    if is_task(x):
         x = x.batches("train", batch_size)
-    if _is_dataset(x):
+    if is_dataset(x):
         if y is not None or sample_weight is not None:
             raise ValueError(
                 "`x` is a data set, whose batches hold targets and weights: received "
                 "`y` or `sample_weight` as well. Leave them out."
             )
-        found = [_batch(item) for item in _items(x, batches)]
+        found = [as_batch(item) for item in _items(x, batches)]
         if not found or not found[0].size:
             raise ValueError("`x` is a data set without batches: nothing to measure.")
         measured = whole = found[0]
@@ -100,7 +100,7 @@ def prepare(
             measured = measured.rows(slice(sequences))
         place = "the first batch"
     else:
-        place, whole = "the data", _arrays(x, y, sample_weight)
+        place, whole = "the data", of_arrays(x, y, sample_weight)
         size = min(fixed or batch_size, whole.size)
         order = np.arange(whole.size)
         if fixed is None:
@@ -108,7 +108,7 @@ def prepare(
         measured = whole.rows(order[: fixed or sequences])
         starts = range(0, whole.size - size + 1, size)
         found = [whole.rows(order[k : k + size]) for k in starts[:batches]]
-    _check_shapes(model, measured.x)
+    check_shapes(model, measured.x)
     if fixed is not None and measured.size != fixed:
         raise ValueError(
             f"`x` has batches of {measured.size} samples, and the model is stateful "
@@ -117,11 +117,13 @@ def prepare(
     return Data(measured, found, whole, place)
 
 
-def _is_task(x: Any) -> bool:
+def is_task(x: Any) -> bool:
+    """Whether it has parts with data, as those of `keras_rnnx.datasets`."""
     return hasattr(x, "batches") and hasattr(x, "train") and hasattr(x, "kind")
 
 
-def _is_dataset(x: Any) -> bool:
+def is_dataset(x: Any) -> bool:
+    """Whether it is something to loop over that gives batches."""
     if isinstance(x, keras.utils.PyDataset):
         return True
     nested = isinstance(x, (list, tuple, dict))
@@ -137,7 +139,8 @@ def _items(dataset: Any, count: int) -> Iterator[Any]:
         yield from itertools.islice(iter(dataset), count)
 
 
-def _batch(item: Any) -> Batch:
+def as_batch(item: Any) -> Batch:
+    """What a data set gives, as NumPy arrays."""
     x, y, weights = keras.utils.unpack_x_y_sample_weight(item)
     return Batch(*(_as_numpy(part) for part in (x, y, weights)))
 
@@ -153,7 +156,13 @@ def _as_numpy(structure: Any) -> Any:
     return keras.tree.map_structure(array, structure)
 
 
-def _arrays(x: Any, y: Any, weights: Any) -> Batch:
+def of_arrays(x: Any, y: Any, weights: Any) -> Batch:
+    """Arrays as `fit` takes them, as one batch.
+
+    Raises:
+        ValueError: if they are no arrays, empty, or of different lengths, or if there
+            are weights without targets.
+    """
     if isinstance(x, (list, tuple)) and not any(hasattr(a, "shape") for a in x):
         # Numbers in lists; a list of arrays is several inputs.
         x = np.asarray(x)
@@ -180,7 +189,7 @@ def _arrays(x: Any, y: Any, weights: Any) -> Batch:
     return whole
 
 
-def _fixed_size(model: keras.Model) -> int | None:
+def fixed_size(model: keras.Model) -> int | None:
     """The size of all batches, where a model takes no other."""
     inputs = getattr(model, "inputs", None) or []
     for tensor in inputs:
@@ -190,7 +199,7 @@ def _fixed_size(model: keras.Model) -> int | None:
     return int(kept[0].shape[0]) if kept else None
 
 
-def _check_shapes(model: keras.Model, x: Any) -> None:
+def check_shapes(model: keras.Model, x: Any) -> None:
     """Raises a ValueError for inputs that a functional model does not take."""
     inputs = getattr(model, "inputs", None)
     if not inputs:

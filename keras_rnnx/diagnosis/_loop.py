@@ -145,7 +145,7 @@ class CellLoop:
         """The products of all inputs at once, of cells that need no more of them."""
         cell = self.cell
         plain = isinstance(cell, Cell) and type(cell).call is Cell.call
-        return cell._step.input_parts(sequences) if plain else None
+        return cell.keras_step.input_parts(sequences) if plain else None
 
     @contextlib.contextmanager
     def _sharing(self) -> Iterator[None]:
@@ -155,7 +155,7 @@ class CellLoop:
         with contextlib.ExitStack() as stack:
             for cell in cells if keras.backend.backend() != "jax" else []:
                 if isinstance(cell, Cell):
-                    stack.enter_context(cell._step.sharing())
+                    stack.enter_context(cell.keras_step.sharing())
             yield
 
     def _loop(
@@ -209,7 +209,7 @@ class CellLoop:
             output, new = self.step(now["x"], states)
         else:
             parts = {name[1]: now[name] for name in now if name[0] == PART}
-            new = self.cell._step.after(parts, states)
+            new = self.cell.keras_step.after(parts, states)
             output = new[0]
         # What is added to the state that is the output is added to the output too.
         at = next((k for k, state in enumerate(new) if state is output), None)

@@ -390,7 +390,7 @@ class Cell(CountsChanges, keras.layers.Layer):
         if self.normalization:
             self.normalization.build(called["norm"])
         self.program = CellProgram(self)
-        self._step = KerasStep(self)
+        self.keras_step = KerasStep(self)
 
     @property
     def compute_dtype(self) -> str:
@@ -439,7 +439,7 @@ class Cell(CountsChanges, keras.layers.Layer):
     def call(self, inputs: Any, states: Any, training: bool = False) -> tuple[Any, Any]:
         nested = keras.tree.is_nested(states)
         states = list(states) if nested else [states]
-        new = self._step(inputs, states, training)
+        new = self.keras_step(inputs, states, training)
         return new[0], new if nested else new[0]
 
     @contextlib.contextmanager
@@ -456,7 +456,7 @@ class Cell(CountsChanges, keras.layers.Layer):
                 for single steps then come with the inputs
                 (`cell.random_masks.joined`). Default: a new draw.
         """
-        with self._step.masks(batch_size, drawn):
+        with self.keras_step.masks(batch_size, drawn):
             yield
 
     def get_initial_state(self, batch_size: Any = None) -> list[Any]:

@@ -75,7 +75,7 @@ class Given:
         if self._seed is not None:
             numbers = np.random.default_rng([self._seed, epoch]).permutation(numbers)
         item = self._dataset[int(numbers[at])]
-        return item if isinstance(item, Batch) else _data._batch(item)
+        return item if isinstance(item, Batch) else _data.as_batch(item)
 
 
 class Chunk(keras.utils.PyDataset):
@@ -133,14 +133,14 @@ def split(
         ValueError: if there are too few data, no targets, or data of a wrong shape.
     """
     x, y, weights = data
-    size = _data._fixed_size(model) or size
-    if _data._is_task(x):
+    size = _data.fixed_size(model) or size
+    if _data.is_task(x):
         if validation is None:
             validation = x.batches("validation", size)
         x = x.batches("train", size)
     order = None if stateful else seed
-    if not _data._is_dataset(x):
-        whole = _data._arrays(x, y, weights)
+    if not _data.is_dataset(x):
+        whole = _data.of_arrays(x, y, weights)
         _check(model, whole, "x")
         if validation is not None:
             held = _validation(model, validation, size, seed)
@@ -185,12 +185,12 @@ def _validation(
     name = "validation_data"
     if isinstance(data, (tuple, list)) and len(data) in (2, 3):
         try:
-            whole = _data._arrays(*data, *[None] * (3 - len(data)))
+            whole = _data.of_arrays(*data, *[None] * (3 - len(data)))
         except ValueError as error:
             raise ValueError(f"`{name}`: {error}") from error
         _check(model, whole, name)
         return _in_order(model, whole, size), f"{whole.size} samples"
-    if not _data._is_dataset(data):
+    if not _data.is_dataset(data):
         raise ValueError(
             f"`{name}` must be (x, y), (x, y, sample_weight) or a data set of such "
             f"batches, received {type(data).__name__}."
@@ -208,7 +208,7 @@ def _check(model: keras.Model, batch: Batch, name: str) -> None:
             f"{'`y`' if name == 'x' else '(x, y)'}."
         )
     try:
-        _data._check_shapes(model, batch.x)
+        _data.check_shapes(model, batch.x)
     except ValueError as error:
         raise ValueError(str(error).replace("`x", f"`{name}", 1)) from error
 
@@ -218,7 +218,7 @@ def _indexed(dataset: Any, name: str) -> tuple[Any, int]:
     if isinstance(dataset, keras.utils.PyDataset) and dataset.num_batches is not None:
         count = dataset.num_batches
     else:
-        dataset = [_data._batch(item) for item in dataset]
+        dataset = [_data.as_batch(item) for item in dataset]
         count = len(dataset)
     if not count:
         raise ValueError(f"`{name}` is a data set without batches.")
@@ -226,7 +226,7 @@ def _indexed(dataset: Any, name: str) -> tuple[Any, int]:
 
 
 def _in_order(model: keras.Model, whole: Batch, size: int) -> Given:
-    fixed = _data._fixed_size(model)
+    fixed = _data.fixed_size(model)
     # Larger batches take less time.
     size = fixed or min(4 * size, whole.size)
     starts = range(0, whole.size - (size - 1 if fixed else 0), size)

@@ -114,9 +114,9 @@ class Copy:
                 pairs[id(a)] for _, a in walk(old) if id(a) in pairs and a is not old
             ]
             inner = [(a, b) for a, b in inner if id(b) in inside]
-            for own in (state._own, state._states):
-                theirs = own(old, [a for a, _ in inner])
-                copies = own(new, [b for _, b in inner])
+            for variables in (state.own_weights, state.states_of):
+                theirs = variables(old, [a for a, _ in inner])
+                copies = variables(new, [b for _, b in inner])
                 shapes = [[tuple(v.shape) for v in each] for each in (theirs, copies)]
                 if shapes[0] != shapes[1]:
                     raise ValueError(

@@ -76,8 +76,7 @@ def _searched(name, options):
     """Runs a search to its end, and gives its folder."""
     from keras_rnnx.tuner import search
 
-    folder = options.into / name
-    search(
+    result = search(
         load(name, options.manual_dir, options.data_dir),
         trials=options.trials,
         max_epochs=SETTINGS[name].epochs,
@@ -86,9 +85,9 @@ def _searched(name, options):
         workers=options.workers if options.workers > 1 else None,
         preset=options.preset,
         max_params=options.max_params,
-        directory=folder,
+        directory=options.into / name,
     )
-    return folder
+    return result.directory
 
 
 def show(searches: list[tuple[dict, list[replay.Trial]]], resamples: int) -> None:

@@ -177,7 +177,8 @@ def test_graphs_for_inference_hold_no_derivatives(steps):
 
 def test_many_layers_are_not_one_that_is_traced_again(caplog):
     x = np.ones((2, 5, 3), "float32")
+    names = ("LSTM", "GRU", "LeakyRNN", "MinGRU", "IndRNN", "SimpleRNN", "QRNN", "SRU")
     with caplog.at_level(logging.WARNING, "tensorflow"):
-        for name in "LSTM GRU LeakyRNN MinGRU IndRNN SimpleRNN QRNN SRU".split():
+        for name in names:
             getattr(layers, name)(4)(x)
     assert not caplog.records

@@ -8,13 +8,19 @@ round them only where they compute.
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import keras
 from keras import ops
 
 from keras_rnnx import _trees
-from keras_rnnx.engine.backends.protocol import Backend
+from keras_rnnx.engine.backends.protocol import (
+    Backend,
+    Cotangents,
+    Tensor,
+    Tensors,
+    Tree,
+)
+from keras_rnnx.engine.loop.tensors import LoopTensors
 
 HALVES = ("float16", "bfloat16")
 
@@ -24,21 +30,21 @@ def wide(dtype: str) -> str:
     return "float32" if dtype in HALVES else dtype
 
 
-def cast(tensor: Any, like: Any) -> Any:
+def cast(tensor: Tensor, like: Tensor) -> Tensor:
     """A tensor in the dtype of another."""
     dtype = keras.backend.standardize_dtype(like.dtype)
     return tensor if tensor.dtype == like.dtype else ops.cast(tensor, dtype)
 
 
-def rounded(tensors: Any) -> Any:
+def rounded(tensors: LoopTensors) -> LoopTensors:
     """The tensors of a loop with its weights in the precision of the states.
 
     Args:
-        tensors: the tensors, as `LoopTensors`.
+        tensors: the tensors.
     """
     like = next(iter(tensors.states.values()))
 
-    def fit(tensor):
+    def fit(tensor: Tensor) -> Tensor:
         return cast(tensor, like)
 
     weights = {
@@ -49,7 +55,7 @@ def rounded(tensors: Any) -> Any:
     return dataclasses.replace(tensors, **_trees.mapped(fit, weights))
 
 
-def added(sums: Any, terms: Any) -> Any:
+def added(sums: Tree, terms: Tree) -> Tree:
     """The sums plus a term each, in their own precision.
 
     Args:
@@ -63,7 +69,7 @@ def added(sums: Any, terms: Any) -> Any:
     )
 
 
-def along(vector: Any, like: Any) -> Any:
+def along(vector: Tensor, like: Tensor) -> Tensor:
     """A vector as the equation reads it at all steps.
 
     If it has to be rounded, it first gets a row for each step and sample: its gradient
@@ -79,7 +85,9 @@ def along(vector: Any, like: Any) -> Any:
     return cast(zeros + vector, like)
 
 
-def product(backend: Backend, x: Any, matrix: Any, bias: Any = None) -> Any:
+def product(
+    backend: Backend, x: Tensor, matrix: Tensor, bias: Tensor | None = None
+) -> Tensor:
     """`x @ matrix + bias` in the precision of `x`, for weights in a higher precision.
 
     Args:
@@ -96,18 +104,20 @@ def product(backend: Backend, x: Any, matrix: Any, bias: Any = None) -> Any:
     differentiated = getattr(x, "requires_grad", True)
     weights = [matrix] if bias is None else [matrix, bias]
 
-    def parts(inputs):
+    def parts(inputs: Tensors) -> tuple[Tensor, Tensors]:
         return (inputs[0], inputs[1:]) if differentiated else (x, inputs)
 
-    def plain(inputs):
+    def plain(inputs: Tensors) -> Tensors:
         x, (matrix, *bias) = parts(inputs)
         outputs = _times(x, cast(matrix, x))
         return [outputs + cast(bias[0], x) if bias else outputs]
 
-    def forward(inputs):
+    def forward(inputs: Tensors) -> tuple[Tensors, Tensors]:
         return plain(inputs), []
 
-    def backward(inputs, residuals, cotangents):
+    def backward(
+        inputs: Tensors, residuals: Tensors, cotangents: Cotangents
+    ) -> Cotangents:
         (x, (matrix, *bias)), (d,) = parts(inputs), cotangents
         d_weights = [backend.outer(x, d)] + [backend.total(d)] * len(bias)
         if not differentiated:
@@ -118,6 +128,6 @@ def product(backend: Backend, x: Any, matrix: Any, bias: Any = None) -> Any:
     return backend.differentiable(forward, backward, set(), plain)(inputs)[0]
 
 
-def _times(x, matrix):
+def _times(x: Tensor, matrix: Tensor) -> Tensor:
     flat = ops.reshape(x, (-1, x.shape[-1])) @ matrix
     return ops.reshape(flat, (*ops.shape(x)[:2], matrix.shape[-1]))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import keras
 
@@ -13,6 +12,7 @@ from keras_rnnx.engine.device import Device
 from keras_rnnx.engine.kernels.engine import KernelEngine
 from keras_rnnx.engine.loop.engine import FusedEngine
 from keras_rnnx.engine.scan.engine import ScanEngine
+from keras_rnnx.engine.sequence import SequenceEngine
 
 
 class Engine:
@@ -25,7 +25,7 @@ class Engine:
     """
 
     name: str
-    make: Callable[..., Any] | None = None
+    make: Callable[..., SequenceEngine] | None = None
 
     def refusal(
         self, layer: keras.layers.RNN, training: bool, device: Device
@@ -80,7 +80,9 @@ class VendorKernels(Engine):
     def __init__(self, name: str):
         self.name = name
 
-    def refusal(self, layer, training, device):
+    def refusal(
+        self, layer: keras.layers.RNN, training: bool, device: Device
+    ) -> str | None:
         refused = _common(layer, training, self) or _unknown_equation(layer, device)
         if refused:
             return refused
@@ -110,13 +112,22 @@ class VendorKernels(Engine):
             return f"its lowering is not exact enough in {dtype}"
         return device.kernel_refusal(lowering.kernel, dtype)
 
-    def cost(self, layer, training, device, batch, recorded):
+    def cost(
+        self,
+        layer: keras.layers.RNN,
+        training: bool,
+        device: Device,
+        batch: int | None,
+        recorded: bool,
+    ) -> str | None:
         return costs.refusal(layer.cell, self.name, training, batch, recorded)
 
-    def kernel(self, layer, training, device):
+    def kernel(self, layer: keras.layers.RNN, training: bool, device: Device) -> str:
         return f"{device.vendor} {layer.cell.lowering().kernel}"
 
-    def why(self, layer, device, refused):
+    def why(
+        self, layer: keras.layers.RNN, device: Device, refused: dict[str, str]
+    ) -> str:
         says = layer.cell.lowering().says
         return f"exact: {says}" if says else "exact"
 
@@ -127,7 +138,9 @@ class Scan(Engine):
     name = "scan"
     make = ScanEngine
 
-    def refusal(self, layer, training, device):
+    def refusal(
+        self, layer: keras.layers.RNN, training: bool, device: Device
+    ) -> str | None:
         refused = _common(layer, training, self) or _unknown_equation(layer, device)
         if refused:
             return refused
@@ -157,13 +170,22 @@ class Scan(Engine):
             )
         return None
 
-    def cost(self, layer, training, device, batch, recorded):
+    def cost(
+        self,
+        layer: keras.layers.RNN,
+        training: bool,
+        device: Device,
+        batch: int | None,
+        recorded: bool,
+    ) -> str | None:
         return costs.scan_refusal(device.backend, device.on_gpu, training)
 
-    def kernel(self, layer, training, device):
+    def kernel(self, layer: keras.layers.RNN, training: bool, device: Device) -> str:
         return "scan over time"
 
-    def why(self, layer, device, refused):
+    def why(
+        self, layer: keras.layers.RNN, device: Device, refused: dict[str, str]
+    ) -> str:
         return "linear in the state"
 
 
@@ -173,14 +195,18 @@ class Fused(Engine):
     name = "fused"
     make = FusedEngine
 
-    def refusal(self, layer, training, device):
+    def refusal(
+        self, layer: keras.layers.RNN, training: bool, device: Device
+    ) -> str | None:
         return _common(layer, training, self) or _unknown_equation(layer, device)
 
-    def kernel(self, layer, training, device):
+    def kernel(self, layer: keras.layers.RNN, training: bool, device: Device) -> str:
         segments = training and layer.checkpoint is not None
         return backends.current().loop_kernel(segments) + _exactly(layer)
 
-    def why(self, layer, device, refused):
+    def why(
+        self, layer: keras.layers.RNN, device: Device, refused: dict[str, str]
+    ) -> str:
         if layer.cell.linear:
             return refused["scan"]
         return _kept_away(refused, device)
@@ -191,16 +217,20 @@ class Step(Engine):
 
     name = "step"
 
-    def refusal(self, layer, training, device):
+    def refusal(
+        self, layer: keras.layers.RNN, training: bool, device: Device
+    ) -> str | None:
         refused = _common(layer, training, self)
         if refused or layer.checkpoint is None:
             return refused
         return f"checkpoint={layer.checkpoint!r} is not possible; pass checkpoint=None"
 
-    def kernel(self, layer, training, device):
+    def kernel(self, layer: keras.layers.RNN, training: bool, device: Device) -> str:
         return "Keras' loop" + _exactly(layer)
 
-    def why(self, layer, device, refused):
+    def why(
+        self, layer: keras.layers.RNN, device: Device, refused: dict[str, str]
+    ) -> str:
         return _kept_away(refused, device)
 
 
@@ -217,7 +247,7 @@ TABLE: dict[str, Engine] = {
 }
 
 
-def _common(layer, training, engine):
+def _common(layer: keras.layers.RNN, training: bool, engine: Engine) -> str | None:
     """The reasons against an engine that hold on any device, or None."""
     cells = getattr(layer.cell, "cells", [layer.cell])
     flow = any(isinstance(cell, Cell) and cell.gradient_flow for cell in cells)
@@ -237,7 +267,7 @@ def _common(layer, training, engine):
     )
 
 
-def _unknown_equation(layer, device):
+def _unknown_equation(layer: keras.layers.RNN, device: Device) -> str | None:
     cell = layer.cell
     if isinstance(cell, keras.layers.StackedRNNCells):
         return "a stack of cells interleaves its cells at every step"
@@ -253,7 +283,7 @@ def _unknown_equation(layer, device):
     return None
 
 
-def _exactly(layer):
+def _exactly(layer: keras.layers.RNN) -> str:
     """In words, the dtype of the computations, if it differs from the layer's."""
     cell = layer.cell
     if isinstance(cell, Cell) and cell.compute_dtype != layer.compute_dtype:
@@ -261,7 +291,7 @@ def _exactly(layer):
     return ""
 
 
-def _kept_away(refused, device):
+def _kept_away(refused: dict[str, str], device: Device) -> str:
     """Why the best engine for the device was not chosen."""
-    best = refused.get("fused") or refused.get(device.kernel_engine)
+    best = refused.get("fused") or refused.get(device.kernel_engine or "")
     return best or refused.get("cudnn") or "the equation is known"

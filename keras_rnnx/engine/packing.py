@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from keras import ops
 
 from keras_rnnx.engine import backends
+from keras_rnnx.engine.backends.protocol import Tensor
 
 
 class Packing:
@@ -20,7 +19,7 @@ class Packing:
         valid: whether a step is not padding after packing, `(batch, time)`.
     """
 
-    def __init__(self, mask: Any):
+    def __init__(self, mask: Tensor):
         self.backend = backends.current()
         self.mask = mask
         self.counts = ops.cumsum(ops.cast(mask, "int32"), axis=1)
@@ -31,14 +30,14 @@ class Packing:
         behind = steps + ops.shape(mask)[1]
         self.order = self.backend.argsort(self.backend.where(mask, steps, behind))
 
-    def pack(self, sequences: Any) -> Any:
+    def pack(self, sequences: Tensor) -> Tensor:
         """`(batch, time, features)` with the valid steps first, then zeros."""
         packed = self.backend.gather_steps(sequences, self.order)
         # Values in masked steps, such as NaN, are dropped.
         valid = ops.expand_dims(self.valid, -1)
         return self.backend.where(valid, packed, ops.zeros_like(packed))
 
-    def unpack(self, outputs: Any, initial: Any) -> Any:
+    def unpack(self, outputs: Tensor, initial: Tensor) -> Tensor:
         """The state after each step of the original sequence.
 
         Args:
@@ -50,13 +49,13 @@ class Packing:
         begun = ops.expand_dims(self.counts > 0, -1)
         return self.backend.where(begun, states, ops.expand_dims(initial, 1))
 
-    def last(self, outputs: Any, initial: Any) -> Any:
+    def last(self, outputs: Tensor, initial: Tensor) -> Tensor:
         """The state after the last step, `(batch, units)`. Arguments as `unpack`."""
         index = ops.expand_dims(ops.maximum(self.lengths - 1, 0), 1)
         state = self.backend.gather_steps(outputs, index)[:, 0]
         return self.keep_where_empty(state, initial)
 
-    def keep_where_empty(self, state: Any, initial: Any) -> Any:
+    def keep_where_empty(self, state: Tensor, initial: Tensor) -> Tensor:
         """`state`, with the initial state in rows without a valid step."""
         begun = ops.expand_dims(self.lengths > 0, 1)
         return self.backend.where(begun, state, initial)

@@ -209,7 +209,7 @@ class KeptPlans:
         return self.plans[key]
 
 
-def _is_recorded(layer, training):
+def _is_recorded(layer: keras.layers.RNN, training: bool) -> bool:
     """Whether a loop would be recorded, for the fixed length of a model.
 
     Without a fixed length, each length would be recorded, or run operation by

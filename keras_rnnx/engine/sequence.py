@@ -12,9 +12,11 @@ from keras import ops
 
 from keras_rnnx import _trees
 from keras_rnnx.cells import Cell
+from keras_rnnx.cells._base.normalization import BatchNormalization
 from keras_rnnx.cells._base.program import CellProgram
 from keras_rnnx.cells._base.tensors import DrawnMasks, StepContext
 from keras_rnnx.engine import _precision, backends, masks
+from keras_rnnx.engine.backends.protocol import Length, Tensor, Tensors
 from keras_rnnx.engine.loop.tensors import LoopResults, SequenceTensors
 from keras_rnnx.engine.windows import windows
 
@@ -71,14 +73,14 @@ class SequenceEngine:
 
     def __call__(
         self,
-        sequences: Any,
-        states: list[Any],
-        mask: Any,
+        sequences: Tensor,
+        states: Tensors,
+        mask: Tensor | None,
         drawn: DrawnMasks,
         return_sequences: bool,
         zero_output_for_mask: bool,
         training: bool,
-    ) -> tuple[Any, Any, list[Any]]:
+    ) -> tuple[Tensor, Tensor, Tensors]:
         """Runs the cell.
 
         Args:
@@ -107,7 +109,14 @@ class SequenceEngine:
             self._note(moments, mask)
         return last, outputs, states
 
-    def _tensors(self, sequences, states, mask, drawn, training):
+    def _tensors(
+        self,
+        sequences: Tensor,
+        states: Tensors,
+        mask: Tensor | None,
+        drawn: DrawnMasks,
+        training: bool,
+    ) -> SequenceTensors:
         """The tensors of a call, with masks on weights and on the inputs of every step
         applied."""
         program, narrow = self.program, self.program.dtype
@@ -124,6 +133,7 @@ class SequenceEngine:
             by_step = by_step.beside(StepContext(valid=masks.column(mask)))
         normalization = program.normalization
         if normalization and normalization.notes_moments and not training:
+            assert isinstance(normalization, BatchNormalization)
             moving = normalization.moving(ops.shape(sequences)[1])
             moving = {scope: _tensor(v, narrow) for scope, v in moving.items()}
             by_step = by_step.beside(StepContext(moving=moving))
@@ -141,11 +151,17 @@ class SequenceEngine:
         )
 
     @property
-    def _state_names(self):
+    def _state_names(self) -> list[str]:
         names = list(self.program.states)
         return [*names, "window"] if self.program.window > 1 else names
 
-    def _options(self, sequences, return_sequences, zero_output_for_mask, training):
+    def _options(
+        self,
+        sequences: Tensor,
+        return_sequences: bool,
+        zero_output_for_mask: bool,
+        training: bool,
+    ) -> CallOptions:
         """How to compute a call."""
         repeated = training and self.checkpoint is not None
         return CallOptions(
@@ -155,16 +171,18 @@ class SequenceEngine:
             segments="repeated" if repeated else None,
         )
 
-    def _note(self, moments, mask):
+    def _note(self, moments: dict[str, Tensor], mask: Tensor | None) -> None:
         """Moves the averages of a normalization."""
         valid = None
         if mask is not None:
             # Keras 3.12 on torch takes one axis at a time.
             valid = ops.any(ops.any(masks.column(mask), axis=2), axis=0)
             valid = ops.flip(valid, axis=0) if self.go_backwards else valid
-        self.program.normalization.update(moments, valid)
+        normalization = self.program.normalization
+        assert isinstance(normalization, BatchNormalization)
+        normalization.update(moments, valid)
 
-    def _segment_steps(self, length, options):
+    def _segment_steps(self, length: Length, options: CallOptions) -> Length:
         """Number of steps of a segment; `length` is an int, or a tensor if unknown."""
         fixed = isinstance(length, int)
         if options.segments == "kept":
@@ -189,7 +207,9 @@ class SequenceEngine:
         """
         raise NotImplementedError
 
-    def _run(self, tensors, options):
+    def _run(
+        self, tensors: SequenceTensors, options: CallOptions
+    ) -> tuple[Tensor, Tensor, Tensors, dict[str, Tensor]]:
         """Runs the engine, with the steps before and after that all engines share."""
         if self.go_backwards:
             tensors = _reversed(tensors)
@@ -197,8 +217,8 @@ class SequenceEngine:
         if self.program.window > 1:
             tensors, last = self._windowed(tensors)
             history = [last]
-        outputs, moments, states = self._states(tensors, options)
-        states = [*states.values(), *history]
+        outputs, moments, by_name = self._states(tensors, options)
+        states = [*by_name.values(), *history]
         zero = options.zero_output_for_mask
         if not options.return_sequences:
             last = states[0]
@@ -209,7 +229,7 @@ class SequenceEngine:
             outputs = masks.mask_outputs(outputs, valid, zero)
         return outputs[:, -1], outputs, states, moments
 
-    def _windowed(self, tensors):
+    def _windowed(self, tensors: SequenceTensors) -> tuple[SequenceTensors, Tensor]:
         """The tensors with the inputs of several steps joined, and the history after
         the last step."""
         x, states = tensors.sequences, dict(tensors.states)
@@ -223,10 +243,10 @@ class SequenceEngine:
         ), last
 
 
-def _reversed(tensors):
+def _reversed(tensors: SequenceTensors) -> SequenceTensors:
     """The tensors of a call with the last step first."""
 
-    def flip(tensor):
+    def flip(tensor: Tensor) -> Tensor:
         return ops.flip(tensor, axis=1)
 
     by_step = _trees.mapped(flip, dataclasses.replace(tensors.by_step, moving={}))
@@ -237,7 +257,7 @@ def _reversed(tensors):
     )
 
 
-def weights_of(program: CellProgram) -> dict[str, Any]:
+def weights_of(program: CellProgram) -> dict[str, Tensor]:
     """The kernels and the bias of a cell by name, as far as it has them.
 
     They are in float32 if the cell computes in half precision.
@@ -255,7 +275,7 @@ def weights_of(program: CellProgram) -> dict[str, Any]:
     return tensors
 
 
-def _whole(length, about):
+def _whole(length: int, about: int) -> int:
     """A number of steps near `about`, if possible a divisor of the length.
 
     Steps that remain after the whole segments need another compiled program. But
@@ -265,5 +285,5 @@ def _whole(length, about):
     return min(near, key=lambda k: abs(k - about), default=about)
 
 
-def _tensor(value, dtype):
+def _tensor(value: Any, dtype: str) -> Tensor:
     return backends.current().tensor(value, dtype)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from keras import ops
 
 from keras_rnnx.engine import backends
+from keras_rnnx.engine.backends.protocol import Backend, Tensor, Tensors
 
 
-def windows(x: Any, mask: Any, history: Any, size: int) -> tuple[Any, Any]:
+def windows(
+    x: Tensor, mask: Tensor | None, history: Tensor, size: int
+) -> tuple[Tensor, Tensor]:
     """The inputs of each step, after those of the valid steps before it, oldest first.
 
     Args:
@@ -35,7 +36,9 @@ def windows(x: Any, mask: Any, history: Any, size: int) -> tuple[Any, Any]:
     return joined, ops.reshape(last, (-1, count * features))
 
 
-def _valid(x, mask, count, backend):
+def _valid(
+    x: Tensor, mask: Tensor, count: int, backend: Backend
+) -> tuple[Tensors, Tensor]:
     """The parts and the history if masked steps are skipped."""
     mask = ops.cast(mask, "int32")
     behind = ops.pad(mask, [[0, 0], [count, 0]], constant_values=1)
@@ -47,7 +50,7 @@ def _valid(x, mask, count, backend):
     before = ops.cumsum(behind, axis=1) - behind
     total = ops.sum(behind, axis=1, keepdims=True)
 
-    def lagged(valid, lag):
+    def lagged(valid: Tensor, lag: int) -> Tensor:
         index = backend.gather_steps(positions, valid - lag)
         return backend.gather_steps(x, index[..., 0])
 

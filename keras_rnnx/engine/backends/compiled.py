@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
+
+from keras_rnnx.engine.backends.protocol import Tensor
 
 __all__ = ["exporting", "may_write", "plan_key", "records_loops", "tensor"]
 
 
-def tensor(value, dtype):
+def tensor(value: Any, dtype: str) -> Tensor:
     """A variable, an array or a tensor, as a tensor of a dtype."""
     return keras.ops.cast(keras.ops.convert_to_tensor(value), dtype)
 

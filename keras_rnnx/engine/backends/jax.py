@@ -3,17 +3,37 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import jax
 from jax.experimental import rnn
 
 from keras_rnnx import _trees
 from keras_rnnx.engine.backends.compiled import *  # noqa: F403
+from keras_rnnx.engine.backends.protocol import (
+    Backward,
+    Batch,
+    Combine,
+    Cotangents,
+    DType,
+    Forward,
+    Function,
+    Length,
+    Pull,
+    Shape,
+    Step,
+    Tensor,
+    Tensors,
+    Tree,
+)
 from keras_rnnx.engine.kernels.served import missing
 
+if TYPE_CHECKING:
+    import keras
+
 # From so many steps on, saving memory is worth some time: see `Segments`.
-LONG = 1000
+LONG: float = 1000
 
 KERNELS_TAKE_LENGTHS = True
 EAGER = False
@@ -24,31 +44,31 @@ rsqrt = jax.lax.rsqrt
 plus_bias = operator.add
 
 
-def total(x):
+def total(x: Tensor) -> Tensor:
     """The sum over the first two axes, in float32 at least."""
     return jax.numpy.sum(x, axis=(0, 1), dtype=_wide(x))
 
 
-def _wide(x):
+def _wide(x: Tensor) -> DType:
     return jax.numpy.promote_types(x.dtype, "float32")
 
 
-def over_units(values):
+def over_units(values: Tensor) -> Tensor:
     """The mean over the last axis, which is kept."""
     return jax.numpy.mean(values, axis=-1, keepdims=True)
 
 
-def product(matrix, beside, xla):
+def product(matrix: Tensor, beside: int, xla: bool) -> Callable[[Tensor], Tensor]:
     """A function that multiplies by `matrix` from the right."""
     return lambda vector: vector @ matrix
 
 
-def split(x, n):
+def split(x: Tensor, n: int) -> Sequence[Tensor]:
     """`n` equal blocks of the last axis."""
     return jax.numpy.split(x, n, axis=-1)
 
 
-def outer(left, right):
+def outer(left: Tensor, right: Tensor) -> Tensor:
     """The sum over the first two axes of the outer products, as one product; in float32
     at least."""
     left, right = (x.reshape(-1, x.shape[-1]) for x in (left, right))
@@ -60,14 +80,22 @@ def loop_kernel(in_segments: bool) -> str:
     return "lax.scan"
 
 
-def scan(step, carry, xs, length, outputs, reverse=False, unroll=False):
+def scan(
+    step: Step,
+    carry: Tree,
+    xs: Tree,
+    length: Length,
+    outputs: Tree,
+    reverse: bool = False,
+    unroll: bool = False,
+) -> tuple[Tree, Tree]:
     """Runs `step(carry, slices) -> (carry, outs)` over the first axis of `xs`.
 
     See `protocol.py`. Here loose outputs are stacked too.
     """
     of_carry, of_xs, of_outputs = map(_trees.Structure, (carry, xs, outputs))
 
-    def flat(carry, slices):
+    def flat(carry: Tensors, slices: Tensors) -> tuple[Tensors, Tensors]:
         new, outs = step(of_carry.tree(carry), of_xs.tree(slices))
         return of_carry.flat(new), of_outputs.flat(outs)
 
@@ -81,13 +109,19 @@ def scan(step, carry, xs, length, outputs, reverse=False, unroll=False):
     return of_carry.tree(result[0]), of_outputs.tree(result[1])
 
 
-def _scan_of_any_length(step, carry, xs, length, reverse):
+def _scan_of_any_length(
+    step: Callable[[Tensors, Tensors], tuple[Tensors, Tensors]],
+    carry: Tensors,
+    xs: Tensors,
+    length: Length,
+    reverse: bool,
+) -> tuple[Tensors, Tensors]:
     """`scan` for a symbolic length, as when Keras infers the shapes of a model."""
 
-    def at(t):
+    def at(t: Tensor) -> Tensors:
         return [jax.lax.dynamic_index_in_dim(x, t, keepdims=False) for x in xs]
 
-    def body(i, state):
+    def body(i: Tensor, state: tuple[Tensors, Tensors]) -> tuple[Tensors, Tensors]:
         t = length - 1 - i if reverse else i
         carry, outs = step(state[0], at(t))
         stacks = [
@@ -104,22 +138,22 @@ def _scan_of_any_length(step, carry, xs, length, reverse):
 compiled_scan = scan
 
 
-def associative_scan(combine, elements, reverse):
+def associative_scan(combine: Combine, elements: Tensors, reverse: bool) -> Tensors:
     """All prefixes of `elements`, combined by `combine`."""
     return jax.lax.associative_scan(combine, elements, reverse=reverse)
 
 
-def counter(n):
+def counter(n: Length) -> Tensor:
     """0, 1, ... `n - 1`, for a scan."""
     return jax.numpy.arange(n)
 
 
-def steps_of(x, start, count):
+def steps_of(x: Tensor, start: Length, count: Length) -> Tensor:
     """`count` steps from `start` on of `x` `(batch, time, features)`."""
     return jax.lax.dynamic_slice_in_dim(x, start, count, axis=1)
 
 
-def pullback(function, inputs):
+def pullback(function: Function, inputs: Tensors) -> tuple[Tensors, Pull]:
     """Evaluates `function(inputs)`, a list of tensors.
 
     Returns:
@@ -128,7 +162,7 @@ def pullback(function, inputs):
     """
     outputs, pull_all = jax.vjp(function, inputs)
 
-    def pull(cotangents, positions):
+    def pull(cotangents: Cotangents, positions: Sequence[int]) -> Cotangents:
         cotangents = [
             jax.numpy.zeros_like(o) if c is None else c
             for o, c in zip(outputs, cotangents)
@@ -139,7 +173,13 @@ def pullback(function, inputs):
     return outputs, pull
 
 
-def differentiable(forward, backward, spared, plain=None, again=None):
+def differentiable(
+    forward: Forward,
+    backward: Backward,
+    spared: set[int],
+    plain: Function | None = None,
+    again: Backward | None = None,
+) -> Function:
     """A function of a list of tensors with a custom backward pass.
 
     Args:
@@ -151,15 +191,17 @@ def differentiable(forward, backward, spared, plain=None, again=None):
     """
 
     @jax.custom_vjp
-    def run(inputs):
+    def run(inputs: Tensors) -> Tensors:
         return forward(inputs)[0]
 
-    def forward_rule(inputs):
+    def forward_rule(inputs: Tensors) -> tuple[Tensors, tuple[Tensors, Tensors]]:
         outputs, residuals = forward(inputs)
         inputs = [None if i in spared else x for i, x in enumerate(inputs)]
         return outputs, (inputs, residuals)
 
-    def backward_rule(kept, cotangents):
+    def backward_rule(
+        kept: tuple[Tensors, Tensors], cotangents: Cotangents
+    ) -> tuple[Cotangents]:
         inputs, residuals = kept
         return (backward(inputs, residuals, list(cotangents)),)
 
@@ -179,13 +221,18 @@ def compiled_part(function: Callable) -> Callable:
 
 
 def prefers_xla(
-    batch, length, units: int, gates: int, training: bool, sums: bool = False
+    batch: Batch,
+    length: Length,
+    units: int,
+    gates: int,
+    training: bool,
+    sums: bool = False,
 ) -> bool:
     """JAX always compiles."""
     return True
 
 
-def linear_way(steps, batch, units) -> str:
+def linear_way(steps: Length, batch: Batch, units: int) -> str:
     """The fastest of `scan/algorithms.py`.
 
     In training on an H100, blocks took 3 to 10 times and steps 15 to 100 times as long
@@ -197,12 +244,12 @@ def linear_way(steps, batch, units) -> str:
     return "parallel" if known and kernels()[0] else "sequential"
 
 
-def gather_steps(x, index):
+def gather_steps(x: Tensor, index: Tensor) -> Tensor:
     """`x[b, index[b, t]]` for every `b` and `t`, of `x` `(batch, time, features)`."""
     return jax.numpy.take_along_axis(x, index[:, :, None], axis=1)
 
 
-def argsort(keys):
+def argsort(keys: Tensor) -> Tensor:
     """Positions along axis 1 in the order of `keys` `(batch, time)`, all distinct."""
     return jax.numpy.argsort(keys, axis=1)
 
@@ -219,12 +266,19 @@ def kernel_refusal(kernel: str, dtype: str) -> str | None:
     return missing("JAX", kernel)
 
 
-def hooked(layer) -> bool:
+def hooked(layer: keras.layers.Layer) -> bool:
     """Whether hooks observe the calls of a layer: not on this backend."""
     return False
 
 
-def run_kernel(kernel, x, states, weights, lengths, bidirectional=False):
+def run_kernel(
+    kernel: str,
+    x: Tensor,
+    states: Tensors,
+    weights: list[Tensors],
+    lengths: Tensor | None,
+    bidirectional: bool = False,
+) -> tuple[Tensor, Tensors]:
     """Runs cuDNN's LSTM. See `protocol.py`."""
     # All matrices of all layers come first.
     parts = [matrix.T for w, u, *_ in weights for matrix in (w, u)]
@@ -246,12 +300,16 @@ def run_kernel(kernel, x, states, weights, lengths, bidirectional=False):
     return outputs, last
 
 
-def stepping(model, flat, specs):
+def stepping(
+    model: keras.Model,
+    flat: Callable[[Callable, Sequence[Tensor]], Tensors],
+    specs: Sequence[tuple[Shape, str]],
+) -> Function:
     """One step of a model, compiled. See `protocol.py`."""
 
     @jax.jit
-    def step(trainable, others, tensors):
-        def call(inputs):
+    def step(trainable: Tensors, others: Tensors, tensors: Tensors) -> Tensors:
+        def call(inputs: Tree) -> Tree:
             outputs, _ = model.stateless_call(trainable, others, inputs, training=False)
             return outputs
 
@@ -260,7 +318,7 @@ def stepping(model, flat, specs):
     # Looking them up takes longer than a small step.
     weights = model.trainable_variables, model.non_trainable_variables
 
-    def run(tensors):
+    def run(tensors: Tensors) -> Tensors:
         return step(*([v.value for v in group] for group in weights), tensors)
 
     return run

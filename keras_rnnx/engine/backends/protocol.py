@@ -11,19 +11,41 @@ those of `keras.ops` compute float64 in float32 on JAX and torch.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Protocol, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    import keras
+
+    from keras_rnnx.cells._base.program import CellProgram
 
 Tensor: TypeAlias = Any
 Tensors: TypeAlias = list[Any]
+# A gradient, also called cotangent, for each tensor of a list; None for zero.
+Cotangents: TypeAlias = list[Any]
 # A number of steps: an int, or a tensor if it is not known in advance.
 Length: TypeAlias = Any
-# Tensors in dataclasses, dicts and lists: see `keras_rnnx/_trees.py`.
+# A number of sequences: an int; a tensor or None if it is not known in advance.
+Batch: TypeAlias = Any
+# The sizes of a tensor, each an int; a tensor or None if it is not known in advance.
+Shape: TypeAlias = Sequence[Any]
+# A dtype: its name, or the framework's object.
+DType: TypeAlias = Any
+# Tensors in dataclasses, dicts and lists: see `keras_rnnx/_trees.py`. A tree that
+# describes tensors has in their places widths, positions or `StepOutput`s.
 Tree: TypeAlias = Any
 # From the carry and the slices of a step to the new carry and the outputs of the step.
 Step: TypeAlias = Callable[[Tree, Tree], tuple[Tree, Tree]]
 # From cotangents of outputs (None for zero) and positions of inputs to their gradients.
-Pull: TypeAlias = Callable[[list[Any], Any], list[Any]]
+Pull: TypeAlias = Callable[[Cotangents, Sequence[int]], Cotangents]
+# From inputs to outputs.
+Function: TypeAlias = Callable[[Tensors], Tensors]
+# From inputs to outputs, and to residuals for the backward pass.
+Forward: TypeAlias = Callable[[Tensors], tuple[Tensors, Tensors]]
+# From inputs, residuals and the cotangents of the outputs to those of the inputs.
+Backward: TypeAlias = Callable[[Tensors, Tensors, Cotangents], Cotangents]
+# From two elements of a sequence, one after the other, to what both do together.
+Combine: TypeAlias = Callable[[Tensors, Tensors], Tensors]
 
 
 class Backend(Protocol):
@@ -36,9 +58,10 @@ class Backend(Protocol):
     # Whether vendors' kernels receive the length of each row.
     KERNELS_TAKE_LENGTHS: bool
 
-    # A function `(combine, elements, reverse)` that combines all prefixes of some
-    # elements in parallel. None if the framework has none.
-    associative_scan: Callable[[Callable, Tensors, bool], Tensors] | None
+    @property
+    def associative_scan(self) -> Callable[[Combine, Tensors, bool], Tensors] | None:
+        """A function `(combine, elements, reverse)` that combines all prefixes of some
+        elements in parallel. None if the framework has none."""
 
     # --- operations ---
 
@@ -51,7 +74,7 @@ class Backend(Protocol):
     def concatenate(self, tensors: Tensors, axis: int) -> Tensor:
         """Tensors joined along an axis."""
 
-    def split(self, x: Tensor, n: int) -> Any:
+    def split(self, x: Tensor, n: int) -> Sequence[Tensor]:
         """`n` equal blocks of the last axis."""
 
     def rsqrt(self, x: Tensor) -> Tensor:
@@ -88,7 +111,7 @@ class Backend(Protocol):
         """Positions along axis 1 in the order of `keys` `(batch, time)`, all
         distinct."""
 
-    def steps_of(self, x: Tensor, start: Any, count: Any) -> Tensor:
+    def steps_of(self, x: Tensor, start: Length, count: Length) -> Tensor:
         """`count` steps from `start` on of `x` `(batch, time, features)`."""
 
     def counter(self, n: Length) -> Tensor:
@@ -133,22 +156,20 @@ class Backend(Protocol):
     ) -> tuple[Tree, Tree]:
         """`scan`, compiled by XLA if the backend has it."""
 
-    def linear_way(self, steps: Length, batch: Any, units: int) -> str:
+    def linear_way(self, steps: Length, batch: Batch, units: int) -> str:
         """The fastest way to compute a linear recurrence: see `scan/algorithms.py`."""
 
-    def pullback(
-        self, function: Callable[[Tensors], Tensors], inputs: Tensors
-    ) -> tuple[Tensors, Pull]:
+    def pullback(self, function: Function, inputs: Tensors) -> tuple[Tensors, Pull]:
         """The outputs of a function, and its vector-Jacobian product."""
 
     def differentiable(
         self,
-        forward: Callable[[Tensors], tuple[Tensors, Tensors]],
-        backward: Callable[[Tensors, Tensors, Tensors], list[Any]],
+        forward: Forward,
+        backward: Backward,
         spared: set[int],
-        plain: Callable[[Tensors], Tensors],
-        again: Callable[[Tensors, Tensors, Tensors], list[Any]] | None = None,
-    ) -> Callable[[Tensors], Tensors]:
+        plain: Function,
+        again: Backward | None = None,
+    ) -> Function:
         """A function with a custom backward pass.
 
         Args:
@@ -172,7 +193,7 @@ class Backend(Protocol):
 
     def prefers_xla(
         self,
-        batch: Any,
+        batch: Batch,
         length: Length,
         units: int,
         gates: int,
@@ -189,7 +210,12 @@ class Backend(Protocol):
             sums: whether steps have sums over units.
         """
 
-    def stepping(self, model: Any, flat: Callable, specs: list[Any]) -> Callable:
+    def stepping(
+        self,
+        model: keras.Model,
+        flat: Callable[[Callable, Sequence[Tensor]], Tensors],
+        specs: Sequence[tuple[Shape, str]],
+    ) -> Function:
         """A fast function for one step of a model: see `models.stepper`.
 
         Args:
@@ -256,16 +282,17 @@ class Backend(Protocol):
         """A key of all that a plan depends on besides its layer and the arguments of
         a call, or None if plans cannot be kept."""
 
-    def hooked(self, layer: Any) -> bool:
+    def hooked(self, layer: keras.layers.Layer) -> bool:
         """Whether hooks observe the calls of a layer."""
 
 
 class EagerBackend(Backend, Protocol):
     """The further functions of a backend that runs operations eagerly."""
 
-    # Made for a `CellProgram`: calls functions of lists of tensors, and records them
-    # where that is faster.
-    Recorder: Callable[..., Callable]
+    @property
+    def Recorder(self) -> Callable[[CellProgram], Callable]:
+        """Made for a cell: calls functions of lists of tensors, and records them where
+        that is faster."""
 
     def empty(self, shape: tuple[int, ...], like: Tensor) -> Tensor:
         """A tensor without values yet."""
@@ -274,14 +301,17 @@ class EagerBackend(Backend, Protocol):
         """`term + vectors @ matrix`, of one step or of all."""
 
     def gradients(
-        self, function: Callable, inputs: list[Any], cotangents: list[Any]
-    ) -> list[Any]:
+        self,
+        function: Function,
+        inputs: Tensors,
+        cotangents: Sequence[Tensor | None],
+    ) -> Cotangents:
         """The gradients of a function, which can be differentiated; None for zero."""
 
     def reverse_loop(
         self,
-        of_gates: list[Any],
-        of_states: list[list[Any]],
+        of_gates: list[Tensor | None],
+        of_states: list[list[Tensor | None]],
         outer: Tensor | None,
         last: Tensors,
         back: Tensor | None,
@@ -292,6 +322,11 @@ class EagerBackend(Backend, Protocol):
         """The loop back in time of `EagerRecurrence`."""
 
     def linear_loop(
-        self, a: Tensors, b: Tensors, carry: Tensors, reverse: bool, adjoint: bool
+        self,
+        a: Tensors,
+        b: Tensors,
+        carry: Sequence[Tensor],
+        reverse: bool,
+        adjoint: bool,
     ) -> Tensors:
         """All steps of a linear recurrence: see `scan/algorithms.py`."""

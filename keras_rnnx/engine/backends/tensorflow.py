@@ -3,19 +3,38 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
 from keras_rnnx import _trees
 from keras_rnnx.engine.backends.compiled import *  # noqa: F403
+from keras_rnnx.engine.backends.protocol import (
+    Backward,
+    Batch,
+    Cotangents,
+    DType,
+    Forward,
+    Function,
+    Length,
+    Pull,
+    Shape,
+    Step,
+    Tensor,
+    Tensors,
+    Tree,
+)
 from keras_rnnx.engine.kernels.served import missing
+
+if TYPE_CHECKING:
+    import keras
 
 # Measured with benchmarks.run on 2 cores; see `prefers_xla`.
 SMALL_STEP = 2**20
 USUAL_BATCH = 64
 # From so many steps on, saving memory is worth some time: see `Segments`.
-LONG = 1000
+LONG: float = 1000
 # From so many units on, a graph is faster with an even number of products per step.
 WIDE = 512
 
@@ -28,20 +47,20 @@ concatenate = tf.concat
 rsqrt = tf.math.rsqrt
 
 
-def total(x):
+def total(x: Tensor) -> Tensor:
     """The sum over the first two axes, in float32 at least."""
     x = _wide(x)
     # More than twice as fast on the CPU as `tf.reduce_sum`.
     return tf.raw_ops.BiasAddGrad(out_backprop=tf.reshape(x, (-1, x.shape[-1])))
 
 
-def plus_bias(rows, bias):
+def plus_bias(rows: Tensor, bias: Tensor) -> Tensor:
     """`rows` `(any, width)` with `bias` `(width,)` added to each."""
     # For its gradient, which is the fast sum of `total`.
     return tf.nn.bias_add(rows, bias)
 
 
-def over_units(values):
+def over_units(values: Tensor) -> Tensor:
     """The mean over the last axis, which is kept."""
     if tf.config.list_logical_devices("GPU"):
         # On a GPU products may be less exact.
@@ -51,7 +70,7 @@ def over_units(values):
     return values @ tf.fill([units, 1], tf.constant(1 / units, values.dtype))
 
 
-def product(matrix, beside, xla):
+def product(matrix: Tensor, beside: int, xla: bool) -> Callable[[Tensor], Tensor]:
     """A function that multiplies by `matrix` from the right.
 
     Args:
@@ -68,19 +87,19 @@ def product(matrix, beside, xla):
     return lambda vector: tf.concat([vector @ half for half in halves], axis=-1)
 
 
-def split(x, n):
+def split(x: Tensor, n: int) -> Sequence[Tensor]:
     """`n` equal blocks of the last axis."""
     return tf.split(x, n, axis=-1)
 
 
-def outer(left, right):
+def outer(left: Tensor, right: Tensor) -> Tensor:
     """The sum over the first two axes of the outer products, as one product; in float32
     at least."""
     left, right = (tf.reshape(_wide(x), (-1, x.shape[-1])) for x in (left, right))
     return tf.matmul(left, right, transpose_a=True)
 
 
-def _wide(x):
+def _wide(x: Tensor) -> Tensor:
     return tf.cast(x, tf.float32) if x.dtype in (tf.float16, tf.bfloat16) else x
 
 
@@ -90,14 +109,14 @@ def loop_kernel(in_segments: bool) -> str:
 
 
 def scan(
-    step,
-    carry,
-    xs,
-    length,
-    outputs,
-    reverse=False,
-    unroll=False,
-):
+    step: Step,
+    carry: Tree,
+    xs: Tree,
+    length: Length,
+    outputs: Tree,
+    reverse: bool = False,
+    unroll: bool = False,
+) -> tuple[Tree, Tree]:
     """Runs `step(carry, slices) -> (carry, outs)` over time.
 
     See `protocol.py`. Loose outputs are kept in pieces, one for each step.
@@ -129,7 +148,9 @@ def scan(
         for shape, dtype, output in zip(shapes, dtypes, outputs)
     ]
 
-    def body(i, carry, writers):
+    def body(
+        i: Tensor, carry: Tensors, writers: list[tf.TensorArray]
+    ) -> tuple[Tensor, Tensors, list[tf.TensorArray]]:
         t = length - 1 - i if reverse else i
         slices = of_xs.tree(reader.read(t) for reader in readers)
         new, outs = step(of_carry.tree(carry), slices)
@@ -151,16 +172,18 @@ def scan(
     return of_carry.tree(carry), of_outputs.tree(stacks)
 
 
-def _shape(x):
+def _shape(x: Tensor) -> Shape:
     """Sizes of `x`, as tensors if they are not known in advance."""
     return [tf.shape(x)[i] if n is None else n for i, n in enumerate(x.shape)]
 
 
-def _static(shape):
+def _static(shape: Shape) -> list[int | None]:
     return [n if isinstance(n, int) else None for n in shape]
 
 
-def _stacked(writer, dtype, length, shape):
+def _stacked(
+    writer: tf.TensorArray, dtype: DType, length: Length, shape: Shape
+) -> Tensor:
     if isinstance(length, int):
         return writer.stack()
     # An empty list can only be stacked if the full shape is known.
@@ -171,12 +194,12 @@ def _stacked(writer, dtype, length, shape):
     return stack
 
 
-def _some(length):
+def _some(length: Length) -> Length:
     """`length`, but at least 1 if it is a tensor: XLA cannot read an empty list."""
     return length if isinstance(length, int) else tf.maximum(length, 1)
 
 
-def _array(dtype, length, **kwargs):
+def _array(dtype: DType, length: Length, **kwargs: Any) -> tf.TensorArray:
     return tf.TensorArray(dtype, length, clear_after_read=False, **kwargs)
 
 
@@ -184,28 +207,35 @@ class _Pieces(list):
     """The outputs of each step, in a class of its own: trees treat it as a leaf."""
 
 
-def _unrolled(step, carry, of_xs, xs, length, reverse):
+def _unrolled(
+    step: Step,
+    carry: Tree,
+    of_xs: _trees.Structure,
+    xs: Tensors,
+    length: int,
+    reverse: bool,
+) -> tuple[Tree, list[Tree]]:
     """The last carry, and the outputs of each step."""
     xs = [x if isinstance(x, list) else tf.unstack(x) for x in xs]
-    results: list = [None] * length
+    results: list[Tree] = [None] * length
     for t in reversed(range(length)) if reverse else range(length):
         carry, results[t] = step(carry, of_xs.tree(x[t] for x in xs))
     return carry, results
 
 
-def counter(n):
+def counter(n: Length) -> Tensor:
     """0, 1, ... `n - 1`, for a scan."""
     return tf.range(_some(n))
 
 
-def steps_of(x, start, count):
+def steps_of(x: Tensor, start: Length, count: Length) -> Tensor:
     """`count` steps from `start` on of `x` `(batch, time, features)`."""
     part = tf.slice(x, [0, start, 0], [-1, count, -1])
     part.set_shape([x.shape[0], count if isinstance(count, int) else None, x.shape[2]])
     return part
 
 
-def pullback(function, inputs):
+def pullback(function: Function, inputs: Tensors) -> tuple[Tensors, Pull]:
     """Evaluates `function(inputs)`, a list of tensors.
 
     Returns:
@@ -216,7 +246,7 @@ def pullback(function, inputs):
         tape.watch(inputs)
         outputs = function(inputs)
 
-    def pull(cotangents, positions):
+    def pull(cotangents: Cotangents, positions: Sequence[int]) -> Cotangents:
         pairs = [(o, c) for o, c in zip(outputs, cotangents) if c is not None]
         return tape.gradient(
             [o for o, _ in pairs],
@@ -227,7 +257,13 @@ def pullback(function, inputs):
     return outputs, pull
 
 
-def differentiable(forward, backward, spared, plain=None, again=None):
+def differentiable(
+    forward: Forward,
+    backward: Backward,
+    spared: set[int],
+    plain: Function | None = None,
+    again: Backward | None = None,
+) -> Function:
     """A function of a list of tensors with a custom backward pass.
 
     Args:
@@ -239,10 +275,10 @@ def differentiable(forward, backward, spared, plain=None, again=None):
     """
 
     @tf.custom_gradient
-    def run(*inputs):
+    def run(*inputs: Tensor) -> tuple[Tensors, Callable[..., Cotangents]]:
         outputs, residuals = forward(list(inputs))
 
-        def gradient(*cotangents):
+        def gradient(*cotangents: Tensor) -> Cotangents:
             return backward(list(inputs), residuals, list(cotangents))
 
         return outputs, gradient
@@ -261,7 +297,7 @@ def compiled(function: Callable, xla: bool) -> Callable:
         function,
     )
 
-    def run(*trees):
+    def run(*trees: Tree) -> Tree:
         # The gradient of a nested function reads shapes from its forward part. XLA
         # would treat them as constants, and compile again for every training step.
         return (function if tf.inside_function() else graph)(*trees)
@@ -269,10 +305,18 @@ def compiled(function: Callable, xla: bool) -> Callable:
     return run
 
 
-def compiled_scan(step, carry, xs, length, outputs, reverse=False, unroll=False):
+def compiled_scan(
+    step: Step,
+    carry: Tree,
+    xs: Tree,
+    length: Length,
+    outputs: Tree,
+    reverse: bool = False,
+    unroll: bool = False,
+) -> tuple[Tree, Tree]:
     """`scan` with the loop compiled by XLA; the large products around it are not."""
 
-    def run(carry, xs):
+    def run(carry: Tree, xs: Tree) -> tuple[Tree, Tree]:
         return scan(step, carry, xs, length, outputs, reverse, unroll)
 
     return _trees.over_trees(compiled_part, run)(carry, xs)
@@ -283,14 +327,19 @@ def compiled_part(function: Callable) -> Callable:
     return _graph(function, jit_compile=True)
 
 
-def _graph(function: Callable, **options) -> Callable:
+def _graph(function: Callable, **options: Any) -> Callable:
     # TensorFlow warns of a function that is traced again and again, and tells functions
     # apart by their code. The functions of all layers share theirs; partials have none.
     return tf.function(functools.partial(function), autograph=False, **options)
 
 
 def prefers_xla(
-    batch, length, units: int, gates: int, training: bool, sums: bool = False
+    batch: Batch,
+    length: Length,
+    units: int,
+    gates: int,
+    training: bool,
+    sums: bool = False,
 ) -> bool:
     """Whether to compile the loop with XLA.
 
@@ -315,7 +364,7 @@ def prefers_xla(
     return sums or gates == 1 or batch * units**2 < SMALL_STEP
 
 
-def linear_way(steps, batch, units) -> str:
+def linear_way(steps: Length, batch: Batch, units: int) -> str:
     """The fastest of `scan/algorithms.py`, for sizes as far as known.
 
     The choice for a GPU was measured with JAX and torch, not with TensorFlow.
@@ -330,12 +379,12 @@ def linear_way(steps, batch, units) -> str:
     return "parallel" if kernels()[0] else "sequential"
 
 
-def gather_steps(x, index):
+def gather_steps(x: Tensor, index: Tensor) -> Tensor:
     """`x[b, index[b, t]]` for every `b` and `t`, of `x` `(batch, time, features)`."""
     return tf.gather(x, index, batch_dims=1)
 
 
-def argsort(keys):
+def argsort(keys: Tensor) -> Tensor:
     """Positions along axis 1 in the order of `keys` `(batch, time)`, all distinct."""
     return tf.argsort(keys, axis=1)
 
@@ -352,12 +401,19 @@ def kernel_refusal(kernel: str, dtype: str) -> str | None:
     return missing("TensorFlow", kernel)
 
 
-def hooked(layer) -> bool:
+def hooked(layer: keras.layers.Layer) -> bool:
     """Whether hooks observe the calls of a layer: not on this backend."""
     return False
 
 
-def run_kernel(kernel, x, states, weights, lengths, bidirectional=False):
+def run_kernel(
+    kernel: str,
+    x: Tensor,
+    states: Tensors,
+    weights: list[Tensors],
+    lengths: Tensor | None,
+    bidirectional: bool = False,
+) -> tuple[Tensor, Tensors]:
     """Runs a cuDNN kernel. See `protocol.py`."""
     # The transposed matrices, layer by layer: first the kernel, then the recurrent
     # kernel. The biases of all layers follow in the same order.
@@ -367,7 +423,7 @@ def run_kernel(kernel, x, states, weights, lengths, bidirectional=False):
     if lengths is None:
         lengths = tf.fill([tf.shape(x)[0]], tf.shape(x)[1])
 
-    def swap(tensor):
+    def swap(tensor: Tensor) -> Tensor:
         return tf.transpose(tensor, (1, 0, 2))
 
     # With time_major=False the op takes states of shape (batch, layers, units), but
@@ -393,12 +449,16 @@ def run_kernel(kernel, x, states, weights, lengths, bidirectional=False):
     return outputs, last
 
 
-def stepping(model, flat, specs):
+def stepping(
+    model: keras.Model,
+    flat: Callable[[Callable, Sequence[Tensor]], Tensors],
+    specs: Sequence[tuple[Shape, str]],
+) -> Function:
     """One step of a model, compiled. See `protocol.py`."""
     signature = [tf.TensorSpec(shape, dtype) for shape, dtype in specs]
 
     @tf.function(autograph=False, input_signature=signature)
-    def step(*tensors):
+    def step(*tensors: Tensor) -> Tensors:
         return flat(lambda inputs: model(inputs, training=False), tensors)
 
     concrete = step.get_concrete_function()

@@ -11,7 +11,9 @@ import keras
 from keras import ops
 
 from keras_rnnx import _trees
+from keras_rnnx.cells._lowering.spec import GateWeights
 from keras_rnnx.engine import _precision, costs
+from keras_rnnx.engine.backends.protocol import Tensor, Tensors
 from keras_rnnx.engine.kernels import weights as kernel_weights
 from keras_rnnx.engine.loop.eager import EagerRecurrence
 from keras_rnnx.engine.loop.engine import time_major
@@ -22,9 +24,9 @@ from keras_rnnx.engine.loop.segments import (
     Segments,
     length,
 )
-from keras_rnnx.engine.loop.tensors import LoopResults
+from keras_rnnx.engine.loop.tensors import LoopResults, SequenceTensors
 from keras_rnnx.engine.packing import Packing
-from keras_rnnx.engine.sequence import SequenceEngine
+from keras_rnnx.engine.sequence import CallOptions, SequenceEngine
 
 # By kernel, the gates to shut (-1) and to open (1) so that a step changes nothing that
 # is read later.
@@ -35,12 +37,12 @@ IDLE = {"lstm": _LSTM, "lstmp": _LSTM, "rnn_relu": {"h": -1.0}}
 class KernelEngine(SequenceEngine):
     """Runs one cell over sequences on a vendor's kernel."""
 
-    def _states(self, tensors, options):
+    def _states(self, tensors: SequenceTensors, options: CallOptions) -> LoopResults:
         if options.segments is None:
             outputs, states = self._kernel(tensors, options.training)
             return LoopResults(outputs, {}, states)
 
-        def segment(tensors):
+        def segment(tensors: SequenceTensors) -> SegmentResults:
             # The tensors of a segment have time first.
             outputs, states = self._kernel(time_major(tensors), options.training)
             return SegmentResults(ops.transpose(outputs, (1, 0, 2)), states)
@@ -49,7 +51,9 @@ class KernelEngine(SequenceEngine):
         run = Recomputed(segment, self.backend)
         return Segments(run, self.backend, steps, options.return_sequences)(tensors)
 
-    def _kernel(self, tensors, training):
+    def _kernel(
+        self, tensors: SequenceTensors, training: bool
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """The first state after every step, `(batch, time, units)`, and the last ones.
 
         Args:
@@ -76,7 +80,7 @@ class KernelEngine(SequenceEngine):
         }
         return packing.unpack(outputs, states[first]), last
 
-    def _derives(self, states, training):
+    def _derives(self, states: dict[str, Tensor], training: bool) -> bool:
         """Whether to derive the backward pass from the cell's own equation.
 
         In eager code that can be faster than autodiff of a kernel. It needs the states
@@ -93,7 +97,12 @@ class KernelEngine(SequenceEngine):
             and costs.step_size(*state.shape[::-1]) < costs.DERIVED
         )
 
-    def _run_kernel(self, tensors, packing, lengths):
+    def _run_kernel(
+        self,
+        tensors: SequenceTensors,
+        packing: Packing | None,
+        lengths: Tensor | None,
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """Outputs `(batch, time, units)` and last states of the kernel."""
         program, x = self.program, tensors.sequences
         weights_by_name = _trees.mapped(
@@ -114,6 +123,7 @@ class KernelEngine(SequenceEngine):
         gates = lowering.gates(weights)
         x = lowering.inputs(x, states, weights)
         if idle:
+            assert packing is not None
             x, gates = _idle_behind(packing, x, gates, kernel)
         start = lowering.states(states, weights)
         weights_of_kernel = kernel_weights.in_order(kernel, gates)
@@ -122,18 +132,30 @@ class KernelEngine(SequenceEngine):
         outputs = lowering.outputs(outputs, states, weights)
         return outputs, dict(zip(tensors.states, last))
 
-    def _call(self, kernel, x, states, weights, lengths):
+    def _call(
+        self,
+        kernel: str,
+        x: Tensor,
+        states: Tensors,
+        weights: Tensors,
+        lengths: Tensor | None,
+    ) -> tuple[Tensor, Tensors]:
         """One layer of the kernel."""
         states = [state[None] for state in states]
         outputs, last = self.backend.run_kernel(kernel, x, states, [weights], lengths)
         return outputs, [state[0] for state in last]
 
-    def _derived(self, tensors, packing, lengths):
+    def _derived(
+        self,
+        tensors: SequenceTensors,
+        packing: Packing | None,
+        lengths: Tensor | None,
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """`_run_kernel` with a backward pass derived from the cell's own equation."""
         by_step = dataclasses.replace(tensors.by_step, valid=None)
         swapped = time_major(dataclasses.replace(tensors, by_step=by_step))
 
-        def kernel():
+        def kernel() -> Tensor:
             outputs, _ = self._run_kernel(tensors, packing, lengths)
             return ops.transpose(outputs, (1, 0, 2))
 
@@ -143,7 +165,9 @@ class KernelEngine(SequenceEngine):
         return ops.transpose(results.outputs, (1, 0, 2)), results.states
 
 
-def _idle_behind(packing, x, gates, kernel):
+def _idle_behind(
+    packing: Packing, x: Tensor, gates: dict[str, GateWeights], kernel: str
+) -> tuple[Tensor, dict[str, GateWeights]]:
     """Adds an input that makes the steps after the end of each row idle.
 
     States that are not outputs (the cell state of an LSTM) then keep their last values

@@ -10,8 +10,9 @@ from keras import ops
 from keras_rnnx import _trees
 from keras_rnnx.cells import Cell
 from keras_rnnx.cells._base.program import CellProgram
-from keras_rnnx.cells._base.tensors import DrawnMasks
+from keras_rnnx.cells._base.tensors import DrawnMasks, StepVectors
 from keras_rnnx.engine import backends, masks
+from keras_rnnx.engine.backends.protocol import Tensor, Tensors, Tree
 from keras_rnnx.engine.kernels import weights as kernel_weights
 from keras_rnnx.engine.packing import Packing
 from keras_rnnx.engine.sequence import weights_of
@@ -55,14 +56,14 @@ class StackedKernel:
 
     def __call__(
         self,
-        sequences: Any,
-        states: list[list[Any]],
-        mask: Any,
+        sequences: Tensor,
+        states: list[Tensors],
+        mask: Tensor | None,
         drawn: list[DrawnMasks],
         return_sequences: bool,
         zero_output_for_mask: bool,
         wants_states: bool,
-    ) -> tuple[list[Any], list[list[Any]]]:
+    ) -> tuple[Tensors, list[Tensors]]:
         """Runs the stack.
 
         Args:
@@ -92,21 +93,23 @@ class StackedKernel:
             self._compiled[key] = self.backend.compiled(self._function(*key), False)
         return self._compiled[key](tensors)
 
-    def _tensor(self, value):
+    def _tensor(self, value: Any) -> Tensor:
         return ops.cast(ops.convert_to_tensor(value), self.dtype)
 
-    def _weights(self, program, drawn):
+    def _weights(self, program: CellProgram, drawn: DrawnMasks) -> dict[str, Tensor]:
         weights = _trees.mapped(self._tensor, weights_of(program))
         of_weights = drawn.weights.items()
         return weights | {name: weights[name] * mask for name, mask in of_weights}
 
-    def _vectors(self, program):
+    def _vectors(self, program: CellProgram) -> StepVectors:
         return _trees.mapped(self._tensor, program.step_vectors())
 
-    def _function(self, return_sequences, zero_output_for_mask, wants_states):
+    def _function(
+        self, return_sequences: bool, zero_output_for_mask: bool, wants_states: bool
+    ) -> Callable[[Tree], tuple[Tensors, list[Tensors]]]:
         lengths_read = reads_lengths(self.kernel, self.directions, wants_states)
 
-        def run(tensors):
+        def run(tensors: Tree) -> tuple[Tensors, list[Tensors]]:
             x, states, mask = (tensors.get(k) for k in ("sequences", "states", "mask"))
             weights = [
                 kernel_weights.lowered(*triple)
@@ -152,7 +155,13 @@ class StackedKernel:
 
         return run
 
-    def _last_outputs(self, outputs, last, packing, top):
+    def _last_outputs(
+        self,
+        outputs: Tensors,
+        last: list[Tensors],
+        packing: Packing | None,
+        top: list[Tensors],
+    ) -> Tensors:
         """The output after the last step that each direction of the last layer took."""
         if self.directions == 2:
             # Backward in time the first step is the last one.

@@ -105,7 +105,9 @@ def plan_at_once(
     )
 
 
-def _engine_refusal(rows, plans):
+def _engine_refusal(
+    rows: list[list[keras.layers.RNN]], plans: list[Plan]
+) -> str | None:
     """Why the layers cannot share one kernel, or None."""
     for rnn, chosen in zip([rnn for row in rows for rnn in row], plans):
         if chosen.engine not in ("cudnn", "native"):

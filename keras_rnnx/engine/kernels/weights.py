@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from keras import ops
 
 from keras_rnnx.cells._base.program import CellProgram
 from keras_rnnx.cells._base.tensors import StepVectors
 from keras_rnnx.cells._lowering.spec import FIELDS, KERNELS, GateWeights, Weights
 from keras_rnnx.engine import backends
+from keras_rnnx.engine.backends.protocol import Tensor, Tensors
 
 # The order of the gates in the vendors' kernels. The GRU's differs from Keras'.
 ORDER = KERNELS | {"gru": ("r", "z", "h")}
@@ -24,7 +23,7 @@ def ready(program: CellProgram) -> bool:
     return gates == order or (layout.uniform and {*gates} == {*order})
 
 
-def own(program: CellProgram, tensors: dict[str, Any]) -> list[Any]:
+def own(program: CellProgram, tensors: dict[str, Tensor]) -> Tensors:
     """Both kernels, both biases and the projection of a cell that is `ready`.
 
     They are in the kernel's order. A missing bias is zeros; a missing projection is
@@ -39,7 +38,7 @@ def own(program: CellProgram, tensors: dict[str, Any]) -> list[Any]:
         backend = backends.current()
         places = [gates.index(gate) for gate in order]
 
-        def ordered(tensor):
+        def ordered(tensor: Tensor) -> Tensor:
             parts = backend.split(tensor, len(order))
             return backend.concatenate([parts[k] for k in places], -1)
 
@@ -48,7 +47,7 @@ def own(program: CellProgram, tensors: dict[str, Any]) -> list[Any]:
     return [*_whole(program, tensors), *projection(tensors)]
 
 
-def _whole(program, tensors):
+def _whole(program: CellProgram, tensors: dict[str, Tensor]) -> Tensors:
     """Both kernels and both biases, in the order of the cell's gates."""
     kernels = [tensors["kernel"], tensors["recurrent_kernel"]]
     zeros = ops.zeros_like(tensors["recurrent_kernel"][0])
@@ -59,13 +58,13 @@ def _whole(program, tensors):
     return [*kernels, *biases]
 
 
-def projection(tensors: dict[str, Any]) -> list[Any]:
+def projection(tensors: dict[str, Tensor]) -> Tensors:
     """The matrix that projects the outputs, in a list; an empty list without one."""
     return [tensors["projection_kernel"]] if "projection_kernel" in tensors else []
 
 
 def by_gate(
-    program: CellProgram, tensors: dict[str, Any], vectors: StepVectors
+    program: CellProgram, tensors: dict[str, Tensor], vectors: StepVectors
 ) -> Weights:
     """The weights of each gate for a lowering, with zeros for parts that it lacks.
 
@@ -100,7 +99,7 @@ def by_gate(
     return Weights(gates, vectors.own)
 
 
-def in_order(kernel: str, gates: dict[str, GateWeights]) -> list[Any]:
+def in_order(kernel: str, gates: dict[str, GateWeights]) -> Tensors:
     """Both kernels and both biases, with the gates in the vendor's order.
 
     Args:
@@ -115,8 +114,8 @@ def in_order(kernel: str, gates: dict[str, GateWeights]) -> list[Any]:
 
 
 def lowered(
-    program: CellProgram, tensors: dict[str, Any], vectors: StepVectors
-) -> list[Any]:
+    program: CellProgram, tensors: dict[str, Tensor], vectors: StepVectors
+) -> Tensors:
     """The weights for the kernel, of a cell whose lowering maps only weights.
 
     Args:

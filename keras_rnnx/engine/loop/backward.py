@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import keras
 from keras import ops
@@ -13,8 +13,19 @@ from keras_rnnx import _trees
 from keras_rnnx.cells._base.layout import LATE
 from keras_rnnx.cells._base.tensors import Parts, StepContext, StepVectors
 from keras_rnnx.engine import _precision
+from keras_rnnx.engine.backends.protocol import (
+    Backend,
+    Batch,
+    Length,
+    Tensor,
+    Tensors,
+    Tree,
+)
 from keras_rnnx.engine.loop import gradient_flow
 from keras_rnnx.engine.loop.tensors import LoopGradients, LoopTensors, StepOutput
+
+if TYPE_CHECKING:
+    from keras_rnnx.engine.loop.forward import Recurrence
 
 
 class StepBack:
@@ -34,10 +45,10 @@ class StepBack:
 
     def __init__(
         self,
-        recurrence: Any,
-        length: Any,
+        recurrence: Recurrence,
+        length: Length,
         tensors: LoopTensors,
-        kept: dict[str, Any],
+        kept: dict[str, Tree],
         shown: bool,
     ):
         self.recurrence, self.backend = recurrence, recurrence.backend
@@ -74,7 +85,7 @@ class StepBack:
         held = _trees.flatten(self.vectors)
         self.rounds = any(vector.dtype != h.dtype for vector in held)
 
-    def _gates_again(self):
+    def _gates_again(self) -> dict[str, Tensor]:
         """Recomputes the values of each gate that a step keeps, for all steps."""
         tensors, gates = self.tensors, {}
         for k, matrix in tensors.matrices.items():
@@ -83,7 +94,7 @@ class StepBack:
             gates[k] = tensors.inputs[k] + u if self.recurrence.keeps_sum(k) else u
         return gates
 
-    def _local(self, kept):
+    def _local(self, kept: dict[str, Tensor]) -> dict[str, Tensor | Parts]:
         """The values that the equation reads from each gate: the sum, or the parts."""
         inputs, gates = self.tensors.inputs, {}
         for k, gate in self.layout.gates.items():
@@ -95,14 +106,14 @@ class StepBack:
                 gates[k] = Parts(inputs[k] if gate.has_input else None, kept[k])
         return gates
 
-    def _product(self, gate, tree):
+    def _product(self, gate: str, tree: Tree) -> Tensor:
         """The product of a gate in a tree with the structure of `values["gates"]`."""
         value = tree[gate]
         return value.product if isinstance(value, Parts) else value
 
     def _equation(
-        self, values: dict[str, Any], vectors: StepVectors, context: StepContext
-    ) -> dict[str, Any]:
+        self, values: dict[str, Tree], vectors: StepVectors, context: StepContext
+    ) -> dict[str, Tree]:
         """The states after a step, or all steps, and the vectors of late gates."""
         states = values["states"]
         like = states[self.program.output]
@@ -110,8 +121,8 @@ class StepBack:
             vectors = _trees.mapped(lambda v: _precision.along(v, like), vectors)
         inputs, products, multiplied = {}, {}, {}
 
-        def late(gate, product):
-            def call(vector):
+        def late(gate: str, product: Tensor) -> Callable[[Tensor], Tensor]:
+            def call(vector: Tensor) -> Tensor:
                 if vector.dtype != like.dtype:
                     # Keras' activations give float32 for float64 on some backends.
                     vector = ops.cast(vector, like.dtype)
@@ -138,24 +149,24 @@ class StepBack:
     def sums(self) -> StepVectors | None:
         """The start of sums over all steps: zeros, in float32 at least."""
 
-        def zeros(vector):
+        def zeros(vector: Tensor) -> Tensor:
             dtype = keras.backend.standardize_dtype(vector.dtype)
             return ops.zeros_like(vector, dtype if dtype == "float64" else "float32")
 
         return _trees.mapped(zeros, self.vectors) if self.along else None
 
-    def outputs(self, batch: Any) -> dict[str, Any]:
+    def outputs(self, batch: Batch) -> dict[str, Tree]:
         """Describes the tensors that a step returns.
 
         Args:
             batch: number of sequences.
         """
 
-        def output(width):
+        def output(width: int) -> StepOutput:
             return StepOutput((batch, width))
 
         states = self.program.states
-        outputs: dict[str, Any] = {"gates": {}}
+        outputs: dict[str, Tree] = {"gates": {}}
         for k, gate in self.layout.gates.items():
             value = self.values["gates"][k]
             wide = output(self.program.units)
@@ -172,7 +183,9 @@ class StepBack:
             outputs["before"] = output(states[self.program.output])
         return outputs
 
-    def __call__(self, carry: dict, at: dict) -> tuple[dict, dict]:
+    def __call__(
+        self, carry: dict[str, Tree], at: dict[str, Tree]
+    ) -> tuple[dict[str, Tree], dict[str, Tree]]:
         """The step.
 
         Args:
@@ -203,11 +216,17 @@ class StepBack:
         outputs = {"gates": of_gates, "after": after, "before": before[output]}
         return {"states": before, "sums": sums}, outputs
 
-    def _pulled(self, after, values, sums, context):
+    def _pulled(
+        self,
+        after: dict[str, Tensor],
+        values: dict[str, Tree],
+        sums: StepVectors | None,
+        context: StepContext,
+    ) -> tuple[dict[str, Tree], StepVectors | None]:
         """The gradients of `values` through the equation alone, and the sums."""
         wanted = {"values": values, "vectors": self.vectors if self.along else None}
 
-        def equation(leaves):
+        def equation(leaves: dict[str, Tree]) -> dict[str, Tree]:
             vectors = leaves["vectors"] if self.along else self.tensors.vectors
             return self._equation(leaves["values"], vectors, context)
 
@@ -224,7 +243,9 @@ class StepBack:
             sums = _precision.added(sums, gradients["vectors"])
         return gradients["values"], sums
 
-    def gradients(self, last: dict[str, Any], stacks: dict[str, Any]) -> LoopGradients:
+    def gradients(
+        self, last: dict[str, Tree], stacks: dict[str, Tree]
+    ) -> LoopGradients:
         """Gradients of the tensors, from the last carry and the steps' outputs."""
         program, layout = self.program, self.layout
         flow, source = program.gradient_flow, self.multiplied
@@ -258,7 +279,9 @@ class StepBack:
             states=last["states"],
         )
 
-    def _of_vectors(self, d_states, d_u):
+    def _of_vectors(
+        self, d_states: dict[str, Tensor], d_u: dict[str, Tensor]
+    ) -> StepVectors:
         """The gradients of vectors, from the equation at all steps at once."""
         pull = Pullback(
             self.backend,
@@ -297,9 +320,9 @@ class Pullback:
 
     def __init__(
         self,
-        backend: Any,
-        function: Any,
-        tree: Any,
+        backend: Backend,
+        function: Callable[[Tree], Tree],
+        tree: Tree,
         structures: Structures | None = None,
     ):
         structures = structures or Structures()
@@ -308,7 +331,7 @@ class Pullback:
         self.positions = structure.positions()
         self.inputs = structure.flat(tree)
 
-        def flat(leaves):
+        def flat(leaves: Tensors) -> Tensors:
             result = function(structure.tree(leaves))
             self.results = structures.results or _trees.Structure(result)
             structures.results = self.results
@@ -317,7 +340,7 @@ class Pullback:
         outputs, self.pull = backend.pullback(flat, self.inputs)
         self.outputs = self.results.tree(outputs)
 
-    def some(self, cotangents: Any, positions: Sequence[int]) -> list[Any]:
+    def some(self, cotangents: Tree, positions: Sequence[int]) -> Tensors:
         """The gradients of the tensors at some positions.
 
         Args:
@@ -330,6 +353,6 @@ class Pullback:
             for d, position in zip(gradients, positions)
         ]
 
-    def __call__(self, cotangents: Any) -> Any:
+    def __call__(self, cotangents: Tree) -> Tree:
         """The gradients of all tensors, in a tree."""
         return self.structure.tree(self.some(cotangents, range(self.structure.size)))

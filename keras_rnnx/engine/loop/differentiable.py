@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 from keras_rnnx import _trees
 from keras_rnnx.cells._base.program import CellProgram
 from keras_rnnx.engine import recording
-from keras_rnnx.engine.backends.protocol import Backend, EagerBackend
+from keras_rnnx.engine.backends.protocol import (
+    Backend,
+    Backward,
+    Cotangents,
+    EagerBackend,
+    Forward,
+    Function,
+    Length,
+    Tensor,
+    Tensors,
+    Tree,
+)
 from keras_rnnx.engine.loop.tensors import LoopResults
+
+# A function that computes the input parts of the gates, by name, and its tensors.
+Source: TypeAlias = tuple[Callable[[Tensors], dict[str, Tensor]], Tensors]
 
 
 class Differentiable:
@@ -28,7 +42,7 @@ class Differentiable:
         moments: names of the scopes whose moments are recorded.
     """
 
-    kept: Any
+    kept: Tree
     loops = True
     moments: tuple[str, ...] = ()
 
@@ -50,9 +64,9 @@ class Differentiable:
 
     def __call__(
         self,
-        length: Any,
-        tensors: Any,
-        source: tuple[Callable, list[Any]] | None = None,
+        length: Length,
+        tensors: Tree,
+        source: Source | None = None,
     ) -> LoopResults:
         """Runs the cell.
 
@@ -73,12 +87,14 @@ class Differentiable:
         flat = structure.flat(tensors)
         n = len(flat)
 
-        def forward(inputs):
+        def forward(inputs: Tensors) -> tuple[Tensors, Tensors]:
             tree = structure.tree(inputs)
             result, residuals = self.forward(length, tree, self.keep)
             return results.flat(result), kept.flat(residuals) if self.keep else []
 
-        def backward(inputs, residuals, cotangents):
+        def backward(
+            inputs: Tensors, residuals: Tensors, cotangents: Cotangents
+        ) -> Cotangents:
             tree, at_end = structure.tree(inputs), results.tree(cotangents)
             if residuals:
                 residuals = kept.tree(residuals)
@@ -88,10 +104,11 @@ class Differentiable:
             # The tensors of the source get their gradients through the inputs.
             return structure.flat(gradients) + [None] * (len(inputs) - n)
 
+        passes: tuple[Forward, Backward] = forward, backward
         if self.recorder and recording.allowed():
             key = length, _trees.signature(tensors)
-            forward, backward = self._recorded(forward, backward, key, n)
-        spared = set()
+            passes = self._recorded(forward, backward, key, n)
+        spared: set[int] = set()
         if self.keep and self.spared():
             at = structure.positions().inputs
             spared = {at[name] for name in self.spared()}
@@ -99,46 +116,61 @@ class Differentiable:
                 # Other backends do not run the function again.
                 flat += source[1]
         plainly = self._plainly(length, structure, results, source)
-        run = self.backend.differentiable(forward, backward, spared, *plainly)
+        run = self.backend.differentiable(*passes, spared, *plainly)
         return results.tree(run(flat))
 
-    def _recorded(self, forward, backward, key, n):
+    def _recorded(
+        self, forward: Forward, backward: Backward, key: tuple, n: int
+    ) -> tuple[Forward, Backward]:
         """The two functions, recorded and replayed where that is faster."""
         recorder = self.recorder
 
-        def play(inputs):
+        def play(inputs: Tensors) -> tuple[Tensors, Tensors]:
             return recorder(forward, ("forward", *key), inputs[:n])
 
-        def steps_back(inputs, residuals, cotangents):
+        def steps_back(
+            inputs: Tensors, residuals: Tensors, cotangents: Cotangents
+        ) -> tuple[Cotangents]:
             return (backward(inputs, residuals, cotangents),)
 
-        def play_back(inputs, residuals, cotangents):
+        def play_back(
+            inputs: Tensors, residuals: Tensors, cotangents: Cotangents
+        ) -> Cotangents:
             groups = inputs[:n], residuals, cotangents
             (gradients,) = recorder(steps_back, ("backward", *key), *groups)
             return gradients + [None] * (len(inputs) - n)
 
         return play, play_back
 
-    def _results(self):
+    def _results(self) -> LoopResults:
         """A tree with the structure of the results."""
         outputs = True if self.sequences else None
         moments = dict.fromkeys(self.moments, True)
         return LoopResults(outputs, moments, dict.fromkeys(self.program.states, True))
 
-    def _plainly(self, length, structure, results, source):
+    def _plainly(
+        self,
+        length: Length,
+        structure: _trees.Structure,
+        results: _trees.Structure,
+        source: Source | None,
+    ) -> tuple[Function, Backward]:
         """The functions for second derivatives and transforms on torch: `plain` and
         `again` of `torch.gradients.differentiable`."""
         n = structure.size
 
-        def plain(inputs):
+        def plain(inputs: Tensors) -> Tensors:
             if self.keep:
                 self._refuse_flow()
             return results.flat(self.plain(length, structure.tree(inputs)))
 
-        def again(inputs, residuals, cotangents):
+        def again(
+            inputs: Tensors, residuals: Tensors, cotangents: Cotangents
+        ) -> Cotangents:
             self._refuse_flow()
             inputs, tensors = inputs[:n], inputs[n:]
             if tensors:
+                assert source is not None
                 recomputed, at = source[0](tensors), structure.positions().inputs
                 for name, position in at.items():
                     if inputs[position] is None:
@@ -149,7 +181,7 @@ class Differentiable:
 
         return plain, again
 
-    def _refuse_flow(self):
+    def _refuse_flow(self) -> None:
         if self.program.gradient_flow:
             raise RuntimeError(
                 "GradientFlow adds a term to the gradients of the fused engine that is "
@@ -158,7 +190,7 @@ class Differentiable:
                 "derivatives. Build the cell without this regularizer to take them."
             )
 
-    def plain(self, length: Any, tensors: Any) -> LoopResults:
+    def plain(self, length: Length, tensors: Tree) -> LoopResults:
         """The results of a call, by operations that the framework differentiates."""
         return self.forward(length, tensors, keep=False)[0]
 
@@ -167,7 +199,9 @@ class Differentiable:
         pass keeps its tensors."""
         return set()
 
-    def forward(self, length: Any, tensors: Any, keep: bool) -> tuple[LoopResults, Any]:
+    def forward(
+        self, length: Length, tensors: Tree, keep: bool
+    ) -> tuple[LoopResults, Tree]:
         """The results of a call, and with `keep` the tensors that `backward` needs, in
         a tree like `kept`.
 
@@ -179,8 +213,8 @@ class Differentiable:
         raise NotImplementedError
 
     def backward(
-        self, length: Any, tensors: Any, residuals: Any, cotangents: LoopResults
-    ) -> Any:
+        self, length: Length, tensors: Tree, residuals: Tree, cotangents: LoopResults
+    ) -> Tree:
         """Gradients, in a tree like that of the tensors; missing ones are zero.
 
         Args:

@@ -8,14 +8,22 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
 
 from keras import ops
 
 from keras_rnnx import _trees
 from keras_rnnx.cells._base.program import CellProgram
+from keras_rnnx.cells._base.tensors import StepContext, StepVectors
 from keras_rnnx.engine import _precision
-from keras_rnnx.engine.backends.protocol import EagerBackend
+from keras_rnnx.engine.backends.protocol import (
+    Backend,
+    Cotangents,
+    EagerBackend,
+    Length,
+    Tensor,
+    Tensors,
+    Tree,
+)
 from keras_rnnx.engine.loop.differentiable import Differentiable
 from keras_rnnx.engine.loop.inputs import ALL
 from keras_rnnx.engine.loop.tensors import (
@@ -39,15 +47,16 @@ class EagerRecurrence(Differentiable):
             units)`, instead of the loop, for a cell with one state. Default: the loop.
     """
 
+    # Engines take this recurrence on such a backend alone.
     backend: EagerBackend
 
     def __init__(
         self,
         program: CellProgram,
-        backend: EagerBackend,
+        backend: Backend,
         sequences: bool,
         keep: bool = True,
-        kernel: Callable[[], Any] | None = None,
+        kernel: Callable[[], Tensor] | None = None,
     ):
         self.loops = kernel is None
         super().__init__(program, backend, sequences, keep)
@@ -70,11 +79,18 @@ class EagerRecurrence(Differentiable):
         more = program.layout.late_gates or program.normalization
         return program.even and not (more or program.gradient_flow)
 
-    def spared(self):
+    def spared(self) -> set[str]:
         # If sums are kept, the input part is not read again.
         return set() if self.separate or self.kernel else {ALL}
 
-    def advance(self, states, x, u, vectors, context):
+    def advance(
+        self,
+        states: dict[str, Tensor],
+        x: Tensor | None,
+        u: Tensor | None,
+        vectors: StepVectors,
+        context: StepContext,
+    ) -> dict[str, Tensor]:
         """The states after a step, or after all steps, from the parts of all gates.
 
         If they are not separate, `u` is the sum and `x` is not read.
@@ -89,7 +105,13 @@ class EagerRecurrence(Differentiable):
         gates = self.program.read(inputs, products, vectors, context)
         return self.program.update(states, gates, vectors, context)
 
-    def gate_products(self, tensors, h, x, context):
+    def gate_products(
+        self,
+        tensors: LoopTensors,
+        h: Tensor,
+        x: Tensor | None,
+        context: StepContext,
+    ) -> Tensor | None:
         """The products of the gates, plus `x` unless the parts are separate."""
         if not self.gates:
             return None
@@ -100,7 +122,9 @@ class EagerRecurrence(Differentiable):
             return self.backend.add_product(tensors.biases[ALL], h, matrix)
         return h @ matrix
 
-    def forward(self, length, tensors: LoopTensors, keep):
+    def forward(
+        self, length: Length, tensors: LoopTensors, keep: bool
+    ) -> tuple[LoopResults, Tree]:
         if self.kernel is None:
             return self._loop(length, tensors, keep)
         outputs = self.kernel()
@@ -108,19 +132,23 @@ class EagerRecurrence(Differentiable):
         result = LoopResults(outputs if self.sequences else None, {}, last)
         return result, {"outputs": outputs} if keep else None
 
-    def plain(self, length, tensors):
+    def plain(self, length: Length, tensors: LoopTensors) -> LoopResults:
         return self._loop(length, tensors, keep=False)[0]
 
-    def _loop(self, length, tensors, keep):
+    def _loop(
+        self, length: Length, tensors: LoopTensors, keep: bool
+    ) -> tuple[LoopResults, Tree]:
         tensors, output = _precision.rounded(tensors), self.program.output
 
-        def step(states, at):
+        def step(
+            states: dict[str, Tensor], at: dict[str, Tree]
+        ) -> tuple[dict[str, Tensor], dict[str, Tree]]:
             context = at["by_step"].beside(tensors.whole)
             u = self.gate_products(tensors, states[output], at["x"], context)
             new = self.advance(states, at["x"], u, tensors.vectors, context)
             return new, {"outputs": new[output], "products": u, "states": states}
 
-        wanted = {}
+        wanted: dict[str, Tree] = {}
         if keep:
             wanted = _trees.mapped(lambda width: StepOutput(), self.kept)
         elif self.sequences:
@@ -135,7 +163,13 @@ class EagerRecurrence(Differentiable):
         outputs = stacks["outputs"] if self.sequences else None
         return LoopResults(outputs, {}, last), stacks if keep else None
 
-    def backward(self, length, tensors: LoopTensors, kept, cotangents):
+    def backward(
+        self,
+        length: Length,
+        tensors: LoopTensors,
+        kept: dict[str, Tree],
+        cotangents: LoopResults,
+    ) -> LoopGradients:
         """Goes back in pieces, each of so many steps that it stays in the cache."""
         backend, vectors = self.backend, tensors.vectors
         # Vectors are rounded later, where all steps read them.
@@ -144,15 +178,15 @@ class EagerRecurrence(Differentiable):
         batch, units, n_gates = first.shape[0], self.program.units, len(self.gates)
         at_once = max(1, PIECE // max(1, batch * units))
         carry = list(cotangents.states.values())
-        back: Any = None
-        d_u: Any = None
+        back: Tensor | None = None
+        d_u: Tensor = None
         if self.gates:
             back = ops.transpose(tensors.matrices[ALL])
             d_u = backend.empty((length, batch, n_gates, units), carry[0])
         of_vectors = _trees.Structure(vectors)
-        d_x: list[Any] = []
-        d_matrix: Any = None
-        d_vectors: list[Any] = [None] * of_vectors.size
+        d_x: Tensors = []
+        d_matrix: Tensor | None = None
+        d_vectors: Cotangents = [None] * of_vectors.size
         for stop in range(length, 0, -at_once):
             piece = _Piece(self, tensors, kept, slice(max(0, stop - at_once), stop))
             steps = piece.steps
@@ -195,7 +229,7 @@ class EagerRecurrence(Differentiable):
             states=dict(zip(self.program.states, carry)),
         )
 
-    def _by_gate(self, derivative):
+    def _by_gate(self, derivative: Tensor | None) -> Tensor | None:
         if derivative is None:
             return None
         shape = (*derivative.shape[:-1], len(self.gates), -1)
@@ -220,7 +254,7 @@ class _Piece:
         self,
         recurrence: EagerRecurrence,
         tensors: LoopTensors,
-        kept: dict[str, Any],
+        kept: dict[str, Tree],
         steps: slice,
     ):
         self.recurrence, self.steps = recurrence, steps
@@ -256,7 +290,7 @@ class _Piece:
         )
         _, self.pull = recurrence.backend.pullback(self._advance, self.inputs)
 
-    def _before(self, tensors, kept):
+    def _before(self, tensors: LoopTensors, kept: dict[str, Tree]) -> dict[str, Tensor]:
         """The states before each of the steps."""
         steps, outputs = self.steps, kept["outputs"]
         output = self.recurrence.program.output
@@ -270,7 +304,7 @@ class _Piece:
         others = kept.get("states") or {}
         return {output: h, **{name: state[steps] for name, state in others.items()}}
 
-    def _advance(self, leaves):
+    def _advance(self, leaves: Tensors) -> Tensors:
         """The equation at these steps."""
         values = self.structure.tree(leaves)
         like = self.before[self.recurrence.program.output]
@@ -282,21 +316,21 @@ class _Piece:
         )
         return list(new.values())
 
-    def derivatives(self) -> tuple[list[Any], list[list[Any]]]:
+    def derivatives(self) -> tuple[list[Tensor | None], list[list[Tensor | None]]]:
         """The derivatives of each state with respect to the products, and to the states
         before; None for zero."""
         n, of_products, of_states = len(self.before), [], []
         first = [] if self.positions["products"] is None else [0]
         wanted = [*first, *self.positions["states"].values()]
         for i, state in enumerate(self.before.values()):
-            cotangents: list[Any] = [None] * n
+            cotangents: Cotangents = [None] * n
             cotangents[i] = ops.ones_like(state)
             of_state = list(self.pull(cotangents, wanted))
             of_products.append(of_state.pop(0) if first else None)
             of_states.append(of_state)
         return of_products, of_states
 
-    def rest(self, d_states: list[Any]) -> dict[str, Any]:
+    def rest(self, d_states: Tensors) -> dict[str, Tree]:
         """The gradients of the input part, and a list of the gradients of the vectors.
 
         Args:
@@ -308,5 +342,5 @@ class _Piece:
         return {"x": gradients.pop(0) if first else None, "vectors": gradients}
 
 
-def _sum(a, b):
+def _sum(a: Tensor | None, b: Tensor | None) -> Tensor | None:
     return b if a is None else a if b is None else a + b

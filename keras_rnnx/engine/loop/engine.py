@@ -9,13 +9,27 @@ from typing import Any
 from keras import ops
 
 from keras_rnnx import _trees
+from keras_rnnx.cells._base.normalization import BatchNormalization
+from keras_rnnx.engine.backends.protocol import (
+    Batch,
+    Length,
+    Tensor,
+    Tensors,
+    Tree,
+)
+from keras_rnnx.engine.loop.differentiable import Differentiable, Source
 from keras_rnnx.engine.loop.eager import EagerRecurrence
 from keras_rnnx.engine.loop.forward import Recurrence
 from keras_rnnx.engine.loop.inputs import GateInputs
 from keras_rnnx.engine.loop.normalized.centered import CenteredInputs
 from keras_rnnx.engine.loop.normalized.recurrence import NormalizedRecurrence
 from keras_rnnx.engine.loop.segments import Segment, SegmentResults, Segments, length
-from keras_rnnx.engine.loop.tensors import LoopResults, SequenceTensors
+from keras_rnnx.engine.loop.tensors import (
+    NO_GRADIENT,
+    LoopResults,
+    LoopTensors,
+    SequenceTensors,
+)
 from keras_rnnx.engine.loop.time_loop import LoopOptions
 from keras_rnnx.engine.sequence import CallOptions, SequenceEngine
 
@@ -31,7 +45,13 @@ class FusedEngine(SequenceEngine):
         super().__init__(*args)
         self._loops: dict[CallOptions, Loop] = {}
 
-    def _options(self, sequences, return_sequences, zero_output_for_mask, training):
+    def _options(
+        self,
+        sequences: Tensor,
+        return_sequences: bool,
+        zero_output_for_mask: bool,
+        training: bool,
+    ) -> CallOptions:
         options = super()._options(
             sequences, return_sequences, zero_output_for_mask, training
         )
@@ -49,7 +69,7 @@ class FusedEngine(SequenceEngine):
             xla = isinstance(steps, int)
         return dataclasses.replace(options, xla=xla)
 
-    def _is_long(self, batch, steps):
+    def _is_long(self, batch: Batch, steps: Length) -> bool:
         if self.unroll or not isinstance(steps, int) or steps < self.backend.LONG:
             return False
         normalization = self.program.normalization
@@ -61,7 +81,7 @@ class FusedEngine(SequenceEngine):
     def _make_loop(self, options: CallOptions) -> Loop:
         return Loop(self, options)
 
-    def _states(self, tensors, options):
+    def _states(self, tensors: SequenceTensors, options: CallOptions) -> LoopResults:
         if options not in self._loops:
             self._loops[options] = self._make_loop(options)
         loop = self._loops[options]
@@ -70,13 +90,14 @@ class FusedEngine(SequenceEngine):
             run = Segments(loop, self.backend, steps, options.return_sequences)
             return run(tensors)
         tensors = time_major(tensors)
-        noted: dict[str, Any] | None = {} if loop.recurrence.moments else None
+        noted: dict[str, Tree] | None = {} if loop.recurrence.moments else None
         loop_tensors = loop.inputs(tensors, noted)
         steps = length(tensors.sequences, axis=0)
         results = loop.recurrence(steps, loop_tensors, loop.source(tensors))
         moments = results.moments
         if noted:
-            normalization: Any = self.program.normalization
+            normalization = self.program.normalization
+            assert isinstance(normalization, BatchNormalization)
             (of_inputs,) = normalization.gathered(noted, ("inputs",))
             moments = {"inputs": of_inputs, **moments}
         outputs = results.outputs
@@ -88,7 +109,7 @@ class FusedEngine(SequenceEngine):
 def time_major(tensors: SequenceTensors) -> SequenceTensors:
     """The tensors of a call, with time before the batch."""
 
-    def swap(tensor):
+    def swap(tensor: Tensor) -> Tensor:
         return ops.transpose(tensor, (1, 0, 2))
 
     return dataclasses.replace(
@@ -131,9 +152,10 @@ class Loop(Segment):
             self._run = _trees.over_trees(compiled, self._computed)
             self._back = _trees.over_trees(compiled, self._gradients)
 
-    def _parts(self):
+    def _parts(self) -> tuple[GateInputs | CenteredInputs, Differentiable]:
         """The objects that compute the input parts of the gates, and the states."""
         program, backend = self.program, self.backend
+        recurrence: Differentiable
         if NormalizedRecurrence.takes(program):
             recurrence = NormalizedRecurrence(program, backend, self.loop_options)
             return CenteredInputs(program, backend), recurrence
@@ -146,13 +168,15 @@ class Loop(Segment):
         recurrence = Recurrence(program, backend, self.loop_options)
         return GateInputs(program, backend, merged=False), recurrence
 
-    def run(self, tensors):
+    def run(self, tensors: SequenceTensors) -> SegmentResults:
         return self._run(tensors)
 
-    def gradients(self, tensors, kept, cotangents):
+    def gradients(
+        self, tensors: SequenceTensors, kept: Tree, cotangents: SegmentResults
+    ) -> SequenceTensors:
         return self._back(tensors, kept, cotangents)
 
-    def _computed(self, tensors):
+    def _computed(self, tensors: SequenceTensors) -> SegmentResults:
         keep = self.kept is not None
         results, kept = self.recurrence.forward(
             length(tensors.sequences, axis=0), self.inputs(tensors), keep
@@ -160,7 +184,9 @@ class Loop(Segment):
         outputs = kept.pop("outputs") if keep else results.outputs
         return SegmentResults(outputs, results.states, kept)
 
-    def _gradients(self, tensors, kept, cotangents):
+    def _gradients(
+        self, tensors: SequenceTensors, kept: Tree, cotangents: SegmentResults
+    ) -> SequenceTensors:
         steps, loop_tensors = length(tensors.sequences, axis=0), self.inputs(tensors)
         if kept is None:
             _, kept = self.recurrence.forward(steps, loop_tensors, keep=True)
@@ -178,18 +204,18 @@ class Loop(Segment):
             weights=of_weights,
             vectors=of_loop.vectors,
             input_mask=None,
-            whole=None,
-            by_step=None,
+            whole=NO_GRADIENT,
+            by_step=NO_GRADIENT,
         )
 
-    def source(self, tensors: SequenceTensors) -> tuple[Callable, list[Any]]:
+    def source(self, tensors: SequenceTensors) -> Source:
         """A function that makes the input parts of the gates, and its tensors."""
         names = [k for k in ("kernel", "bias") if k in tensors.weights]
         leaves = [tensors.sequences, *(tensors.weights[name] for name in names)]
         masked = tensors.input_mask is not None
         leaves += [tensors.input_mask] * masked
 
-        def parts(leaves):
+        def parts(leaves: Tensors) -> dict[str, Tensor]:
             weights = leaves[1 : 1 + len(names)]
             changed = dataclasses.replace(
                 tensors,
@@ -197,6 +223,8 @@ class Loop(Segment):
                 weights=tensors.weights | dict(zip(names, weights, strict=True)),
                 input_mask=leaves[-1] if masked else None,
             )
-            return self.inputs(changed).inputs
+            loop_tensors = self.inputs(changed)
+            assert isinstance(loop_tensors, LoopTensors)
+            return loop_tensors.inputs
 
         return parts, leaves

@@ -8,17 +8,24 @@ steps: see `backward.py`.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import cast
 
 from keras import ops
 
 from keras_rnnx.cells._base.layout import SUM
+from keras_rnnx.cells._base.normalization import BatchNormalization
 from keras_rnnx.cells._base.program import CellProgram
 from keras_rnnx.engine import _precision
-from keras_rnnx.engine.backends.protocol import Backend
+from keras_rnnx.engine.backends.protocol import Backend, Length, Tensor, Tree
 from keras_rnnx.engine.loop.backward import StepBack
 from keras_rnnx.engine.loop.products import Products
-from keras_rnnx.engine.loop.tensors import LoopResults, LoopTensors, StepOutput
+from keras_rnnx.engine.loop.tensors import (
+    LoopGradients,
+    LoopResults,
+    LoopTensors,
+    StepOutput,
+)
 from keras_rnnx.engine.loop.time_loop import LoopOptions, TimeLoop
 
 
@@ -48,13 +55,13 @@ class Recurrence(TimeLoop):
         gate = self.program.layout.gates[name]
         return self.program.summed and gate.has_input and gate.reads == SUM
 
-    def spared(self):
+    def spared(self) -> set[str]:
         return {k for k in self.program.layout.product_gates if self.keeps_sum(k)}
 
-    def _kept_widths(self):
+    def _kept_widths(self) -> dict[str, Tree]:
         """The widths of the tensors that are kept of each step, by name."""
         layout, states = self.program.layout, self.program.states
-        kept = {
+        kept: dict[str, Tree] = {
             "outputs": states[self.program.output],
             "multiplied": {k: layout.gates[k].takes for k in layout.late_gates},
             "states": {k: states[k] for k in self.states_before},
@@ -63,24 +70,30 @@ class Recurrence(TimeLoop):
             kept["gates"] = {k: layout.gates[k].gives for k in layout.product_gates}
         return kept
 
-    def forward(self, length, tensors: LoopTensors, keep):
+    def forward(
+        self, length: Length, tensors: LoopTensors, keep: bool
+    ) -> tuple[LoopResults, Tree]:
         program = self.program
         tensors = _precision.rounded(tensors)
         multiply = self.products(tensors.matrices)
+        # Only this one records moments.
+        normalization = cast(BatchNormalization, program.normalization)
 
-        def product(gate, values):
+        def product(gate: str, values: Tensor) -> Tensor:
             bias = tensors.biases.get(gate)
             return values if bias is None else values + bias
 
-        def step(states, at):
+        def step(
+            states: dict[str, Tensor], at: dict[str, Tree]
+        ) -> tuple[dict[str, Tensor], dict[str, Tree]]:
             context = self.context(tensors, at["by_step"])
             context.noted = {} if self.moments else None
             source = program.masked(states[program.output], context)
             products = {k: product(k, u) for k, u in multiply.each(source).items()}
-            multiplied = {}
+            multiplied: dict[str, Tensor] = {}
 
-            def late(gate):
-                def call(vector):
+            def late(gate: str) -> Callable[[Tensor], Tensor]:
+                def call(vector: Tensor) -> Tensor:
                     multiplied[gate] = vector = _like(vector, source)
                     made = multiply.one(gate, program.masked(vector, context, gate))
                     products[gate] = product(gate, made)
@@ -94,12 +107,16 @@ class Recurrence(TimeLoop):
             )
             new = program.update(states, read, tensors.vectors, context)
             output = new[program.output]
-            outputs = {"outputs": output, "multiplied": multiplied, "states": states}
+            outputs: dict[str, Tree] = {
+                "outputs": output,
+                "multiplied": multiplied,
+                "states": states,
+            }
             outputs["gates"] = {
                 k: read[k] if self.keeps_sum(k) else u for k, u in products.items()
             }
-            if self.moments:
-                noted = program.normalization.gathered(context.noted, self.moments)
+            if context.noted is not None:
+                noted = normalization.gathered(context.noted, self.moments)
                 outputs["moments"] = {
                     scope: ops.cast(moment, output.dtype)
                     for scope, moment in zip(self.moments, noted)
@@ -117,11 +134,12 @@ class Recurrence(TimeLoop):
         moments = stacks.pop("moments", {})
         return LoopResults(outputs, moments, last), stacks if keep else None
 
-    def _step_outputs(self, state, keep):
+    def _step_outputs(self, state: Tensor, keep: bool) -> dict[str, Tree]:
         """Describes the tensors that a forward step returns."""
         batch, normalization = ops.shape(state)[0], self.program.normalization
-        wanted = {}
+        wanted: dict[str, Tree] = {}
         if self.moments:
+            assert isinstance(normalization, BatchNormalization)
             wanted["moments"] = {
                 scope: StepOutput((1, 2 * normalization.width(scope)))
                 for scope in self.moments
@@ -141,11 +159,17 @@ class Recurrence(TimeLoop):
             }
         return wanted
 
-    def products(self, matrices):
+    def products(self, matrices: dict[str, Tensor]) -> Products:
         """The products with matrices of the gates."""
         return Products(self.program.layout, matrices, self.backend, self.options.xla)
 
-    def backward(self, length, tensors: LoopTensors, residuals, cotangents):
+    def backward(
+        self,
+        length: Length,
+        tensors: LoopTensors,
+        residuals: Tree,
+        cotangents: LoopResults,
+    ) -> LoopGradients:
         back = StepBack(
             self, length, tensors, residuals, cotangents.outputs is not None
         )
@@ -164,6 +188,6 @@ class Recurrence(TimeLoop):
         return back.gradients(last, stacks)
 
 
-def _like(vector: Any, other: Any) -> Any:
+def _like(vector: Tensor, other: Tensor) -> Tensor:
     # Keras' activations give float32 for float64 on some backends.
     return vector if vector.dtype == other.dtype else ops.cast(vector, other.dtype)

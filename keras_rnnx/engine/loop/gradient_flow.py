@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 from keras import ops
+
+from keras_rnnx.engine.backends.protocol import Tensor
 
 # A smaller squared norm is not a gradient to keep: the loss does not reach that step.
 LEAST = 1e-30
 
 
-def cotangent(weight: float, after: Any, before: Any) -> Any:
+def cotangent(weight: float, after: Tensor, before: Tensor) -> Tensor:
     """The derivative of the penalty with respect to the cotangents before each step.
 
     The penalty is `weight * sum_t (|before_t| / |after_t| - 1)²`, the mean over the
@@ -27,7 +27,7 @@ def cotangent(weight: float, after: Any, before: Any) -> Any:
     exact = "float64" if dtype == "float64" else "float32"
     after, before = ops.cast(after, exact), ops.cast(before, exact)
 
-    def norm(tensor):
+    def norm(tensor: Tensor) -> tuple[Tensor, Tensor]:
         square = ops.sum(tensor * tensor, axis=-1, keepdims=True)
         # The operator, since `ops.sqrt` computes float64 in float32 on some backends.
         least = ops.zeros_like(square) + LEAST

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import operator
-from typing import Any
 
 from keras import ops
 
@@ -12,7 +11,7 @@ from keras_rnnx import _trees
 from keras_rnnx.cells._base.program import CellProgram
 from keras_rnnx.cells._base.tensors import StepContext
 from keras_rnnx.engine import _precision
-from keras_rnnx.engine.backends.protocol import Backend
+from keras_rnnx.engine.backends.protocol import Backend, Tensor, Tensors, Tree
 from keras_rnnx.engine.loop.tensors import LoopGradients, LoopTensors, SequenceTensors
 
 MATRICES = ("recurrent_kernel", "projection_kernel")
@@ -43,7 +42,7 @@ class GateInputs:
         self.join = functools.partial(backend.concatenate, axis=-1)
 
     def __call__(
-        self, tensors: SequenceTensors, noted: dict[str, Any] | None = None
+        self, tensors: SequenceTensors, noted: dict[str, Tree] | None = None
     ) -> LoopTensors:
         """The tensors of the loop.
 
@@ -70,14 +69,16 @@ class GateInputs:
             by_step=_without_inputs(tensors.by_step),
         )
 
-    def _matrices(self, weights):
-        matrices = {}
+    def _matrices(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        matrices: dict[str, Tensor] = {}
         for name in MATRICES:
             if name in weights:
                 matrices |= self._blocks(weights[name], name)
         return matrices
 
-    def _products(self, x, kernel, biases):
+    def _products(
+        self, x: Tensor, kernel: Tensor, biases: dict[str, Tensor]
+    ) -> dict[str, Tensor]:
         flat = ops.reshape(x, (-1, x.shape[-1]))
         products = {}
         for name, block in self._blocks(kernel, "kernel").items():
@@ -92,7 +93,7 @@ class GateInputs:
 
     def gradients(
         self, tensors: SequenceTensors, of_loop: LoopGradients
-    ) -> tuple[Any, dict[str, Any]]:
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """The gradients of inputs and weights, from those of the loop's tensors.
 
         Args:
@@ -100,7 +101,8 @@ class GateInputs:
             of_loop: the gradients of the loop's tensors.
         """
         x, weights = masked_inputs(tensors), tensors.weights
-        of_inputs, of_weights = of_loop.inputs, {}
+        of_inputs = of_loop.inputs
+        of_weights: dict[str, Tensor] = {}
         if self.program.normalization:
             of_inputs, of_weights = self._before_normalization(x, weights, of_inputs)
         kernels = self._blocks(weights["kernel"], "kernel")
@@ -124,7 +126,9 @@ class GateInputs:
             d_x = d_x * tensors.input_mask
         return d_x, of_weights
 
-    def _of_bias(self, of_inputs, of_products):
+    def _of_bias(
+        self, of_inputs: dict[str, Tensor], of_products: dict[str, Tensor]
+    ) -> Tensor:
         """The gradient of the bias, from those of the parts that it was added to."""
         layout = self.layout
         totals = {k: self.backend.total(d) for k, d in of_inputs.items()}
@@ -145,16 +149,19 @@ class GateInputs:
         by_gate = totals | alone
         return self.join([by_gate[k] for k in layout.bias_gates])
 
-    def _before_normalization(self, x, weights, of_inputs):
+    def _before_normalization(
+        self, x: Tensor, weights: dict[str, Tensor], of_inputs: dict[str, Tensor]
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """The gradients of the products, by gate, and of the weights of the
         normalization of input parts, by name."""
         normalization = self.program.normalization
+        assert normalization is not None
         products = self._products(x, weights["kernel"], {})
         names = [*normalization.tensors, "bias"]
         tree = products, {name: weights[name] for name in names if name in weights}
         structure = _trees.Structure(tree)
 
-        def normalize(leaves):
+        def normalize(leaves: Tensors) -> Tensors:
             parts, weights = structure.tree(leaves)
             normalized = normalization.inputs(parts, weights, StepContext())
             return [normalized[k] for k in parts]
@@ -163,10 +170,12 @@ class GateInputs:
         d = pull([of_inputs[k] for k in products], range(structure.size))
         return structure.tree(d)
 
-    def _blocks(self, tensor, name):
+    def _blocks(self, tensor: Tensor, name: str) -> dict[str, Tensor]:
         return {ALL: tensor} if self.merged else self.layout.blocks(tensor, name)
 
-    def _biases(self, bias):
+    def _biases(
+        self, bias: Tensor | None
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """The biases of the input parts by block, including the biases of products
         that are summed; and the biases of the other products."""
         # A normalization adds the biases after it.
@@ -188,13 +197,13 @@ class GateInputs:
         return joined, {ALL: self.join([of_products.get(k, zeros) for k in gates])}
 
 
-def masked_inputs(tensors: SequenceTensors) -> Any:
+def masked_inputs(tensors: SequenceTensors) -> Tensor:
     """The inputs under the random mask of the sequence."""
     x = tensors.sequences
     return x if tensors.input_mask is None else x * tensors.input_mask
 
 
-def _without_inputs(by_step):
+def _without_inputs(by_step: StepContext) -> StepContext:
     """The context of the loop, which does not need the moments of inputs."""
     moving = {k: v for k, v in by_step.moving.items() if k != "inputs"}
     return StepContext(

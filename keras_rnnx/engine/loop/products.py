@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import functools
 import operator
-from typing import Any
 
 from keras import ops
 
 from keras_rnnx.cells._base.layout import Layout
-from keras_rnnx.engine.backends.protocol import Backend
+from keras_rnnx.engine.backends.protocol import Backend, Tensor
 
 
 class Products:
@@ -28,7 +27,7 @@ class Products:
     def __init__(
         self,
         layout: Layout,
-        matrices: dict[str, Any],
+        matrices: dict[str, Tensor],
         backend: Backend,
         xla: bool,
     ):
@@ -45,18 +44,18 @@ class Products:
             for gate, matrix in matrices.items()
         }
 
-    def one(self, gate: str, vector: Any) -> Any:
+    def one(self, gate: str, vector: Tensor) -> Tensor:
         """The product of a vector with the matrix of a gate."""
         return self.products[gate](vector)
 
-    def each(self, vector: Any) -> dict[str, Any]:
+    def each(self, vector: Tensor) -> dict[str, Tensor]:
         """The products of a vector with the matrices of all gates except late ones."""
         if self.merged:
             parts = ops.split(vector @ self.side_by_side, len(self.early), axis=-1)
             return dict(zip(self.early, parts))
         return {k: self.products[k](vector) for k in self.early}
 
-    def total(self, vectors: dict[str, Any]) -> Any:
+    def total(self, vectors: dict[str, Tensor]) -> Tensor:
         """The sum over these gates of the products of their vectors."""
         if self.merged:
             joined = self.backend.concatenate([vectors[k] for k in self.early], -1)

@@ -10,14 +10,26 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from keras import ops
 
 from keras_rnnx import _trees
 from keras_rnnx.engine import _precision
-from keras_rnnx.engine.backends.protocol import Backend
-from keras_rnnx.engine.loop.tensors import LoopResults, SequenceTensors, StepOutput
+from keras_rnnx.engine.backends.protocol import (
+    Backend,
+    Cotangents,
+    Length,
+    Tensor,
+    Tensors,
+    Tree,
+)
+from keras_rnnx.engine.loop.tensors import (
+    NO_GRADIENT,
+    LoopResults,
+    SequenceTensors,
+    StepOutput,
+)
 
 
 class SegmentResults(NamedTuple):
@@ -30,9 +42,9 @@ class SegmentResults(NamedTuple):
         kept: a tree of tensors `(time, batch, width)`, or None.
     """
 
-    outputs: Any
-    states: dict[str, Any]
-    kept: Any = None
+    outputs: Tensor
+    states: dict[str, Tensor]
+    kept: Tree = None
 
 
 class Segment:
@@ -43,7 +55,7 @@ class Segment:
             None if it keeps nothing.
     """
 
-    kept: Any = None
+    kept: Tree = None
 
     def run(self, tensors: SequenceTensors) -> SegmentResults:
         """Runs the segment from its first states.
@@ -54,7 +66,7 @@ class Segment:
         raise NotImplementedError
 
     def gradients(
-        self, tensors: SequenceTensors, kept: Any, cotangents: SegmentResults
+        self, tensors: SequenceTensors, kept: Tree, cotangents: SegmentResults
     ) -> SequenceTensors:
         """Gradients of inputs, states, weights and vectors; None means zero.
 
@@ -80,10 +92,12 @@ class Recomputed(Segment):
         self.function = function
         self.backend = backend
 
-    def run(self, tensors):
+    def run(self, tensors: SequenceTensors) -> SegmentResults:
         return self.function(tensors)
 
-    def gradients(self, tensors, kept, cotangents):
+    def gradients(
+        self, tensors: SequenceTensors, kept: Tree, cotangents: SegmentResults
+    ) -> SequenceTensors:
         names = ("sequences", "states", "weights", "vectors")
         differentiated = {name: getattr(tensors, name) for name in names}
         structure = _trees.Structure(differentiated)
@@ -91,7 +105,7 @@ class Recomputed(Segment):
             SegmentResults(True, dict.fromkeys(tensors.states, True))
         )
 
-        def call(leaves):
+        def call(leaves: Tensors) -> Tensors:
             changed = dataclasses.replace(tensors, **structure.tree(leaves))
             return results.flat(self.function(changed))
 
@@ -107,8 +121,8 @@ class Recomputed(Segment):
             tensors,
             **structure.tree(gradients),
             input_mask=None,
-            whole=None,
-            by_step=None,
+            whole=NO_GRADIENT,
+            by_step=NO_GRADIENT,
         )
 
 
@@ -122,7 +136,9 @@ class Segments:
         sequences: whether the output of every step is wanted.
     """
 
-    def __init__(self, segment: Segment, backend: Backend, steps: Any, sequences: bool):
+    def __init__(
+        self, segment: Segment, backend: Backend, steps: Length, sequences: bool
+    ):
         self.segment = segment
         self.backend = backend
         self.steps = steps
@@ -140,23 +156,25 @@ class Segments:
         results = _trees.Structure(LoopResults(self.sequences or None, {}, states))
         residuals = _trees.Structure(self._kept(tensors))
 
-        def forward(inputs):
+        def forward(inputs: Tensors) -> tuple[Tensors, Tensors]:
             result, kept = self._forward(structure.tree(inputs))
             return results.flat(result), residuals.flat(kept)
 
-        def backward(inputs, kept, cotangents):
+        def backward(
+            inputs: Tensors, kept: Tensors, cotangents: Cotangents
+        ) -> Cotangents:
             gradients = self._backward(
                 structure.tree(inputs), residuals.tree(kept), results.tree(cotangents)
             )
             return structure.flat(gradients)
 
-        def plain(inputs):
+        def plain(inputs: Tensors) -> Tensors:
             return forward(inputs)[0]
 
         run = self.backend.differentiable(forward, backward, set(), plain)
         return results.tree(run(structure.flat(tensors)))
 
-    def _kept(self, tensors):
+    def _kept(self, tensors: SequenceTensors) -> dict[str, Tree]:
         """A tree with the structure of the kept tensors."""
         states = dict.fromkeys(tensors.states, True)
         of_segment = {
@@ -172,7 +190,7 @@ class Segments:
             "behind": states,
         }
 
-    def _split(self, x):
+    def _split(self, x: Tensor) -> tuple[Length, Length]:
         """The number of whole segments, and of the steps after them."""
         steps = length(x)
         if isinstance(steps, int):
@@ -181,10 +199,12 @@ class Segments:
         whole = (steps - 1) // self.steps
         return whole, steps - whole * self.steps
 
-    def _forward(self, tensors):
+    def _forward(self, tensors: SequenceTensors) -> tuple[LoopResults, dict[str, Tree]]:
         whole, remaining = self._split(tensors.sequences)
 
-        def run(start, steps, states):
+        def run(
+            start: Length, steps: Length, states: dict[str, Tensor]
+        ) -> tuple[dict[str, Tensor], dict[str, Tree]]:
             result = self.segment.run(self._part(tensors, start, steps, states))
             of_segment = {"states": states, "kept": result.kept}
             return result.states, {"outputs": result.outputs, **of_segment}
@@ -196,7 +216,8 @@ class Segments:
             whole,
             self._segment_outputs(tensors.states),
         )
-        last, end = behind, {}
+        last = behind
+        end: dict[str, Tree] = {}
         if _some(remaining):
             last, end = run(whole * self.steps, remaining, behind)
         outputs = None
@@ -205,14 +226,14 @@ class Segments:
         kept = {"outputs": outputs, "segments": segments, "end": end, "behind": behind}
         return LoopResults(outputs, {}, last), kept
 
-    def _segment_outputs(self, states):
+    def _segment_outputs(self, states: dict[str, Tensor]) -> dict[str, Tree]:
         """Describes the tensors that each segment returns."""
         batch, width = ops.shape(next(iter(states.values())))
 
-        def steps(width, loose=True):
+        def steps(width: int, loose: bool = True) -> StepOutput:
             return StepOutput((self.steps, batch, width), loose=loose)
 
-        outputs = {
+        outputs: dict[str, Tree] = {
             "states": {
                 name: StepOutput(tuple(ops.shape(state)), loose=True)
                 for name, state in states.items()
@@ -224,11 +245,19 @@ class Segments:
             outputs["kept"] = _trees.mapped(steps, self.segment.kept)
         return outputs
 
-    def _backward(self, tensors, kept, cotangents):
+    def _backward(
+        self, tensors: SequenceTensors, kept: dict[str, Tree], cotangents: LoopResults
+    ) -> SequenceTensors:
         whole, remaining = self._split(tensors.sequences)
 
-        def back(start, steps, of_segment, states, carry):
-            def part(tensor):
+        def back(
+            start: Length,
+            steps: Length,
+            of_segment: dict[str, Tree],
+            states: dict[str, Tensor],
+            carry: dict[str, Tree],
+        ) -> tuple[dict[str, Tree], Tensor]:
+            def part(tensor: Tensor | None) -> Tensor | None:
                 return None if tensor is None else self._steps(tensor, start, steps)
 
             of_run = None
@@ -244,7 +273,7 @@ class Segments:
             sums = _precision.added(carry["sums"], _summed(gradients))
             return {"states": gradients.states, "sums": sums}, gradients.sequences
 
-        def step(carry, at):
+        def step(carry: dict[str, Tree], at: Tree) -> tuple[dict[str, Tree], Tensor]:
             i, of_segment = at
             return back(
                 i * self.steps, self.steps, of_segment, of_segment["states"], carry
@@ -271,14 +300,20 @@ class Segments:
             states=carry["states"],
             **carry["sums"],
             input_mask=None,
-            whole=None,
-            by_step=None,
+            whole=NO_GRADIENT,
+            by_step=NO_GRADIENT,
         )
 
-    def _part(self, tensors, start, steps, states):
+    def _part(
+        self,
+        tensors: SequenceTensors,
+        start: Length,
+        steps: Length,
+        states: dict[str, Tensor],
+    ) -> SequenceTensors:
         """The tensors of a segment, with time first."""
 
-        def part(tensor):
+        def part(tensor: Tensor) -> Tensor:
             return self._steps(tensor, start, steps)
 
         return dataclasses.replace(
@@ -288,12 +323,12 @@ class Segments:
             by_step=_trees.mapped(part, tensors.by_step),
         )
 
-    def _steps(self, tensor, start, steps):
+    def _steps(self, tensor: Tensor, start: Length, steps: Length) -> Tensor:
         """Steps of a tensor `(batch, time, ...)`, time first."""
         part = self.backend.steps_of(tensor, start, steps)
         return ops.transpose(part, (1, 0, 2))
 
-    def _joined(self, stack, remaining):
+    def _joined(self, stack: Tensor, remaining: Tensor | None) -> Tensor:
         """`(batch, time, ...)` from `(segments, steps, batch, ...)` and the remaining
         steps."""
         batch, features = ops.shape(stack)[2:]
@@ -305,16 +340,16 @@ class Segments:
         )
 
 
-def _summed(tensors):
+def _summed(tensors: SequenceTensors) -> dict[str, Tree]:
     """The tensors whose gradients are sums over segments."""
     return {"weights": tensors.weights, "vectors": tensors.vectors}
 
 
-def length(x: Any, axis: int = 1) -> Any:
+def length(x: Tensor, axis: int = 1) -> Length:
     """Number of steps of `x`: an int, or a tensor if it is not known."""
     return x.shape[axis] if isinstance(x.shape[axis], int) else ops.shape(x)[axis]
 
 
-def _some(steps):
+def _some(steps: Length) -> bool:
     """Whether there may be steps; their number is not always known in advance."""
     return not isinstance(steps, int) or steps > 0

@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from keras_rnnx.cells._base.tensors import StepContext, StepVectors
+from keras_rnnx.engine.backends.protocol import (
+    DType,
+    Shape,
+    Tensor,
+    Tree,
+)
+
+# The gradient of what no loss is differentiated with respect to, such as masks.
+NO_GRADIENT: Tree = None
 
 
 @dataclasses.dataclass
@@ -23,11 +32,11 @@ class SequenceTensors:
             width)`.
     """
 
-    sequences: Any
-    states: dict[str, Any]
-    weights: dict[str, Any]
+    sequences: Tensor
+    states: dict[str, Tensor]
+    weights: dict[str, Tensor]
     vectors: StepVectors
-    input_mask: Any = None
+    input_mask: Tensor | None = None
     whole: StepContext = dataclasses.field(default_factory=StepContext)
     by_step: StepContext = dataclasses.field(default_factory=StepContext)
 
@@ -47,11 +56,11 @@ class LoopTensors:
             width)`.
     """
 
-    inputs: dict[str, Any]
-    matrices: dict[str, Any]
-    biases: dict[str, Any]
+    inputs: dict[str, Tensor]
+    matrices: dict[str, Tensor]
+    biases: dict[str, Tensor]
     vectors: StepVectors
-    states: dict[str, Any]
+    states: dict[str, Tensor]
     whole: StepContext
     by_step: StepContext
 
@@ -60,11 +69,11 @@ class LoopTensors:
 class LoopGradients:
     """Gradients of `LoopTensors`, under the same names; masks have none."""
 
-    inputs: dict[str, Any]
-    matrices: dict[str, Any]
-    biases: dict[str, Any]
+    inputs: dict[str, Tensor]
+    matrices: dict[str, Tensor]
+    biases: dict[str, Tensor]
     vectors: StepVectors | None
-    states: dict[str, Any]
+    states: dict[str, Tensor]
     whole: None = None
     by_step: None = None
 
@@ -79,9 +88,9 @@ class LoopResults(NamedTuple):
         states: after the last step, by name.
     """
 
-    outputs: Any
-    moments: dict[str, Any]
-    states: dict[str, Any]
+    outputs: Tensor
+    moments: dict[str, Tensor]
+    states: dict[str, Tensor]
 
 
 class StepOutput:
@@ -97,8 +106,8 @@ class StepOutput:
 
     def __init__(
         self,
-        shape: tuple[Any, ...] | None = None,
-        dtype: Any = None,
+        shape: Shape | None = None,
+        dtype: DType | None = None,
         loose: bool = False,
     ):
         self.shape, self.dtype, self.loose = shape, dtype, loose

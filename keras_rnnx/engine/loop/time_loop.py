@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import Any
+from typing import TYPE_CHECKING
 
 from keras import ops
 
 from keras_rnnx.cells._base.program import CellProgram
 from keras_rnnx.cells._base.tensors import StepContext
-from keras_rnnx.engine.backends.protocol import Backend
+from keras_rnnx.engine.backends.protocol import Backend, Length, Tensor
 from keras_rnnx.engine.loop.differentiable import Differentiable
+
+if TYPE_CHECKING:
+    from keras_rnnx.engine.loop.normalized.centered import NormalizedTensors
+    from keras_rnnx.engine.loop.tensors import LoopTensors
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,11 +73,13 @@ class TimeLoop(Differentiable):
         names = list(self.program.states)
         return names if self.loose else names[1:]
 
-    def before(self, length: Any, first: Any, outputs: Any) -> Any:
+    def before(self, length: Length, first: Tensor, outputs: Tensor) -> Tensor:
         """The first state before each step."""
         first = ops.expand_dims(first, 0)
         return self.backend.concatenate([first, outputs], 0)[:length]
 
-    def context(self, tensors: Any, of_step: StepContext) -> StepContext:
+    def context(
+        self, tensors: LoopTensors | NormalizedTensors, of_step: StepContext
+    ) -> StepContext:
         """The context of a step, or of all steps, with the masks of the sequence."""
         return of_step.beside(tensors.whole)

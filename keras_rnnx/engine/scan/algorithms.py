@@ -21,18 +21,31 @@ overflow step by step.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import partial
+from typing import TypeAlias, cast
 
 from keras import ops
 
+from keras_rnnx.engine.backends.protocol import (
+    Backend,
+    Combine,
+    EagerBackend,
+    Length,
+    Shape,
+    Tensor,
+    Tensors,
+)
 from keras_rnnx.engine.loop.segments import length
 from keras_rnnx.engine.loop.tensors import StepOutput
 
+# A function as described above.
+Way: TypeAlias = Callable[[Backend, Tensors, Tensors, Tensors, bool, bool], Tensors]
 # Fewer steps are not cut into blocks.
 FEW = 4
 
 
-def times(a, h, conjugate=False):
+def times(a: Tensors, h: Tensors, conjugate: bool = False) -> Tensors:
     """The product of numbers, or with the conjugate of the first."""
     if len(a) == 1:
         return [a[0] * h[0]]
@@ -42,18 +55,26 @@ def times(a, h, conjugate=False):
     return [real - a[1] * h[1], imaginary + a[1] * h[0]]
 
 
-def plus(a, b):
+def plus(a: Tensors, b: Tensors) -> Tensors:
     """The sum of numbers."""
     return [x + y for x, y in zip(a, b)]
 
 
-def sequential(backend, a, b, carry, reverse, adjoint):
+def sequential(
+    backend: Backend,
+    a: Tensors,
+    b: Tensors,
+    carry: Tensors,
+    reverse: bool,
+    adjoint: bool,
+) -> Tensors:
     """Step by step."""
     if backend.may_write():
-        return backend.linear_loop(a, b, carry, reverse, adjoint)
+        eager = cast(EagerBackend, backend)
+        return eager.linear_loop(a, b, carry, reverse, adjoint)
     slices, of_step = _slices(a)
 
-    def step(carry, slices):
+    def step(carry: Tensors, slices: Tensors) -> tuple[Tensors, Tensors]:
         a, b = of_step(slices[:-n]), slices[-n:]
         if adjoint:
             out = plus(b, carry)
@@ -68,13 +89,13 @@ def sequential(backend, a, b, carry, reverse, adjoint):
     return outs
 
 
-def constant(x, axis=0):
+def constant(x: Tensor, axis: int = 0) -> bool:
     """Whether `x` is known to be the same along an axis."""
     # Sizes that are symbols cannot always be compared.
     return isinstance(x.shape[axis], int) and x.shape[axis] == 1
 
 
-def _slices(a):
+def _slices(a: Tensors) -> tuple[Tensors, Callable[[Tensors], Tensors]]:
     """The tensors of `a` that a loop slices, and a function from slices to `a`.
 
     Coefficients that are the same at all steps are not sliced.
@@ -84,7 +105,14 @@ def _slices(a):
     return a, lambda slices: slices
 
 
-def blocked(backend, a, b, carry, reverse, adjoint):
+def blocked(
+    backend: Backend,
+    a: Tensors,
+    b: Tensors,
+    carry: Tensors,
+    reverse: bool,
+    adjoint: bool,
+) -> Tensors:
     """In blocks of time, one step of all blocks at once.
 
     The first loop computes the affine function of each block, the second one goes from
@@ -100,7 +128,7 @@ def blocked(backend, a, b, carry, reverse, adjoint):
     # over the remaining steps could have no steps at all, which XLA refuses.
     more = outer * inner - steps
 
-    def block(x):
+    def block(x: Tensor) -> Tensor:
         if constant(x):
             return x
         if not isinstance(more, int) or more:
@@ -109,7 +137,7 @@ def blocked(backend, a, b, carry, reverse, adjoint):
         x = ops.reshape(x, (outer, inner, *_sizes(x)[1:]))
         return ops.transpose(x, (1, 0, 2, 3))
 
-    def joined(x):
+    def joined(x: Tensor) -> Tensor:
         x = ops.transpose(x, (1, 0, 2, 3))
         x = ops.reshape(x, (outer * inner, *_sizes(x)[2:]))
         return x[more:] if reverse else x[:steps]
@@ -120,7 +148,7 @@ def blocked(backend, a, b, carry, reverse, adjoint):
     return [joined(x) for x in outs]
 
 
-def block_steps(steps):
+def block_steps(steps: Length) -> Length:
     """The length of a block that makes the three loops shortest, about sqrt(T / 3)."""
     if not isinstance(steps, int):
         root = ops.sqrt(ops.cast(steps, "float32") / 3)
@@ -131,12 +159,20 @@ def block_steps(steps):
     return min(near, key=lambda n: 3 * n - (-steps // n) + 2 * (steps % n > 0))
 
 
-def _before_blocks(backend, a, b, carry, steps, reverse, adjoint):
+def _before_blocks(
+    backend: Backend,
+    a: Tensors,
+    b: Tensors,
+    carry: Tensors,
+    steps: Length,
+    reverse: bool,
+    adjoint: bool,
+) -> Tensors:
     """The value before each block, `(blocks, batch, units)`."""
     n = len(b)
     slices, of_step = _slices(a)
 
-    def step(carry, slices):
+    def step(carry: Tensors, slices: Tensors) -> tuple[Tensors, Tensors]:
         factor, end = carry[:n], carry[n:]
         a, b = of_step(slices[:-n]), slices[-n:]
         factor = times(a, factor, conjugate=adjoint)
@@ -156,7 +192,7 @@ def _before_blocks(backend, a, b, carry, steps, reverse, adjoint):
     fixed = len(factor[0].shape) == 2
     slices, of_block = ([], lambda slices: factor) if fixed else (factor, list)
 
-    def between(carry, slices):
+    def between(carry: Tensors, slices: Tensors) -> tuple[Tensors, Tensors]:
         of_this = of_block(slices[:-n])
         return plus(times(of_this, carry), slices[-n:]), list(carry)
 
@@ -166,7 +202,14 @@ def _before_blocks(backend, a, b, carry, steps, reverse, adjoint):
     return before
 
 
-def parallel(backend, a, b, carry, reverse, adjoint):
+def parallel(
+    backend: Backend,
+    a: Tensors,
+    b: Tensors,
+    carry: Tensors,
+    reverse: bool,
+    adjoint: bool,
+) -> Tensors:
     """With about log2(time) operations, each on all steps.
 
     Blelloch 1990, "Prefix sums and their applications".
@@ -190,7 +233,7 @@ def parallel(backend, a, b, carry, reverse, adjoint):
     # A row for each step, since combined coefficients differ from step to step.
     a = [backend.concatenate([x] * steps, 0) if constant(x) else x for x in a]
 
-    def combine(left, right):
+    def combine(left: Tensors, right: Tensors) -> Tensors:
         factor, end = right[:n], right[n:]
         return times(left[:n], factor) + plus(times(factor, left[n:]), end)
 
@@ -198,7 +241,9 @@ def parallel(backend, a, b, carry, reverse, adjoint):
     return list(scan(combine, a + b, reverse)[n:])
 
 
-def _doubling(backend, combine, elements, reverse):
+def _doubling(
+    backend: Backend, combine: Combine, elements: Tensors, reverse: bool
+) -> Tensors:
     """Combines each step with the step before, then with 2, 4, ... steps before
     (Hillis & Steele 1986)."""
     steps, reach = elements[0].shape[0], 1
@@ -215,7 +260,9 @@ def _doubling(backend, combine, elements, reverse):
     return elements
 
 
-def states_before(backend, outs, carry, reverse):
+def states_before(
+    backend: Backend, outs: Tensors, carry: Tensors, reverse: bool
+) -> Tensors:
     """The value before each step: first `carry`, then `outs` of the step before."""
     pairs = [
         (ops.expand_dims(c, 0), x[1:] if reverse else x[:-1])
@@ -224,18 +271,22 @@ def states_before(backend, outs, carry, reverse):
     return [backend.concatenate(ordered(*pair, reverse), 0) for pair in pairs]
 
 
-def ordered(earlier, later, reverse):
+def ordered(earlier: Tensor, later: Tensor, reverse: bool) -> Tensors:
     """Two parts in the order of time; `earlier` is the part that runs first."""
     return [later, earlier] if reverse else [earlier, later]
 
 
-def last_of(outs, reverse):
+def last_of(outs: Tensors, reverse: bool) -> Tensors:
     """The values of the step that runs last, zero if there are no steps."""
     return [ops.sum(x[:1] if reverse else x[-1:], axis=0) for x in outs]
 
 
-def _sizes(x):
+def _sizes(x: Tensor) -> Shape:
     return [ops.shape(x)[i] if n is None else n for i, n in enumerate(x.shape)]
 
 
-WAYS = {"sequential": sequential, "blocked": blocked, "parallel": parallel}
+WAYS: dict[str, Way] = {
+    "sequential": sequential,
+    "blocked": blocked,
+    "parallel": parallel,
+}

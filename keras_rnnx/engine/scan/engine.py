@@ -15,33 +15,33 @@ from keras import ops
 from keras_rnnx import _trees
 from keras_rnnx.cells._base.program import CellProgram
 from keras_rnnx.engine import _precision
-from keras_rnnx.engine.backends.protocol import Backend
+from keras_rnnx.engine.backends.protocol import Backend, Length, Tensor, Tensors, Tree
 from keras_rnnx.engine.loop.backward import Pullback
 from keras_rnnx.engine.loop.differentiable import Differentiable
 from keras_rnnx.engine.loop.engine import FusedEngine, Loop
 from keras_rnnx.engine.loop.inputs import GateInputs
 from keras_rnnx.engine.loop.tensors import LoopGradients, LoopResults, LoopTensors
 from keras_rnnx.engine.scan.algorithms import WAYS, last_of, states_before, times
-from keras_rnnx.engine.sequence import SequenceEngine
+from keras_rnnx.engine.sequence import CallOptions, SequenceEngine
 
 
 class ScanEngine(FusedEngine):
     """Runs one linear cell over sequences."""
 
-    def _options(self, sequences, *args):
+    def _options(self, sequences: Tensor, *args: bool) -> CallOptions:
         options = SequenceEngine._options(self, sequences, *args)
         # One program, since the operations around the scan are elementwise.
         xla = isinstance(sequences.shape[1], int)
         return dataclasses.replace(options, xla=xla)
 
-    def _make_loop(self, options):
+    def _make_loop(self, options: CallOptions) -> ScanLoop:
         return ScanLoop(self, options)
 
 
 class ScanLoop(Loop):
     """The scan over a whole sequence."""
 
-    def _parts(self):
+    def _parts(self) -> tuple[GateInputs, ScanRecurrence]:
         options = self.loop_options
         recurrence = ScanRecurrence(
             self.program, self.backend, options.sequences, options.keep, options.xla
@@ -80,16 +80,24 @@ class ScanRecurrence(Differentiable):
             self._run_forward = _trees.over_trees(compiled, self._forward)
             self._run_backward = _trees.over_trees(compiled, self._backward)
 
-    def forward(self, length, tensors: LoopTensors, keep):
+    def forward(
+        self, length: Length, tensors: LoopTensors, keep: bool
+    ) -> tuple[LoopResults, Tree]:
         states = self._run_forward(_precision.rounded(tensors))
         last = {k: states[k][-1] for k in self.program.states}
         outputs = states[self.program.output] if self.sequences else None
         return LoopResults(outputs, {}, last), {"states": states} if keep else None
 
-    def backward(self, length, tensors: LoopTensors, kept, cotangents):
+    def backward(
+        self,
+        length: Length,
+        tensors: LoopTensors,
+        kept: dict[str, Tree],
+        cotangents: LoopResults,
+    ) -> LoopGradients:
         return self._run_backward(tensors, kept["states"], cotangents)
 
-    def _forward(self, tensors):
+    def _forward(self, tensors: LoopTensors) -> dict[str, Tensor]:
         """All states after every step, by name."""
         zeros = ops.zeros_like(next(iter(tensors.inputs.values())))
         # The linear states do not depend on the products.
@@ -101,7 +109,7 @@ class ScanRecurrence(Differentiable):
             {k: ops.zeros_like(zeros) for k in self.linear},
         )
         a = self._coefficients(pull, pull.positions, zeros)
-        result = {}
+        result: dict[str, Tensor] = {}
         for number in self.numbers:
             b = [pull.outputs[k] for k in number]
             states = self._run(a[number], b, [tensors.states[k] for k in number])
@@ -112,7 +120,9 @@ class ScanRecurrence(Differentiable):
                 result[k] = self._carried(tensors, new[k], tensors.states[k])
         return result
 
-    def _backward(self, tensors, kept, cotangents):
+    def _backward(
+        self, tensors: LoopTensors, kept: dict[str, Tensor], cotangents: LoopResults
+    ) -> LoopGradients:
         """Gradients of the tensors."""
         first, last = tensors.states, cotangents.states
         weights = {
@@ -120,7 +130,7 @@ class ScanRecurrence(Differentiable):
             for name in ("inputs", "matrices", "biases", "vectors")
         }
 
-        def after(values):
+        def after(values: dict[str, Tree]) -> dict[str, Tensor]:
             changed = dataclasses.replace(tensors, **values["weights"])
             return self._after(changed, values["states"])
 
@@ -141,8 +151,8 @@ class ScanRecurrence(Differentiable):
         for number in self.numbers:
             d = [self._later(d_read.get(k), shown[k]) for k in number]
             gradients = self._run(a[number], d, [last[k] for k in number], adjoint=True)
-            ends = (last_of(x, True) for x in (a[number], gradients))
-            start = times(*ends, conjugate=True)
+            a_end, d_end = (last_of(x, True) for x in (a[number], gradients))
+            start = times(a_end, d_end, conjugate=True)
             d_after |= zip(number, gradients)
             for k, value in zip(number, start):
                 d_first[k] = value + d_read[k][0] if k in d_read else value
@@ -150,7 +160,9 @@ class ScanRecurrence(Differentiable):
         of_weights = structure.tree(pull.some(d_after, structure.flat(at["weights"])))
         return LoopGradients(**of_weights, states=d_first)
 
-    def _after(self, tensors, linear):
+    def _after(
+        self, tensors: LoopTensors, linear: dict[str, Tensor]
+    ) -> dict[str, Tensor]:
         """The states after each step, from the linear states before it, for all steps.
 
         Without matrices only the linear states are right.
@@ -160,7 +172,7 @@ class ScanRecurrence(Differentiable):
         context = tensors.by_step.beside(tensors.whole)
         vectors = _trees.mapped(lambda v: _precision.along(v, like), tensors.vectors)
 
-        def multiply(gate, vector):
+        def multiply(gate: str, vector: Tensor) -> Tensor:
             matrix, bias = tensors.matrices.get(gate), tensors.biases.get(gate)
             if matrix is None:
                 gives = program.layout.gates[gate].gives
@@ -175,17 +187,19 @@ class ScanRecurrence(Differentiable):
         states = {k: states[k] for k in program.states}
         return program.step(states, tensors.inputs, multiply, vectors, context)
 
-    def _linear(self, states):
+    def _linear(self, states: dict[str, Tensor]) -> dict[str, Tensor]:
         return {k: states[k] for k in self.linear}
 
-    def _zeros(self, state, like):
+    def _zeros(self, state: str, like: Tensor) -> Tensor:
         """Zeros for a state, with the steps and the batch of another tensor."""
         width = self.program.states[state]
         if width == like.shape[-1]:
             return ops.zeros_like(like)
         return ops.zeros_like(like[..., :1]) + ops.zeros(width, like.dtype)
 
-    def _coefficients(self, pull, at, like):
+    def _coefficients(
+        self, pull: Pullback, at: dict[str, int], like: Tensor
+    ) -> dict[tuple[str, ...], Tensors]:
         """The coefficient of each number, in its parts, from derivatives at any state.
 
         Args:
@@ -200,7 +214,9 @@ class ScanRecurrence(Differentiable):
             result[number] = [real, *(-part for part in imaginary)]
         return result
 
-    def _run(self, a, b, carry, adjoint=False):
+    def _run(
+        self, a: Tensors, b: Tensors, carry: Tensors, adjoint: bool = False
+    ) -> Tensors:
         """A linear recurrence, or its adjoint in the backward pass: see
         `algorithms.py`."""
         dtype = keras.backend.standardize_dtype(b[0].dtype)
@@ -210,12 +226,14 @@ class ScanRecurrence(Differentiable):
         result = way(self.backend, a, b, carry, adjoint, adjoint)
         return [ops.cast(x, dtype) for x in result]
 
-    def _before(self, states, first):
+    def _before(
+        self, states: dict[str, Tensor], first: dict[str, Tensor]
+    ) -> dict[str, Tensor]:
         """The linear states before every step."""
         outs, start = ([v[k] for k in self.linear] for v in (states, first))
         return dict(zip(self.linear, states_before(self.backend, outs, start, False)))
 
-    def _carried(self, tensors, value, first):
+    def _carried(self, tensors: LoopTensors, value: Tensor, first: Tensor) -> Tensor:
         """A state after every step, which masked steps keep."""
         mask = tensors.by_step.valid
         if mask is None:
@@ -226,7 +244,9 @@ class ScanRecurrence(Differentiable):
         (carried,) = self._run([a], [b], [first])
         return carried
 
-    def _carried_back(self, tensors, d, last):
+    def _carried_back(
+        self, tensors: LoopTensors, d: Tensor, last: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """The cotangents of the arguments of `_carried`."""
         mask = tensors.by_step.valid
         if mask is None:
@@ -237,7 +257,7 @@ class ScanRecurrence(Differentiable):
         (gradient,) = self._run([a], [d], [last], adjoint=True)
         return self.backend.where(mask, gradient, zeros), a[0] * gradient[0]
 
-    def _later(self, read, shown):
+    def _later(self, read: Tensor | None, shown: Tensor) -> Tensor:
         """The cotangents of a state: as an output, and as read by the next step."""
         if read is None:
             return shown

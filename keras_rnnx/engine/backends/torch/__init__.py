@@ -5,13 +5,25 @@ from __future__ import annotations
 import functools
 import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 import torch
 
 from keras_rnnx import _trees
 from keras_rnnx.engine import recording
+from keras_rnnx.engine.backends.protocol import (
+    Batch,
+    DType,
+    Function,
+    Length,
+    Shape,
+    Step,
+    Tensor,
+    Tensors,
+    Tree,
+)
 from keras_rnnx.engine.backends.torch import cuda_graphs, export
 from keras_rnnx.engine.backends.torch.cuda_graphs import Recorder as Recorder
 from keras_rnnx.engine.backends.torch.export import exporting as exporting
@@ -48,7 +60,7 @@ DTYPES = {
 }
 
 
-def tensor(value, dtype):
+def tensor(value: Any, dtype: str) -> Tensor:
     """A variable, an array or a tensor, as a tensor of a dtype.
 
     A tensor that fits is returned after a single check. Keras checks devices, scopes
@@ -62,12 +74,12 @@ def tensor(value, dtype):
 
 
 @functools.cache
-def _has_cpu_alone():
+def _has_cpu_alone() -> bool:
     others = torch.cuda, torch.xpu, torch.backends.mps
     return not any(device.is_available() for device in others)
 
 
-def plan_key():
+def plan_key() -> tuple | None:
     """A key of all that a plan depends on besides its layer and the arguments of a
     call, or None if plans cannot be kept."""
     if kernels()[0] != "native" or exporting():
@@ -75,36 +87,36 @@ def plan_key():
     return (takes_kernels(),)
 
 
-def total(x):
+def total(x: Tensor) -> Tensor:
     """The sum over the first two axes, in float32 at least."""
     return torch.sum(x, dim=(0, 1), dtype=_wide(x))
 
 
-def _wide(x):
+def _wide(x: Tensor) -> DType:
     return torch.float32 if x.dtype in (torch.float16, torch.bfloat16) else x.dtype
 
 
-def over_units(values):
+def over_units(values: Tensor) -> Tensor:
     """The mean over the last axis, which is kept."""
     return values.mean(-1, keepdim=True)
 
 
-def product(matrix, beside, xla):
+def product(matrix: Tensor, beside: int, xla: bool) -> Callable[[Tensor], Tensor]:
     """A function that multiplies by `matrix` from the right."""
     return lambda vector: vector @ matrix
 
 
-def split(x, n):
+def split(x: Tensor, n: int) -> Sequence[Tensor]:
     """`n` equal blocks of the last axis."""
     return (x,) if n == 1 else x.chunk(n, -1)
 
 
-def empty(shape, like):
+def empty(shape: tuple[int, ...], like: Tensor) -> Tensor:
     """A tensor without values yet."""
     return torch.empty(shape, dtype=like.dtype, device=like.device)
 
 
-def add_product(term, vectors, matrix):
+def add_product(term: Tensor, vectors: Tensor, matrix: Tensor) -> Tensor:
     """`term + vectors @ matrix`, of one step or of all."""
     if vectors.ndim == 2:
         return torch.addmm(term, vectors, matrix)
@@ -112,7 +124,7 @@ def add_product(term, vectors, matrix):
     return product.add_(term) if may_write() else product + term
 
 
-def outer(left, right):
+def outer(left: Tensor, right: Tensor) -> Tensor:
     """The sum over the first two axes of the outer products, as one product; in float32
     at least."""
     left, right = (x.flatten(0, 1).to(_wide(x)) for x in (left, right))
@@ -131,7 +143,15 @@ def records_loops() -> bool:
     return on_gpu and recording.allowed() and cuda_graphs.possible()
 
 
-def scan(step, carry, xs, length, outputs, reverse=False, unroll=False):
+def scan(
+    step: Step,
+    carry: Tree,
+    xs: Tree,
+    length: Length,
+    outputs: Tree,
+    reverse: bool = False,
+    unroll: bool = False,
+) -> tuple[Tree, Tree]:
     """Runs `step(carry, slices) -> (carry, outs)` over the first axis of `xs`.
 
     See `protocol.py`. Here loose outputs are stacked too.
@@ -140,7 +160,7 @@ def scan(step, carry, xs, length, outputs, reverse=False, unroll=False):
     if export.exporting() and not unroll:
         return _exported_scan(step, carry, xs, of_xs, of_outputs, reverse)
     slices = [x.unbind(0) for x in of_xs.flat(xs)]
-    results: list = [None] * length
+    results: list[Tree] = [None] * length
     for t in reversed(range(length)) if reverse else range(length):
         carry, outs = step(carry, of_xs.tree(x[t] for x in slices))
         results[t] = of_outputs.flat(outs)
@@ -150,11 +170,18 @@ def scan(step, carry, xs, length, outputs, reverse=False, unroll=False):
     return carry, of_outputs.tree(stacks)
 
 
-def _exported_scan(step, carry, xs, of_xs, of_outputs, reverse):
+def _exported_scan(
+    step: Step,
+    carry: Tree,
+    xs: Tree,
+    of_xs: _trees.Structure,
+    of_outputs: _trees.Structure,
+    reverse: bool,
+) -> tuple[Tree, Tree]:
     """`scan` as an operation of an exported graph."""
     of_carry = _trees.Structure(carry)
 
-    def flat(carry, slices):
+    def flat(carry: Tensors, slices: Tensors) -> tuple[Tensors, Tensors]:
         new, outs = step(of_carry.tree(carry), of_xs.tree(slices))
         return of_carry.flat(new), of_outputs.flat(outs)
 
@@ -165,17 +192,26 @@ def _exported_scan(step, carry, xs, of_xs, of_outputs, reverse):
 compiled_scan = scan
 
 
-def counter(n):
+def counter(n: Length) -> Tensor:
     """0, 1, ... `n - 1`, for a scan."""
     return torch.arange(n)
 
 
-def steps_of(x, start, count):
+def steps_of(x: Tensor, start: Length, count: Length) -> Tensor:
     """`count` steps from `start` on of `x` `(batch, time, features)`."""
     return x.narrow(1, int(start), count)
 
 
-def reverse_loop(of_gates, of_states, outer, last, back, dropped, carried, out):
+def reverse_loop(
+    of_gates: list[Tensor | None],
+    of_states: list[list[Tensor | None]],
+    outer: Tensor | None,
+    last: Tensors,
+    back: Tensor | None,
+    dropped: Tensor | None,
+    carried: bool,
+    out: Tensor | None,
+) -> tuple[Tensors, Tensors]:
     """The loop back in time of `EagerRecurrence`.
 
     Args:
@@ -241,7 +277,9 @@ def reverse_loop(of_gates, of_states, outer, last, back, dropped, carried, out):
     return carry, stacks
 
 
-def linear_loop(a, b, carry, reverse, adjoint):
+def linear_loop(
+    a: Tensors, b: Tensors, carry: Sequence[Tensor], reverse: bool, adjoint: bool
+) -> Tensors:
     """All steps of a linear recurrence: see `scan/algorithms.py`.
 
     Each step writes its result to its final place. The backward pass is one call per
@@ -267,11 +305,23 @@ def linear_loop(a, b, carry, reverse, adjoint):
     return outs
 
 
-def _advance(b, a, h, out, sign):
+def _advance(
+    b: Sequence[Tensor],
+    a: Sequence[Tensor],
+    h: Sequence[Tensor],
+    out: Sequence[Tensor],
+    sign: int,
+) -> None:
     torch.addcmul(b[0], a[0], h[0], out=out[0])
 
 
-def _advance_complex(b, a, h, out, sign):
+def _advance_complex(
+    b: Sequence[Tensor],
+    a: Sequence[Tensor],
+    h: Sequence[Tensor],
+    out: Sequence[Tensor],
+    sign: int,
+) -> None:
     """`b + a h`, or `b + conj(a) h` if `sign` is -1."""
     torch.addcmul(b[0], a[0], h[0], out=out[0])
     torch.addcmul(out[0], a[1], h[1], value=-sign, out=out[0])
@@ -290,13 +340,18 @@ def compiled_part(function: Callable) -> Callable:
 
 
 def prefers_xla(
-    batch, length, units: int, gates: int, training: bool, sums: bool = False
+    batch: Batch,
+    length: Length,
+    units: int,
+    gates: int,
+    training: bool,
+    sums: bool = False,
 ) -> bool:
     """torch has no XLA here."""
     return False
 
 
-def linear_way(steps, batch, units) -> str:
+def linear_way(steps: Length, batch: Batch, units: int) -> str:
     """The fastest of `scan/algorithms.py`.
 
     On an H100 the parallel way was the fastest at every size from 1 sequence of 200
@@ -312,13 +367,13 @@ def linear_way(steps, batch, units) -> str:
     return "blocked" if steps >= MANY and batch * units <= FEW else "sequential"
 
 
-def gather_steps(x, index):
+def gather_steps(x: Tensor, index: Tensor) -> Tensor:
     """`x[b, index[b, t]]` for every `b` and `t`, of `x` `(batch, time, features)`."""
     index = index.long().unsqueeze(-1).expand(-1, -1, x.shape[-1])
     return torch.gather(x, 1, index)
 
 
-def argsort(keys):
+def argsort(keys: Tensor) -> Tensor:
     """Positions along axis 1 in the order of `keys` `(batch, time)`, all distinct."""
     # ONNX has no operation for a stable sort, which `keras.ops.argsort` asks for.
     return torch.sort(keys, dim=1).indices
@@ -348,7 +403,7 @@ def kernel_refusal(kernel: str, dtype: str) -> str | None:
     return None
 
 
-def hooked(layer) -> bool:
+def hooked(layer: keras.layers.Layer) -> bool:
     """Whether hooks of a layer's module observe its calls."""
     # torch has public names to set hooks, but none to ask for them.
     return any(
@@ -357,7 +412,11 @@ def hooked(layer) -> bool:
     )
 
 
-def stepping(model, flat, specs):
+def stepping(
+    model: keras.Model,
+    flat: Callable[[Callable, Sequence[Tensor]], Tensors],
+    specs: Sequence[tuple[Shape, str]],
+) -> Function:
     """A fast function for one step of a model: see `models.stepper`.
 
     Args:
@@ -369,10 +428,10 @@ def stepping(model, flat, specs):
 
     from torch.fx.experimental.proxy_tensor import make_fx
 
-    def step(tensors):
+    def step(tensors: Tensors) -> Tensors:
         return flat(lambda inputs: model(inputs, training=False), tensors)
 
-    def run(tensors):
+    def run(tensors: Tensors) -> Tensors:
         with torch.inference_mode():
             return list(graph(tensors))
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import gc
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
 import torch
+
+Results = TypeVar("Results")
 
 # Functions that copy data from the host, and wait until it is on the GPU.
 FROM_HOST = (torch.as_tensor, torch.tensor, torch.from_numpy)
@@ -23,11 +26,17 @@ class Watch(torch.overrides.TorchFunctionMode):
     """Stores in `blocked` the name of the first called function that cannot be
     recorded."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.blocked = ""
 
-    def __torch_function__(self, func, types, args=(), kwargs=None):
+    def __torch_function__(
+        self,
+        func: Callable,
+        types: Iterable[type],
+        args: tuple = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
         kwargs = kwargs or {}
         first = next(iter((*args, *kwargs.values())), None)
         made = func in FROM_HOST and not isinstance(first, torch.Tensor)
@@ -70,7 +79,7 @@ class _Place:
     """A stream to record on, and a tiny recording, which keeps the pool of memory
     alive."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.stream, self.first = torch.cuda.Stream(), torch.cuda.CUDAGraph()
         _capture(self.first, self.stream, {}, lambda: torch.zeros(1, device="cuda"))
 
@@ -82,7 +91,13 @@ _places: weakref.WeakValueDictionary = weakref.WeakValueDictionary()
 _unfit: list[tuple[_Place, torch.cuda.CUDAGraph]] = []
 
 
-def _capture(graph, stream, where, function):
+def _capture(
+    graph: torch.cuda.CUDAGraph,
+    stream: torch.cuda.Stream,
+    where: dict[str, Any],
+    function: Callable[[], Results],
+) -> Results:
+    """Records what a function does on a stream; its results."""
     # The handle is created once per thread, which is not possible during a recording.
     torch.cuda.current_blas_handle()
     torch.cuda.synchronize()

@@ -10,11 +10,12 @@ import warnings
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any
+from typing import TypeAlias
 
 import torch
 
 from keras_rnnx.cells._base.program import CellProgram
+from keras_rnnx.engine.backends.protocol import Tensor, Tensors
 from keras_rnnx.engine.backends.torch.cuda_capture import Captured, Watch
 
 # All recordings may hold one part in so many of the GPU's memory.
@@ -29,7 +30,8 @@ IDLE = 10_000
 KINDS = (torch.Tensor, torch.nn.Parameter)
 LAUNCHES_WAIT = os.environ.get("CUDA_LAUNCH_BLOCKING", "0") != "0"
 
-Groups = tuple[list[Any], ...]
+# Lists of tensors, or of None.
+Groups: TypeAlias = tuple[list[Tensor | None], ...]
 # A replay writes to tensors that other threads may read: one at a time.
 _lock = threading.RLock()
 _calls = itertools.count()
@@ -54,7 +56,9 @@ class Recorder:
         self.refused = False
         _recorders.add(self)
 
-    def __call__(self, function: Callable, key: tuple, *groups: list[Any]) -> Groups:
+    def __call__(
+        self, function: Callable, key: tuple, *groups: list[Tensor | None]
+    ) -> Groups:
         """`function(*groups)`, from lists of tensors to lists of tensors.
 
         Args:
@@ -82,7 +86,7 @@ class Recorder:
             self.sizes.popitem(last=False)
         return results
 
-    def may_record(self, tensor: Any) -> bool:
+    def may_record(self, tensor: Tensor) -> bool:
         """Whether calls with such a tensor may be recorded.
 
         Args:
@@ -90,7 +94,7 @@ class Recorder:
         """
         return not self.refused and recordable([tensor])
 
-    def _watched(self, function, key, groups):
+    def _watched(self, function: Callable, key: tuple, groups: Groups) -> Groups:
         """Calls a function, and in its first call looks for what cannot be recorded."""
         if key[0] in self.watched:
             return function(*groups)
@@ -101,7 +105,7 @@ class Recorder:
             self._refuse(f"it calls torch's `{watch.blocked}`")
         return results
 
-    def _has_room(self, key):
+    def _has_room(self, key: tuple) -> bool:
         """Whether there is room for a recording, if necessary without idle ones."""
         device, size = torch.cuda.current_device(), self.sizes[key]
         for oldest in (0, next(_calls) - IDLE):
@@ -121,7 +125,9 @@ class Recorder:
         recordings = self.recordings.values()
         return sum(r.size for r in recordings if r.device == device)
 
-    def _recorded(self, function, key, groups):
+    def _recorded(
+        self, function: Callable, key: tuple, groups: Groups
+    ) -> Recording | None:
         """A new recording, or None if recording failed."""
         try:
             recording = self.recordings[key] = Recording(function, groups)
@@ -134,7 +140,7 @@ class Recorder:
             return None
         return recording
 
-    def _refuse(self, why):
+    def _refuse(self, why: str) -> None:
         self.refused = True
         self.recordings.clear()
         warnings.warn(
@@ -186,7 +192,7 @@ class Recording:
         return tuple([copies.get(id(t)) for t in group] for group in results)
 
 
-def recordable(tensors: list[Any]) -> bool:
+def recordable(tensors: Tensors) -> bool:
     """Whether operations on these tensors can be recorded."""
     if not all(tensor.is_cuda for tensor in tensors) or not possible():
         return False
@@ -213,7 +219,7 @@ def memory() -> tuple[int, int]:
     return total, free + kept
 
 
-def tensors_of(groups: Groups) -> list[Any]:
+def tensors_of(groups: Groups) -> Tensors:
     """All tensors of the groups."""
     return [tensor for group in groups for tensor in group if tensor is not None]
 
@@ -224,11 +230,11 @@ def size_of(groups: Groups) -> int:
     return sum(sizes.values())
 
 
-def _here():
+def _here() -> tuple[int, int]:
     return torch.cuda.current_device(), torch.cuda.current_stream().cuda_stream
 
 
-def _shapes(groups):
+def _shapes(groups: Groups) -> tuple:
     return tuple(
         tuple(None if t is None else (tuple(t.shape), t.dtype) for t in group)
         for group in groups

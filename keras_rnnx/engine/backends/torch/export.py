@@ -12,12 +12,17 @@ from __future__ import annotations
 import concurrent.futures
 import contextvars
 import warnings
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeAlias
 
 import keras
 import torch
 from torch.overrides import TorchFunctionMode
+
+from keras_rnnx.engine.backends.protocol import Tensor, Tensors, Tree
+
+# A step over lists of tensors.
+FlatStep: TypeAlias = Callable[[Tensors, Tensors], tuple[Tensors, Tensors]]
 
 
 def exporting() -> bool:
@@ -26,11 +31,11 @@ def exporting() -> bool:
 
 
 def scan(
-    step: Callable[[list[Any], list[Any]], tuple[list[Any], list[Any]]],
-    carry: list[Any],
-    xs: list[Any],
+    step: FlatStep,
+    carry: Tensors,
+    xs: Tensors,
     reverse: bool = False,
-) -> tuple[list[Any], list[Any]]:
+) -> tuple[Tensors, Tensors]:
     """Runs `step(carry, slices) -> (carry, outs)` over the first axis of `xs`.
 
     Args:
@@ -50,19 +55,21 @@ def scan(
     return _higher_order(step, carry, xs)
 
 
-def _higher_order(step, carry, xs):
+def _higher_order(
+    step: FlatStep, carry: Tensors, xs: Tensors
+) -> tuple[Tensors, Tensors]:
     """torch's `scan`, which is a prototype and has no public name yet."""
     from torch._higher_order_ops.scan import scan_op
 
     n, m = len(carry), len(carry) + len(xs)
     held, _ = _reads(step, carry, xs)
 
-    def flat(*tensors):
+    def flat(*tensors: Tensor) -> Tensors:
         with _Exchanged(held, tensors[m:]):
             new, outs = step(list(tensors[:n]), list(tensors[n:m]))
         return copies([*new, *outs])
 
-    def copies(tensors):
+    def copies(tensors: Tensors) -> Tensors:
         # Inputs and outputs may share no memory, as parts of a kernel do.
         return [x.clone() for x in tensors]
 
@@ -70,7 +77,9 @@ def _higher_order(step, carry, xs):
     return list(results[:n]), list(results[n:])
 
 
-def _reads(step, carry, xs):
+def _reads(
+    step: FlatStep, carry: Tensors, xs: Tensors
+) -> tuple[Tensors, tuple[Tensors, Tensors]]:
     """The tensors that a step reads besides its arguments, and its results."""
     first = [x[0] for x in xs]
     read = _Read([*carry, *first])
@@ -79,13 +88,13 @@ def _reads(step, carry, xs):
     return list(read.others.values()), results
 
 
-def _scripted(step, carry, xs):
+def _scripted(step: FlatStep, carry: Tensors, xs: Tensors) -> tuple[Tensors, Tensors]:
     """A loop in TorchScript around a trace of one step."""
     n = len(xs)
     held, results = _reads(step, carry, xs)
     widths = [[x.shape[-1] for x in tensors] for tensors in results]
 
-    def at(t, carry, tensors):
+    def at(t: Tensor, carry: Tensor, tensors: Tensors) -> tuple[Tensor, Tensor]:
         # Otherwise tensors that the step reads besides its arguments become constants.
         with _Exchanged(held, tensors[n:]):
             slices = [x[t] for x in tensors[:n]]
@@ -106,15 +115,19 @@ def _scripted(step, carry, xs):
     return list(last.split(widths[0], -1)), list(stacks)
 
 
-def _traced(function, values):
+def _traced(
+    function: Callable[..., tuple[Tensor, Tensor]], values: Tree
+) -> torch.jit.ScriptFunction:
     with torch.no_grad():
         return torch.jit.trace(
             function, (torch.zeros((), dtype=torch.long), *values), check_trace=False
         )
 
 
-def _loop(step):
-    def loop(carry: torch.Tensor, tensors: list[torch.Tensor]):
+def _loop(step: torch.jit.ScriptFunction) -> torch.jit.ScriptFunction:
+    def loop(
+        carry: torch.Tensor, tensors: list[torch.Tensor]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         outs: list[torch.Tensor] = []
         for t in range(tensors[0].size(0)):
             carry, out = step(torch.tensor(t), carry, tensors)
@@ -127,12 +140,18 @@ def _loop(step):
 class _Read(TorchFunctionMode):
     """Records tensors that are read but were neither passed in nor made inside."""
 
-    def __init__(self, tensors):
+    def __init__(self, tensors: Tensors):
         super().__init__()
         self.known = {id(x): x for x in tensors}
-        self.others = {}
+        self.others: dict[int, Tensor] = {}
 
-    def __torch_function__(self, function, types, args=(), kwargs=None):
+    def __torch_function__(
+        self,
+        function: Callable,
+        types: Iterable[type],
+        args: tuple = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
         kwargs = kwargs or {}
         for x in keras.tree.flatten((args, kwargs)):
             if isinstance(x, torch.Tensor) and id(x) not in self.known:
@@ -147,11 +166,17 @@ class _Read(TorchFunctionMode):
 class _Exchanged(TorchFunctionMode):
     """Replaces some tensors by others wherever functions read them."""
 
-    def __init__(self, of, others):
+    def __init__(self, of: Tensors, others: Sequence[Tensor]):
         super().__init__()
         self.others = dict(zip(map(id, of), others))
 
-    def __torch_function__(self, function, types, args=(), kwargs=None):
+    def __torch_function__(
+        self,
+        function: Callable,
+        types: Iterable[type],
+        args: tuple = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
         args, kwargs = keras.tree.map_structure(
             lambda x: self.others.get(id(x), x), (args, kwargs or {})
         )

@@ -8,10 +8,20 @@ function runs again with differentiable operations.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Sequence
 
 import torch
+from torch.autograd.function import FunctionCtx
 
+from keras_rnnx.engine.backends.protocol import (
+    Backward,
+    Cotangents,
+    Forward,
+    Function,
+    Pull,
+    Tensor,
+    Tensors,
+)
 from keras_rnnx.engine.backends.torch.export import exporting
 
 
@@ -29,11 +39,11 @@ def takes_kernels() -> bool:
     return all(i.key() == torch._C._functorch.TransformType.Grad for i in stack)
 
 
-def _forward_mode():
+def _forward_mode() -> bool:
     return torch.autograd.forward_ad._current_level >= 0
 
 
-def _many(cotangents):
+def _many(cotangents: Sequence[Tensor | None]) -> bool:
     """Whether the cotangents belong to several gradients at once, as with
     `is_grads_batched` of `torch.autograd.grad`, an older kind of transform."""
     return any(map(torch._C._functorch.is_legacy_batchedtensor, cotangents))
@@ -49,7 +59,7 @@ def may_write() -> bool:
     return not (torch.is_grad_enabled() or transformed())
 
 
-def pullback(function: Callable, inputs: list) -> tuple[list, Callable]:
+def pullback(function: Function, inputs: Tensors) -> tuple[Tensors, Pull]:
     """Evaluates `function(inputs)`, a list of tensors.
 
     Returns:
@@ -64,7 +74,7 @@ def pullback(function: Callable, inputs: list) -> tuple[list, Callable]:
         inputs = [i.detach().requires_grad_() for i in inputs]
         outputs = function(inputs)
 
-    def pull(cotangents, positions):
+    def pull(cotangents: Cotangents, positions: Sequence[int]) -> Cotangents:
         pairs = [
             (o, c)
             for o, c in zip(outputs, cotangents)
@@ -81,10 +91,10 @@ def pullback(function: Callable, inputs: list) -> tuple[list, Callable]:
     return outputs, pull
 
 
-def _recorded_pullback(function, inputs):
+def _recorded_pullback(function: Function, inputs: Tensors) -> tuple[Tensors, Pull]:
     outputs, pull_all = torch.func.vjp(lambda *i: tuple(function(list(i))), *inputs)
 
-    def pull(cotangents, positions):
+    def pull(cotangents: Cotangents, positions: Sequence[int]) -> Cotangents:
         pairs = zip(outputs, cotangents)
         d_inputs = pull_all(
             tuple(torch.zeros_like(o) if c is None else c for o, c in pairs)
@@ -95,12 +105,12 @@ def _recorded_pullback(function, inputs):
 
 
 def differentiable(
-    forward: Callable,
-    backward: Callable,
+    forward: Forward,
+    backward: Backward,
     spared: set[int],
-    plain: Callable,
-    again: Callable | None = None,
-) -> Callable:
+    plain: Function,
+    again: Backward | None = None,
+) -> Function:
     """A function of a list of tensors with a custom backward pass.
 
     Args:
@@ -113,12 +123,14 @@ def differentiable(
             gradients of `plain`, which reads all inputs.
     """
 
-    def gradients_of_plain(inputs, residuals, cotangents):
+    def gradients_of_plain(
+        inputs: Tensors, residuals: Tensors, cotangents: Cotangents
+    ) -> Cotangents:
         return gradients(plain, inputs, cotangents)
 
     passes = _Passes(forward, backward, again or gradients_of_plain, spared)
 
-    def run(inputs):
+    def run(inputs: Tensors) -> Tensors:
         if transformed():
             return list(plain(inputs))
         if not torch.is_grad_enabled() or exporting():
@@ -133,9 +145,9 @@ def differentiable(
 class _Passes:
     """The functions that `differentiable` takes."""
 
-    forward: Callable
-    backward: Callable
-    again: Callable
+    forward: Forward
+    backward: Backward
+    again: Backward
     spared: set[int]
 
 
@@ -143,15 +155,19 @@ class _Run(torch.autograd.Function):
     """The function with its custom backward pass."""
 
     @staticmethod
-    def forward(ctx, passes, *inputs):
+    def forward(
+        ctx: FunctionCtx, passes: _Passes, *inputs: Tensor
+    ) -> tuple[Tensor, ...]:
         outputs, residuals = passes.forward(list(inputs))
-        inputs = [None if i in passes.spared else x for i, x in enumerate(inputs)]
-        ctx.save_for_backward(*inputs, *residuals)
+        read = [None if i in passes.spared else x for i, x in enumerate(inputs)]
+        ctx.save_for_backward(*read, *residuals)
         ctx.passes, ctx.n_inputs = passes, len(inputs)
         return tuple(outputs)
 
     @staticmethod
-    def backward(ctx, *cotangents):
+    def backward(
+        ctx: FunctionCtx, *cotangents: Tensor | None
+    ) -> tuple[Tensor | None, ...]:
         saved = ctx.saved_tensors
         groups = _groups(saved + cotangents, ctx.n_inputs, len(saved))
         if transformed() or _many(cotangents):
@@ -168,13 +184,17 @@ class _Gradient(torch.autograd.Function):
     differentiable operations."""
 
     @staticmethod
-    def forward(ctx, passes, sizes, *tensors):
+    def forward(
+        ctx: FunctionCtx, passes: _Passes, sizes: tuple[int, int], *tensors: Tensor
+    ) -> tuple[Tensor | None, ...]:
         ctx.save_for_backward(*tensors)
         ctx.passes, ctx.sizes = passes, sizes
         return tuple(passes.backward(*_groups(tensors, *sizes)))
 
     @staticmethod
-    def backward(ctx, *cotangents):
+    def backward(
+        ctx: FunctionCtx, *cotangents: Tensor | None
+    ) -> tuple[Tensor | None, ...]:
         passes, sizes = ctx.passes, ctx.sizes
         d_tensors = gradients(
             lambda tensors: passes.again(*_groups(tensors, *sizes)),
@@ -184,7 +204,9 @@ class _Gradient(torch.autograd.Function):
         return None, None, *d_tensors
 
 
-def _groups(tensors, n_inputs, n_saved):
+def _groups(
+    tensors: Sequence[Tensor | None], n_inputs: int, n_saved: int
+) -> tuple[Tensors, Tensors, Cotangents]:
     """Inputs, residuals and cotangents."""
     return (
         list(tensors[:n_inputs]),
@@ -193,7 +215,9 @@ def _groups(tensors, n_inputs, n_saved):
     )
 
 
-def gradients(function, inputs, cotangents):
+def gradients(
+    function: Function, inputs: Tensors, cotangents: Sequence[Tensor | None]
+) -> Cotangents:
     """The gradients of `function(inputs)`, None for zero."""
     create_graph = torch.is_grad_enabled()
     with torch.enable_grad():

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
+from typing import Any
 
 import torch
 
+from keras_rnnx.engine.backends.protocol import Tensor, Tensors
 from keras_rnnx.engine.backends.torch.export import exporting
 
 # torch's functions for one step. There is none for a projection of the outputs.
@@ -17,7 +20,14 @@ STEPS = {
 }
 
 
-def run_kernel(kernel, x, states, weights, lengths, bidirectional=False):
+def run_kernel(
+    kernel: str,
+    x: Tensor,
+    states: Tensors,
+    weights: list[Tensors],
+    lengths: Tensor | None,
+    bidirectional: bool = False,
+) -> tuple[Tensor, Tensors]:
     """Runs a vendor's kernel, for one layer or for several stacked ones.
 
     With `bidirectional` a layer is a pair: one runs forward, one backward, and the
@@ -81,7 +91,9 @@ def run_kernel(kernel, x, states, weights, lengths, bidirectional=False):
     return outputs, [state.index_select(1, rows.unsorted_indices) for state in last]
 
 
-def _one_step(kernel, x, states, weights):
+def _one_step(
+    kernel: str, x: Tensor, states: Tensors, weights: Tensors
+) -> tuple[Tensor, Tensors]:
     """One step of one layer, without the preparations that a kernel makes."""
     w, u, *biases = weights
     state_input = states if kernel == "lstm" else states[0]
@@ -90,7 +102,9 @@ def _one_step(kernel, x, states, weights):
     return after[0].transpose(0, 1), after
 
 
-def _check_sizes(kernel, x, states, weights):
+def _check_sizes(
+    kernel: str, x: Tensor, states: Tensors, weights: list[Tensors]
+) -> None:
     """Raises a ValueError for sizes that do not fit."""
     # On the CPU torch reads and writes past the end of tensors that are too small.
     features, units = weights[0][0].shape[0], weights[0][1].shape[0]
@@ -115,12 +129,12 @@ def _check_sizes(kernel, x, states, weights):
         )
 
 
-def _function(kernel):
+def _function(kernel: str) -> Callable[..., tuple[Tensor, ...]]:
     """The function of torch that runs a kernel."""
     if kernel != "lstmp":
         return getattr(torch, kernel)
 
-    def projected(*args, **kwargs):
+    def projected(*args: Any, **kwargs: Any) -> tuple[Tensor, ...]:
         # torch recognizes a projection by states of two widths. It warns once that
         # MKLDNN has none; users cannot do anything about that.
         with warnings.catch_warnings():
@@ -130,7 +144,7 @@ def _function(kernel):
     return projected
 
 
-def in_one_piece(layers):
+def in_one_piece(layers: list[Tensors]) -> list[Tensors]:
     """The same weights in cuDNN's layout: one buffer, with all biases at its end."""
     # Weights of a layer: two matrices, two biases, and maybe a projection. The place of
     # the projection is not tested: if it is wrong, torch notices and copies.

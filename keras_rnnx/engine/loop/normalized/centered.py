@@ -10,15 +10,14 @@ from __future__ import annotations
 import dataclasses
 import functools
 import operator
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
 
 from keras import ops
 
 from keras_rnnx.cells._base.normalization import exact, over_units
 from keras_rnnx.cells._base.program import CellProgram
 from keras_rnnx.cells._base.tensors import StepContext, StepVectors
-from keras_rnnx.engine.backends.protocol import Backend
+from keras_rnnx.engine.backends.protocol import Backend, Tensor, Tensors, Tree
 from keras_rnnx.engine.loop.inputs import masked_inputs
 from keras_rnnx.engine.loop.tensors import SequenceTensors
 
@@ -39,13 +38,13 @@ class NormalizedTensors:
         by_step: the mask and random masks of each step.
     """
 
-    sequences: Any
-    kernels: dict[str, Any]
-    matrices: dict[str, Any]
-    scales: dict[str, Any]
-    biases: dict[str, Any]
+    sequences: Tensor
+    kernels: dict[str, Tensor]
+    matrices: dict[str, Tensor]
+    scales: dict[str, Tensor]
+    biases: dict[str, Tensor]
     vectors: StepVectors
-    states: dict[str, Any]
+    states: dict[str, Tensor]
     whole: StepContext
     by_step: StepContext
 
@@ -69,7 +68,7 @@ class CenteredInputs:
         self.join = functools.partial(backend.concatenate, axis=-1)
 
     def __call__(
-        self, tensors: SequenceTensors, noted: dict[str, Any] | None = None
+        self, tensors: SequenceTensors, noted: dict[str, Tree] | None = None
     ) -> NormalizedTensors:
         """The tensors of the loop.
 
@@ -92,7 +91,7 @@ class CenteredInputs:
 
     def gradients(
         self, tensors: SequenceTensors, of_loop: NormalizedTensors
-    ) -> tuple[Any, dict[str, Any]]:
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """The gradients of inputs and weights, from those of the loop's tensors.
 
         Args:
@@ -100,7 +99,7 @@ class CenteredInputs:
             of_loop: the gradients of the loop's tensors.
         """
 
-        def joined(of_gates):
+        def joined(of_gates: dict[str, Tensor]) -> Tensor:
             return self.join([of_gates[k] for k in self.layout.gates])
 
         # Subtracting the mean is its own transpose.
@@ -118,10 +117,10 @@ class CenteredInputs:
             of_weights,
         )
 
-    def _blocks(self, tensor):
+    def _blocks(self, tensor: Tensor) -> dict[str, Tensor]:
         return self.layout.blocks(tensor, "kernel")
 
-    def _centered(self, kernels):
+    def _centered(self, kernels: dict[str, Tensor]) -> dict[str, Tensor]:
         centered = dict(kernels)
         for group in self.groups:
             mean = over_units(exact(self.join([centered[k] for k in group])))
@@ -129,7 +128,7 @@ class CenteredInputs:
                 centered[k] = ops.cast(exact(centered[k]) - mean, centered[k].dtype)
         return centered
 
-    def _bias_gradient(self, of_gates, bias):
+    def _bias_gradient(self, of_gates: dict[str, Tensor], bias: Tensor) -> Tensor:
         layout = self.layout
         # The biases of products get their gradients as vectors.
         none = ops.zeros_like(bias[..., : self.program.units])
@@ -144,13 +143,13 @@ class CenteredInputs:
 
 
 def inputs_gradient(
-    a: Any,
-    kernels: list[Any],
-    scales: list[Any],
-    factor: Any,
-    d: list[Any],
-    products: list[Any],
-) -> tuple[Any, Any]:
+    a: Tensor,
+    kernels: Tensors,
+    scales: Tensors,
+    factor: Tensor,
+    d: Tensors,
+    products: Tensors,
+) -> tuple[Tensor, Tensor]:
     """The gradient of `a` from that of the normalized `a K`, for the gates of a group.
 
     Args:
@@ -176,14 +175,14 @@ def inputs_gradient(
 
 
 def kernel_gradients(
-    a: Any,
-    kernels: list[Any],
-    scales: list[Any],
-    factor: Any,
-    share: Any,
-    d: list[Any],
-    outer: Callable,
-) -> tuple[list[Any], list[Any]]:
+    a: Tensor,
+    kernels: Tensors,
+    scales: Tensors,
+    factor: Tensor,
+    share: Tensor,
+    d: Tensors,
+    outer: Callable[[Tensor, Tensor], Tensor],
+) -> tuple[Tensors, Tensors]:
     """The gradients of the kernels and of the scales. Arguments as above.
 
     Args:
@@ -202,9 +201,9 @@ def kernel_gradients(
     return of_kernels, [ops.sum(k * m, axis=0) for k, m in zip(kernels, direct)]
 
 
-def _width(kernels):
+def _width(kernels: Tensors) -> int:
     return sum(kernel.shape[-1] for kernel in kernels)
 
 
-def _sum(terms):
+def _sum(terms: Iterable[Tensor]) -> Tensor:
     return functools.reduce(operator.add, terms)

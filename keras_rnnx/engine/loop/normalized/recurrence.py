@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import operator
-from typing import Any
 
 from keras import ops
 
@@ -17,15 +16,22 @@ from keras_rnnx import _trees
 from keras_rnnx.cells._base.layout import SUM
 from keras_rnnx.cells._base.normalization import EPSILON, exact
 from keras_rnnx.cells._base.program import CellProgram
-from keras_rnnx.cells._base.tensors import Parts
-from keras_rnnx.engine.backends.protocol import Backend
+from keras_rnnx.cells._base.tensors import Parts, StepContext, StepVectors
+from keras_rnnx.engine.backends.protocol import (
+    Backend,
+    DType,
+    Length,
+    Tensor,
+    Tensors,
+    Tree,
+)
 from keras_rnnx.engine.loop.normalized.centered import (
     NormalizedTensors,
     inputs_gradient,
     kernel_gradients,
 )
 from keras_rnnx.engine.loop.normalized.step_back import NormalizedStepBack
-from keras_rnnx.engine.loop.tensors import LoopResults, StepOutput
+from keras_rnnx.engine.loop.tensors import NO_GRADIENT, LoopResults, StepOutput
 from keras_rnnx.engine.loop.time_loop import LoopOptions, TimeLoop
 
 
@@ -43,7 +49,7 @@ class NormalizedRecurrence(TimeLoop):
         self.groups = normalization.groups
         self.n_states = normalization.states
         states, units = program.states, program.units
-        self.kept: dict[str, Any] = {
+        self.kept: dict[str, Tree] = {
             "outputs": states[program.output],
             "states": {k: states[k] for k in self.states_before},
         }
@@ -70,11 +76,15 @@ class NormalizedRecurrence(TimeLoop):
         late = program.layout.late_gates
         return program.even and not (late or program.gradient_flow)
 
-    def forward(self, length, tensors: NormalizedTensors, keep):
+    def forward(
+        self, length: Length, tensors: NormalizedTensors, keep: bool
+    ) -> tuple[LoopResults, Tree]:
         program = self.program
         side_by_side = self.backend.concatenate(list(tensors.matrices.values()), 1)
 
-        def step(states, at):
+        def step(
+            states: dict[str, Tensor], at: dict[str, Tree]
+        ) -> tuple[dict[str, Tensor], dict[str, Tree]]:
             context = self.context(tensors, at["by_step"])
             u = program.masked(states[program.output], context) @ side_by_side
             u = dict(zip(self.gates, ops.split(u, len(self.gates), axis=-1)))
@@ -102,20 +112,20 @@ class NormalizedRecurrence(TimeLoop):
             stacks["inputs"] = x
         return LoopResults(outputs, {}, last), stacks
 
-    def _step_outputs(self, state, keep):
+    def _step_outputs(self, state: Tensor, keep: bool) -> dict[str, Tree]:
         """Describes the tensors that a forward step returns."""
         batch = ops.shape(state)[0]
         if not keep:
             output = StepOutput((batch, self.kept["outputs"]))
             return {"outputs": output} if self.sequences else {}
 
-        def wide(width):
+        def wide(width: int) -> StepOutput:
             return StepOutput((batch, width), loose=self.loose)
 
-        def narrow(width):
+        def narrow(width: int) -> StepOutput:
             return StepOutput((batch, width), exact(state).dtype)
 
-        wanted = {
+        wanted: dict[str, Tree] = {
             name: {k: wide(width) for k, width in self.kept[name].items()}
             for name in ("states", "standard", "products")
             if name in self.kept
@@ -130,12 +140,12 @@ class NormalizedRecurrence(TimeLoop):
 
     def step(
         self,
-        states: dict[str, Any],
-        x: dict[str, Any],
-        u: dict[str, Any],
+        states: dict[str, Tensor],
+        x: dict[str, Tensor],
+        u: dict[str, Tensor],
         tensors: NormalizedTensors,
-        context: Any,
-    ) -> tuple[dict, dict, dict]:
+        context: StepContext,
+    ) -> tuple[dict[str, Tensor], dict[int, Tensor], dict[str, dict[int, Tensor]]]:
         """A step, or all steps.
 
         Args:
@@ -150,10 +160,10 @@ class NormalizedRecurrence(TimeLoop):
             normalization of inputs, products and states.
         """
         of_x, of_u = self._factors(x), self._factors(u)
-        standard: dict[int, Any] = {}
-        of_states: dict[int, Any] = {}
+        standard: dict[int, Tensor] = {}
+        of_states: dict[int, Tensor] = {}
 
-        def norm(state):
+        def norm(state: Tensor) -> Tensor:
             values, i = exact(state), len(standard)
             values = values - self.mean(values)
             of_states[i] = self._factor(values)
@@ -165,55 +175,62 @@ class NormalizedRecurrence(TimeLoop):
         factors = {"inputs": of_x, "products": of_u, "states": of_states}
         return new, standard, factors
 
-    def state_read(self, standard: Any, tensors: NormalizedTensors) -> Any:
+    def state_read(self, standard: Tensor, tensors: NormalizedTensors) -> Tensor:
         """A standardized state as the equation reads it."""
         return standard * tensors.vectors.state_scale + tensors.vectors.state_offset
 
     def read(
         self,
-        x: dict[str, Any],
-        of_x: dict[int, Any],
-        u: dict[str, Any],
-        of_u: dict[int, Any],
+        x: dict[str, Tensor],
+        of_x: dict[int, Tensor],
+        u: dict[str, Tensor],
+        of_u: dict[int, Tensor],
         tensors: NormalizedTensors,
-    ) -> dict[str, Any]:
+    ) -> dict[str, Tensor | Parts]:
         """The values that the equation reads from each gate: a sum, or its two parts.
 
         Args:
             x, u, tensors: as for `step`.
             of_x, of_u: the factors of the groups.
         """
-        vectors, gates = tensors.vectors, {}
-        of_x, of_u = self._of_gates(of_x), self._of_gates(of_u)
+        vectors = tensors.vectors
+        gates: dict[str, Tensor | Parts] = {}
+        by_x, by_u = self._of_gates(of_x), self._of_gates(of_u)
         for k, gate in self.program.layout.gates.items():
-            a = _scaled(x[k], of_x[k], tensors.scales[k], tensors.biases.get(k))
-            b = _scaled(u[k], of_u[k], vectors.scale[k], vectors.bias.get(k))
+            a = _scaled(x[k], by_x[k], tensors.scales[k], tensors.biases.get(k))
+            b = _scaled(u[k], by_u[k], vectors.scale[k], vectors.bias.get(k))
             gates[k] = a + b if gate.reads == SUM else Parts(a, b)
         return gates
 
-    def _factors(self, parts):
+    def _factors(self, parts: dict[str, Tensor]) -> dict[int, Tensor]:
         """The factors that give the parts of each group's gates variance 1."""
         return {
             i: self._factor(*(parts[k] for k in group))
             for i, group in enumerate(self.groups)
         }
 
-    def _factor(self, *parts):
+    def _factor(self, *parts: Tensor) -> Tensor:
         squares = [exact(v) * exact(v) for v in parts]
         return self.backend.rsqrt(self.mean(*squares) + EPSILON)
 
-    def mean(self, *tensors: Any) -> Any:
+    def mean(self, *tensors: Tensor) -> Tensor:
         """The mean over all units of all tensors."""
         # They are added first, so that a single tensor is summed over units.
         mean = self.backend.over_units(functools.reduce(operator.add, tensors))
         return mean if len(tensors) == 1 else mean / len(tensors)
 
-    def _of_gates(self, of_groups):
+    def _of_gates(self, of_groups: dict[int, Tensor]) -> dict[str, Tensor]:
         """The values of the groups, by gate."""
         groups = enumerate(self.groups)
         return {k: of_groups[i] for i, group in groups for k in group}
 
-    def _residuals(self, length, tensors, kept, context):
+    def _residuals(
+        self,
+        length: Length,
+        tensors: NormalizedTensors,
+        kept: dict[str, Tree],
+        context: StepContext,
+    ) -> tuple[Tensor, dict[str, Tree]]:
         """The output before each step, and the tensors that the backward loop reads."""
         program, states = self.program, kept["states"]
         h = self.before(length, tensors.states[program.output], kept["outputs"])
@@ -233,7 +250,13 @@ class NormalizedRecurrence(TimeLoop):
         }
         return h, {"states": states, **recomputed}
 
-    def backward(self, length, tensors: NormalizedTensors, kept, cotangents):
+    def backward(
+        self,
+        length: Length,
+        tensors: NormalizedTensors,
+        kept: dict[str, Tree],
+        cotangents: LoopResults,
+    ) -> NormalizedTensors:
         program, context = self.program, self.context(tensors, tensors.by_step)
         h, of_steps = self._residuals(length, tensors, kept, context)
         step = NormalizedStepBack(self, tensors, cotangents.outputs is not None)
@@ -257,7 +280,14 @@ class NormalizedRecurrence(TimeLoop):
             tensors, of_steps, program.masked(h, context), last, stacks
         )
 
-    def _gradients(self, tensors, of_steps, source, last, stacks):
+    def _gradients(
+        self,
+        tensors: NormalizedTensors,
+        of_steps: dict[str, Tree],
+        source: Tensor,
+        last: dict[str, Tree],
+        stacks: dict[str, Tree],
+    ) -> NormalizedTensors:
         """Gradients of the tensors, from the last carry and the outputs of the steps.
 
         Args:
@@ -272,10 +302,16 @@ class NormalizedRecurrence(TimeLoop):
             of_steps["factors"],
             self.backend.outer,
         )
-        d_inputs, d_kernels, d_matrices, d_scales, of_products = [], {}, {}, {}, {}
+        d_inputs: Tensors = []
+        d_kernels: dict[str, Tensor] = {}
+        d_matrices: dict[str, Tensor] = {}
+        d_scales: dict[str, Tensor] = {}
+        of_products: dict[str, Tensor] = {}
         for i, group in enumerate(self.groups):
 
-            def of_group(by_gate, group=group):
+            def of_group(
+                by_gate: dict[str, Tensor], group: tuple[str, ...] = group
+            ) -> Tensors:
                 return [by_gate[k] for k in group]
 
             d = of_group(of_x)
@@ -312,16 +348,18 @@ class NormalizedRecurrence(TimeLoop):
             biases={k: self.backend.total(of_x[k]) for k in tensors.biases},
             vectors=vectors,
             states=last["states"],
-            whole=None,
-            by_step=None,
+            whole=NO_GRADIENT,
+            by_step=NO_GRADIENT,
         )
 
 
-def _scaled(values, factor, scale, bias):
+def _scaled(
+    values: Tensor, factor: Tensor, scale: Tensor, bias: Tensor | None
+) -> Tensor:
     values = ops.cast(exact(values) * factor, values.dtype) * scale
     return values if bias is None else values + bias
 
 
-def _narrowed(sums, dtype):
+def _narrowed(sums: StepVectors, dtype: DType) -> StepVectors:
     """Sums over the samples, in the precision of the states."""
     return _trees.mapped(lambda total: ops.cast(ops.sum(total, axis=0), dtype), sums)

@@ -9,15 +9,20 @@ from __future__ import annotations
 import dataclasses
 import functools
 import operator
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from keras import ops
 
 from keras_rnnx import _trees
 from keras_rnnx.cells._base.normalization import exact
 from keras_rnnx.cells._base.tensors import Parts, StepContext, StepVectors
+from keras_rnnx.engine.backends.protocol import Cotangents, Tensor, Tensors, Tree
 from keras_rnnx.engine.loop.normalized.centered import NormalizedTensors
 from keras_rnnx.engine.loop.tensors import StepOutput
+
+if TYPE_CHECKING:
+    from keras_rnnx.engine.loop.normalized.recurrence import NormalizedRecurrence
 
 
 class NormalizedStepBack:
@@ -29,7 +34,12 @@ class NormalizedStepBack:
         shown: whether there are cotangents of outputs.
     """
 
-    def __init__(self, recurrence: Any, tensors: NormalizedTensors, shown: bool):
+    def __init__(
+        self,
+        recurrence: NormalizedRecurrence,
+        tensors: NormalizedTensors,
+        shown: bool,
+    ):
         self.recurrence, self.program = recurrence, recurrence.program
         self.tensors, self.shown = tensors, shown
         self.layout = self.program.layout
@@ -37,7 +47,7 @@ class NormalizedStepBack:
         matrices = [ops.transpose(matrix) for matrix in tensors.matrices.values()]
         self.back = recurrence.backend.concatenate(matrices, 0)
 
-    def sums(self, states: dict[str, Any]) -> StepVectors:
+    def sums(self, states: dict[str, Tensor]) -> StepVectors:
         """The start of sums over steps, for each sample: zeros.
 
         Args:
@@ -48,7 +58,7 @@ class NormalizedStepBack:
         of_vectors = dict.fromkeys(self.tensors.vectors.own, zeros)
         return StepVectors(of_vectors, state_scale=of_states, state_offset=of_states)
 
-    def outputs(self, state: Any) -> dict[str, Any]:
+    def outputs(self, state: Tensor) -> dict[str, Tree]:
         """Describes the tensors that a step returns.
 
         Args:
@@ -67,7 +77,9 @@ class NormalizedStepBack:
             "shares": dict.fromkeys(range(len(self.recurrence.groups)), narrow),
         }
 
-    def derivatives(self, of_steps: dict[str, Any], context: StepContext) -> dict:
+    def derivatives(
+        self, of_steps: dict[str, Tree], context: StepContext
+    ) -> dict[int, Tree]:
         """The derivatives of the equation at all steps at once.
 
         On an eager backend they save a vector-Jacobian product in every step.
@@ -90,7 +102,9 @@ class NormalizedStepBack:
             derivatives[i] = equation.structure.tree(row)
         return derivatives
 
-    def __call__(self, carry: dict, at: dict) -> tuple[dict, dict]:
+    def __call__(
+        self, carry: dict[str, Tree], at: dict[str, Tree]
+    ) -> tuple[dict[str, Tree], dict[str, Tree]]:
         """The step.
 
         Args:
@@ -138,7 +152,9 @@ class NormalizedStepBack:
         outputs = {"gates": gradients["gates"], "shares": shares}
         return {"states": before, "sums": sums}, outputs
 
-    def _before_products(self, d_gates, at):
+    def _before_products(
+        self, d_gates: dict[str, Tensor | Parts], at: dict[str, Tree]
+    ) -> tuple[dict[str, Tensor], dict[int, Tensor]]:
         """The gradients of the products by gate, and the lost shares by group."""
         values = {k: exact(u) for k, u in at["products"].items()}
         scales, gradients, shares, d = self.tensors.vectors.scale, {}, {}, {}
@@ -153,7 +169,7 @@ class NormalizedStepBack:
                 gradients[k] = d[k] * factor - values[k] * shares[i]
         return gradients, shares
 
-    def _before_state(self, d, standard, factor):
+    def _before_state(self, d: Tensor, standard: Tensor, factor: Tensor) -> Tensor:
         """The gradient of a state, from that of the standardized state."""
         dtype, d, standard = d.dtype, exact(d), exact(standard)
         mean = self.recurrence.mean
@@ -169,7 +185,9 @@ class _Equation:
     the states that it normalizes.
     """
 
-    def __init__(self, step, at, context):
+    def __init__(
+        self, step: NormalizedStepBack, at: dict[str, Tree], context: StepContext
+    ):
         recurrence, program, tensors = step.recurrence, step.program, step.tensors
         factors, states = at["factors"], at["states"]
         shape = ops.shape(states[program.output])
@@ -194,10 +212,10 @@ class _Equation:
         self.positions = self.structure.positions()
         self.n_results = len(states) + len(step.normalized)
 
-        def equation(leaves):
+        def equation(leaves: Tensors) -> Tensors:
             inputs, normalized = self.structure.tree(leaves), []
 
-            def norm(state):
+            def norm(state: Tensor) -> Tensor:
                 normalized.append(state)
                 return inputs["normalized"][len(normalized) - 1]
 
@@ -211,7 +229,7 @@ class _Equation:
         self.like = states[program.output]
         _, self.pull = recurrence.backend.pullback(equation, self.inputs)
 
-    def some(self, cotangents, positions):
+    def some(self, cotangents: Cotangents, positions: Sequence[int]) -> Tensors:
         """The gradients of the inputs at some positions."""
         gradients = self.pull(cotangents, positions)
         return [ops.zeros_like(self.like) if d is None else d for d in gradients]
@@ -220,7 +238,7 @@ class _Equation:
 class _KnownEquation:
     """An `_Equation` whose derivatives are already known."""
 
-    def __init__(self, step, at):
+    def __init__(self, step: NormalizedStepBack, at: dict[str, Tree]):
         gates = {
             k: 0 if gate.reads == "sum" else Parts(0, 0)
             for k, gate in step.layout.gates.items()
@@ -236,7 +254,7 @@ class _KnownEquation:
         self.rows = [self.structure.flat(row) for row in at["derivatives"].values()]
         self.like = at["states"][step.program.output]
 
-    def some(self, cotangents, positions):
+    def some(self, cotangents: Cotangents, positions: Sequence[int]) -> Tensors:
         """The gradients of the inputs at some positions."""
         gradients = []
         for position in positions:

@@ -42,13 +42,27 @@ ABOUT = {
     "test_installing.py": ["torch"],
     "test_pages.py": ["torch"],
     "test_docstrings.py": ["torch"],
-    "test_search_spaces.py": ["torch"],
+    "test_contributing.py": ["torch"],
     "test_benchmarks.py": ["torch"],
     "test_catalogue_benchmark.py": ["torch"],
+    "test_published.py": ["torch"],
+    "test_tuning_benchmark.py": ["torch"],
     "test_affected.py": ["torch"],
     "test_types.py": ["torch"],
-    # So is what a search keeps; test_cli.py has one from start to use.
+    # Pages and figures, of numbers.
+    "test_diagnosis_page.py": ["torch"],
+    "test_search_report.py": ["torch"],
+    # What a search keeps and decides; test_cli.py has one from start to use.
     "test_search.py": ["tensorflow", "torch"],
+    "test_search_killed.py": ["torch"],
+    "test_search_oracle.py": ["torch"],
+    "test_search_spaces.py": ["torch"],
+    # Data, before a backend has them.
+    "test_baselines.py": ["torch"],
+    "test_builders_files.py": ["torch"],
+    "test_drawn.py": ["torch"],
+    "test_raw_files.py": ["torch"],
+    "test_task_facts.py": ["torch"],
     # JAX has no kernel for the CPU and no emulator: see test_gpu.py.
     "test_lowering.py": ["tensorflow", "torch"],
 }

@@ -407,6 +407,55 @@ def readme() -> None:
     save(figure, "readme")
 
 
+FIVE = {
+    "adding": "Adding over 400 steps: Keras' LSTM",
+    "order": "Temporal order over 100 steps: SimpleRNN",
+    "independent": "Adding over 1,000 steps: IndRNN",
+    "letters": "20,000 letters by heart: LSTM(256)",
+    "slow": "Keras' GRU with recurrent dropout",
+}
+
+
+def cures_doctor() -> None:
+    """Five networks that fail, and what `try_cures` trained beside each."""
+    runs = {run["setting"]: run for run in read("cures-doctor")["runs"]}
+    figure, panels = pyplot.subplots(5, 1, figsize=(6.4, 12.5))
+    for axes, (name, title) in zip(panels, FIVE.items()):
+        run = runs[name]
+        axes.set(title=title, ylabel="validation loss")
+        if name != "letters":
+            axes.set(yscale="log")
+        ends = {}
+        for number, trial in enumerate(run["trials"]):
+            best = trial["name"] == run["cure"]
+            color = INK if number == 0 else BLUE if best else SKY
+            values = [np.nan if v is None else v for v in trial["val_loss"]]
+            axes.plot(
+                trial["seconds"],
+                values,
+                color=color,
+                linewidth=2 if best or number == 0 else 1,
+                linestyle="--" if number == 0 else "-",
+                zorder=3 if best else 2,
+            )
+            label = "as it is"
+            if best:
+                # Without the learning rate, and the argument that is switched off.
+                label = trial["name"].partition(" and ")[0]
+                label = label.replace("recurrent_dropout=0.0, ", "")
+            if number == 0 or best:
+                ends[label] = (values[-1], color)
+        # The first numbers, of a network that has learned nothing, would fill a panel.
+        later = [v for t in run["trials"] for v in t["val_loss"][2:] if v is not None]
+        axes.set_ylim(0.8 * min(later), 1.5 * max(later))
+        axes.yaxis.set_major_formatter(ticker.FormatStrFormatter("%g"))
+        axes.yaxis.set_minor_formatter(ticker.NullFormatter())
+        name_lines(axes, ends, gap=0.12)
+    panels[-1].set_xlabel("seconds of training; one run")
+    figure.tight_layout()
+    save(figure, "cures-doctor")
+
+
 def diagnosis() -> None:
     """What `diagnose` draws of an LSTM with a chrono GRU on top of it."""
     path = RESULTS / "diagnosis.json"
@@ -455,6 +504,7 @@ FIGURES: tuple[Callable[[], None], ...] = (
     cures_long,
     cures_order,
     cures_chorales,
+    cures_doctor,
     fit_cpu,
     regularized_gpu,
     scan,

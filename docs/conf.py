@@ -28,7 +28,7 @@ extensions = [
 ]
 root_doc = "index"
 # Drafts: notebooks that have not run within three minutes yet.
-exclude_patterns = ["_build", "_ext", "_templates", "tutorials/drafts"]
+exclude_patterns = ["_build", "_ext", "_templates"]
 templates_path = ["_templates"]
 # Names in docstrings stand in single backticks: they are links where they can be.
 default_role = "py:obj"

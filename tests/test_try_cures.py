@@ -394,12 +394,12 @@ def test_a_time_is_kept():
     model = model_of(layers.GRU(4))
     report = report_of(model)
     report.try_cures("1 steps", cures=CLIP, verbose=False)
-    found = report.try_cures(1.0, cures=CLIP, verbose=False)
+    found = report.try_cures(2.0, cures=CLIP, verbose=False)
     for trial in found.trials:
         # A step and a validation more, on a machine that others use too.
-        assert 0.05 < trial.curve.seconds[-1] < 1.5
-        assert len(trial.curve.steps) > 3
-    assert found.budget == "0.5 s of training for each"
+        assert 0.05 < trial.curve.seconds[-1] < 2
+        assert trial.curve.steps[-1] > 1
+    assert found.budget == "1 s of training for each"
 
 
 @pytest.mark.any_backend

@@ -64,11 +64,11 @@ BOTH_ENDS = 0.2
 # --- updates ---
 
 # Updates of a thousandth of the weights are usual. From a third on, a few undo what the
-# layer was; below a ten-millionth, float32 rounds them away. Where they don't get
-# smaller with the gradient, as for Adam, a hundred thousandth is too little: after
-# 100,000 updates in one direction a weight has changed by its size.
+# layer was. Below a millionth, float32 rounds most of them away, and 100,000 in one
+# direction change a weight by a tenth. Where they don't get smaller with the gradient,
+# as for Adam, a hundred thousandth is too little: 100,000 change a weight by its size.
 LARGE_UPDATE = 0.3
-SMALL_UPDATE = 1e-7
+SMALL_UPDATE = 1e-6
 SMALL_UPDATE_PER_WEIGHT = 1e-5
 USUAL_UPDATE = 1e-3
 

@@ -49,18 +49,11 @@ ABOUT = {
     "test_tuning_benchmark.py": ["torch"],
     "test_affected.py": ["torch"],
     "test_types.py": ["torch"],
-    # Findings follow from measures. These are equal on all: see test_diagnosis.py.
-    "test_diagnosis_curves.py": ["torch"],
-    "test_diagnosis_drawn.py": ["tensorflow", "torch"],
-    "test_diagnosis_patients.py": ["tensorflow", "torch"],
-    # JAX compiles for minutes what the pages show.
-    "test_docs.py": ["tensorflow", "torch"],
     # Pages and figures, of numbers.
     "test_diagnosis_page.py": ["torch"],
     "test_search_report.py": ["torch"],
     # What a search keeps and decides; test_cli.py has one from start to use.
     "test_search.py": ["tensorflow", "torch"],
-    "test_search_killed.py": ["torch"],
     "test_search_oracle.py": ["torch"],
     "test_search_spaces.py": ["torch"],
     # Data, before a backend has them.

@@ -249,6 +249,14 @@ def test_updates_of_another_size(optimizer, expected):
         assert found.cure.startswith("model.optimizer.learning_rate = ")
 
 
+@pytest.mark.parametrize("share, expected", [(5e-7, ["small_updates"]), (2e-6, [])])
+def test_updates_of_sgd_are_too_small_below_a_millionth(share, expected):
+    model = model_of(layers.LSTM(8, name="rnn"), optimizer=keras.optimizers.SGD(1.0))
+    whole = keras_rnnx.diagnose(model, *task(), measures="updates")
+    model.optimizer.learning_rate = share / whole.layers["rnn"].update.ratio
+    assert names(keras_rnnx.diagnose(model, *task(), measures="updates")) == expected
+
+
 def test_a_schedule_may_begin_at_nothing():
     rate = keras.optimizers.schedules.CosineDecay(
         0.0, 100, warmup_target=1e-3, warmup_steps=10

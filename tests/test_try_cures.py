@@ -398,7 +398,7 @@ def test_a_time_is_kept():
     for trial in found.trials:
         # A step and a validation more, on a machine that others use too.
         assert 0.05 < trial.curve.seconds[-1] < 2
-        assert trial.curve.steps[-1] > 1
+        assert len(trial.curve.steps) > 3
     assert found.budget == "1 s of training for each"
 
 

@@ -70,8 +70,8 @@ def _from_csv(make: type[Made], path: Path, options: dict[str, Any]) -> Made:
                 raise ValueError(
                     f"{path} is read as a series, and a forecast needs `window` and "
                     f"`horizon`, in steps. For sequences with a label each pass "
-                    f"`sequence` and `target`, names of columns: of a command, "
-                    f"--option sequence=NAME --option target=NAME."
+                    f"`sequence` and `target`, names of columns (in a command: "
+                    f"--option sequence=NAME --option target=NAME)."
                 )
         targets = None if target is None else [list(numbers).index(target)]
         values = np.stack(list(numbers.values()), axis=1)

@@ -9,7 +9,7 @@ from keras_rnnx import layers
 from keras_rnnx.diagnosis import _measures
 from keras_rnnx.diagnosis.findings import curves as findings
 from keras_rnnx.diagnosis.findings import patient
-from keras_rnnx.diagnosis.report import LayerReport, Past
+from keras_rnnx.diagnosis.measured import LayerReport, Past
 
 RANDOM = np.random.default_rng(0)
 FALLING = np.exp(-np.arange(20) / 5)

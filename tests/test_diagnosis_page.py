@@ -18,7 +18,7 @@ from browser import browser, loads_nothing, needs_browser, show
 import keras_rnnx
 from keras_rnnx import layers
 from keras_rnnx.diagnosis import Report, _panels
-from keras_rnnx.diagnosis.report import GateShares, LayerReport, States
+from keras_rnnx.diagnosis.measured import GateShares, LayerReport, States
 
 pytestmark = pytest.mark.any_backend
 
@@ -177,7 +177,8 @@ def test_a_figure_names_the_layers_and_leaves_matplotlib_alone(report):
 
 
 def test_more_layers_than_can_be_told_apart(report):
-    from keras_rnnx.diagnosis.report import Finding, Memory
+    from keras_rnnx.diagnosis.measured import Memory
+    from keras_rnnx.diagnosis.report import Finding
 
     made = {
         f"a_layer_with_a_long_name_{n}": LayerReport(
@@ -196,7 +197,7 @@ def test_more_layers_than_can_be_told_apart(report):
 
 
 def test_numbers_that_no_axis_can_show():
-    from keras_rnnx.diagnosis.report import Dynamics, Gradients, Kernel, Memory
+    from keras_rnnx.diagnosis.measured import Dynamics, Gradients, Kernel, Memory
 
     bad = np.array([1.0, 0.0, math.nan, math.inf, 1e300])
     layer = LayerReport(

@@ -7,7 +7,7 @@ import pytest
 import keras_rnnx
 from keras_rnnx import layers
 from keras_rnnx.diagnosis.findings import cost, patient, thresholds
-from keras_rnnx.diagnosis.report import Cost, LayerReport
+from keras_rnnx.diagnosis.measured import Cost, LayerReport
 from keras_rnnx.initializers import SpectralRadius
 
 STEPS = 30

@@ -12,7 +12,8 @@ from keras_rnnx._numbers import integer
 
 if TYPE_CHECKING:
     from keras_rnnx.diagnosis._watch import Seen, Watch
-    from keras_rnnx.diagnosis.report import Finding, LayerReport
+    from keras_rnnx.diagnosis.measured import LayerReport
+    from keras_rnnx.diagnosis.report import Finding
 
 UNITS = ("epoch", "batch")
 

@@ -2,12 +2,12 @@
 
 from keras_rnnx.diagnosis.cures.tried import LearningCurve, Trial, Tried
 from keras_rnnx.diagnosis.diagnose import MEASURES, diagnose
-from keras_rnnx.diagnosis.report import (
+from keras_rnnx.diagnosis.measured import (
     Cost,
     Curves,
+    Denormals,
     Distributions,
     Dynamics,
-    Finding,
     GateShares,
     Gradients,
     Histogram,
@@ -15,16 +15,17 @@ from keras_rnnx.diagnosis.report import (
     LayerReport,
     Memory,
     Past,
-    Report,
     States,
     Training,
     Update,
 )
+from keras_rnnx.diagnosis.report import Finding, Report
 
 __all__ = [
     "MEASURES",
     "Cost",
     "Curves",
+    "Denormals",
     "Distributions",
     "Dynamics",
     "Finding",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import sys
 import types
 import typing
 from collections.abc import Iterator, Mapping
@@ -11,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from keras_rnnx.diagnosis import report as module
 from keras_rnnx.diagnosis.report import Report
 
 
@@ -41,7 +41,7 @@ def _fields(kind: Any) -> Iterator[tuple[str, Any]]:
     """Names and types of the fields of a class that are data."""
     for name, annotation in _annotations(kind).items():
         try:
-            yield name, eval(annotation, vars(module))
+            yield name, eval(annotation, vars(sys.modules[kind.__module__]))
         except NameError:
             # Its type is imported for type checkers alone: it is no measure.
             continue

@@ -11,11 +11,12 @@ import numpy as np
 from keras_rnnx.diagnosis import _measures, findings
 from keras_rnnx.diagnosis._data import Data
 from keras_rnnx.diagnosis._derivatives import Tape, without_gradients
-from keras_rnnx.diagnosis._objective import Objective
+from keras_rnnx.diagnosis._objective import WHOLE, Objective
 from keras_rnnx.diagnosis._recording import Call, Recorder, as_arrays, refusal
 from keras_rnnx.diagnosis.findings import numbers
 from keras_rnnx.diagnosis.findings.patient import Patient
-from keras_rnnx.diagnosis.report import Curves, Finding, LayerReport, Past, Training
+from keras_rnnx.diagnosis.measured import Curves, Denormals, LayerReport, Past, Training
+from keras_rnnx.diagnosis.report import Finding
 
 
 class Examination:
@@ -48,6 +49,7 @@ class Examination:
         self.findings: list[Finding] = []
         self.training: Training | None = None
         self.past: Past | None = None
+        self.denormals: Denormals | None = None
         self.loss: float | None = None
         self.objective_name = "the loss"
 
@@ -106,6 +108,7 @@ class Examination:
             self.training,
             self.past,
             self.curves,
+            self.denormals,
         )
 
     def _finite(self, outputs: Any) -> bool:
@@ -129,6 +132,7 @@ class Examination:
         chosen, model, x = self.chosen, self.model, self.data.measured.x
         loss_is_finite = self.loss is not None and np.isfinite(self.loss)
         measured = {k: r for k, r in self.reports.items() if r.not_measured is None}
+        tiny = 0.0
         if "gradients" in chosen and loss_is_finite and self.calls:
             if self._taped is not None:
                 _, found = self._taped.gradients(self.objective)
@@ -136,6 +140,7 @@ class Examination:
                 found = _measures.gradients.by_call(
                     self.recorder, x, self.calls, self.objective
                 )
+            tiny = _measures.denormals.largest_share(self.calls, found[WHOLE])
             # It holds all that went through the model.
             self._taped = None
             called = {id(call.layer) for call in self.calls}
@@ -162,6 +167,9 @@ class Examination:
             costs = _measures.cost.measure(model, x, self.layers, self.calls)
             for name, cost in costs.items():
                 self._set(name, cost=cost)
+            if batches is not None:
+                first = self.data.batches[0]
+                self.denormals = _measures.denormals.measure(model, first, tiny)
 
     def _measure_layer(self, name: str) -> None:
         layer = self.layers[name]

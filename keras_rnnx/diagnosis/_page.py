@@ -13,7 +13,8 @@ from keras_rnnx._pages.page import Head, Section, code, figure, paragraph
 from keras_rnnx._pages.page import page as whole_page
 from keras_rnnx._pages.tables import Cell, table
 from keras_rnnx.diagnosis import _panels, _shown
-from keras_rnnx.diagnosis.report import Finding, LayerReport, Report
+from keras_rnnx.diagnosis.measured import LayerReport
+from keras_rnnx.diagnosis.report import Finding, Report
 
 ARXIV = re.compile(r"arXiv:(\d{4}\.\d{4,5})")
 # Columns whose cells are words.

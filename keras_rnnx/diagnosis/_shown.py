@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 from rich.text import Text
 
-from keras_rnnx.diagnosis.report import Finding, LayerReport, Report
+from keras_rnnx.diagnosis.measured import LayerReport
+from keras_rnnx.diagnosis.report import Finding, Report
 from keras_rnnx.inspection.table import Table
 
 WIDTH = 88

@@ -17,7 +17,8 @@ from keras_rnnx.diagnosis._objective import Objective
 from keras_rnnx.diagnosis._recording import Call, Recorder, as_arrays, refusal
 from keras_rnnx.diagnosis.findings import numbers
 from keras_rnnx.diagnosis.findings.patient import Patient
-from keras_rnnx.diagnosis.report import Curves, Finding, LayerReport, Training
+from keras_rnnx.diagnosis.measured import Curves, LayerReport, Training
+from keras_rnnx.diagnosis.report import Finding
 
 
 @dataclasses.dataclass

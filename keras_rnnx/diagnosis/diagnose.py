@@ -120,6 +120,7 @@ def diagnose(
         notes=notes,
         seconds=time.perf_counter() - start,
         curves=curves,
+        denormals=found.denormals,
         subject=Subject(model, layers, (x, y, sample_weight), batch_size),
     )
 

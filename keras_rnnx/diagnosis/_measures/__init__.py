@@ -3,6 +3,7 @@
 from keras_rnnx.diagnosis._measures import (
     cost,
     curves,
+    denormals,
     distributions,
     dynamics,
     gates,
@@ -14,6 +15,7 @@ from keras_rnnx.diagnosis._measures import (
 __all__ = [
     "cost",
     "curves",
+    "denormals",
     "distributions",
     "dynamics",
     "gates",

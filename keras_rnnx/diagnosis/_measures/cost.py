@@ -12,7 +12,7 @@ from keras import ops
 from keras_rnnx.diagnosis._derivatives import compiled
 from keras_rnnx.diagnosis._recording import Call, forward
 from keras_rnnx.diagnosis._snapshot import variables
-from keras_rnnx.diagnosis.report import Cost
+from keras_rnnx.diagnosis.measured import Cost
 from keras_rnnx.inspection.explain import Explained, explain
 
 # Timed calls of each, after one that compiles.

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_rnnx.diagnosis.report import Curves
+from keras_rnnx.diagnosis.measured import Curves
 
 # Progress is a new lowest loss, lower by this share of its size.
 PROGRESS = 0.01

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from keras_rnnx.diagnosis._recording import Call
-from keras_rnnx.diagnosis.report import Distributions, Histogram
+from keras_rnnx.diagnosis.measured import Distributions, Histogram
 
 BINS = 40
 # Values that are counted: more draw the same picture.

@@ -15,7 +15,7 @@ from keras_rnnx.diagnosis._derivatives import Pullback
 from keras_rnnx.diagnosis._loop import CellLoop
 from keras_rnnx.diagnosis._recording import Call
 from keras_rnnx.diagnosis._snapshot import variables
-from keras_rnnx.diagnosis.report import Dynamics, Kernel
+from keras_rnnx.diagnosis.measured import Dynamics, Kernel
 
 # Steps along which changes are followed, and sequences.
 STEPS, SEQUENCES = 64, 4

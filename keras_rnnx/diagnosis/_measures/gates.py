@@ -14,7 +14,7 @@ from keras_rnnx.cells import Cell
 from keras_rnnx.diagnosis._derivatives import without_gradients
 from keras_rnnx.diagnosis._loop import CellLoop
 from keras_rnnx.diagnosis._recording import Call
-from keras_rnnx.diagnosis.report import GateShares
+from keras_rnnx.diagnosis.measured import GateShares
 
 SHUT, OPEN = 0.05, 0.95
 # A gate that keeps the state is stuck where it keeps it for so many lengths of the

@@ -17,7 +17,7 @@ from keras_rnnx.diagnosis._derivatives import Pullback, Tape
 from keras_rnnx.diagnosis._objective import FIRST, LAST, WHOLE, Objective
 from keras_rnnx.diagnosis._recording import Call, Recorder, as_arrays
 from keras_rnnx.diagnosis._snapshot import variables
-from keras_rnnx.diagnosis.report import Gradients, Training, Update
+from keras_rnnx.diagnosis.measured import Gradients, Training, Update
 
 # A gradient that has shrunk to this share of its largest norm has no effect on training
 # beside the others.

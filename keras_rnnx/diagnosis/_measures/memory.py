@@ -15,7 +15,7 @@ from keras_rnnx.diagnosis._loop import CellLoop
 from keras_rnnx.diagnosis._objective import Objective
 from keras_rnnx.diagnosis._recording import Call, forward
 from keras_rnnx.diagnosis._snapshot import variables
-from keras_rnnx.diagnosis.report import Memory, Past
+from keras_rnnx.diagnosis.measured import Memory, Past
 
 # A change of the first state of which less is left is forgotten.
 FORGOTTEN = 1e-3

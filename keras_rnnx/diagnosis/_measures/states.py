@@ -10,7 +10,7 @@ import numpy as np
 from keras_rnnx.diagnosis._loop import CellLoop
 from keras_rnnx.diagnosis._measures.gates import by_unit, shares, values
 from keras_rnnx.diagnosis._recording import Call
-from keras_rnnx.diagnosis.report import States
+from keras_rnnx.diagnosis.measured import States
 
 # Where the slope of tanh is below 2 %.
 SATURATED = 0.99

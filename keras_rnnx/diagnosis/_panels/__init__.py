@@ -19,7 +19,8 @@ from keras_rnnx.diagnosis._panels.panel import (
 )
 from keras_rnnx.diagnosis._panels.states import gates
 from keras_rnnx.diagnosis._panels.training import curves, distributions
-from keras_rnnx.diagnosis.report import LayerReport, Report
+from keras_rnnx.diagnosis.measured import LayerReport
+from keras_rnnx.diagnosis.report import Report
 
 __all__ = ["MOST", "STYLE", "WIDTH", "Panel", "drawn", "panels"]
 

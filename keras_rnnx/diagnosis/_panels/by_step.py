@@ -22,7 +22,7 @@ from keras_rnnx.diagnosis._panels.panel import (
     Panel,
     name_beside,
 )
-from keras_rnnx.diagnosis.report import LayerReport
+from keras_rnnx.diagnosis.measured import LayerReport
 
 
 class Line(NamedTuple):

@@ -13,7 +13,7 @@ from keras_rnnx.diagnosis._panels.panel import (
     Look,
     Panel,
 )
-from keras_rnnx.diagnosis.report import LayerReport
+from keras_rnnx.diagnosis.measured import LayerReport
 
 
 def times(layers: Sequence[LayerReport], looks: dict[str, Look]) -> Panel | None:

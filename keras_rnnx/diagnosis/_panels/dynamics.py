@@ -21,7 +21,7 @@ from keras_rnnx.diagnosis._panels.panel import (
     Panel,
     name_beside,
 )
-from keras_rnnx.diagnosis.report import LayerReport
+from keras_rnnx.diagnosis.measured import LayerReport
 
 
 def spectrum(layers: Sequence[LayerReport], looks: dict[str, Look]) -> Panel | None:

@@ -17,7 +17,7 @@ from keras_rnnx.diagnosis._panels.panel import (
     Panel,
     short,
 )
-from keras_rnnx.diagnosis.report import LayerReport
+from keras_rnnx.diagnosis.measured import LayerReport
 
 
 def gates(layers: Sequence[LayerReport]) -> Panel | None:

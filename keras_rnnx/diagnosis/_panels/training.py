@@ -25,7 +25,8 @@ from keras_rnnx.diagnosis._panels.panel import (
     Look,
     Panel,
 )
-from keras_rnnx.diagnosis.report import LayerReport, Report
+from keras_rnnx.diagnosis.measured import LayerReport
+from keras_rnnx.diagnosis.report import Report
 
 INPUTS = {"weights": "weights", "gradients": "gradients (size)", "states": "states"}
 

@@ -32,7 +32,7 @@ from keras_rnnx.diagnosis.cures.cure import (
     StopEarly,
     Together,
 )
-from keras_rnnx.diagnosis.report import Cost
+from keras_rnnx.diagnosis.measured import Cost
 from keras_rnnx.initializers import Chrono, IdentityRecurrent, LeakRates, UnitRange
 from keras_rnnx.regularizers import GradientFlow
 
@@ -43,6 +43,10 @@ GUARD = Advice(
     "guard = keras_rnnx.callbacks.DivergenceGuard(restore_weights=True)\n"
     "model.fit(guard.watch(x, y), callbacks=[guard])",
     "it tells where training diverges, and does not prevent it",
+)
+FLUSH = Advice(
+    "torch.set_flush_denormal(True)  # before the first layer runs",
+    "it is a setting of torch, for all that the program computes",
 )
 # How the reason begins for which a kernel does not take a layer, and the arguments with
 # which it does. An argument that has its default is none of these: that is another

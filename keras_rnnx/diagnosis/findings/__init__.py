@@ -32,6 +32,7 @@ TABLE = (
     memory.past_not_used,
     curves.unstable,
     curves.plateau,
+    cost.denormal,
     cost.slow,
 )
 

@@ -1,13 +1,34 @@
-"""Layers that run slower than they have to."""
+"""Models that run slower than they have to."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from keras_rnnx.diagnosis.cures.prescriptions import taken_by_kernels
+from keras_rnnx.diagnosis.cures.prescriptions import FLUSH, taken_by_kernels
 from keras_rnnx.diagnosis.findings import thresholds
 from keras_rnnx.diagnosis.findings.patient import Patient
 from keras_rnnx.diagnosis.report import Finding
+
+
+def denormal(patient: Patient) -> Iterator[Finding]:
+    """The processor takes long over numbers that are as good as 0."""
+    found = patient.denormals
+    if found is None or found.seconds < thresholds.FASTER * found.flushed_seconds:
+        return
+    yield Finding(
+        name="denormal",
+        layer=None,
+        title="Numbers that are as good as 0 make the model slow",
+        evidence=f"{found.share:.0%} of the states and their gradients are denormal: "
+        f"below 1.2e-38, and not 0. On one thread the gradient of a batch takes "
+        f"{1e3 * found.seconds:.1f} ms, and {1e3 * found.flushed_seconds:.1f} ms where "
+        f"such numbers are taken for 0.",
+        cause="torch computes with denormal numbers, for which a processor needs many "
+        "times as long. TensorFlow and JAX take them for 0.",
+        cures=(FLUSH,),
+        paper="docs/fast.md says more",
+        rank=0.5,
+    )
 
 
 def slow(patient: Patient) -> Iterator[Finding]:

@@ -13,7 +13,8 @@ from keras_rnnx.diagnosis.cures.prescriptions import (
 )
 from keras_rnnx.diagnosis.findings import thresholds
 from keras_rnnx.diagnosis.findings.patient import Patient
-from keras_rnnx.diagnosis.report import Curves, Finding
+from keras_rnnx.diagnosis.measured import Curves
+from keras_rnnx.diagnosis.report import Finding
 
 # Fewer epochs are no curve.
 FEW_EPOCHS = 5

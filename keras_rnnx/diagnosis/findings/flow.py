@@ -9,7 +9,8 @@ from keras_rnnx.diagnosis._measures.gradients import REACH
 from keras_rnnx.diagnosis.cures.prescriptions import bounded, long_memory
 from keras_rnnx.diagnosis.findings import thresholds
 from keras_rnnx.diagnosis.findings.patient import Patient
-from keras_rnnx.diagnosis.report import Finding, LayerReport
+from keras_rnnx.diagnosis.measured import LayerReport
+from keras_rnnx.diagnosis.report import Finding
 
 
 def vanishing(patient: Patient) -> Iterator[Finding]:

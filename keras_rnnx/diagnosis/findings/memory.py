@@ -12,7 +12,8 @@ from keras_rnnx.diagnosis._measures.memory import FORGOTTEN
 from keras_rnnx.diagnosis.cures.prescriptions import long_memory
 from keras_rnnx.diagnosis.findings import thresholds
 from keras_rnnx.diagnosis.findings.patient import Patient
-from keras_rnnx.diagnosis.report import Finding, LayerReport
+from keras_rnnx.diagnosis.measured import LayerReport
+from keras_rnnx.diagnosis.report import Finding
 
 
 def thrown_away(patient: Patient) -> Iterator[Finding]:

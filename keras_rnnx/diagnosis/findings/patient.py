@@ -10,7 +10,7 @@ import keras
 
 from keras_rnnx.diagnosis._measures.gradients import inner_optimizer
 from keras_rnnx.diagnosis.findings import thresholds
-from keras_rnnx.diagnosis.report import Curves, LayerReport, Past, Training
+from keras_rnnx.diagnosis.measured import Curves, Denormals, LayerReport, Past, Training
 
 
 @dataclasses.dataclass
@@ -24,6 +24,7 @@ class Patient:
         training: gradients of batches, or None.
         past: whether the past is used, or None.
         curves: the losses of its epochs, or None.
+        denormals: what denormal numbers cost, or None.
     """
 
     model: keras.Model
@@ -32,6 +33,7 @@ class Patient:
     training: Training | None
     past: Past | None
     curves: Curves | None = None
+    denormals: Denormals | None = None
 
     def __iter__(self) -> Iterator[tuple[keras.layers.RNN, LayerReport]]:
         for name, layer in self.layers.items():

@@ -8,7 +8,8 @@ from keras_rnnx.diagnosis._measures.states import activation
 from keras_rnnx.diagnosis.cures.prescriptions import normalized, revived
 from keras_rnnx.diagnosis.findings import thresholds
 from keras_rnnx.diagnosis.findings.patient import Patient
-from keras_rnnx.diagnosis.report import Finding, GateShares
+from keras_rnnx.diagnosis.measured import GateShares
+from keras_rnnx.diagnosis.report import Finding
 
 
 def dead(patient: Patient) -> Iterator[Finding]:

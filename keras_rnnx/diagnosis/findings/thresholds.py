@@ -76,3 +76,6 @@ USUAL_UPDATE = 1e-3
 
 # A layer that takes less of a forward pass is not what to speed up.
 WORTH_SPEEDING = 0.2
+
+# Times of a gradient differ by less where nothing has changed.
+FASTER = 1.25

@@ -41,7 +41,10 @@ def gradients_of_batches(
 
 
 def gradient_function(
-    model: keras.Model, often: bool = True, eager: bool = False
+    model: keras.Model,
+    often: bool = True,
+    eager: bool = False,
+    options: dict[str, Any] | None = None,
 ) -> Callable[[Any], list[np.ndarray | None]]:
     """A function from a batch to what `batch_gradients` returns.
 
@@ -53,9 +56,15 @@ def gradient_function(
             True.
         eager: whether TensorFlow compiles nothing but what the layers compile
             themselves. Default False.
+        options: for XLA, where JAX compiles. Default None.
     """
-    make = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}
-    compute = make[keras.backend.backend()](model, often, eager)
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        compute = _tensorflow(model, eager)
+    elif backend == "jax":
+        compute = _jax(model, often, options)
+    else:
+        compute = _torch(model)
 
     def of_batch(batch: Any) -> list[np.ndarray | None]:
         parts = keras.tree.map_structure(
@@ -87,7 +96,7 @@ def _loss(model: keras.Model, x: Any, y: Any, weights: Any) -> Any:
     return model.compute_loss(x=x, y=y, y_pred=forward(model, x), sample_weight=weights)
 
 
-def _tensorflow(model: keras.Model, often: bool, eager: bool) -> Callable[..., Any]:
+def _tensorflow(model: keras.Model, eager: bool) -> Callable[..., Any]:
     tf = importlib.import_module("tensorflow")
 
     def compute(x: Any, y: Any, weights: Any) -> Any:
@@ -102,7 +111,7 @@ def _tensorflow(model: keras.Model, often: bool, eager: bool) -> Callable[..., A
     return tf.function(compute, autograph=False, reduce_retracing=True)
 
 
-def _torch(model: keras.Model, often: bool, eager: bool) -> Callable[..., Any]:
+def _torch(model: keras.Model) -> Callable[..., Any]:
     torch = importlib.import_module("torch")
 
     def compute(x: Any, y: Any, weights: Any) -> Any:
@@ -113,12 +122,16 @@ def _torch(model: keras.Model, often: bool, eager: bool) -> Callable[..., Any]:
     return compute
 
 
-def _jax(model: keras.Model, often: bool, eager: bool) -> Callable[..., Any]:
+def _jax(
+    model: keras.Model, often: bool, options: dict[str, Any] | None
+) -> Callable[..., Any]:
     jax = importlib.import_module("jax")
     optimizer = model.optimizer
     gradient = jax.grad(model.compute_loss_and_updates, has_aux=True)
     if often:
-        gradient = jax.jit(gradient, static_argnames="training")
+        gradient = jax.jit(
+            gradient, static_argnames="training", compiler_options=options
+        )
 
     def compute(x: Any, y: Any, weights: Any) -> Any:
         state = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,13 +17,18 @@ Cotangents = Sequence[Any]
 Function = Callable[[list[Any]], list[Any]]
 # The outputs, and the gradients for each set of cotangents.
 Outcome = tuple[list[Any], list[list[Any]]]
+# For XLA, of programs that run a few times: compiling takes longer than they do.
+QUICKLY = {
+    "xla_backend_optimization_level": 0,
+    "xla_llvm_disable_expensive_passes": True,
+}
 Run = Callable[[list[Any], list[Cotangents]], Outcome]
 
 
 class Pullback:
     """Outputs of a function, and the gradients of weighted sums of them.
 
-    On JAX the function is compiled once for each shape.
+    On JAX the function is compiled once for each shape, with few optimizations.
 
     Args:
         function: from a list of tensors to a list of tensors; it may read `variables`.
@@ -136,7 +142,7 @@ def _torch(function: Function, variables: list[keras.Variable], fixed: int) -> R
 def _jax(function: Function, variables: list[keras.Variable], fixed: int) -> Run:
     jax = importlib.import_module("jax")
 
-    @jax.jit
+    @functools.partial(jax.jit, compiler_options=QUICKLY)
     def run(values: list[Any], inputs: list[Any], sets: list[Cotangents]) -> Outcome:
         def pure(free: list[Any]) -> tuple[list[Any], list[Any]]:
             with _scope(variables, values):
@@ -211,13 +217,17 @@ def _scope(
 
 
 def compiled(
-    function: Callable[..., Any], variables: Sequence[keras.Variable] = ()
+    function: Callable[..., Any],
+    variables: Sequence[keras.Variable] = (),
+    optimized: bool = False,
 ) -> Callable[..., Any]:
     """A function of arrays without derivatives, compiled where eager calls are slow.
 
     Args:
         function: from arrays to a tensor or a structure of tensors.
         variables: Keras variables that it reads.
+        optimized: whether it is compiled as for training. Default False: that would
+            take longer than it saves in a few calls.
 
     Returns:
         A function that returns NumPy arrays, once they are computed.
@@ -226,7 +236,7 @@ def compiled(
     if keras.backend.backend() == "jax":
         jax = importlib.import_module("jax")
 
-        @jax.jit
+        @functools.partial(jax.jit, compiler_options=None if optimized else QUICKLY)
         def run(values: list[Any], *arrays: Any) -> Any:
             with _scope(variables, values):
                 return function(*arrays)

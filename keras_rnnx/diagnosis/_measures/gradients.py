@@ -13,7 +13,7 @@ from keras_rnnx import layers as ours
 from keras_rnnx._sublayers import walk
 from keras_rnnx.callbacks.gradients import gradient_function, norm
 from keras_rnnx.diagnosis._data import Batch
-from keras_rnnx.diagnosis._derivatives import Pullback, Tape
+from keras_rnnx.diagnosis._derivatives import QUICKLY, Pullback, Tape
 from keras_rnnx.diagnosis._objective import FIRST, LAST, WHOLE, Objective
 from keras_rnnx.diagnosis._recording import Call, Recorder, as_arrays
 from keras_rnnx.diagnosis._snapshot import variables
@@ -227,6 +227,7 @@ def of_batches(model: keras.Model, batches: list[Batch]) -> list[list[Any]]:
         model,
         often=len(batches) > 1,
         eager=all(isinstance(layer, ours.RNN) for layer in kinds),
+        options=QUICKLY,
     )
     return [compute(batch.parts) for batch in batches]
 

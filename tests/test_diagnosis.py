@@ -428,7 +428,12 @@ def test_the_past_of_a_model_that_answers_at_each_step_is_that_of_the_last():
 def test_the_time_of_a_call_is_the_shortest(monkeypatch):
     """Other programs made the first and the last call longer."""
     clock = iter([0.0, 5.0, 5.0, 6.0, 6.0, 9.0])
-    monkeypatch.setattr(_measures.cost, "compiled", lambda function, read: function)
+
+    def compiled(function, read, optimized):
+        assert optimized, "as in training"
+        return function
+
+    monkeypatch.setattr(_measures.cost, "compiled", compiled)
     monkeypatch.setattr(_measures.cost.time, "perf_counter", lambda: next(clock))
     seconds = _measures.cost._seconds(lambda: None, [], [])
     monkeypatch.undo()

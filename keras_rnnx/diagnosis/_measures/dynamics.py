@@ -18,7 +18,7 @@ from keras_rnnx.diagnosis._snapshot import variables
 from keras_rnnx.diagnosis.measured import Dynamics, Kernel
 
 # Steps along which changes are followed, and sequences.
-STEPS, SEQUENCES = 64, 4
+STEPS, SEQUENCES = 64, 2
 # Numbers in a state of which the whole Jacobian is computed.
 WHOLE = 256
 # Directions that are followed.

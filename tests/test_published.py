@@ -383,6 +383,16 @@ def test_figures_from_memory_are_marked(called):
     assert "0.2 (from memory)" in page.section(table, runs.Kept(table, called.folder))
 
 
+def test_all_shares_of_a_search_are_shown(called):
+    assert called("tried", "--seeds", "1") == 0
+    kept = runs.Kept(TABLE, called.folder)
+    assert "All shares" not in page.section(TABLE, kept)
+    kept.runs[0]["shares"] = {"learning_rate": 0.672, "units": 0.316}
+    text = page.section(TABLE, kept)
+    assert "All shares, seed 0: `learning_rate` 67.2%, `units` 31.6%." in text
+    assert "One run was trained" in text
+
+
 # --- a trial, from end to end ---------------------------------------------------------
 
 

@@ -212,11 +212,23 @@ def _made(kept):
     seconds = sum(run["cpu_s"] for run in kept.runs)
     time = f"{seconds / 3600:.1f} hours" if seconds >= 3600 else _minutes(seconds)
     span = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
+    count = len(kept.runs)
+    were = "One run was" if count == 1 else f"{count} runs were"
     said = (
-        f"{len(kept.runs)} runs were trained for this table, on "
-        f"{' and '.join(backends)}, {span}, in {time} of CPU time."
+        f"{were} trained for this table, on {' and '.join(backends)}, {span}, in "
+        f"{time} of CPU time."
     )
-    return [_wrapped(said)]
+    return [*_shares(kept), _wrapped(said)]
+
+
+def _shares(kept):
+    """How a search ranked all of its hyperparameters, by seed."""
+    found = []
+    for run in kept.runs:
+        if ranked := run.get("shares"):
+            said = ", ".join(f"`{k}` {share:.1%}" for k, share in ranked.items())
+            found.append(_wrapped(f"All shares, seed {run['seed']}: {said}."))
+    return found
 
 
 def _minutes(seconds):

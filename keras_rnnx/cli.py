@@ -8,8 +8,8 @@ import sys
 from collections.abc import Sequence
 
 import keras_rnnx
-from keras_rnnx import _diagnosis_command, _tuning_commands
-from keras_rnnx._command_line import (
+from keras_rnnx._commands import diagnosis, tuning
+from keras_rnnx._commands.shared import (
     CommandError,
     Parser,
     add_data,
@@ -82,8 +82,8 @@ def _parser() -> Parser:
     add_data(tasks)
     add_import(tasks)
 
-    _diagnosis_command.add(commands)
-    _tuning_commands.add(commands)
+    diagnosis.add(commands)
+    tuning.add(commands)
     return parser
 
 
@@ -150,16 +150,17 @@ def _explain(arguments: argparse.Namespace) -> None:
 def _tasks(arguments: argparse.Namespace) -> None:
     import_all(arguments.imports)
     # Imported here, since other commands do not need data sets.
-    from keras_rnnx import _task_listing, datasets
+    from keras_rnnx import datasets
+    from keras_rnnx._commands import tasks
 
     out = console()
     if arguments.name is None:
         for name, value in task_options(arguments).items():
             raise CommandError(f"{name}={value!r} is about one task: add its name")
-        out.print(_task_listing.listing())
+        out.print(tasks.listing())
         return
     try:
         task = datasets.load_task(arguments.name, **task_options(arguments))
     except (ImportError, OSError, ValueError) as error:
         raise CommandError(error) from error
-    out.print(_task_listing.about(task))
+    out.print(tasks.about(task))

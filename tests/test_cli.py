@@ -139,7 +139,7 @@ def test_a_search_from_start_to_use(own, tmp_path, capsys, monkeypatch):
     command += ["--preset", "quick", "--space", "units=(2, 5)", "--finalists", "0"]
     command += ["--dir", str(directory)]
     with pytest.MonkeyPatch.context() as patch:
-        module = importlib.import_module("keras_rnnx._live")
+        module = importlib.import_module("keras_rnnx._commands.live")
         patch.setattr(module.LiveSearch, "__call__", interrupt_in_trial(2))
         assert cli.main([*command, "--trials", "2", "--workers", "0"]) == 130
     error = capsys.readouterr().err

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import rich.console
 
 from keras_rnnx import _durations
-from keras_rnnx._command_line import (
+from keras_rnnx._commands.shared import (
     CommandError,
     add_data,
     add_import,
@@ -239,7 +239,7 @@ def _made(file: str, function: str, options: dict[str, Any], owner: str) -> Task
 
 def _tune(arguments: argparse.Namespace) -> None:
     import_all(arguments.imports)
-    from keras_rnnx._live import LiveSearch
+    from keras_rnnx._commands.live import LiveSearch
 
     out = console()
     try:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_rnnx._command_line import (
+from keras_rnnx._commands.shared import (
     CommandError,
     add_data,
     add_import,
@@ -211,10 +211,10 @@ def _data(arguments: argparse.Namespace) -> tuple[Any, ...]:
     """What `diagnose` takes behind the model."""
     if arguments.data:
         return _arrays(arguments.data)
-    from keras_rnnx import _tuning_commands
+    from keras_rnnx._commands import tuning
 
     try:
-        return (_tuning_commands.chosen_task(arguments, "--task"),)
+        return (tuning.chosen_task(arguments, "--task"),)
     except (ImportError, OSError, ValueError) as error:
         raise CommandError(error) from error
 

@@ -63,7 +63,7 @@ class Benchmark:
     def __call__(self, *arguments):
         self.trained.clear()
         page = self.out / "docs" / "cells" / "c.md"
-        figure = self.out / "docs" / "images" / "c.png"
+        figure = self.out / "docs" / "images" / "c.svg"
         places = ["--out", self.out, "--page", page, "--figure", figure]
         status = self.command.main([*arguments, *map(str, places)])
         return status, page.read_text() if page.exists() else ""
@@ -256,8 +256,8 @@ def test_a_cell_that_fails_is_said_and_tried_again(benchmark, capsys):
 def test_the_figure_is_beside_the_page(benchmark):
     benchmark.diverging |= {("lstm", 1), ("gru", "test")}
     page = benchmark("--cells", "gru,lstm,atr")[1]
-    assert "](../images/c.png)" in page
-    assert (benchmark.out / "docs" / "images" / "c.png").stat().st_size
+    assert "](../images/c.svg)" in page
+    assert (benchmark.out / "docs" / "images" / "c.svg").stat().st_size
 
 
 @pytest.mark.parametrize(

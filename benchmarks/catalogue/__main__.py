@@ -8,7 +8,7 @@
 Each cell has six trials on each task, and its best setting is trained with each seed. A
 run is kept in benchmarks/results/catalogue-BACKEND.json as it ends, and not repeated,
 so that a command that was cut off goes on. The page is docs/cells/comparison.md, with
-the figure docs/images/comparison.png. KERAS_BACKEND chooses the backend. Budgets are
+the figure docs/images/comparison.svg. KERAS_BACKEND chooses the backend. Budgets are
 CPU time on one core, or time by the clock on a GPU, where nothing else may run.
 """
 
@@ -24,7 +24,7 @@ import traceback
 ROOT = pathlib.Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results"
 PAGE = ROOT / "docs" / "cells" / "comparison.md"
-FIGURE = ROOT / "docs" / "images" / "comparison.png"
+FIGURE = ROOT / "docs" / "images" / "comparison.svg"
 BUDGET, SEARCH_BUDGET, SEEDS, UNITS = 8.0, 2.0, 3, 64
 
 

@@ -19,11 +19,30 @@ LABELS = {
 TRIVIAL = {"digits": 0.1, "adding": 1 / 6}
 # Errors far beyond that of a trivial answer are drawn at the edge.
 LARGEST = 0.5
-INCHES, DOTS = 8.0, 200
+INCHES = 8.0
+# A grey that is read on light and on dark pages; the ground is that of the page.
+INK = "#7a7a7a"
+STYLE = {
+    **dict.fromkeys(
+        (
+            "text.color",
+            "axes.labelcolor",
+            "axes.edgecolor",
+            "xtick.color",
+            "ytick.color",
+        ),
+        INK,
+    ),
+    "grid.color": INK,
+    "svg.fonttype": "none",
+    # The same results give the same file.
+    "svg.hashsalt": "keras_rnnx",
+    "font.sans-serif": ["DejaVu Sans", "Helvetica", "Arial"],
+}
 
 
 def draw(head: dict[str, Any], runs: list[dict[str, Any]], path: pathlib.Path) -> str:
-    """Draws the runs that were tested into a PNG file.
+    """Draws the runs that were tested into an SVG file.
 
     Args:
         head: what holds for all runs.
@@ -34,9 +53,17 @@ def draw(head: dict[str, Any], runs: list[dict[str, Any]], path: pathlib.Path) -
         What became of it, in words: without matplotlib it is left out.
     """
     try:
-        from matplotlib.figure import Figure
+        from matplotlib import rc_context
     except ImportError:
         return f"the figure was left out, since {INSTALL}"
+    with rc_context(STYLE):
+        _draw(head, runs, path)
+    return f"figure in {path}"
+
+
+def _draw(head, runs, path):
+    from matplotlib.figure import Figure
+
     found = summary.summaries(runs)
     tasks = [task for task in TASKS if any(one.task == task for one in found)]
     cells = sorted({one.cell for one in found})
@@ -57,8 +84,8 @@ def draw(head: dict[str, Any], runs: list[dict[str, Any]], path: pathlib.Path) -
         fontsize="medium",
     )
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=DOTS)
-    return f"figure in {path}"
+    metadata = {"Date": None, "Creator": None}
+    figure.savefig(path, format="svg", transparent=True, metadata=metadata)
 
 
 def _panel(axes, task, rows):
@@ -66,7 +93,7 @@ def _panel(axes, task, rows):
     colour = COLOURS[task]
     _axis(axes, task, [score for one in rows if one for score in one.scores])
     for place in range(0, len(rows), 2):
-        axes.axhspan(place - 0.5, place + 0.5, color="black", alpha=0.04, lw=0)
+        axes.axhspan(place - 0.5, place + 0.5, color=INK, alpha=0.08, lw=0)
     for place, one in enumerate(rows):
         if one is None:
             continue
@@ -89,7 +116,7 @@ def _panel(axes, task, rows):
                 xycoords=("axes fraction", "data"),
                 va="center",
                 fontsize="x-small",
-                color="#555555",
+                color=INK,
             )
 
 
@@ -98,7 +125,7 @@ def _axis(axes, task, scores):
     axes.set_xlabel(LABELS[task])
     axes.grid(axis="x", alpha=0.3)
     axes.tick_params(axis="y", length=0)
-    axes.axvline(TRIVIAL[task], color="black", linestyle=":", linewidth=1)
+    axes.axvline(TRIVIAL[task], color=INK, linestyle=":", linewidth=1)
     if task == "digits":
         axes.set_xlim(0, 1)
         axes.xaxis.set_major_formatter("{x:.0%}")

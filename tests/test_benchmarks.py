@@ -81,3 +81,14 @@ def test_a_diagnosis_is_timed_beside_training_steps(monkeypatch, capsys):
     assert lines[0].startswith("1 GRU of 2 units, batch 4, 3 steps; ")
     for name in ("a training step", "keras_rnnx.diagnose", "callbacks.Monitor"):
         assert any(name in line for line in lines)
+
+
+def test_denormal_numbers_are_timed_and_put_back(capsys):
+    import torch
+
+    from benchmarks import denormals
+
+    denormals.main(["--steps", "5", "--units", "3", "--rounds", "1"])
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in (*denormals.LAYERS, "torch.nn.LSTM"))
+    assert torch.tensor(1e-39) * 1.0 != 0, "torch computes as before"

@@ -4,6 +4,7 @@ import html
 import io
 import json
 import math
+import pathlib
 import re
 import sys
 import types
@@ -294,3 +295,12 @@ def test_in_a_browser(report, tmp_path):
         assert driver.execute_script(buttons) == len(report.findings)
         driver.execute_script("document.querySelector('button').click()")
         loads_nothing(driver, page)
+
+
+def test_the_report_that_the_documentation_draws_is_one():
+    """`docs/figures.py` reads it; a measure that it lacks would stop the figures."""
+    root = pathlib.Path(__file__).parents[1]
+    kept = json.loads((root / "benchmarks" / "results" / "diagnosis.json").read_text())
+    report = keras_rnnx.diagnosis.Report.from_dict(kept)
+    assert sorted(report.to_dict()) == sorted(kept)
+    assert set(report.layers) == {"lstm", "chrono_gru"}

@@ -1,0 +1,1 @@
+"""The figures of docs/images; `docs/figures.py` draws them."""

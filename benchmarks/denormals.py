@@ -82,10 +82,8 @@ def training_steps(steps: int, units: int) -> dict:
         return lambda: model.train_on_batch(x, y)
 
     def bare():
-        lstm, top = (
-            torch.nn.LSTM(INPUTS, units, batch_first=True),
-            torch.nn.Linear(units, 1),
-        )
+        lstm = torch.nn.LSTM(INPUTS, units, batch_first=True)
+        top = torch.nn.Linear(units, 1)
         optimizer = torch.optim.SGD([*lstm.parameters(), *top.parameters()], 0.01)
         inputs, targets = torch.from_numpy(x), torch.from_numpy(y)
 

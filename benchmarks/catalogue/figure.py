@@ -20,25 +20,6 @@ TRIVIAL = {"digits": 0.1, "adding": 1 / 6}
 # Errors far beyond that of a trivial answer are drawn at the edge.
 LARGEST = 0.5
 INCHES = 8.0
-# A grey that is read on light and on dark pages; the ground is that of the page.
-INK = "#7a7a7a"
-STYLE = {
-    **dict.fromkeys(
-        (
-            "text.color",
-            "axes.labelcolor",
-            "axes.edgecolor",
-            "xtick.color",
-            "ytick.color",
-        ),
-        INK,
-    ),
-    "grid.color": INK,
-    "svg.fonttype": "none",
-    # The same results give the same file.
-    "svg.hashsalt": "keras_rnnx",
-    "font.sans-serif": ["DejaVu Sans", "Helvetica", "Arial"],
-}
 
 
 def draw(head: dict[str, Any], runs: list[dict[str, Any]], path: pathlib.Path) -> str:
@@ -53,10 +34,10 @@ def draw(head: dict[str, Any], runs: list[dict[str, Any]], path: pathlib.Path) -
         What became of it, in words: without matplotlib it is left out.
     """
     try:
-        from matplotlib import rc_context
+        from keras_rnnx._pages import style
     except ImportError:
         return f"the figure was left out, since {INSTALL}"
-    with rc_context(STYLE):
+    with style.styled(style.ON_ANY_GROUND):
         _draw(head, runs, path)
     return f"figure in {path}"
 
@@ -85,15 +66,17 @@ def _draw(head, runs, path):
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     metadata = {"Date": None, "Creator": None}
-    figure.savefig(path, format="svg", transparent=True, metadata=metadata)
+    figure.savefig(path, format="svg", metadata=metadata)
 
 
 def _panel(axes, task, rows):
     """The cells of one task; a cell without runs has an empty row."""
+    from keras_rnnx._pages.style import GREY
+
     colour = COLOURS[task]
     _axis(axes, task, [score for one in rows if one for score in one.scores])
     for place in range(0, len(rows), 2):
-        axes.axhspan(place - 0.5, place + 0.5, color=INK, alpha=0.08, lw=0)
+        axes.axhspan(place - 0.5, place + 0.5, color=GREY, alpha=0.08, lw=0)
     for place, one in enumerate(rows):
         if one is None:
             continue
@@ -116,16 +99,18 @@ def _panel(axes, task, rows):
                 xycoords=("axes fraction", "data"),
                 va="center",
                 fontsize="x-small",
-                color=INK,
+                color=GREY,
             )
 
 
 def _axis(axes, task, scores):
+    from keras_rnnx._pages.style import GREY
+
     axes.set_title(task, loc="left", fontweight="bold", fontsize="medium")
     axes.set_xlabel(LABELS[task])
     axes.grid(axis="x", alpha=0.3)
     axes.tick_params(axis="y", length=0)
-    axes.axvline(TRIVIAL[task], color=INK, linestyle=":", linewidth=1)
+    axes.axvline(TRIVIAL[task], color=GREY, linestyle=":", linewidth=1)
     if task == "digits":
         axes.set_xlim(0, 1)
         axes.xaxis.set_major_formatter("{x:.0%}")

@@ -7,10 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from drawing.look import (
-    IMAGES,
-    RESULTS,
-)
+from drawing.look import IMAGES, RESULTS
 
 
 def diagnosis() -> None:

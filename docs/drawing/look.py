@@ -10,10 +10,11 @@ import numpy as np
 from matplotlib import pyplot, ticker
 
 from keras_rnnx._pages.axes import spread
+from keras_rnnx._pages.style import GREY
 
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 IMAGES = Path(__file__).parents[1] / "images"
-INK = "#7a7a7a"
+INK = GREY
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 PINK, SKY = "#CC79A7", "#56B4E9"
 STYLE = {

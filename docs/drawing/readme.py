@@ -5,13 +5,7 @@ from __future__ import annotations
 from matplotlib import pyplot
 
 from drawing.cures import long_lines
-from drawing.look import (
-    BLUE,
-    GREEN,
-    ORANGE,
-    read,
-    save,
-)
+from drawing.look import BLUE, GREEN, ORANGE, read, save
 from drawing.speed import size_of
 
 

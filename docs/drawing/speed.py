@@ -6,14 +6,7 @@ from typing import Any
 
 from matplotlib import pyplot
 
-from drawing.look import (
-    BLUE,
-    GREEN,
-    INK,
-    SKY,
-    read,
-    save,
-)
+from drawing.look import BLUE, GREEN, INK, SKY, read, save
 
 BACKENDS = {"tensorflow": "TensorFlow", "torch": "torch", "jax": "JAX"}
 CPU_SIZES = ("1, 100, 32, 128", "32, 50, 32, 128", "64, 100, 64, 256")

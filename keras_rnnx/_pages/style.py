@@ -85,6 +85,21 @@ STYLE = {
     "svg.fonttype": "none",
     "svg.hashsalt": "keras-rnnx",
 }
+# A grey, and what it is for, on any ground: readable on white and on black.
+GREY = "#7a7a7a"
+ON_ANY_GROUND = {
+    "text.color": GREY,
+    "axes.labelcolor": GREY,
+    "axes.edgecolor": "#8a8a8a",
+    "xtick.color": "#8a8a8a",
+    "ytick.color": "#8a8a8a",
+    "xtick.labelcolor": GREY,
+    "ytick.labelcolor": GREY,
+    "grid.color": GREY,
+    "grid.alpha": 0.22,
+    "figure.facecolor": "none",
+    "savefig.facecolor": "none",
+}
 
 
 @contextlib.contextmanager

@@ -132,7 +132,7 @@ class Examination:
         chosen, model, x = self.chosen, self.model, self.data.measured.x
         loss_is_finite = self.loss is not None and np.isfinite(self.loss)
         measured = {k: r for k, r in self.reports.items() if r.not_measured is None}
-        tiny = 0.0
+        share = 0.0
         if "gradients" in chosen and loss_is_finite and self.calls:
             if self._taped is not None:
                 _, found = self._taped.gradients(self.objective)
@@ -140,7 +140,7 @@ class Examination:
                 found = _measures.gradients.by_call(
                     self.recorder, x, self.calls, self.objective
                 )
-            tiny = _measures.denormals.largest_share(self.calls, found[WHOLE])
+            share = _measures.denormals.largest_share(self.calls, found[WHOLE])
             # It holds all that went through the model.
             self._taped = None
             called = {id(call.layer) for call in self.calls}
@@ -169,7 +169,7 @@ class Examination:
                 self._set(name, cost=cost)
             if batches is not None:
                 first = self.data.batches[0]
-                self.denormals = _measures.denormals.measure(model, first, tiny)
+                self.denormals = _measures.denormals.measure(model, first, share)
 
     def _measure_layer(self, name: str) -> None:
         layer = self.layers[name]

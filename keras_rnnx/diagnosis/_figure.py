@@ -14,22 +14,6 @@ from keras_rnnx.diagnosis._panels import WIDTH, Panel
 from keras_rnnx.diagnosis.report import Report
 
 COLUMNS = 2
-# Readable on white and on black.
-INK, LINES = "#7a7a7a", "#8a8a8a"
-NEUTRAL = {
-    **_panels.STYLE,
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": LINES,
-    "xtick.color": LINES,
-    "ytick.color": LINES,
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
-    "grid.color": INK,
-    "grid.alpha": 0.22,
-    "figure.facecolor": "none",
-    "savefig.facecolor": "none",
-}
 
 
 class Picture(Figure):
@@ -56,7 +40,7 @@ def figure(report: Report, path: str | os.PathLike[str] | None) -> Figure:
         raise ValueError(
             f"The report of {report.model!r} has no measures that can be drawn."
         )
-    with style.styled(NEUTRAL):
+    with style.styled({**_panels.STYLE, **style.ON_ANY_GROUND}):
         made = _drawn(panels)
         if path is not None:
             made.savefig(path)

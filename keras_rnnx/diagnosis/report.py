@@ -68,7 +68,8 @@ class Report:
         seconds: how long it took.
         curves: the losses of the epochs, of a diagnosis with `history`; else None.
         denormals: what denormal numbers cost; None where there are few, or where the
-            backend takes them for 0, as TensorFlow and JAX do.
+            backend takes them for 0, as TensorFlow and JAX do. It needs the measures
+            "gradients", "updates" and "cost".
     """
 
     model: str

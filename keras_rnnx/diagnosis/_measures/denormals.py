@@ -36,7 +36,7 @@ def measure(model: keras.Model, batch: Batch, part: float) -> Denormals | None:
     """
     if part < WORTH_TIMING or not kept():
         return None
-    compute = gradient_function(model, often=True, eager=True)
+    compute = gradient_function(model)
     times: dict[bool, list[float]] = {False: [], True: []}
     with _one_thread():
         for _ in range(1 + REPETITIONS):

@@ -3,12 +3,14 @@
 import logging
 
 import catalogue
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 import keras_rnnx
 from keras_rnnx import cells, engine, layers, regularizers, testing
+from keras_rnnx.callbacks.gradients import batch_gradients
 from keras_rnnx.engine import backends
 from keras_rnnx.engine.loop.engine import FusedEngine
 from keras_rnnx.regularizers import sequences
@@ -188,4 +190,14 @@ def test_many_layers_are_not_one_that_is_traced_again(caplog):
             layers.QRNN,
         ):
             layer(4)(x)
+    assert not caplog.records
+
+
+def test_many_models_are_not_one_that_is_traced_again(caplog):
+    x, y = np.ones((2, 3), "float32"), np.zeros((2, 1), "float32")
+    with caplog.at_level(logging.WARNING, "tensorflow"):
+        for _ in range(6):
+            model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+            model.compile("sgd", "mse")
+            batch_gradients(model, (x, y))
     assert not caplog.records

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
 from collections.abc import Callable, Iterable
@@ -108,7 +109,10 @@ def _tensorflow(model: keras.Model, eager: bool) -> Callable[..., Any]:
 
     if eager:
         return compute
-    return tf.function(compute, autograph=False, reduce_retracing=True)
+    # A partial, or TensorFlow takes the functions of several models for one that is
+    # traced again and again, and warns: it tells them apart by their code.
+    partial = functools.partial(compute)
+    return tf.function(partial, autograph=False, reduce_retracing=True)
 
 
 def _torch(model: keras.Model) -> Callable[..., Any]:

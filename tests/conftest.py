@@ -1,5 +1,6 @@
 """Quick compilation, seeds, and which tests run."""
 
+import contextlib
 import gc
 import os
 import pathlib
@@ -112,6 +113,20 @@ def eager_trials():
     import small_searches
 
     with small_searches.eager():
+        yield
+
+
+@pytest.fixture
+def uncompiled(request):
+    """On TensorFlow models run eagerly, step by step, but in tests marked `compiled`.
+
+    For small models that train for a few steps: TensorFlow compiles for seconds, and
+    what a test asks for does not depend on it.
+    """
+    import eager_models
+
+    marked = request.node.get_closest_marker("compiled")
+    with contextlib.nullcontext() if marked else eager_models.on_tensorflow():
         yield
 
 

@@ -16,6 +16,8 @@ from keras_rnnx.diagnosis import _watch
 from keras_rnnx.initializers import SpectralRadius
 from keras_rnnx.tuner import search
 
+pytestmark = pytest.mark.usefixtures("uncompiled")
+
 STEPS = 12
 OF_GRU = {
     *("gradient_horizon", "gradient_factor", "saturated", "dead", "stuck"),
@@ -107,6 +109,7 @@ NAMES = {
 }
 
 
+@pytest.mark.compiled
 @pytest.mark.cases(2)
 @pytest.mark.parametrize("unit", ["epoch", "batch"])
 @pytest.mark.parametrize("kind", KINDS)

@@ -18,6 +18,8 @@ from keras_rnnx.initializers import Chrono, SpectralRadius
 
 STEPS = 12
 
+pytestmark = pytest.mark.usefixtures("uncompiled")
+
 
 def data(samples=40, features=2):
     """The first value of each sequence."""
@@ -100,6 +102,7 @@ def test_it_trains_as_a_loop_by_hand(kind):
     assert found.given == pytest.approx(first, rel=1e-4)
 
 
+@pytest.mark.compiled
 def test_the_model_stays_as_it_is():
     model = model_of(simple(), keras.layers.Dropout(0.5, seed=1))
     x, y = data()

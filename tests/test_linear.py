@@ -266,3 +266,13 @@ def test_zoneout_of_one_part_of_a_complex_state_is_no_scan(rates):
     with engine.force("step"):
         expected = numpy(layer(x))
     np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_a_scan_of_complex_numbers_is_left_to_where_it_is_faster():
+    """On the CPU a loop over an LRU is faster on JAX; for real numbers it is not."""
+    kinds = (layers.MinGRU, layers.LRU)
+    found = {kind: engine.plan(kind(3), training=True) for kind in kinds}
+    assert found[layers.MinGRU].engine == "scan"
+    loop = BACKEND == "jax" and not backends.current().kernels()[0]
+    assert found[layers.LRU].engine == ("fused" if loop else "scan")
+    assert ("complex numbers" in found[layers.LRU].reason) == loop

@@ -178,7 +178,10 @@ class Scan(Engine):
         batch: int | None,
         recorded: bool,
     ) -> str | None:
-        return costs.scan_refusal(device.backend, device.on_gpu, training)
+        complex_numbers = any(isinstance(name, tuple) for name in layer.cell.linear)
+        return costs.scan_refusal(
+            device.backend, device.on_gpu, training, complex_numbers
+        )
 
     def kernel(self, layer: keras.layers.RNN, training: bool, device: Device) -> str:
         return "scan over time"

@@ -284,6 +284,7 @@ ELSEWHERE = {
     "the {} backend has no engines but Keras' loop": OTHERS,
     "at inference on the CPU a loop is as fast as a scan, and its graph contains no "
     "derivatives": OTHERS,
+    "on the CPU JAX computes a scan of complex numbers more slowly than a loop": OTHERS,
     "ONNX has no LSTM with a projection": EXPORT,
     "a scan needs derivatives, which an exported graph cannot hold": EXPORT,
     "torch.export writes a kernel out step by step, for one number of steps": EXPORT,

@@ -17,7 +17,8 @@ def _beside(ours: Row) -> tuple[Row, ...]:
         dataclasses.replace(
             ours,
             name=f"{task}, Keras' {name}",
-            deviates="Keras' defaults, also for Adam, at the same CPU time.",
+            deviates="Keras' defaults, also for Adam, at the same CPU time on the same "
+            "backend.",
             taken=None,
             setup=dataclasses.replace(
                 ours.setup, cell=cell, library="keras", arguments={}, rate=1e-3

@@ -55,6 +55,7 @@ STACKS = {
     "both directions in one call": {"bidirectional": True},
     "residual": {"connection": "residual", "units": [FEATURES, FEATURES]},
     "highway": {"connection": "highway", "units": [FEATURES, FEATURES]},
+    "glu": {"connection": "glu", "units": [FEATURES, FEATURES]},
     "gated feedback": {"gated_feedback": True},
     "dropout": {"dropout": 0.3, "input_dropout": 0.3, "seed": 1},
 }

@@ -36,6 +36,7 @@ VARIANTS = {
         "input_dropout": 0.1,
         "output_dropout": 0.3,
     },
+    "glu": {"cell": "lru", "units": 4, "depth": 3, "connection": "glu"},
     "feedback": {"cell": "lstm", "units": [3, 4], "gated_feedback": True},
     "start": {
         "cell": "lstm",

@@ -27,6 +27,7 @@ def calls(monkeypatch):
         ({"units": [4, 5]}, False, "layers with units 4, 5 are not all the same"),
         ({"units": FEATURES, "connection": "residual"}, False, "connection='residual'"),
         ({"units": FEATURES, "connection": "highway"}, False, "connection='highway'"),
+        ({"units": FEATURES, "connection": "glu"}, False, "connection='glu'"),
         ({"gated_feedback": True}, False, "gated_feedback=True steps all layers"),
         ({"bidirectional": True, "merge_mode": "sum"}, False, "merge_mode='sum'"),
         ({"bidirectional": True, "depth": 1, "merge_mode": "sum"}, False, None),

@@ -17,9 +17,24 @@ def x():
     return rng.normal(size=(ROWS, STEPS, FEATURES)).astype("float32")
 
 
+def normalized(x, gamma, beta):
+    """Layer normalization, with Keras' epsilon."""
+    centered = x - x.mean(-1, keepdims=True)
+    scale = np.sqrt((centered**2).mean(-1, keepdims=True) + 1e-3)
+    return centered / scale * gamma + beta
+
+
+def gated_linear_unit(h, kernel, bias):
+    """Half of the outputs of a dense layer, times the sigmoid of the other half."""
+    gelu = h / 2 * (1 + np.tanh(np.sqrt(2 / np.pi) * (h + 0.044715 * h**3)))
+    value, gate = np.split(gelu @ kernel + bias, 2, axis=-1)
+    return value * sigmoid(gate)
+
+
+@pytest.mark.cases(6)
 @pytest.mark.parametrize("zero", [False, True])
 @pytest.mark.parametrize("features", [FEATURES, UNITS])
-@pytest.mark.parametrize("connection", ["residual", "highway"])
+@pytest.mark.parametrize("connection", ["residual", "highway", "glu"])
 def test_connections(connection, features, zero):
     """The first layer has one where the widths fit, and masked steps show nothing of
     their inputs."""
@@ -39,10 +54,16 @@ def test_connections(connection, features, zero):
         plain = keras.layers.LSTM(UNITS, return_sequences=True)
         plain.build(expected.shape)
         plain.set_weights(layer.get_weights())
-        h = numpy(plain(expected, mask=mask))
-        if expected.shape[-1] != UNITS:
+        fits = expected.shape[-1] == UNITS
+        read = expected
+        if connection == "glu" and fits:
+            read = normalized(expected, *(numpy(v) for v in level.norm.weights))
+        h = numpy(plain(read.astype("float32"), mask=mask))
+        if connection == "glu":
+            h = gated_linear_unit(h, *(numpy(v) for v in level.glu.weights))
+        if not fits:
             expected = h
-        elif connection == "residual":
+        elif connection in ("residual", "glu"):
             expected = expected + h
         else:
             w, b = (numpy(v) for v in level.gate.weights)
@@ -77,6 +98,20 @@ def test_a_highway_starts_by_letting_inputs_pass(x):
     gate = layers.Stack("gru", UNITS, connection="highway")
     gate.build(wide.shape)
     assert all(np.all(numpy(v.gate.bias) == -1) for v in gate.levels)
+
+
+def test_linear_layers_need_a_unit_between():
+    """A stack of LRUs alone is linear in its inputs, however deep."""
+
+    def bend(connection):
+        stack = layers.Stack("lru", UNITS, depth=3, connection=connection, seed=1)
+        a, b = (random(ROWS, STEPS, FEATURES, seed=seed) for seed in (1, 2))
+        start = numpy(stack(0 * a))
+        both, one, other = (numpy(stack(v)) - start for v in (a + b, a, b))
+        return np.abs(both - one - other).max() / np.abs(both).max()
+
+    assert bend(None) < 1e-4
+    assert bend("glu") > 1e-2
 
 
 def transparent(width=1000, **kwargs):

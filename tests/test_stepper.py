@@ -46,6 +46,9 @@ MODELS = {
     "stack": lambda: dense(
         layers.Stack("lstm", 3, depth=2, connection="highway", return_sequences=True)
     ),
+    "linear": lambda: dense(
+        layers.Stack("lru", 3, depth=2, connection="glu", return_sequences=True)
+    ),
     "gated feedback": lambda: dense(layers.Stack("gru", [4, 3], gated_feedback=True)),
     "window": lambda: dense(layers.QRNN(4, window=3, return_sequences=True)),
     "normalized": lambda: dense(

@@ -67,7 +67,8 @@ class LRUCell(Cell):
     paper = Reference("Orvieto et al.", 2023, "2303.06349")
     use = (
         "For very long sequences, of thousands of steps: a scan over time "
-        "computes it. It is linear: put a nonlinear layer between one and the "
+        "computes it. It is linear, and so are layers of it on top of each other: a "
+        'Stack with connection="glu" puts a gated linear unit between one and the '
         "next."
     )
 

@@ -266,7 +266,7 @@ def _stack_arguments(dice, loop, dtype, one_width):
     if dice.sometimes():
         found["dropout_mask"] = "sequence"
     if one_width and dice.sometimes():
-        found["connection"] = dice.one(["residual", "highway"])
+        found["connection"] = dice.one(["residual", "highway", "glu"])
     if "go_backwards" not in loop and dice.sometimes(3):
         found["bidirectional"] = True
         found["merge_mode"] = dice.one(["concat", "sum", "mul", "ave"])

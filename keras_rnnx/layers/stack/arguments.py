@@ -14,7 +14,7 @@ from keras_rnnx.layers.cell_layer import LAYER
 
 CHOICES = {
     "dropout_mask": ("step", "sequence"),
-    "connection": (None, "residual", "highway"),
+    "connection": (None, "residual", "highway", "glu"),
     "merge_mode": ("concat", "sum", "mul", "ave"),
 }
 # Arguments of the cell whose names the stack uses for its own.

@@ -21,7 +21,7 @@ class Level(keras.layers.Layer):
         names: of the layers, in the same order.
         drop: dropout of the inputs, a layer or None.
         merge_mode: how the outputs of two directions are merged.
-        connection: None, "residual" or "highway".
+        connection: None, "residual", "highway" or "glu".
         highway_bias: first value of the gate's bias.
         top: whether this is the last layer.
         return_sequences: whether the output of every step is wanted.
@@ -65,7 +65,14 @@ class Level(keras.layers.Layer):
             )
             for cell, name, backwards in zip(cells, names, (False, True))
         ]
-        self.gate = None
+        self.gate = self.norm = self.glu = None
+        if connection == "glu":
+            self.norm = keras.layers.LayerNormalization(
+                dtype=self.dtype_policy, name="normalization"
+            )
+            self.glu = keras.layers.Dense(
+                2 * self.width, dtype=self.dtype_policy, name="gated_linear_unit"
+            )
         if connection == "highway":
             self.gate = keras.layers.Dense(
                 self.width,
@@ -111,11 +118,12 @@ class Level(keras.layers.Layer):
     ) -> None:
         if sequences_shape[-1] != self.width:
             # Only the first layer may have another width: `Stack` has checked it.
-            self.connects, self.gate = False, None
-        for layer in self.rnns:
-            layer.build(sequences_shape)
-        if self.gate is not None:
-            self.gate.build(sequences_shape)
+            self.connects, self.gate, self.norm = False, None, None
+        for layer in (self.norm, *self.rnns, self.gate):
+            if layer is not None:
+                layer.build(sequences_shape)
+        if self.glu is not None:
+            self.glu.build((*sequences_shape[:-1], self.width))
         self.built = True
 
     def call(
@@ -125,7 +133,7 @@ class Level(keras.layers.Layer):
         mask: Any = None,
         training: bool = False,
     ) -> tuple[Any, ...]:
-        inputs = sequences
+        inputs = self.read(sequences)
         if self.drop is not None:
             inputs = self.drop(inputs, training=training)
         outputs, states, start = [], [], 0
@@ -152,8 +160,15 @@ class Level(keras.layers.Layer):
         forward, backward = outputs
         return merged(forward, backward, self.merge_mode)
 
+    def read(self, inputs: Any) -> Any:
+        """What the recurrent layers read: with "glu" the inputs are normalized."""
+        return inputs if self.norm is None else self.norm(inputs)
+
     def connected(self, inputs: Any, outputs: Any, mask: Any = None) -> Any:
-        """`outputs` with the residual or highway connection."""
+        """`outputs` with the connection."""
+        if self.glu is not None:
+            value, gate = ops.split(self.glu(ops.gelu(outputs)), 2, axis=-1)
+            outputs = value * ops.sigmoid(gate)
         if self.connects and self.gate is not None:
             outputs = inputs + self.gate(inputs) * (outputs - inputs)
         elif self.connects:

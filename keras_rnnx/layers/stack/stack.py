@@ -47,9 +47,14 @@ class Stack(RegularizedOutputs, keras.layers.Layer):
         connection: a connection around each layer with inputs `x` and outputs `H(x)`.
             None; "residual": `x + H(x)` (Prakash et al. 2016, arXiv:1610.03098);
             "highway": `T H(x) + (1 - T) x` with `T = sigmoid(W x + b)` at every step,
-            equation 3 of Srivastava, Greff & Schmidhuber 2015, arXiv:1505.00387. This
-            `x` is not dropped. The first layer has no connection if its inputs and
-            outputs differ in width; above it widths must be equal. Default None.
+            equation 3 of Srivastava, Greff & Schmidhuber 2015, arXiv:1505.00387;
+            "glu": `x + V sigmoid(G)` with `(V, G) = W gelu(H(norm(x))) + b`, a layer
+            normalization, a recurrent layer and a gated linear unit, as a deep LRU has
+            them (Orvieto et al. 2023, arXiv:2303.06349; the GELU in its tanh form).
+            It is what makes a stack of layers that are linear nonlinear. This `x` is
+            not dropped. The first layer has no connection if its inputs and outputs
+            differ in width, with "glu" only its unit; above it widths must be equal.
+            Default None.
         highway_bias: first value of `b`; a negative number lets inputs pass. Default
             -1.
         gated_feedback: whether every layer reads the last states of all layers through

@@ -146,7 +146,8 @@ class Recurrent(keras.layers.Layer):
             (rnn,) = level.rnns
             count = len(keras.tree.flatten(rnn.state_size))
             own = _ordered(level, states[:count])
-            output, new = _advanced(rnn, sequences[:, 0], own)
+            read = level.read(sequences) if isinstance(level, Level) else sequences
+            output, new = _advanced(rnn, read[:, 0], own)
             states = states[count:]
             left += _ordered(level, new)
             output = ops.expand_dims(output, 1)

@@ -95,7 +95,7 @@ def _of_wiring(kind: str) -> list[Hyperparameter]:
         # Not for a single answer: the last outputs of two directions belong to
         # different steps, so that no single input goes with them.
         deep = (("layers", (2, 3, 4, 5, 6)),)
-        values = (NONE, "residual", "highway")
+        values = (NONE, "residual", "highway", "glu")
         result.append(_choice("connection", values, "thorough", when=deep))
     if kind not in CAUSAL:
         both = kind == "ctc"

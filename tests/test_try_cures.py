@@ -393,6 +393,7 @@ def test_other_errors():
 # --- data and budgets ---
 
 
+@pytest.mark.compiled
 def test_a_time_is_kept():
     model = model_of(layers.GRU(4))
     report = report_of(model)

@@ -133,6 +133,7 @@ def test_a_model_trains_as_without_it(kind, unit):
         assert there == set(NAMES[kind])
 
 
+@pytest.mark.compiled
 def test_states_of_a_stateful_layer_go_on_as_without_it():
     runs = []
     for monitor in ([], [True]):
@@ -300,6 +301,7 @@ def test_numbers_that_are_not_finite():
     assert "nan" in {finding.name for finding in monitor.findings}
 
 
+@pytest.mark.compiled
 def test_beside_a_guard():
     x, y = task()
     runs = []

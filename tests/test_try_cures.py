@@ -70,6 +70,7 @@ CLIP = kinds.OtherOptimizer(keras.optimizers.Adam, 1e-3, {"global_clipnorm": 1.0
 # --- the same start ---
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("kind", [layers.SimpleRNN, keras.layers.SimpleRNN])
 def test_it_trains_as_a_loop_by_hand(kind):
     """The same weights and batches, an optimizer as it was."""

@@ -177,6 +177,9 @@ def _training(setup):
     optimizer = OPTIMIZERS[setup.optimizer]
     settings = "".join(f", {k} {v:g}" for k, v in setup.settings.items())
     parts = [f"{optimizer} at rate {setup.rate:g}{settings}"]
+    if setup.falls is not None:
+        # Epochs count from 0 in `Setup`, and from 1 on the page.
+        parts.append(f"which falls from epoch {setup.falls + 1} on")
     parts.append(f"batches of {setup.batch}")
     if setup.steps:
         parts.append(f"{setup.steps} steps of a text")

@@ -60,7 +60,7 @@ class HyperRNN(keras_tuner.HyperModel):
     | | `steps` of truncated backpropagation | 20, 35, 70, 140 |
     | "thorough" | `regularizer` | also "weight_dropout", "update_dropout" |
     | | `normalization` | also "batch_norm" |
-    | | `connection`, for an answer a step | "none", "residual", "highway", "glu" |
+    | | `connection`, answers at each step | "none", "residual", "highway", "glu" |
     | | `initial_state_trainable` | False, True |
     | | `embedding`, for tokens | 16 to 256, logarithmic |
     | | `tied`, for language models | False, True |

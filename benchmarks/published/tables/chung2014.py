@@ -16,9 +16,10 @@ TITLES = {
     "nottingham": "Nottingham",
     "musedata": "MuseData",
 }
-# Pieces in a batch: long ones come one by one. With 4 to 8 in a batch there are so few
-# updates that networks have not learned Piano-midi and MuseData after 150 epochs, by
-# the part for validation.
+# Pieces in a batch: long ones come one by one, since larger batches leave few updates.
+# With 4 in a batch an LSTM had not learned Piano-midi after 150 epochs. With 8, a GRU
+# was at 10.6 nats a frame of MuseData's validation part after 40 epochs; with 1 it was
+# at 10.2 after 15.
 BATCHES = {"jsb_chorales": 4, "piano_midi": 1, "nottingham": 8, "musedata": 1}
 # The epoch from which on the rate falls.
 FALLS = {"jsb_chorales": 20, "piano_midi": 60, "nottingham": 20, "musedata": 20}

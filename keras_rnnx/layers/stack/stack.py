@@ -51,10 +51,10 @@ class Stack(RegularizedOutputs, keras.layers.Layer):
             "glu": `x + V sigmoid(G)` with `(V, G) = W gelu(H(norm(x))) + b`, a layer
             normalization, a recurrent layer and a gated linear unit, as a deep LRU has
             them (Orvieto et al. 2023, arXiv:2303.06349; the GELU in its tanh form).
-            It is what makes a stack of layers that are linear nonlinear. This `x` is
-            not dropped. The first layer has no connection if its inputs and outputs
-            differ in width, with "glu" only its unit; above it widths must be equal.
-            Default None.
+            A stack of linear layers (`LRU`) is linear without it. This `x` is not
+            dropped. If the first layer's inputs and outputs differ in width, it has no
+            connection; with "glu" it keeps the gated linear unit, and its inputs are
+            neither normalized nor added. Above it widths must be equal. Default None.
         highway_bias: first value of `b`; a negative number lets inputs pass. Default
             -1.
         gated_feedback: whether every layer reads the last states of all layers through

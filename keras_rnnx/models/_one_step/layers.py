@@ -146,8 +146,8 @@ class Recurrent(keras.layers.Layer):
             (rnn,) = level.rnns
             count = len(keras.tree.flatten(rnn.state_size))
             own = _ordered(level, states[:count])
-            read = level.read(sequences) if isinstance(level, Level) else sequences
-            output, new = _advanced(rnn, read[:, 0], own)
+            inputs = level.read(sequences) if isinstance(level, Level) else sequences
+            output, new = _advanced(rnn, inputs[:, 0], own)
             states = states[count:]
             left += _ordered(level, new)
             output = ops.expand_dims(output, 1)

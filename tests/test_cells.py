@@ -166,6 +166,22 @@ def test_a_cell_whose_gradient_is_wrong_does_not_conform():
 
 
 @pytest.mark.any_backend
+@pytest.mark.parametrize("variant", catalogue.VARIANTS)
+def test_linear_outputs_are_declared(variant):
+    """Outputs of a sum of inputs are the sum of outputs in these cells alone."""
+    rng = np.random.default_rng(3)
+    layer, weights = build(variant, rng)
+    x, states = data(layer, rng)
+    oracle = catalogue.VARIANTS[variant][2]
+    start, one, other, both = (
+        oracle(inputs, weights, states)[0]
+        for inputs in (0 * x, x, x[::-1], x + x[::-1])
+    )
+    linear = np.allclose(both - start, one - start + other - start, atol=1e-9)
+    assert linear == layer.cell.linear_outputs
+
+
+@pytest.mark.any_backend
 def test_an_unused_gate_does_not_conform():
     class Idle(Cell):
         states = ("h",)

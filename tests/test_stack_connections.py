@@ -110,8 +110,13 @@ def test_linear_layers_need_a_unit_between():
         both, one, other = (numpy(stack(v)) - start for v in (a + b, a, b))
         return np.abs(both - one - other).max() / np.abs(both).max()
 
-    assert bend(None) < 1e-4
-    assert bend("glu") > 1e-2
+    for connection in (None, "residual"):
+        with pytest.warns(UserWarning, match="3 layers of LRUCell .* is linear.*'glu'"):
+            assert bend(connection) < 1e-4
+    # Where something bends, nothing is said: a warning would be an error here.
+    assert bend("glu") > 1e-2 and bend("highway") > 1e-2
+    layers.Stack("lru", UNITS, depth=1)
+    layers.Stack("lru", UNITS, depth=2, layer_norm=True)
 
 
 def transparent(width=1000, **kwargs):

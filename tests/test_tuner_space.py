@@ -10,6 +10,7 @@ from small_searches import adding
 
 import keras_rnnx
 from keras_rnnx.cells import ranges
+from keras_rnnx.datasets import KINDS
 from keras_rnnx.tuner import HyperRNN, recurrent_block
 
 QUICK = {"preset": "quick", "space": {"units": (2, 4)}}
@@ -202,6 +203,49 @@ def test_a_recipe_knows_the_longest_sequence():
     assert known.layers[0].cell.sequence_length == 33
     without = HyperRNN((None, 2), cells=["lstm"])
     assert "lstm/recipe" not in {one.name for one in declared(without).space}
+
+
+@pytest.mark.any_backend
+@pytest.mark.parametrize("steps", [12, None])
+@pytest.mark.parametrize("kind", KINDS)
+def test_whatever_is_drawn_makes_a_model(kind, steps):
+    """Of every cell, whether or not a model is built with the length of sequences."""
+    tokens = 9 if kind in ("language_model", "sequence_to_sequence") else None
+    hypermodel = HyperRNN(
+        (steps,) if tokens else (steps, 2),
+        classes=3 if kind in ("classification", "tagging", "ctc") else None,
+        outputs=(2, 3) if kind == "forecasting" else 4,
+        kind=kind,
+        tokens=tokens,
+        longest=12,
+        cells=keras_rnnx.cells.names(),
+        preset="thorough",
+        space={"units": 6},
+    )
+    space = declared(hypermodel).space
+    for seed in range(10):
+        hypermodel.build(at_random(space, seed))
+
+
+@pytest.mark.any_backend
+def test_deep_linear_cells_have_a_unit_between():
+    """An LRU above another is one LRU: a search does not try that."""
+    deep = {
+        "lru": {(1, None), (2, "glu"), (3, "glu")},
+        "gru": {(1, None), (2, None), (3, None)},
+    }
+    for cells, kind in [(["lru"], "classification"), (["gru", "lru"], "tagging")]:
+        hypermodel = HyperRNN(
+            (9, 2), classes=3, kind=kind, cells=cells, space={"units": 4}
+        )
+        space = declared(hypermodel).space
+        drawn = {cell: set() for cell in cells}
+        for seed in range(30):
+            hp = at_random(space, seed)
+            stack = hypermodel.build(hp).get_layer("stack")
+            drawn[hp.values.get("cell", "lru")].add((stack.depth, stack.connection))
+        for cell in cells:
+            assert drawn[cell] == deep[cell]
 
 
 @pytest.mark.any_backend

@@ -55,6 +55,7 @@ class LRUCell(Cell):
     states_only = late = ("c_re", "c_im")
     biases = ("d",)
     linear = (("re", "im"),)
+    linear_outputs = True
     vectors = {"real": None, "imaginary": None, "gamma": None}
     options = {
         "kernel_initializer": per_gate(re=_normal(0.5), im=_normal(0.5), d=_normal(1)),

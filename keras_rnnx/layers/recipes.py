@@ -20,12 +20,15 @@ class Recipe:
         where: the cells that it fits, in words.
         paper: authors, year and arXiv id.
         arguments: arguments of the cell by name, each a function that makes a new one.
+        by_length: of these, those that take a time scale from the length of the
+            sequences, each a function that makes one from the length.
         fits: whether it fits a cell class. Default: if the class has it in `recipes`.
     """
 
     where: str
     paper: str
     arguments: dict[str, Callable[[], Any]] = field(default_factory=dict)
+    by_length: dict[str, Callable[[int], Any]] = field(default_factory=dict)
     fits: Callable[[type[Any]], bool] | None = None
 
 
@@ -57,6 +60,7 @@ RECIPES = {
         "cells with a gate that keeps the state, such as LSTM and GRU",
         "Tallec & Ollivier 2018, arXiv:1804.11188",
         {"bias_initializer": initializers.Chrono},
+        {"bias_initializer": lambda steps: initializers.Chrono(max(3, steps))},
         fits=lambda cls: bool(cls.memory_gates),
     ),
     "leaky": Recipe(
@@ -64,6 +68,7 @@ RECIPES = {
         "after Tallec & Ollivier 2018, arXiv:1804.11188: leaky networks whose "
         "time scales cover those of the task",
         {"leak": initializers.LeakRates, "leak_trainable": lambda: True},
+        {"leak": lambda steps: initializers.LeakRates(longest=max(2, steps))},
     ),
     "indrnn": Recipe(
         "IndRNN",
@@ -71,6 +76,10 @@ RECIPES = {
         {
             "activation": lambda: "relu",
             "kernel_initializer": _small,
+            "recurrent_initializer": initializers.UnitRange,
+            "recurrent_constraint": constraints.UnitRange,
+        },
+        {
             "recurrent_initializer": initializers.UnitRange,
             "recurrent_constraint": constraints.UnitRange,
         },
@@ -116,6 +125,20 @@ def arguments(name: str, cls: type[Any], given: dict[str, Any]) -> dict[str, Any
                 f"{given[argument]!r} too. Leave one of them out."
             )
     return {argument: make() for argument, make in recipe.arguments.items()}
+
+
+def for_length(name: str, steps: int) -> dict[str, Any]:
+    """The arguments that a recipe sets for sequences of up to a number of steps.
+
+    For layers that are built without a known length.
+
+    Args:
+        name: of the recipe.
+        steps: number of steps of the longest sequence.
+    """
+    recipe = RECIPES[name]
+    bound = {argument: make(steps) for argument, make in recipe.by_length.items()}
+    return {argument: make() for argument, make in recipe.arguments.items()} | bound
 
 
 def described(name: str, cell: Any) -> str:

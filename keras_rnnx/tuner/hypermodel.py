@@ -20,7 +20,12 @@ from keras_rnnx.datasets import ContiguousBatches, Task
 from keras_rnnx.datasets.kinds import kind_of, new_metrics
 from keras_rnnx.models.for_task import determined
 from keras_rnnx.tuner._space import arguments
-from keras_rnnx.tuner._space.hyperparameters import of_cells, of_model, of_training
+from keras_rnnx.tuner._space.hyperparameters import (
+    ANY_LENGTH,
+    of_cells,
+    of_model,
+    of_training,
+)
 from keras_rnnx.tuner._space.sizes import units_for
 from keras_rnnx.tuner._space.space import Space
 from keras_rnnx.tuner._trials import training
@@ -59,9 +64,9 @@ class HyperRNN(keras_tuner.HyperModel):
     | | `global_clipnorm` | 0.1 to 10, logarithmic |
     | | `steps` of truncated backpropagation | 20, 35, 70, 140 |
     | "thorough" | `regularizer` | also "weight_dropout", "update_dropout" |
-    | | `normalization` | also "batch_norm" |
+    | | `normalization`, of sequences up to a known length | also "batch_norm" |
     | | `connection`, answers at each step | "none", "residual", "highway", "glu" |
-    | | `initial_state_trainable` | False, True |
+    | | `initial_state_trainable`, except for language models | False, True |
     | | `embedding`, for tokens | 16 to 256, logarithmic |
     | | `tied`, for language models | False, True |
     | | `optimizer` | "adam", "adamw", "rmsprop" |
@@ -70,7 +75,9 @@ class HyperRNN(keras_tuner.HyperModel):
     | | `batch_size` | 16, 32, 64, 128 |
 
     A trial has only the hyperparameters that it uses. Cells get only the arguments that
-    they accept: no `zoneout` if a cell has no state to keep.
+    they accept: no `zoneout` if a cell has no state to keep. Two and more layers of a
+    linear cell ("lru") always have `connection="glu"`, without which they are one
+    linear layer; with one answer for a sequence they read it in one direction.
 
     Training lowers the learning rate along a cosine, stops a trial that has not
     improved for half of its epochs, and ends a trial that diverges. Its score is then
@@ -292,7 +299,7 @@ class HyperRNN(keras_tuner.HyperModel):
             settings: the result of `settings`.
             hp: the hyperparameters, which `front` reads.
         """
-        fixed_length = self.steps is not None
+        fixed_length = self.steps is not None and self.kind not in ANY_LENGTH
         tokens = self.tokens is not None
         result = {
             **self.arguments,

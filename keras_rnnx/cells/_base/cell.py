@@ -68,6 +68,9 @@ class Cell(CountsChanges, keras.layers.Layer):
     - `linear`: names of states in which the update is linear, with gates that read the
       inputs alone: `c' = a c + b`. A scan over time computes them. A pair of names
       is the real and the imaginary part of a complex state.
+    - `linear_outputs`: whether the outputs are a linear function of all inputs, plus a
+      constant. Layers of such a cell on top of each other are linear too, and a `Stack`
+      of them needs a connection that is not.
     - `window`: number of steps whose inputs the gates see, as in a causal convolution.
       `kernel` is then `(window * input_dim, ...)`, the oldest step first. The inputs of
       the steps before are one more state, the last, of shape
@@ -185,6 +188,7 @@ class Cell(CountsChanges, keras.layers.Layer):
     biases: tuple[str, ...] | None = None
     bias_part: str = "inputs"
     linear: tuple[str | tuple[str, str], ...] = ()
+    linear_outputs: bool = False
     window: int = 1
     state_kinds: dict[str, str] = {}
     zoned: tuple[str, ...] | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +18,8 @@ CHOICES = {
     "connection": (None, "residual", "highway", "glu"),
     "merge_mode": ("concat", "sum", "mul", "ave"),
 }
+# The connections with a nonlinear function in them.
+NONLINEAR = ("highway", "glu")
 # Arguments of the cell whose names the stack uses for its own.
 OWN = ("units", "dropout", "seed")
 # The first stream of random numbers of a backward stack: more than a stack has.
@@ -154,6 +157,24 @@ def check(stack: Any) -> None:
                 + " Wrap the stack in keras.layers.Bidirectional instead."
                 * (name == "bidirectional")
             )
+
+
+def warn_if_linear(stack: Any, cell: Any) -> None:
+    """Warns of layers that compute no more together than one of them alone.
+
+    Args:
+        stack: the stack.
+        cell: the cell of its layers.
+    """
+    linear = cell.linear_outputs and cell.normalization is None
+    if not linear or stack.depth == 1 or stack.connection in NONLINEAR:
+        return
+    warnings.warn(
+        f"A stack of {stack.depth} layers of {type(cell).__name__} with "
+        f"connection={stack.connection!r} is linear, as one of them is: more layers "
+        f"learn nothing that one can't. Pass connection='glu'.",
+        stacklevel=3,
+    )
 
 
 def check_widths(stack: Any, widths: list[int]) -> None:

@@ -169,6 +169,7 @@ class Stack(RegularizedOutputs, keras.layers.Layer):
         self.activity_regularizer = regularizer
         checks.activity_regularizer(self)
         stacking.check(self)
+        stacking.warn_if_linear(self, template.prototype)
         seeds = stacking.seeds(self.seed, self.go_backwards)
         self.levels = make_levels.make(self, template, seeds)
         self._at_once = AtOnce(self)

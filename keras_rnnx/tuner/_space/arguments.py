@@ -9,10 +9,9 @@ from typing import Any
 
 import keras
 
-from keras_rnnx import initializers
 from keras_rnnx._errors import unknown
 from keras_rnnx.cells.registry import lookup
-from keras_rnnx.layers import Stack
+from keras_rnnx.layers import Stack, recipes
 from keras_rnnx.tuner._space.hyperparameters import (
     NONE,
     REGULARIZERS,
@@ -78,6 +77,8 @@ def stack_arguments(
     normalization = settings.get("normalization", NONE)
     if normalization != NONE:
         result[normalization] = True
+        if normalization == "batch_norm" and not fixed_length:
+            result["batch_norm_steps"] = steps
     # None stands for a default, here as in `space`.
     others = {k: v for k, v in settings.items() if k not in _APART and v is not None}
     return result | {k: v for k, v in others.items() if v != _DEFAULTS.get(k)}
@@ -96,14 +97,9 @@ def check_training(hyperparameters: Iterable[Hyperparameter]) -> None:
 
 def _recipe(name: str, steps: Any, fixed_length: bool) -> dict[str, Any]:
     """A recipe, with the length of sequences if layers don't know it."""
-    if fixed_length:
+    if fixed_length or not recipes.RECIPES[name].by_length:
         return {"recipe": name}
-    if name == "chrono":
-        return {"bias_initializer": initializers.Chrono(max(3, steps))}
-    if name == "leaky":
-        rates = initializers.LeakRates(longest=max(2, steps))
-        return {"leak": rates, "leak_trainable": True}
-    return {"recipe": name}
+    return recipes.for_length(name, steps)
 
 
 def optimizer_arguments(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,9 @@ NONE = "none"
 CAUSAL = ("next_step", "language_model")
 ONE_ANSWER = ("classification", "regression")
 EACH_STEP = ("tagging", "ctc", *CAUSAL)
+# Layers of these models are built without the length of the sequences, and read them in
+# pieces or step by step.
+ANY_LENGTH = ("language_model", "sequence_to_sequence")
 # Regularizers inside of a step, with range and default. A trial uses one at a time.
 REGULARIZERS = {
     "recurrent_dropout": (Uniform(0.05, 0.5), 0.2),
@@ -80,26 +83,46 @@ def of_cells(
         *result,
         Hyperparameter("units", LogInt(16, 256), 64),
         Hyperparameter("layers", Int(1, 3), 1, "standard"),
-        *_of_wiring(kind),
+        *_of_wiring(cells, kind),
         Hyperparameter("dropout", Uniform(0.0, 0.6), 0.2),
         *_of_regularizers(cells, preset),
-        *_of_normalization(cells, preset),
-        Hyperparameter("initial_state_trainable", Boolean(), False, "thorough"),
+        *_of_normalization(cells, steps, preset, kind),
+        *_of_states(kind),
     ]
 
 
-def _of_wiring(kind: str) -> list[Hyperparameter]:
+def _of_states(kind: str) -> list[Hyperparameter]:
+    """The hyperparameters of the states that sequences start from."""
+    if kind == "language_model":
+        return []  # A text starts from the last states of the batch before.
+    return [Hyperparameter("initial_state_trainable", Boolean(), False, "thorough")]
+
+
+def _of_wiring(cells: Sequence[str], kind: str) -> list[Hyperparameter]:
     """The hyperparameters of directions and of connections around layers."""
+    linear = tuple(cell for cell in cells if lookup(cell).linear_outputs)
+    others = tuple(cell for cell in cells if cell not in linear)
+    deep = (("layers", (2, 3, 4, 5, 6)),)
     result = []
-    if kind in EACH_STEP:
-        # Not for a single answer: the last outputs of two directions belong to
-        # different steps, so that no single input goes with them.
-        deep = (("layers", (2, 3, 4, 5, 6)),)
+    # Not for a single answer: the last outputs of two directions belong to different
+    # steps, so that no single input goes with them.
+    if others and kind in EACH_STEP:
         values = (NONE, "residual", "highway", "glu")
         result.append(_choice("connection", values, "thorough", when=deep))
-    if kind not in CAUSAL:
+    # Linear layers on top of each other are linear without a unit between them. It is
+    # not searched: KerasTuner has no hyperparameter with two conditions, `cell` and
+    # `layers`, that do not depend on each other.
+    if linear:
+        name = f"{linear[0]}/connection" if others else "connection"
+        result.append(Hyperparameter(name, None, "glu", when=deep, cells=linear))
+    both_ways = tuple(cells) if kind in EACH_STEP else others
+    if both_ways and kind not in CAUSAL:
         both = kind == "ctc"
-        result.append(Hyperparameter("bidirectional", Boolean(), both, "standard"))
+        result.append(
+            Hyperparameter(
+                "bidirectional", Boolean(), both, "standard", cells=both_ways
+            )
+        )
     return result
 
 
@@ -198,7 +221,7 @@ def fitting_recipes(cell: str, steps: int | None) -> list[str]:
             then recipes that need it are left out.
     """
     names = recipes.fitting(lookup(cell))
-    return [name for name in names if steps or name not in ("chrono", "leaky")]
+    return [name for name in names if steps or not recipes.RECIPES[name].by_length]
 
 
 def _of_regularizers(cells: Sequence[str], preset: str) -> list[Hyperparameter]:
@@ -220,8 +243,13 @@ def _of_regularizers(cells: Sequence[str], preset: str) -> list[Hyperparameter]:
     return result
 
 
-def _of_normalization(cells: Sequence[str], preset: str) -> list[Hyperparameter]:
-    names = ("layer_norm", "batch_norm")[: 1 + (preset == "thorough")]
+def _of_normalization(
+    cells: Sequence[str], steps: int | None, preset: str, kind: str
+) -> list[Hyperparameter]:
+    # Batch normalization has averages for each step: it needs to know how many there
+    # are, and that every sequence starts at the first one and is read as a whole.
+    counted = bool(steps) and kind not in ANY_LENGTH
+    names = ("layer_norm", "batch_norm")[: 1 + (preset == "thorough" and counted)]
     return [
         _choice(f"{prefix}normalization", (NONE, *accepted), "standard", cells=group)
         for prefix, group, accepted in _groups(cells, names)

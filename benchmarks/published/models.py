@@ -32,6 +32,8 @@ def model(setup: Setup, task: Any) -> keras.Model:
     if setup.library == "keras":
         return _keras(setup, task)
     more = {}
+    if task.kind == "next_step":
+        more = {"base_rates": task.base_rates if setup.base_rates else None}
     if task.kind == "language_model":
         more = {"batch_size": setup.batch, "stateful": True, "steps": setup.steps}
     return models.for_task(

@@ -183,6 +183,10 @@ def _training(setup):
     parts.append(f"batches of {setup.batch}")
     if setup.steps:
         parts.append(f"{setup.steps} steps of a text")
+    if setup.cut:
+        parts.append(f"sequences cut to about {setup.cut} steps")
+    if setup.base_rates:
+        parts.append("outputs that start at the base rates")
     if setup.clip is not None:
         parts.append(f"gradients clipped to norm {setup.clip:g}")
     if setup.updates:

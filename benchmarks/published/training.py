@@ -16,6 +16,7 @@ from benchmarks.published import data, models
 from benchmarks.published.declared import Setup
 from benchmarks.published.watch import Watch
 from keras_rnnx import callbacks
+from keras_rnnx.datasets import PaddedBatches
 from keras_rnnx.models import zaremba_training
 
 # Sequences at once where nothing is learned, and batches between backups of a text.
@@ -109,7 +110,19 @@ def _batches(setup, task, seed):
     if task.kind == "language_model":
         more = {"steps": setup.steps, "drop_remainder": True}
         return task.batches("train", setup.batch, **more)
+    if setup.cut:
+        x, y = (_cut(sequences, setup.cut) for sequences in task.train)
+        return PaddedBatches(x, y, setup.batch, seed=seed, **_padding(task))
     return task.batches("train", setup.batch, seed=seed, **_padding(task))
+
+
+def _cut(sequences, steps):
+    """Sequences of about so many steps, from longer ones."""
+    return [
+        piece
+        for whole in sequences
+        for piece in np.array_split(whole, max(1, round(len(whole) / steps)))
+    ]
 
 
 def _part(setup, task, name):

@@ -43,3 +43,20 @@ def baseline(task: Task) -> Figure | None:
             return Figure(often, "bits_per_character", math.log2(perplexity))
         return Figure(often, "perplexity", perplexity)
     return None
+
+
+def base_rates(task: Task) -> np.ndarray | None:
+    """How often each output occurs in training, or its mean; None for other kinds."""
+    y = task.train.y
+    if task.kind == "regression":
+        return np.reshape(y, (len(y), -1)).mean(0, dtype="float64")
+    if task.kind == "next_step":
+        labels = np.concatenate(list(y))
+        return (labels.sum(0, dtype="float64") + 1) / (len(labels) + 2)
+    if task.kind not in ("classification", "tagging", "language_model"):
+        return None
+    tokens = task.train.x if task.kind == "language_model" else y
+    if task.kind == "tagging":
+        tokens = np.concatenate(list(y))
+    counts = np.bincount(np.asarray(tokens).ravel(), minlength=task.outputs) + 1
+    return counts / counts.sum()

@@ -163,6 +163,17 @@ class Task(Constructors):
         """
         return _trivial.baseline(self)
 
+    @functools.cached_property
+    def base_rates(self) -> np.ndarray | None:
+        """How often each class, label or token occurs in the training part, or None.
+
+        Of values it is their mean. An output layer that starts with these
+        (`keras_rnnx.initializers.BaseRates`) need not learn them first. Shape
+        `(outputs,)`; counts of labels and tokens begin at one, so that no share is 0.
+        None for forecasting, sequence to sequence and CTC.
+        """
+        return _trivial.base_rates(self)
+
     @property
     def parts(self) -> tuple[Split, Split, Split]:
         """The parts for training, validation and test."""

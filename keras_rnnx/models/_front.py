@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 
+from keras_rnnx import initializers
 from keras_rnnx._numbers import integer
 from keras_rnnx.cells._base import arguments
 from keras_rnnx.layers import Embedding, MaskPadding, PoolSteps, Stack
@@ -213,3 +215,24 @@ def pooled(owner: str, pooling: str, *arguments_: Any) -> tuple[Any, Any]:
         owner, *arguments_, return_sequences=not last, return_state=False
     )
     return inputs, found if last else PoolSteps(pooling, name="pool")(found)
+
+
+def output_bias(base_rates: Any, outputs: int, activation: str) -> Any:
+    """The initializer of the bias of an output layer.
+
+    Args:
+        base_rates: shares of labels or means of values; or None, for zeros.
+        outputs: number of outputs.
+        activation: "linear", "sigmoid" or "softmax".
+
+    Raises:
+        ValueError: for another number of rates, and those that are out of range.
+    """
+    if base_rates is None:
+        return "zeros"
+    if np.shape(base_rates) != (outputs,):
+        raise ValueError(
+            f"`base_rates` needs one number for each of {outputs} outputs, received "
+            f"the shape {np.shape(base_rates)}."
+        )
+    return initializers.BaseRates(base_rates, activation)

@@ -21,6 +21,7 @@ def classifier(
     embedding: int | None = None,
     steps: int | None = None,
     masked: bool = True,
+    base_rates: Any = None,
     name: str = "classifier",
     **kwargs: Any,
 ) -> keras.Model:
@@ -48,6 +49,9 @@ def classifier(
             it.
         masked: whether padded steps are masked. Without padding False saves time, and
             token 0 is a token as others are. Default True.
+        base_rates: the share of sequences of each class: the output layer
+            starts with the bias that answers them, as
+            `keras_rnnx.initializers.BaseRates`. Default None: it starts at zero.
         name: of the model. Default "classifier".
         **kwargs: further arguments of the stack and its cells: `bidirectional`,
             `dropout`, `connection`, `layer_norm`, ... And `front`: what stands before
@@ -84,7 +88,11 @@ def classifier(
         kwargs,
     )
     head = keras.layers.Dense(
-        classes, activation="softmax", dtype="float32", name="probabilities"
+        classes,
+        activation="softmax",
+        bias_initializer=_front.output_bias(base_rates, classes, "softmax"),
+        dtype="float32",
+        name="probabilities",
     )
     return keras.Model(inputs, head(found), name=name)
 
@@ -100,6 +108,7 @@ def regressor(
     embedding: int | None = None,
     steps: int | None = None,
     masked: bool = True,
+    base_rates: Any = None,
     name: str = "regressor",
     **kwargs: Any,
 ) -> keras.Model:
@@ -109,6 +118,9 @@ def regressor(
         outputs: how many. Default 1.
         features, vocabulary, cell, units, depth, pooling, embedding, steps, masked: as
             for `classifier`.
+        base_rates: the mean of each output: the output layer
+            starts with the bias that answers them, as
+            `keras_rnnx.initializers.BaseRates`. Default None: it starts at zero.
         name: of the model. Default "regressor".
         **kwargs: further arguments of the stack and its cells.
 
@@ -139,5 +151,10 @@ def regressor(
         masked,
         kwargs,
     )
-    head = keras.layers.Dense(outputs, dtype="float32", name="values")
+    head = keras.layers.Dense(
+        outputs,
+        bias_initializer=_front.output_bias(base_rates, outputs, "linear"),
+        dtype="float32",
+        name="values",
+    )
     return keras.Model(inputs, head(found), name=name)

@@ -38,6 +38,9 @@ def for_task(task: Task, **kwargs: Any) -> keras.Model:
         task: a task, as of `keras_rnnx.datasets.load_task`.
         **kwargs: other arguments of that model: `cell`, `units`, `depth`, `dropout`,
             ... A tagger takes the head "softmax" here: the loss of a task is of that.
+            `base_rates` are `task.base_rates` for "next_step", where most labels are
+            rare and a network without them learns little else at first; pass them to
+            use them for another kind, or None.
 
     Returns:
         A model, built and not compiled: `task.compile(model)` does that.
@@ -53,6 +56,8 @@ def for_task(task: Task, **kwargs: Any) -> keras.Model:
     >>> history = model.fit(task.batches("train"), verbose=0)
     """
     make, own = determined(task)
+    if task.kind in FROM_BASE_RATES:
+        kwargs = {"base_rates": task.base_rates, **kwargs}
     taken = [name for name in kwargs if name in own]
     if taken:
         raise ValueError(
@@ -61,6 +66,10 @@ def for_task(task: Task, **kwargs: Any) -> keras.Model:
             f"{make.__name__} yourself."
         )
     return make(**own, **kwargs)
+
+
+# Kinds whose models start at the base rates of their labels.
+FROM_BASE_RATES = ("next_step",)
 
 
 class Facts(Protocol):

@@ -26,6 +26,7 @@ def language_model(
     stateful: bool = False,
     steps: int | None = None,
     masked: bool = True,
+    base_rates: Any = None,
     name: str = "language_model",
     **kwargs: Any,
 ) -> keras.Model:
@@ -53,6 +54,9 @@ def language_model(
         steps: number of steps. Default None: any.
         masked: whether token 0 is padding, which is passed over. Pass False if it is a
             token as others are. Default True.
+        base_rates: how often each token occurs, as a share: the output layer starts
+            with the bias that answers them, as `keras_rnnx.initializers.BaseRates`.
+            For softmax="full" that is not tied. Default None: it starts at zero.
         name: of the model. Default "language_model".
         **kwargs: further arguments of the stack and its cells.
 
@@ -85,6 +89,11 @@ def language_model(
         raise ValueError(
             f"`cutoffs` are those of softmax='adaptive', received {cutoffs!r} with "
             f"softmax='full'. Leave them out."
+        )
+    if base_rates is not None and (tied or softmax == "adaptive"):
+        raise ValueError(
+            f"`base_rates` need an output layer with a bias for each token, received "
+            f"tied={tied} and softmax={softmax!r}. Leave them out."
         )
     if stateful and batch_size is None:
         raise ValueError(
@@ -121,7 +130,12 @@ def language_model(
         head = AdaptiveSoftmax(vocabulary, cutoffs, name="scores")
         return keras.Model(inputs, head(found), name=name)
     if not tied:
-        head = keras.layers.Dense(vocabulary, dtype="float32", name="scores")
+        head = keras.layers.Dense(
+            vocabulary,
+            bias_initializer=_front.output_bias(base_rates, vocabulary, "softmax"),
+            dtype="float32",
+            name="scores",
+        )
         return keras.Model(inputs, head(found), name=name)
     if found.shape[-1] != size:
         found = keras.layers.Dense(size, name="projection")(found)

@@ -20,6 +20,7 @@ def next_step(
     embedding: int | None = None,
     steps: int | None = None,
     masked: bool = True,
+    base_rates: Any = None,
     name: str = "next_step",
     **kwargs: Any,
 ) -> keras.Model:
@@ -34,6 +35,9 @@ def next_step(
         features: number of features of a step. Default: `labels`, without `vocabulary`.
         vocabulary, cell, units, depth, embedding, steps, masked: as for
             `keras_rnnx.models.classifier`.
+        base_rates: the share of steps at which each label is on: the output layer
+            starts with the bias that answers them, as
+            `keras_rnnx.initializers.BaseRates`. Default None: it starts at zero.
         name: of the model. Default "next_step".
         **kwargs: further arguments of the stack and its cells.
 
@@ -73,6 +77,10 @@ def next_step(
         bidirectional=False,
     )
     head = keras.layers.Dense(
-        labels, activation="sigmoid", dtype="float32", name="probabilities"
+        labels,
+        activation="sigmoid",
+        bias_initializer=_front.output_bias(base_rates, labels, "sigmoid"),
+        dtype="float32",
+        name="probabilities",
     )
     return keras.Model(inputs, head(found), name=name)

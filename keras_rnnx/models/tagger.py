@@ -23,6 +23,7 @@ def tagger(
     embedding: int | None = None,
     steps: int | None = None,
     masked: bool = True,
+    base_rates: Any = None,
     name: str = "tagger",
     **kwargs: Any,
 ) -> keras.Model:
@@ -41,6 +42,9 @@ def tagger(
             gives the classes. Default "softmax".
         features, vocabulary, cell, units, depth, embedding, steps, masked: as for
             `keras_rnnx.models.classifier`.
+        base_rates: the share of steps of each class: the output layer
+            starts with the bias that answers them, as
+            `keras_rnnx.initializers.BaseRates`. Default None: it starts at zero.
         name: of the model. Default "tagger".
         **kwargs: further arguments of the stack and its cells: `bidirectional`,
             `dropout`, `connection`, ...
@@ -83,10 +87,18 @@ def tagger(
         return_state=False,
         go_backwards=False,
     )
+    bias = _front.output_bias(base_rates, classes, "softmax")
     if head == "softmax":
         dense = keras.layers.Dense(
-            classes, activation="softmax", dtype="float32", name="probabilities"
+            classes,
+            activation="softmax",
+            bias_initializer=bias,
+            dtype="float32",
+            name="probabilities",
         )
         return keras.Model(inputs, dense(found), name=name)
-    scores = keras.layers.Dense(classes, dtype="float32", name="scores")(found)
+    dense = keras.layers.Dense(
+        classes, bias_initializer=bias, dtype="float32", name="scores"
+    )
+    scores = dense(found)
     return keras.Model(inputs, CRF(name="crf")(scores), name=name)

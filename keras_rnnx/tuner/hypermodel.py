@@ -18,7 +18,7 @@ from keras_rnnx.callbacks import TruncatedBPTT
 from keras_rnnx.cells.registry import catalog_name
 from keras_rnnx.datasets import ContiguousBatches, Task
 from keras_rnnx.datasets.kinds import kind_of, new_metrics
-from keras_rnnx.models.for_task import determined
+from keras_rnnx.models.for_task import FROM_BASE_RATES, determined
 from keras_rnnx.tuner._space import arguments
 from keras_rnnx.tuner._space.hyperparameters import (
     ANY_LENGTH,
@@ -117,6 +117,9 @@ class HyperRNN(keras_tuner.HyperModel):
             is None.
         longest: number of steps of the longest sequence, if `time` is None. Recipes
             that need a time scale use it.
+        base_rates: shares of labels or means of values that models start with, as for
+            `keras_rnnx.models.classifier`. Default None: they start at zero; for a task
+            of kind "next_step", as of `HyperRNN.for_task`: those of the task.
         name: passed to `keras_tuner.HyperModel`.
         tunable: passed to `keras_tuner.HyperModel`.
 
@@ -153,6 +156,7 @@ class HyperRNN(keras_tuner.HyperModel):
         tokens: int | None = None,
         masked: bool | None = None,
         longest: int | None = None,
+        base_rates: Any = None,
         name: str | None = None,
         tunable: bool = True,
     ):
@@ -182,7 +186,7 @@ class HyperRNN(keras_tuner.HyperModel):
         self.params = None if params is None else integer("params", params, 1)
         self.front = front
         self.seed = seed
-        self._determine(masked)
+        self._determine(masked, base_rates)
         changes = dict(space or {}) if isinstance(space or {}, Mapping) else space
         if self.params is not None:
             if "units" in changes:
@@ -204,7 +208,7 @@ class HyperRNN(keras_tuner.HyperModel):
         self._fits: collections.Counter[int] = collections.Counter()
         self._sizes: dict[Any, int] = {}
 
-    def _determine(self, masked: bool | None) -> None:
+    def _determine(self, masked: bool | None, base_rates: Any) -> None:
         """Sets the function that makes models, and the arguments that are fixed."""
         horizon, outputs = None, self.classes or self.outputs
         if self.kind == "forecasting":
@@ -225,6 +229,13 @@ class HyperRNN(keras_tuner.HyperModel):
         self.make, self.arguments = determined(facts)
         if masked is not None and self.kind != "language_model":
             self.arguments["masked"] = bool(masked)
+        if base_rates is not None:
+            if "base_rates" not in inspect.signature(self.make).parameters:
+                raise ValueError(
+                    f"`base_rates` are not for models of kind {self.kind!r}. Leave "
+                    f"them out."
+                )
+            self.arguments["base_rates"] = np.asarray(base_rates, "float64").tolist()
 
     @classmethod
     def for_task(cls, task: Task, **kwargs: Any) -> HyperRNN:
@@ -250,6 +261,7 @@ class HyperRNN(keras_tuner.HyperModel):
             "kind": task.kind,
             "tokens": task.tokens,
             "longest": task.longest,
+            "base_rates": task.base_rates if task.kind in FROM_BASE_RATES else None,
             "loss": task.loss,
             "metrics": task.metrics,
             "objective": keras_tuner.Objective(*task.objective),

@@ -21,7 +21,12 @@ def _beside(ours: Row) -> tuple[Row, ...]:
             "backend.",
             taken=None,
             setup=dataclasses.replace(
-                ours.setup, cell=cell, library="keras", arguments={}, rate=1e-3
+                ours.setup,
+                cell=cell,
+                library="keras",
+                arguments={},
+                rate=1e-3,
+                base_rates=False,
             ),
         )
         for name, cell in KERAS.items()
@@ -135,6 +140,7 @@ CHORALES = Row(
         epochs=100,
         patience=10,
         cpu=150,
+        base_rates=True,
     ),
 )
 

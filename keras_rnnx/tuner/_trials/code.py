@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import keras
+import numpy as np
 
 from keras_rnnx.cells import Cell
 from keras_rnnx.cells.registry import cell_name
@@ -16,6 +17,12 @@ from keras_rnnx.tuner._trials.data import SearchData, TaskData
 from keras_rnnx.tuner.hypermodel import HyperRNN
 
 WIDTH = 88
+# Modules of Keras and of this package, by the class of what is in them.
+PLACES = {
+    "initializers": keras.initializers.Initializer,
+    "regularizers": keras.regularizers.Regularizer,
+    "constraints": keras.constraints.Constraint,
+}
 
 
 def code(
@@ -42,6 +49,10 @@ def code(
     seed = hypermodel.trial_seed(hp)
     if seed is not None:
         lines.append(f"keras.utils.set_random_seed({seed})")
+    rates = model_arguments.get("base_rates")
+    own = data.task.base_rates if isinstance(data, TaskData) else None
+    if rates is not None and np.array_equal(rates, own):
+        model_arguments["base_rates"] = _Written("task.base_rates")
     if front is not None:
         lines.append("# `front` is the function that was passed to the search.")
         model_arguments["front"] = _Written("lambda x: front(hp, x)")
@@ -183,7 +194,6 @@ def _value(value: Any) -> str:
     if config is None:
         return repr(value)
     package = type(value).__module__.partition(".")[0]
-    initializer = isinstance(value, keras.initializers.Initializer)
-    place = "initializers" if initializer else "regularizers"
+    place = next(name for name, kind in PLACES.items() if isinstance(value, kind))
     config_values = {k: v for k, v in config().items() if v is not None}
     return _call(f"{package}.{place}.{type(value).__name__}", config_values)

@@ -48,6 +48,7 @@ def task_like(setup):
             tokens=None,
             horizon=None,
             input_shape=(steps, features),
+            base_rates=np.full(outputs, 1 / 30),
         )
     sizes = {"train": 2, "validation": 2, "test": 2}
     return datasets.load_task(setup.task, **{**setup.options, **sizes})
@@ -491,3 +492,28 @@ def test_layers_of_keras_stand_between_the_same_ends(tmp_path):
     ours = dataclasses.replace(setup, library="keras_rnnx", cell="gru")
     model = models.model(ours, task_like(ours))
     assert found["parameters"] == model.count_params()
+
+
+def test_music_starts_at_the_base_rates_where_the_set_up_says_so():
+    for row, starts in [("JSB, GRU", True), ("JSB, RNN", False)]:
+        name = {True: "chung2014", False: "bai2018"}[starts]
+        setup = TABLES[name].row(row).setup
+        model = models.model(setup, task_like(setup))
+        bias = keras.ops.convert_to_numpy(model.layers[-1].bias)
+        np.testing.assert_allclose(bias, -np.log(29) if starts else 0, rtol=1e-5)
+
+
+def test_sequences_are_cut_into_like_ones():
+    pieces = training._cut([np.arange(250), np.arange(40), np.arange(149)], 100)
+    assert [len(piece) for piece in pieces] == [125, 125, 40, 149]
+    np.testing.assert_array_equal(np.concatenate(pieces[:2]), np.arange(250))
+
+
+def test_a_cut_and_base_rates_change_the_fingerprint():
+    """Where they are set: the page refuses runs of another set-up."""
+    row = TABLES["le2015"].rows[0]
+    for changes in ({"cut": 50}, {"base_rates": True}):
+        changed = dataclasses.replace(
+            row, setup=dataclasses.replace(row.setup, **changes)
+        )
+        assert changed.fingerprint != row.fingerprint

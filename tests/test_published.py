@@ -504,7 +504,7 @@ def test_music_starts_at_the_base_rates_where_the_set_up_says_so():
 
 
 def test_sequences_are_cut_into_like_ones():
-    pieces = training._cut([np.arange(250), np.arange(40), np.arange(149)], 100)
+    pieces = training.cut([np.arange(250), np.arange(40), np.arange(149)], 100)
     assert [len(piece) for piece in pieces] == [125, 125, 40, 149]
     np.testing.assert_array_equal(np.concatenate(pieces[:2]), np.arange(250))
 

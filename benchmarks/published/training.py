@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import pathlib
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -111,12 +111,12 @@ def _batches(setup, task, seed):
         more = {"steps": setup.steps, "drop_remainder": True}
         return task.batches("train", setup.batch, **more)
     if setup.cut:
-        x, y = (_cut(sequences, setup.cut) for sequences in task.train)
+        x, y = (cut(sequences, setup.cut) for sequences in task.train)
         return PaddedBatches(x, y, setup.batch, seed=seed, **_padding(task))
     return task.batches("train", setup.batch, seed=seed, **_padding(task))
 
 
-def _cut(sequences, steps):
+def cut(sequences: Sequence[Any], steps: int) -> list[Any]:
     """Sequences of about so many steps, from longer ones."""
     return [
         piece

@@ -15,7 +15,14 @@ from keras_rnnx.diagnosis._objective import WHOLE, Objective
 from keras_rnnx.diagnosis._recording import Call, Recorder, as_arrays, refusal
 from keras_rnnx.diagnosis.findings import numbers
 from keras_rnnx.diagnosis.findings.patient import Patient
-from keras_rnnx.diagnosis.measured import Curves, Denormals, LayerReport, Past, Training
+from keras_rnnx.diagnosis.measured import (
+    Curves,
+    Denormals,
+    LayerReport,
+    Past,
+    Rates,
+    Training,
+)
 from keras_rnnx.diagnosis.report import Finding
 
 
@@ -50,6 +57,7 @@ class Examination:
         self.training: Training | None = None
         self.past: Past | None = None
         self.denormals: Denormals | None = None
+        self.rates: Rates | None = None
         self.loss: float | None = None
         self.objective_name = "the loss"
 
@@ -97,6 +105,13 @@ class Examination:
                 f"Gradients are those of the mean square of the outputs, and updates "
                 f"and the use of the past are not measured: {self.objective.instead}."
             )
+        else:
+            self.rates = _measures.rates.measure(
+                self.model,
+                self.objective,
+                self.data.measured,
+                keras.tree.map_structure(_array, outputs),
+            )
         self._measure()
         self.findings += findings.found(self._patient())
 
@@ -109,6 +124,7 @@ class Examination:
             self.past,
             self.curves,
             self.denormals,
+            self.rates,
         )
 
     def _finite(self, outputs: Any) -> bool:

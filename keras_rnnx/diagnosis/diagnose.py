@@ -121,6 +121,7 @@ def diagnose(
         seconds=time.perf_counter() - start,
         curves=curves,
         denormals=found.denormals,
+        rates=found.rates,
         subject=Subject(model, layers, (x, y, sample_weight), batch_size),
     )
 

@@ -149,6 +149,26 @@ class Cost:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
+class Rates:
+    """How often each label occurs, and how often the model expects it.
+
+    Attributes:
+        targets: `(labels,)`: share of the answers with each label, in the targets.
+        expected: the same in the outputs: the mean of the probabilities.
+        cost: nats an answer that these means alone differ by: the divergence of
+            `expected` from `targets`, the sum over labels that are on or off.
+        loss: nats an answer, the same sum.
+        activation: "softmax" for classes, "sigmoid" for labels that are on or off.
+    """
+
+    targets: np.ndarray
+    expected: np.ndarray
+    cost: float
+    loss: float
+    activation: str
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
 class Denormals:
     """What numbers cost that are too small for a full mantissa: below 1.2e-38 in size.
 

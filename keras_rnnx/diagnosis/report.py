@@ -8,7 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keras_rnnx.diagnosis.measured import Curves, Denormals, LayerReport, Past, Training
+from keras_rnnx.diagnosis.measured import (
+    Curves,
+    Denormals,
+    LayerReport,
+    Past,
+    Rates,
+    Training,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -70,6 +77,8 @@ class Report:
         denormals: what denormal numbers cost; None where there are few, or where the
             backend takes them for 0, as TensorFlow and JAX do. It needs the measures
             "gradients", "updates" and "cost".
+        rates: how often each label occurs and is expected; None unless the outputs are
+            probabilities and all samples count alike.
     """
 
     model: str
@@ -84,6 +93,7 @@ class Report:
     seconds: float
     curves: Curves | None = None
     denormals: Denormals | None = None
+    rates: Rates | None = None
     subject: dataclasses.InitVar[Subject | None] = None
 
     def __post_init__(self, subject: Subject | None) -> None:

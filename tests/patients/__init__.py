@@ -20,7 +20,7 @@ import seeds
 
 from patients.troubles import KINDS, Patient
 
-# Of each 20 patients: the issues of a real practice are as many kinds as can be.
+# Of each 21 patients: the issues of a real practice are as many kinds as can be.
 SHARES = {
     "small radius": 2,
     "large inputs": 1,
@@ -31,6 +31,7 @@ SHARES = {
     "high rate": 1,
     "low rate": 1,
     "overfitted": 1,
+    "rare labels": 1,
     "slow": 2,
     "healthy": 6,
 }

@@ -306,6 +306,30 @@ def overfitted(random, number):
     return Patient(words, ("overfitted",), model, x[:few], y[:few], history)
 
 
+def rare_labels(random, number):
+    """Labels or classes that are rare, and outputs that start at zero."""
+    name, units = str(random.choice(TRAINABLE)), _units(random)
+    steps, labels = int(random.integers(8, 14)), int(random.integers(4, 20))
+    each = bool(random.random() < 0.6)
+    x = bodies.inputs(random, steps)
+    # Beyond a threshold of the last steps, so that there is something to be learned.
+    values = bodies.of_each(x) if each else bodies.of_the_end(x)
+    rarity = float(random.uniform(1.5, 2.5))
+    if each:
+        bounds = values.std() * random.uniform(rarity, 3, size=labels)
+        y, activation = (values > bounds).astype("float32"), "sigmoid"
+    else:
+        y = np.digitize(values[:, 0] / values.std(), np.linspace(rarity, 3, labels - 1))
+        activation = "softmax"
+    rnn = layer_of(name, units, return_sequences=each)
+    head = keras.layers.Dense(labels, activation)
+    model = keras.Sequential([keras.Input((steps, bodies.FEATURES)), rnn, head])
+    losses = {"sigmoid": "binary", "softmax": "sparse_categorical"}
+    model.compile(_optimizer(random, 1.0), f"{losses[activation]}_crossentropy")
+    words = f"{name}, {labels} {activation} outputs, {steps} steps"
+    return Patient(words, ("base_rates",), model, x, y)
+
+
 # --- cost ---
 
 
@@ -372,6 +396,7 @@ KINDS = {
     "high rate": high_rate,
     "low rate": low_rate,
     "overfitted": overfitted,
+    "rare labels": rare_labels,
     "slow": slow,
     "healthy": healthy,
 }

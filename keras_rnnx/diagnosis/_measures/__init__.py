@@ -9,6 +9,7 @@ from keras_rnnx.diagnosis._measures import (
     gates,
     gradients,
     memory,
+    rates,
     states,
 )
 
@@ -21,5 +22,6 @@ __all__ = [
     "gates",
     "gradients",
     "memory",
+    "rates",
     "states",
 ]

@@ -9,6 +9,7 @@ from keras_rnnx.diagnosis.findings import (
     curves,
     flow,
     memory,
+    rates,
     states,
     updates,
 )
@@ -16,13 +17,15 @@ from keras_rnnx.diagnosis.findings.patient import Patient
 from keras_rnnx.diagnosis.report import Finding
 
 # The troubles, worst first, and a cause before what it leads to: too high a rate makes
-# gates stuck, and gradients vanish in stuck gates. Those of numbers that are not finite
+# gates stuck, gradients vanish in stuck gates, and states saturate that have to serve
+# as the bias of an output layer. Those of numbers that are not finite
 # come before all: they are looked for before anything is measured (`numbers.py`).
 TABLE = (
     updates.rates,
     flow.exploding,
     updates.sizes,
     curves.overfitted,
+    rates.base_rates,
     states.dead,
     memory.thrown_away,
     states.stuck_gates,

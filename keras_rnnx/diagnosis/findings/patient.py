@@ -10,7 +10,14 @@ import keras
 
 from keras_rnnx.diagnosis._measures.gradients import inner_optimizer
 from keras_rnnx.diagnosis.findings import thresholds
-from keras_rnnx.diagnosis.measured import Curves, Denormals, LayerReport, Past, Training
+from keras_rnnx.diagnosis.measured import (
+    Curves,
+    Denormals,
+    LayerReport,
+    Past,
+    Rates,
+    Training,
+)
 
 
 @dataclasses.dataclass
@@ -25,6 +32,7 @@ class Patient:
         past: whether the past is used, or None.
         curves: the losses of its epochs, or None.
         denormals: what denormal numbers cost, or None.
+        rates: how often each label occurs and is expected, or None.
     """
 
     model: keras.Model
@@ -34,6 +42,7 @@ class Patient:
     past: Past | None
     curves: Curves | None = None
     denormals: Denormals | None = None
+    rates: Rates | None = None
 
     def __iter__(self) -> Iterator[tuple[keras.layers.RNN, LayerReport]]:
         for name, layer in self.layers.items():

@@ -61,6 +61,12 @@ SATURATED = 0.75
 # is long on purpose, whatever it does for the state.
 BOTH_ENDS = 0.2
 
+# --- outputs ---
+
+# A model that has begun to learn has the means of its labels within a few percent of
+# its loss. So has an untrained one whose classes are equally frequent.
+OF_RATES = 1 / 3
+
 # --- updates ---
 
 # Updates of a thousandth of the weights are usual. From a third on, a few undo what the

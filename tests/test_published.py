@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from benchmarks.published import data, models, page, runs, training, verdicts
+from benchmarks.published import watch as watching
 from benchmarks.published.declared import Row, Search, Setup, Table, Taken
 from benchmarks.published.tables import TABLES
 from benchmarks.published.tables.tallec2018 import plateau
@@ -512,8 +513,32 @@ def test_sequences_are_cut_into_like_ones():
 def test_a_cut_and_base_rates_change_the_fingerprint():
     """Where they are set: the page refuses runs of another set-up."""
     row = TABLES["le2015"].rows[0]
-    for changes in ({"cut": 50}, {"base_rates": True}):
+    for changes in ({"cut": 50}, {"base_rates": True}, {"decay": (5, 0.7)}):
         changed = dataclasses.replace(
             row, setup=dataclasses.replace(row.setup, **changes)
         )
         assert changed.fingerprint != row.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("changes", "figures", "rates"),
+    [
+        ({"decay": (2, 0.5)}, [1, 1, 1, 1], [1, 1, 0.5, 0.25]),
+        # Worse than each of the last three, from the third epoch on.
+        ({"falls": 2}, [3, 9, 8, 4, 10, 9, 1], [1, 1, 1, 1, 1, 0.1, 0.1]),
+    ],
+)
+def test_when_a_rate_falls(changes, figures, rates, tmp_path):
+    """A lower figure is better."""
+    setup = dataclasses.replace(SMALL.setup, rate=1.0, epochs=99, **changes)
+    objective = SimpleNamespace(name="loss", direction="min")
+    watch = watching.Watch(setup, objective, tmp_path, None, never)
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(1.0), "mse")
+    watch.set_model(model)
+    found = []
+    for epoch, figure in enumerate(figures):
+        watch.on_epoch_begin(epoch)
+        found.append(float(model.optimizer.learning_rate))
+        watch.on_epoch_end(epoch, {"loss": figure})
+    np.testing.assert_allclose(found, rates, rtol=1e-6)

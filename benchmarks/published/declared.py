@@ -50,6 +50,8 @@ class Setup:
         recipe: "zaremba" for the model, rates and epochs of `models.zaremba`.
         base_rates: whether the output layer starts at how often each label occurs.
             Default False.
+        decay: `(epochs, factor)`: after so many epochs the rate is multiplied by the
+            factor before each one. Default None: never.
         cut: sequences for training are cut into equal ones of about so many steps.
             Default None: they are read whole.
     """
@@ -77,6 +79,7 @@ class Setup:
     cpu: float | None = None
     recipe: str | None = None
     base_rates: bool = False
+    decay: tuple[int, float] | None = None
     cut: int | None = None
 
 
@@ -176,7 +179,7 @@ class Row:
         assert self.setup is not None
         facts = {**dataclasses.asdict(self.setup), "key": self.key}
         # Left out where they say nothing: runs from before there were any stay valid.
-        for name in ("base_rates", "cut"):
+        for name in ("base_rates", "decay", "cut"):
             if not facts.get(name, True):
                 del facts[name]
         text = json.dumps(facts, sort_keys=True, default=dict)

@@ -180,6 +180,10 @@ def _training(setup):
     if setup.falls is not None:
         # Epochs count from 0 in `Setup`, and from 1 on the page.
         parts.append(f"which falls from epoch {setup.falls + 1} on")
+    if setup.decay is not None:
+        after, factor = setup.decay
+        said = f"multiplied by {factor:g} before each epoch from epoch {after + 1} on"
+        parts.append(f"which is {said}")
     parts.append(f"batches of {setup.batch}")
     if setup.steps:
         parts.append(f"{setup.steps} steps of a text")

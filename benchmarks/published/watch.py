@@ -80,6 +80,10 @@ class Watch(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if hasattr(self.data, "seek"):
             self.data.seek(epoch)
+        if self.setup.decay is not None:
+            begin, factor = self.setup.decay
+            rate = self.setup.rate * factor ** max(0, epoch + 1 - begin)
+            self.model.optimizer.learning_rate.assign(rate)
         # It was cut off between this file and the backup.
         del self.epochs[epoch:]
         self.before, self.batches = (self.cpu, self.updates), 0

@@ -102,6 +102,9 @@ DIGITS = Row(
     key="accuracy",
     more_is_better=True,
     figure=0.98,
+    deviates="The rate is lowered since the validation figure jumped from epoch to "
+    "epoch. That was decided after the first ten epochs of seed 0, which went on from "
+    "there.",
     setup=Setup(
         task="sequential_mnist",
         cell="lru",
@@ -111,10 +114,10 @@ DIGITS = Row(
         rate=2e-3,
         clip=1.0,
         batch=100,
-        epochs=30,
-        falls=5,
+        epochs=20,
+        decay=(10, 0.7),
         goal=0.983,
-        cpu=10_000,
+        cpu=12_000,
     ),
 )
 CHORALES = Row(

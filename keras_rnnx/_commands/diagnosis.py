@@ -14,12 +14,14 @@ from keras_rnnx._commands.shared import (
     CommandError,
     add_data,
     add_import,
+    chosen_task,
     command,
     console,
     import_all,
     load_model,
     names,
     natural,
+    passed,
     positive,
     without_none,
 )
@@ -57,9 +59,6 @@ def add(commands: Any) -> None:
         "without y, what needs the loss is not measured",
     )
     add_data(diagnose)
-    diagnose.add_argument(
-        "--length", type=int, metavar="N", help="steps of the adding problem"
-    )
     _add_measures(diagnose)
     written = diagnose.add_argument_group("files to write, beside what is printed")
     written.add_argument(
@@ -107,12 +106,8 @@ def _diagnose(arguments: argparse.Namespace) -> int:
 
     model = load_model(arguments.model)
     data = _data(arguments)
-    options = without_none(
-        measures=arguments.measures,
-        sequences=arguments.sequences,
-        batches=arguments.batches,
-        batch_size=arguments.batch_size,
-        seed=arguments.seed,
+    options = passed(
+        arguments, "measures", "sequences", "batches", "batch_size", "seed"
     )
     try:
         report = diagnosis.diagnose(model, *data, **options)
@@ -211,10 +206,8 @@ def _data(arguments: argparse.Namespace) -> tuple[Any, ...]:
     """What `diagnose` takes behind the model."""
     if arguments.data:
         return _arrays(arguments.data)
-    from keras_rnnx._commands import tuning
-
     try:
-        return (tuning.chosen_task(arguments, "--task"),)
+        return (chosen_task(arguments, "--task"),)
     except (ImportError, OSError, ValueError) as error:
         raise CommandError(error) from error
 

@@ -13,10 +13,13 @@ import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import keras
 import rich.console
+
+if TYPE_CHECKING:
+    from keras_rnnx.datasets import Task
 
 # Characters of a line in a file or a pipe: a row of each table is on one line.
 WIDE = 500
@@ -71,6 +74,9 @@ def add_data(parser: argparse.ArgumentParser) -> None:
         type=option,
         metavar="NAME=VALUE",
         help="an option of the task, such as level=character; may be repeated",
+    )
+    data.add_argument(
+        "--length", type=int, metavar="N", help="steps of the adding problem"
     )
 
 
@@ -201,3 +207,44 @@ def task_options(arguments: argparse.Namespace) -> dict[str, Any]:
 def without_none(**options: Any) -> dict[str, Any]:
     """The options that are not None."""
     return {name: value for name, value in options.items() if value is not None}
+
+
+def passed(arguments: argparse.Namespace, *of: str) -> dict[str, Any]:
+    """The arguments of some names that were given."""
+    return without_none(**{name: getattr(arguments, name) for name in of})
+
+
+def chosen_task(arguments: argparse.Namespace, owner: str) -> Task:
+    """The task that a command is told to take, with its options.
+
+    Args:
+        arguments: of the command.
+        owner: the argument that names the task, for messages.
+    """
+    from keras_rnnx import datasets
+
+    options = task_options(arguments)
+    if arguments.length is not None:
+        options["length"] = arguments.length
+    file, colon, function = arguments.task.rpartition(":")
+    if colon and file.endswith(".py"):
+        return _task_made(file, function, options, owner)
+    if Path(arguments.task).suffix in (".npz", ".csv"):
+        return datasets.Task.from_file(arguments.task, **options)
+    return datasets.load_task(arguments.task, **options)
+
+
+def _task_made(file: str, function: str, options: dict[str, Any], owner: str) -> Task:
+    """The task that a function in a file returns."""
+    from keras_rnnx import datasets
+
+    make = getattr(load_file(file, owner), function, None)
+    if not callable(make):
+        raise CommandError(f"{file} has no function {function!r}")
+    made = make(**options)
+    if not isinstance(made, datasets.Task):
+        raise CommandError(
+            f"{file}:{function} must return a keras_rnnx.datasets.Task, but returned "
+            f"{type(made).__name__}"
+        )
+    return made

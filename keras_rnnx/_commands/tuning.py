@@ -14,19 +14,18 @@ from keras_rnnx._commands.shared import (
     CommandError,
     add_data,
     add_import,
+    chosen_task,
     command,
     console,
     import_all,
-    load_file,
     names,
     natural,
     option,
+    passed,
     positive,
-    task_options,
 )
 
 if TYPE_CHECKING:
-    from keras_rnnx.datasets import Task
     from keras_rnnx.tuner import SearchResult
 
 
@@ -40,9 +39,6 @@ def add(commands: Any) -> None:
         "data, FILE.npz or FILE.csv (see keras_rnnx.datasets.Task.from_file)",
     )
     add_data(tune)
-    tune.add_argument(
-        "--length", type=int, metavar="N", help="steps of the adding problem"
-    )
     tune.add_argument(
         "--dir", required=True, help="folder of the search, to save or to continue it"
     )
@@ -201,42 +197,6 @@ def milliseconds(text: str) -> float:
     return value
 
 
-def chosen_task(arguments: argparse.Namespace, owner: str) -> Task:
-    """The task that a command is told to take, with its options.
-
-    Args:
-        arguments: of the command.
-        owner: the argument that names the task, for messages.
-    """
-    from keras_rnnx import datasets
-
-    options = task_options(arguments)
-    if arguments.length is not None:
-        options["length"] = arguments.length
-    file, colon, function = arguments.task.rpartition(":")
-    if colon and file.endswith(".py"):
-        return _made(file, function, options, owner)
-    if Path(arguments.task).suffix in (".npz", ".csv"):
-        return datasets.Task.from_file(arguments.task, **options)
-    return datasets.load_task(arguments.task, **options)
-
-
-def _made(file: str, function: str, options: dict[str, Any], owner: str) -> Task:
-    """The task that a function in a file returns."""
-    from keras_rnnx import datasets
-
-    make = getattr(load_file(file, owner), function, None)
-    if not callable(make):
-        raise CommandError(f"{file} has no function {function!r}")
-    made = make(**options)
-    if not isinstance(made, datasets.Task):
-        raise CommandError(
-            f"{file}:{function} must return a keras_rnnx.datasets.Task, but returned "
-            f"{type(made).__name__}"
-        )
-    return made
-
-
 def _tune(arguments: argparse.Namespace) -> None:
     import_all(arguments.imports)
     from keras_rnnx._commands.live import LiveSearch
@@ -247,7 +207,7 @@ def _tune(arguments: argparse.Namespace) -> None:
 
         task = chosen_task(arguments, "TASK")
         space = dict(arguments.changes)
-        chosen = _passed(arguments, "cells", "preset", "params")
+        chosen = passed(arguments, "cells", "preset", "params")
         # Errors in these arguments are reported before anything else.
         tuner.HyperRNN.for_task(task, space=space, **chosen)
         out.print(task.description or f"The task {task.name}.")
@@ -277,7 +237,7 @@ def _tune(arguments: argparse.Namespace) -> None:
                 progress=live,
                 command=arguments.command,
                 **chosen,
-                **_passed(
+                **passed(
                     arguments,
                     *("batch_size", "trials", "budget", "workers", "objective"),
                     *("max_params", "max_step_ms", "max_latency_ms"),
@@ -293,11 +253,6 @@ def _tune(arguments: argparse.Namespace) -> None:
     if result is None:
         return
     _say(out, arguments, result)
-
-
-def _passed(arguments: argparse.Namespace, *names_: str) -> dict[str, Any]:
-    values = {name: getattr(arguments, name) for name in names_}
-    return {name: value for name, value in values.items() if value is not None}
 
 
 def _say(

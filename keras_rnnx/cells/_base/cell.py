@@ -69,8 +69,8 @@ class Cell(CountsChanges, keras.layers.Layer):
       inputs alone: `c' = a c + b`. A scan over time computes them. A pair of names
       is the real and the imaginary part of a complex state.
     - `linear_outputs`: whether the outputs are a linear function of all inputs, plus a
-      constant. Layers of such a cell on top of each other are linear too, and a `Stack`
-      of them needs a connection that is not.
+      constant. Layers of such a cell on top of each other are linear too, so that a
+      `Stack` of them needs `connection="glu"` or "highway".
     - `window`: number of steps whose inputs the gates see, as in a causal convolution.
       `kernel` is then `(window * input_dim, ...)`, the oldest step first. The inputs of
       the steps before are one more state, the last, of shape

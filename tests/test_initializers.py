@@ -28,6 +28,7 @@ ALL = {
     "antisymmetric": lambda seed: initializers.Antisymmetric(2.0, 0.1, seed=seed),
     "positive_definite": lambda seed: initializers.NormalizedPositiveDefinite(seed),
     "leak_rates": lambda seed: initializers.LeakRates(2, 9, seed=seed),
+    "base_rates": lambda seed: initializers.BaseRates([0.1, 0.3]),
 }
 
 

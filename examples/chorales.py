@@ -4,7 +4,7 @@
 
 RAW holds JSB_Chorales.mat; without it the file is downloaded. Prints the negative
 log-likelihood of a frame in nats, the trivial one, and those of papers.
-2.5 CPU minutes.
+One CPU minute.
 """
 
 import argparse

@@ -93,6 +93,7 @@ def test_files(variant, tmp_path):
         np.testing.assert_array_equal(every.float64(a), every.float64(b))
 
 
+@pytest.mark.filterwarnings("ignore:A stack of 2 layers of LRUCell")
 @pytest.mark.parametrize("name", NAMES)
 def test_policies_are_kept(name):
     """In configs, in copies made by `convert`, and where the global policy is set."""
@@ -143,6 +144,7 @@ def test_bidirectional(name):
         close(back[k : k + 1, :steps], expected, what="backward")
 
 
+@pytest.mark.filterwarnings("ignore:A stack of 2 layers of LRUCell")
 @pytest.mark.parametrize("name", NAMES)
 def test_stack(name):
     """Two layers with the weights of a stack, one after the other."""

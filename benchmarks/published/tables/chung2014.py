@@ -19,8 +19,12 @@ TITLES = {
 # Chorales are short and come whole. Longer pieces are cut: a batch of four whole ones
 # has thousands of steps and makes one update.
 CUTS = {"jsb_chorales": None, "piano_midi": 100, "nottingham": 100, "musedata": 100}
-# The epoch from which on the rate falls. From 5 on a plain network stopped too early on
-# the chorales (8.76 in place of 8.65 of the validation part).
+# With outputs that start at the base rates the chorales take a third of the epochs or
+# less, and do not end lower: with a rate that falls from epoch 6 on, seed 0 is at 8.76
+# of the validation part in place of 8.65 with tanh, at 8.54 in place of 8.50 with an
+# LSTM, and at 8.45 in place of 8.47 with a GRU.
+FROM_BASE_RATES = ("piano_midi", "nottingham", "musedata")
+# The epoch from which on the rate falls.
 FALLS = {"jsb_chorales": 20, "piano_midi": 5, "nottingham": 5, "musedata": 5}
 # A plain network at the rate of the gated ones lost in epoch 10 of MuseData what it had
 # learned.
@@ -64,7 +68,7 @@ def _row(task, unit, figure, checked):
             patience=10,
             at_least=10,
             falls=FALLS[task],
-            base_rates=True,
+            base_rates=task in FROM_BASE_RATES,
             cut=CUTS[task],
         ),
     )
@@ -76,9 +80,8 @@ TABLE = Table(
     "Chung, Gulcehre, Cho & Bengio 2014, arXiv:1412.3555, Table 2",
     "One layer of about 20,000 parameters. Here Adam, whose rate falls where the "
     "validation part becomes worse, in place of the paper's optimizer and noise; "
-    "gradients are clipped to norm 1, and the output layer starts with the bias that "
-    "answers how often each note sounds. The weights of the best epoch by the "
-    "validation part are tested. The loss is that of "
+    "gradients are clipped to norm 1. The weights of the best epoch by the validation "
+    "part are tested. The loss is that of "
     "[Bai et al.](#the-recurrent-baselines-of-bai-et-al), of all frames but the first.",
     tuple(
         _row(task, unit, *figure)

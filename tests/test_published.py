@@ -496,7 +496,7 @@ def test_layers_of_keras_stand_between_the_same_ends(tmp_path):
 
 
 def test_music_starts_at_the_base_rates_where_the_set_up_says_so():
-    for row, starts in [("JSB, GRU", True), ("JSB, RNN", False)]:
+    for row, starts in [("Piano-midi, GRU", True), ("JSB, RNN", False)]:
         name = {True: "chung2014", False: "bai2018"}[starts]
         setup = TABLES[name].row(row).setup
         model = models.model(setup, task_like(setup))

@@ -20,8 +20,8 @@ TITLES = {
 # has thousands of steps and makes one update.
 CUTS = {"jsb_chorales": None, "piano_midi": 100, "nottingham": 100, "musedata": 100}
 # With outputs that start at the base rates the chorales take about a third of the
-# epochs, and do not end lower: with a rate that falls from epoch 6 on, seed 0 is at 8.76
-# of the validation part in place of 8.65 with tanh, at 8.54 in place of 8.50 with an
+# epochs, and do not end lower. With a rate that falls from epoch 6 on, the validation
+# part of seed 0 is at 8.76 in place of 8.65 with tanh, at 8.54 in place of 8.50 with an
 # LSTM, and at 8.45 in place of 8.47 with a GRU.
 FROM_BASE_RATES = ("piano_midi", "nottingham", "musedata")
 # The epoch from which on the rate falls.

@@ -101,6 +101,24 @@ def test_it_is_a_finding_until_the_bias_answers_them(activation):
     np.testing.assert_array_equal(again.rates.targets, report.rates.targets)
 
 
+@pytest.mark.any_backend
+@pytest.mark.parametrize("shape", [(SAMPLES,), (SAMPLES, 1)])
+def test_a_single_logistic_unit(shape):
+    """With targets in a column, and without one, as Keras takes both."""
+    model = keras.Sequential(
+        [
+            keras.Input((STEPS, 2)),
+            keras_rnnx.layers.GRU(4),
+            keras.layers.Dense(1, "sigmoid"),
+        ]
+    )
+    model.compile("adam", "binary_crossentropy")
+    y = (np.arange(SAMPLES) < 1).astype("float32").reshape(shape)
+    report = keras_rnnx.diagnose(model, X, y, measures=["states"])
+    np.testing.assert_allclose(report.rates.targets, [1 / SAMPLES])
+    assert report.rates.loss == pytest.approx(report.loss, rel=1e-4)
+
+
 def test_the_cure_is_tried(uncompiled):
     """The bias starts at the rates, and all else as it was."""
     keras.utils.set_random_seed(1)

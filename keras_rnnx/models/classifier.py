@@ -49,9 +49,9 @@ def classifier(
             it.
         masked: whether padded steps are masked. Without padding False saves time, and
             token 0 is a token as others are. Default True.
-        base_rates: the share of sequences of each class: the output layer
-            starts with the bias that answers them, as
-            `keras_rnnx.initializers.BaseRates`. Default None: it starts at zero.
+        base_rates: the share of sequences of each class, where the
+            output layer starts: its bias has the initializer
+            `keras_rnnx.initializers.BaseRates`. Default None: the bias starts at zero.
         name: of the model. Default "classifier".
         **kwargs: further arguments of the stack and its cells: `bidirectional`,
             `dropout`, `connection`, `layer_norm`, ... And `front`: what stands before
@@ -118,9 +118,9 @@ def regressor(
         outputs: how many. Default 1.
         features, vocabulary, cell, units, depth, pooling, embedding, steps, masked: as
             for `classifier`.
-        base_rates: the mean of each output: the output layer
-            starts with the bias that answers them, as
-            `keras_rnnx.initializers.BaseRates`. Default None: it starts at zero.
+        base_rates: the mean of each output, where the output layer starts: its bias has
+            the initializer `keras_rnnx.initializers.BaseRates`. Default None: the bias
+            starts at zero.
         name: of the model. Default "regressor".
         **kwargs: further arguments of the stack and its cells.
 

@@ -54,9 +54,10 @@ def language_model(
         steps: number of steps. Default None: any.
         masked: whether token 0 is padding, which is passed over. Pass False if it is a
             token as others are. Default True.
-        base_rates: how often each token occurs, as a share: the output layer starts
-            with the bias that answers them, as `keras_rnnx.initializers.BaseRates`.
-            For softmax="full" that is not tied. Default None: it starts at zero.
+        base_rates: how often each token occurs, as a share, where the output layer
+            starts: its bias has the initializer `keras_rnnx.initializers.BaseRates`.
+            Not with `tied` or softmax="adaptive". Default None: the bias starts at
+            zero.
         name: of the model. Default "language_model".
         **kwargs: further arguments of the stack and its cells.
 

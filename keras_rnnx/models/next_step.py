@@ -35,9 +35,9 @@ def next_step(
         features: number of features of a step. Default: `labels`, without `vocabulary`.
         vocabulary, cell, units, depth, embedding, steps, masked: as for
             `keras_rnnx.models.classifier`.
-        base_rates: the share of steps at which each label is on: the output layer
-            starts with the bias that answers them, as
-            `keras_rnnx.initializers.BaseRates`. Default None: it starts at zero.
+        base_rates: the share of steps at which each label is on, where the
+            output layer starts: its bias has the initializer
+            `keras_rnnx.initializers.BaseRates`. Default None: the bias starts at zero.
         name: of the model. Default "next_step".
         **kwargs: further arguments of the stack and its cells.
 

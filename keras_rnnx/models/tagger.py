@@ -42,9 +42,9 @@ def tagger(
             gives the classes. Default "softmax".
         features, vocabulary, cell, units, depth, embedding, steps, masked: as for
             `keras_rnnx.models.classifier`.
-        base_rates: the share of steps of each class: the output layer
-            starts with the bias that answers them, as
-            `keras_rnnx.initializers.BaseRates`. Default None: it starts at zero.
+        base_rates: the share of steps of each class, where the
+            output layer starts: its bias has the initializer
+            `keras_rnnx.initializers.BaseRates`. Default None: the bias starts at zero.
         name: of the model. Default "tagger".
         **kwargs: further arguments of the stack and its cells: `bidirectional`,
             `dropout`, `connection`, ...

@@ -42,7 +42,11 @@ def measure(
     valid = objective.valid
     if valid is None or valid.shape != answers.shape[:-1]:
         valid = np.ones(answers.shape[:-1], bool)
+    if not valid.any():
+        return None
     shape, labels = answers.shape, answers.shape[-1]
+    if labels == 1 and y.shape == shape[:-1]:
+        y = y[..., None]
     if y.shape in (shape[:-1], (*shape[:-1], 1)) and labels > 1:
         return _of_classes(answers[valid], y.reshape(shape[:-1])[valid])
     if y.shape == shape and np.isin(y, (0, 1)).all():

@@ -63,8 +63,8 @@ BOTH_ENDS = 0.2
 
 # --- outputs ---
 
-# A model that has begun to learn has the means of its labels within a few percent of
-# its loss. So has an untrained one whose classes are equally frequent.
+# An untrained model whose classes are equally frequent is far below this, and so is one
+# whose bias has come to the rates.
 OF_RATES = 1 / 3
 
 # --- updates ---

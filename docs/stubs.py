@@ -48,6 +48,8 @@ TYPES = {
     "autocast": "bool",
     "implementation": "int",
     "projection_units": "int | None",
+    "radius_min": "float | Sequence[float] | None",
+    "radius_max": "float | Sequence[float] | None",
 }
 DEFAULTS = {**arguments.STANDARD, **dict.fromkeys(LOOP, False)}
 POSITIONAL = list(arguments.STANDARD)[: arguments.BY_POSITION]

@@ -11,8 +11,8 @@ from keras_rnnx.layers.recipes import RECIPES
 STEPS, FEATURES, UNITS = 50, 3, 400
 
 
-def built(layer):
-    layer.build((None, STEPS, FEATURES))
+def built(layer, steps=STEPS):
+    layer.build((None, steps, FEATURES))
     return layer.cell
 
 
@@ -74,6 +74,28 @@ def test_indrnn_starts_near_one_and_stays_bounded():
     assert top <= 2 ** (0.5 / STEPS) + 1e-6
 
 
+def test_ring_fades_over_a_fifth_of_a_sequence_to_20_of_them():
+    cell = built(layers.LRU(UNITS, recipe="ring"))
+    parts = cell.coefficients()
+    steps = 1 / (1 - np.hypot(numpy(parts["real"]), numpy(parts["imaginary"])))
+    assert steps.min() >= 0.99 * STEPS / 5 and steps.max() <= 20.2 * STEPS
+    # The square of the radius is uniform: half of them are below its middle.
+    low, high = 1 - 5 / STEPS, 1 - 0.05 / STEPS
+    middle = 1 / (1 - np.sqrt((low**2 + high**2) / 2))
+    assert abs((steps < middle).mean() - 0.5) < 0.08
+
+
+def test_a_bound_of_the_ring_may_stand_alone():
+    cell = built(layers.LRU(3, radius_min=0.5, radius_max=None))
+    assert cell.ring() == (0.5, 1 - 0.05 / STEPS)
+    copy = type(cell).from_config(cell.get_config())
+    assert (copy.radius_min, copy.radius_max) == (0.5, None)
+    # A sequence of one step has no ring below 0, and in float32 none at 1.
+    assert built(layers.LRU(3, recipe="ring"), 1).ring() == (0, 0.95)
+    long = built(layers.LRU(UNITS, recipe="ring"), 10**7)
+    assert np.all(np.isfinite(numpy(long.nu)))
+
+
 @pytest.mark.parametrize(
     "make, name",
     [
@@ -82,6 +104,7 @@ def test_indrnn_starts_near_one_and_stays_bounded():
         (layers.GRU, "chrono"),
         (layers.LeakyRNN, "leaky"),
         (layers.IndRNN, "indrnn"),
+        (layers.LRU, "ring"),
     ],
 )
 def test_a_model_with_a_recipe_is_explained_saved_and_trained(make, name, tmp_path):
@@ -130,6 +153,14 @@ def test_a_model_with_a_recipe_is_explained_saved_and_trained(make, name, tmp_pa
         (
             lambda: layers.LSTM(3, recipe="chrono").build((None, 2, 2)),
             "max_steps",
+        ),
+        (
+            lambda: layers.LRU(3, recipe="ring").build((None, None, 2)),
+            "without a known length.*radius_min and radius_max",
+        ),
+        (
+            lambda: layers.LRU(3, radius_min=None).build((None, 10**6, 2)),
+            "received radius_min=0.9999, radius_max=0.999,",
         ),
     ],
 )

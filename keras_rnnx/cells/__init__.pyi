@@ -269,8 +269,8 @@ class LRUCell(Cell):
         recurrent_initializer: _Named = ...,
         bias_initializer: _Named = "zeros",
         *,
-        radius_min: float | Sequence[float] = 0.9,
-        radius_max: float | Sequence[float] = 0.999,
+        radius_min: float | Sequence[float] | None = 0.9,
+        radius_max: float | Sequence[float] | None = 0.999,
         phase_max: float | Sequence[float] = 6.283,
         **kwargs: Unpack[_Arguments],
     ) -> None: ...

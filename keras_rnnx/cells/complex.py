@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_rnnx._gates import known_steps
 from keras_rnnx._numbers import number
 from keras_rnnx.cells._base.cell import Cell
 from keras_rnnx.cells._base.default_initializers import per_gate, scaled
@@ -17,6 +18,17 @@ from keras_rnnx.cells.registry import register
 
 def _normal(scale):
     return scaled(scale, "untruncated_normal")
+
+
+def ring_of_length(steps: int) -> tuple[float, float]:
+    """Bounds of `|a|` with which states fade over a fifth of a sequence to 20 of them.
+
+    Args:
+        steps: number of steps of a sequence. From 50,000 on the bounds stay the same:
+            the next numbers of float32 are 1.
+    """
+    steps = min(steps, 50_000)
+    return max(0.0, 1 - 5 / steps), 1 - 0.05 / steps
 
 
 @register(name="lru")
@@ -33,7 +45,9 @@ class LRUCell(Cell):
     Args:
         units: number of units, and of complex states.
         radius_min, radius_max: bounds of `|a|` at the start, in [0, 1). Default 0.9 and
-            0.999.
+            0.999, with which states fade over 10 to 1,000 steps. None: `1 - 5 / T` and
+            `1 - 0.05 / T`, for the length T of the sequences that the layer is built
+            with.
         phase_max: largest angle of `a` at the start, positive. Default 6.283.
         kernel_initializer: of `kernel`. Default normal with a variance over the number
             of features of 0.5 for `B`, real and imaginary part, and of 1 for `D`.
@@ -41,7 +55,7 @@ class LRUCell(Cell):
         **kwargs: the arguments of `Cell`.
 
     Raises:
-        ValueError: for a number out of range.
+        ValueError: for a number out of range; for None, if the length is not known.
 
     Example:
 
@@ -65,12 +79,13 @@ class LRUCell(Cell):
         "phase_max": 6.283,
     }
     search = {"radius_min": Uniform(0.0, 0.99), "phase_max": Log(0.05, 6.283)}
+    recipes = ("ring",)
     paper = Reference("Orvieto et al.", 2023, "2303.06349")
     use = (
         "For very long sequences, of thousands of steps: a scan over time "
-        "computes it. It is linear, and so are layers of it on top of each other: a "
-        'Stack with connection="glu" puts a gated linear unit between one and the '
-        "next."
+        'computes it, and recipe="ring" starts it with a memory as long as they are. '
+        "It is linear, and so are layers of it on top of each other: a Stack with "
+        'connection="glu" puts a gated linear unit between one and the next.'
     )
 
     def update(self, state, gate, vector):
@@ -81,14 +96,34 @@ class LRUCell(Cell):
         return State(h=gate.u.c_re(re) - gate.u.c_im(im) + gate.d, re=re, im=im)
 
     def configure(self):
-        for name in ("radius_min", "radius_max", "phase_max"):
-            setattr(self, name, number(name, getattr(self, name)))
-        if not 0 <= self.radius_min < self.radius_max < 1 or self.phase_max <= 0:
-            raise ValueError(
-                f"The ring needs 0 <= radius_min < radius_max < 1 and phase_max > 0, "
-                f"received radius_min={self.radius_min}, radius_max={self.radius_max}, "
-                f"phase_max={self.phase_max}."
+        self.phase_max = number("phase_max", self.phase_max)
+        for name in ("radius_min", "radius_max"):
+            if getattr(self, name) is not None:
+                setattr(self, name, number(name, getattr(self, name)))
+        low = 0 if self.radius_min is None else self.radius_min
+        high = 1 if self.radius_max is None else self.radius_max
+        if not 0 <= low < high <= 1 or self.radius_max == 1 or self.phase_max <= 0:
+            raise self._no_ring(self.radius_min, self.radius_max)
+
+    def _no_ring(self, low, high):
+        return ValueError(
+            f"The ring needs 0 <= radius_min < radius_max < 1 and phase_max > 0, "
+            f"received radius_min={low}, radius_max={high}, phase_max={self.phase_max}."
+        )
+
+    def ring(self) -> tuple[float, float]:
+        """Bounds of `|a|` at the start, once the length of the sequences is known."""
+        low, high = self.radius_min, self.radius_max
+        if low is None or high is None:
+            steps = known_steps(
+                self, "LRUCell(radius_min=None)", "radius_min and radius_max"
             )
+            lowest, highest = ring_of_length(steps)
+            low = lowest if low is None else low
+            high = highest if high is None else high
+        if not low < high:
+            raise self._no_ring(low, high)
+        return low, high
 
     def build_vector(self, name):
         if name == "real":
@@ -101,9 +136,9 @@ class LRUCell(Cell):
             )
 
     def _first_nu(self, shape, dtype=None):
-        low, high = self.radius_min**2, self.radius_max**2
+        low, high = self.ring()
         square = keras.random.uniform(
-            shape, low, high, dtype="float32", seed=self.seed_generator
+            shape, low**2, high**2, dtype="float32", seed=self.seed_generator
         )
         return ops.cast(ops.log(-0.5 * ops.log(square + 1e-8)), dtype)
 

@@ -344,8 +344,8 @@ class LEM(_Layer):
     ) -> None: ...
 
 class LRU(_Layer):
-    radius_min: float | Sequence[float]
-    radius_max: float | Sequence[float]
+    radius_min: float | Sequence[float] | None
+    radius_max: float | Sequence[float] | None
     phase_max: float | Sequence[float]
     def __init__(
         self,
@@ -355,8 +355,8 @@ class LRU(_Layer):
         recurrent_initializer: _Named = ...,
         bias_initializer: _Named = "zeros",
         *,
-        radius_min: float | Sequence[float] = 0.9,
-        radius_max: float | Sequence[float] = 0.999,
+        radius_min: float | Sequence[float] | None = 0.9,
+        radius_max: float | Sequence[float] | None = 0.999,
         phase_max: float | Sequence[float] = 6.283,
         **kwargs: Unpack[_Arguments],
     ) -> None: ...

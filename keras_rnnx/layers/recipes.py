@@ -10,6 +10,7 @@ import keras
 
 from keras_rnnx import constraints, initializers
 from keras_rnnx._errors import unknown
+from keras_rnnx.cells.complex import ring_of_length
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,16 @@ RECIPES = {
             "recurrent_constraint": constraints.UnitRange,
         },
     ),
+    "ring": Recipe(
+        "LRU",
+        "after Orvieto et al. 2023, arXiv:2303.06349: eigenvalues nearer to the unit "
+        "circle the longer the sequences are",
+        {"radius_min": lambda: None, "radius_max": lambda: None},
+        {
+            "radius_min": lambda steps: ring_of_length(steps)[0],
+            "radius_max": lambda steps: ring_of_length(steps)[1],
+        },
+    ),
 }
 
 
@@ -144,7 +155,11 @@ def for_length(name: str, steps: int) -> dict[str, Any]:
 def described(name: str, cell: Any) -> str:
     """In words, what a recipe set for a cell, with its paper."""
     recipe = RECIPES[name]
-    arguments = ", ".join(f"{a}={_short(getattr(cell, a))}" for a in recipe.arguments)
+    values = {argument: getattr(cell, argument) for argument in recipe.arguments}
+    if cell.sequence_length:
+        by_length = recipe.by_length.items()
+        values |= {argument: make(cell.sequence_length) for argument, make in by_length}
+    arguments = ", ".join(f"{name}={_short(value)}" for name, value in values.items())
     return f"recipe {name!r} ({recipe.paper}) set {arguments}"
 
 
@@ -153,4 +168,6 @@ def _short(value: Any) -> str:
         config = value.get_config().items()
         arguments = ", ".join(f"{k}={v!r}" for k, v in config if v is not None)
         return f"{type(value).__name__}({arguments})"
+    if isinstance(value, float):
+        return f"{value:.7g}"
     return getattr(value, "__name__", repr(value))

@@ -56,22 +56,23 @@ ADDING = Row(
     ),
 )
 COPY = Row(
-    "copy over 500 steps, LSTM",
+    "copy over 500 steps, LRU",
     "cross-entropy a step",
     figure=round(plateau(500) / 2, 4),
     setup=Setup(
         task="copy_memory",
         options={"length": 500},
-        cell="lstm",
-        units=128,
-        arguments={"recipe": "chrono"},
-        rate=1e-3,
+        cell="lru",
+        units=64,
+        depth=2,
+        arguments={"connection": "glu", "recipe": "ring"},
+        rate=3e-3,
         clip=1.0,
         batch=32,
-        updates=250,
+        updates=100,
         epochs=160,
-        goal=plateau(500) / 4,
-        cpu=5400,
+        goal=plateau(500) / 40,
+        cpu=600,
     ),
 )
 ORDER = Row(

@@ -87,10 +87,16 @@ def pytest_generate_tests(metafunc):
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config, items):
-    """The nearest to a change first; without what is left to --everything."""
+    """The nearest to a change first; without what is left to --everything.
+
+    Without a change the slow ones come first, so that no process ends with one of them
+    while the others have nothing left.
+    """
     nearest = config.stash.get(NEAREST, None)
     if nearest is not None:
         items.sort(key=lambda item: nearest[item.path.name])
+    else:
+        items.sort(key=lambda item: item.get_closest_marker("slow") is None)
     if config.getoption("everything"):
         return
     kept, out = selection.divided(items)

@@ -15,6 +15,7 @@ COUNT = 126 if TORCH else 15
 on_torch = pytest.mark.skipif(not TORCH, reason="others have no kernels on a CPU")
 
 
+@pytest.mark.slow
 def test_the_first_finding_is_right():
     chosen = list(patients.chosen(COUNT, seed=0))
     seen = list(patients.examine(chosen))

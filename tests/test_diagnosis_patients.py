@@ -77,6 +77,7 @@ def test_chaos_is_told_by_lyapunov_exponents():
     assert "Lyapunov exponent" in report.findings[0].evidence
 
 
+@pytest.mark.any_backend
 def test_dead_rectifiers():
     model = model_of(layers.SimpleRNN(8, activation="relu", name="rnn"))
     weights = model.get_weights()
@@ -89,6 +90,7 @@ def test_dead_rectifiers():
     assert eval(found.cure).units == 8
 
 
+@pytest.mark.any_backend
 def test_saturated_gates():
     model = model_of(layers.LSTM(8, name="rnn"))
     weights = model.get_weights()
@@ -102,6 +104,7 @@ def test_saturated_gates():
     assert eval(found.cure).cell.layer_norm is True
 
 
+@pytest.mark.any_backend
 def test_saturated_states():
     model = model_of(layers.SimpleRNN(8, name="rnn"))
     weights = model.get_weights()
@@ -110,6 +113,7 @@ def test_saturated_states():
     assert "saturated_states" in names(keras_rnnx.diagnose(model, *task()))
 
 
+@pytest.mark.any_backend
 @pytest.mark.parametrize("kind", [layers.LSTM, keras.layers.LSTM])
 def test_a_forget_gate_that_is_shut(kind):
     model = model_of(kind(8, name="rnn"))
@@ -122,6 +126,7 @@ def test_a_forget_gate_that_is_shut(kind):
     assert "Chrono(30)" in found.cure and "saturated_gates" not in names(report)
 
 
+@pytest.mark.any_backend
 def test_a_past_that_is_not_used():
     layer = layers.SimpleRNN(2, activation="linear", use_bias=False, name="rnn")
     model = model_of(layer)
@@ -138,6 +143,7 @@ def test_a_past_that_is_not_used():
     assert found.layer is None and "last 15 steps" in found.title
 
 
+@pytest.mark.any_backend
 def test_a_past_that_may_still_be_used():
     """The model answers with the last step alone, and gradients come to the first."""
     model = model_of(layers.IRNN(2, activation="linear", use_bias=False, name="rnn"))
@@ -150,6 +156,7 @@ def test_a_past_that_may_still_be_used():
     assert report.past.used < thresholds.PAST_USED and not report.findings
 
 
+@pytest.mark.any_backend
 @pytest.mark.parametrize("kind", [layers.GRU, layers.MinGRU, keras.layers.GRU])
 def test_gates_that_throw_the_state_away_come_before_gradients(kind):
     model = model_of(kind(8, name="rnn"), steps=60)
@@ -162,6 +169,7 @@ def test_gates_that_throw_the_state_away_come_before_gradients(kind):
     assert "its gates keep 0.0" in report.findings[0].evidence
 
 
+@pytest.mark.any_backend
 def test_a_rate_comes_before_what_it_leads_to():
     layer = layers.SimpleRNN(8, recurrent_initializer=SpectralRadius(0.5), name="rnn")
     model = model_of(layer, optimizer=keras.optimizers.Adam(2.0))
@@ -173,6 +181,7 @@ def test_a_rate_comes_before_what_it_leads_to():
     assert names(report)[0] == "large_updates"
 
 
+@pytest.mark.any_backend
 def test_gates_at_both_ends_are_stuck():
     model = model_of(layers.GRU(8, name="rnn"))
     x, y = task()
@@ -233,6 +242,7 @@ def test_nan_that_is_padding_is_none():
     assert report.past is not None
 
 
+@pytest.mark.any_backend
 @pytest.mark.parametrize(
     ("optimizer", "expected"),
     [
@@ -249,6 +259,7 @@ def test_updates_of_another_size(optimizer, expected):
         assert found.cure.startswith("model.optimizer.learning_rate = ")
 
 
+@pytest.mark.any_backend
 @pytest.mark.parametrize("share, expected", [(5e-7, ["small_updates"]), (2e-6, [])])
 def test_updates_of_sgd_are_too_small_below_a_millionth(share, expected):
     model = model_of(layers.LSTM(8, name="rnn"), optimizer=keras.optimizers.SGD(1.0))
@@ -257,6 +268,7 @@ def test_updates_of_sgd_are_too_small_below_a_millionth(share, expected):
     assert names(keras_rnnx.diagnose(model, *task(), measures="updates")) == expected
 
 
+@pytest.mark.any_backend
 def test_a_schedule_may_begin_at_nothing():
     rate = keras.optimizers.schedules.CosineDecay(
         0.0, 100, warmup_target=1e-3, warmup_steps=10
@@ -308,6 +320,7 @@ def test_a_healthy_tagger_has_no_findings():
     assert names(keras_rnnx.diagnose(model, x, y)) == []
 
 
+@pytest.mark.any_backend
 def test_findings_are_worst_first():
     start = SpectralRadius(0.2)
     made = [

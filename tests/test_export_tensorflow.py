@@ -59,6 +59,7 @@ def test_litert_files_serve_any_number_of_steps_with_litert_alone(name, tmp_path
         np.testing.assert_allclose(served, model(x), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_exported_models_serve_without_this_package(tmp_path):
     keras.utils.set_random_seed(0)
     made = {

@@ -169,6 +169,7 @@ def test_a_functional_model_with_several_inputs_and_outputs():
 # --- when, and in which order ---
 
 
+@pytest.mark.any_backend
 def test_measures_are_as_often_as_every_says(monkeypatch):
     looked = []
     look = _watch.Watch.look
@@ -193,6 +194,7 @@ def test_measures_are_as_often_as_every_says(monkeypatch):
     assert values[0] != values[1]
 
 
+@pytest.mark.any_backend
 def test_callbacks_behind_it_and_the_history_get_its_numbers(tmp_path):
     rows = {}
     for place in ("before", "behind"):
@@ -208,12 +210,14 @@ def test_callbacks_behind_it_and_the_history_get_its_numbers(tmp_path):
     assert found == history["gru/gradient_horizon"]
 
 
+@pytest.mark.any_backend
 def test_another_callback_stops_training_by_its_numbers():
     stop = keras.callbacks.EarlyStopping("gru/gradient_horizon", mode="max", patience=1)
     history = fit(gru(), quiet(every=9), stop, epochs=9)
     assert len(history["loss"]) == 2
 
 
+@pytest.mark.any_backend
 def test_two_of_them_need_a_prefix():
     with pytest.raises(ValueError, match="Give one Monitor a prefix"):
         fit(gru(), quiet(), quiet())
@@ -222,6 +226,7 @@ def test_two_of_them_need_a_prefix():
     assert history["gradient_norm"] == history["again/gradient_norm"]
 
 
+@pytest.mark.any_backend
 def test_one_that_is_copied_or_used_again():
     """KerasTuner copies callbacks for each trial."""
     monitor = quiet()
@@ -259,6 +264,7 @@ def vanishing():
     return model_of(layers.SimpleRNN(4, recurrent_initializer=start, name="rnn"))
 
 
+@pytest.mark.any_backend
 def test_it_warns_once_for_each_trouble_and_layer():
     x, y = task()
     monitor = Monitor(x, y)
@@ -273,6 +279,7 @@ def test_it_warns_once_for_each_trouble_and_layer():
     assert issubclass(MonitorWarning, UserWarning)
 
 
+@pytest.mark.any_backend
 def test_it_can_be_silent():
     monitor = quiet()
     with warnings.catch_warnings():

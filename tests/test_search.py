@@ -201,6 +201,7 @@ def test_a_directory_in_use_is_refused(task, tmp_path):
         tiny_search(task, tmp_path, progress=progress)
 
 
+@pytest.mark.any_backend
 def test_diverged_trials_neither_abort_nor_win(task, tmp_path):
     """A third of them and more, one after the other."""
     result = tiny_search(
@@ -285,6 +286,7 @@ def test_an_objective_that_no_epoch_logs(task, tmp_path):
         assert row["score"] == row["hyperparameters"]["cost"]
 
 
+@pytest.mark.any_backend
 def test_nothing_but_divergence_is_an_error(task, tmp_path):
     space = {"sometimes_broken/broken": True}
     with pytest.raises(SearchError, match="None of 1 trials can win.*diverged with"):
@@ -405,6 +407,7 @@ def test_data_that_do_not_fit_are_named_before_the_first_trial(tmp_path):
         search(x, labels, directory=tmp_path / "both", **both)
 
 
+@pytest.mark.any_backend
 @pytest.mark.parametrize(
     ("make", "options"),
     [

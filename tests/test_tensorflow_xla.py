@@ -43,6 +43,7 @@ def counts(tmp_path_factory):
     return json.loads(run.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_fit_compiles_every_kind_of_cell_once(counts):
     assert counts["fit"] == [1, 1, 1]
 

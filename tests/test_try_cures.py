@@ -70,6 +70,7 @@ CLIP = kinds.OtherOptimizer(keras.optimizers.Adam, 1e-3, {"global_clipnorm": 1.0
 # --- the same start ---
 
 
+@pytest.mark.slow
 @pytest.mark.compiled
 @pytest.mark.parametrize("kind", [layers.SimpleRNN, keras.layers.SimpleRNN])
 def test_it_trains_as_a_loop_by_hand(kind):
@@ -184,6 +185,7 @@ def test_another_argument():
     assert isinstance(eval(cure.code).cell.recurrent_constraint, Bound)
 
 
+@pytest.mark.any_backend
 def test_another_cell_keeps_dropout_and_the_loop():
     rnn = keras.layers.SimpleRNN(4, dropout=0.25, go_backwards=True, name="rnn")
     model = model_of(rnn)
@@ -271,6 +273,7 @@ def test_layers_of_keras_are_replaced_with_their_weights():
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 
+@pytest.mark.any_backend
 def test_a_layer_in_front():
     model = model_of(layers.GRU(4, name="rnn"))
     trial, layer = changed(model, prescriptions.SCALED, "normalization")
@@ -306,6 +309,7 @@ def test_early_stopping_keeps_the_best_weights():
 # --- what can go wrong is said ---
 
 
+@pytest.mark.any_backend
 def test_a_candidate_that_diverges_is_said_to(monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     model = model_of(layers.GRU(4), optimizer=keras.optimizers.SGD(1e-3))

@@ -105,6 +105,16 @@ def pytest_collection_modifyitems(config, items):
         items[:] = kept
 
 
+@pytest.fixture(scope="module", autouse=True)
+def little_to_collect():
+    """What was imported stays: collections of garbage need not look at it again.
+
+    Searches and benchmarks collect before each model, for half a second each time.
+    """
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(params=["emulated", pytest.param("real", marks=pytest.mark.gpu)])
 def played(request, monkeypatch):
     """Recordings of loops are made and counted: a list of those that were played."""
@@ -134,15 +144,6 @@ def uncompiled(request):
     marked = request.node.get_closest_marker("compiled")
     with contextlib.nullcontext() if marked else eager_models.on_tensorflow():
         yield
-
-
-@pytest.fixture(scope="module")
-def little_to_collect():
-    """A search collects garbage before each model, among all that was imported."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture(scope="module")

@@ -1,11 +1,13 @@
 """Searches over small data: what they keep, how they go on, and what they refuse."""
 
+import gc
 import json
 import math
 import os
 import subprocess
 import sys
 import warnings
+import weakref
 from pathlib import Path
 
 import keras
@@ -16,11 +18,12 @@ from small_searches import adding
 
 from keras_rnnx.datasets import PaddedBatches, Task
 from keras_rnnx.tuner import HyperRNN, SearchError, recurrent_block, search
+from keras_rnnx.tuner._trials import garbage
 from keras_rnnx.tuner._trials.data import TaskData
 
 ROOT = Path(__file__).parents[1]
 
-pytestmark = pytest.mark.usefixtures("little_to_collect", "eager_trials")
+pytestmark = pytest.mark.usefixtures("eager_trials")
 
 
 @pytest.fixture(scope="module")
@@ -593,3 +596,25 @@ def test_without_keras_tuner_the_extra_is_named(module):
         cwd=ROOT,
     )
     assert f"needs {module}: pip install 'keras-rnnx[tuner]'" in run.stdout
+
+
+@pytest.mark.any_backend
+def test_garbage_of_trials_is_collected_without_what_was_there_before(task, tmp_path):
+    frozen, alive = [], []
+
+    class Look(keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            frozen.append(gc.get_freeze_count())
+            # Models of earlier trials are gone when the next one is trained.
+            assert not [model for model in alive if model() is not None]
+            alive.append(weakref.ref(self.model))
+
+    gc.unfreeze()
+    tiny_search(task, tmp_path, callbacks=lambda: [Look()], trials=3)
+    assert len(frozen) == 3 and min(frozen) > 0 and gc.get_freeze_count() == 0
+    # A program that has frozen its own objects keeps them so.
+    gc.freeze()
+    own = gc.get_freeze_count()
+    with garbage.of_trials_alone():
+        pass
+    assert gc.get_freeze_count() >= own

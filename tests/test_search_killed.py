@@ -9,7 +9,7 @@ from keras_rnnx.tuner import SearchError
 
 pytestmark = [
     pytest.mark.any_backend,
-    pytest.mark.usefixtures("little_to_collect", "seeds_as_stated"),
+    pytest.mark.usefixtures("seeds_as_stated"),
 ]
 
 FINALS = {"finalists": 2, "runs": 2}

@@ -316,7 +316,8 @@ def _refusing(
         hp = keras_tuner.HyperParameters()
         hp.values = dict(values)
         count = hypermodel.build(hp).count_params()
-        keras.utils.clear_session()
+        # Without a collection of garbage: there may be hundreds of these in a row.
+        keras.utils.clear_session(free_memory=False)
         return f"more than {limit:,} weights" if count > limit else None
 
     return refuse

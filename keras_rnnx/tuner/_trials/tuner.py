@@ -20,7 +20,7 @@ from keras_rnnx.tuner._state.oracle import (
     failure_path,
     weights_path,
 )
-from keras_rnnx.tuner._trials import measures
+from keras_rnnx.tuner._trials import garbage, measures
 from keras_rnnx.tuner._trials.data import SearchData
 from keras_rnnx.tuner._trials.training import best_epoch, penalty
 from keras_rnnx.tuner.errors import (
@@ -86,6 +86,11 @@ class SearchTuner(keras_tuner.Tuner):
         self._trials = 0
         if self._is_worker():
             self.oracle = Patient(self.oracle)
+
+    def search(self, *args: Any, **kwargs: Any) -> None:
+        """Runs trials until the oracle has none."""
+        with garbage.of_trials_alone():
+            super().search(*args, **kwargs)
 
     # KerasTuner's files are not used: the oracle has its own.
     def save(self) -> None:
@@ -159,7 +164,7 @@ class SearchTuner(keras_tuner.Tuner):
 
     def build(self, hp: Any) -> keras.Model:
         """The model of a trial; frees the memory of earlier models first."""
-        keras.utils.clear_session()
+        keras.utils.clear_session(free_memory=False)
         gc.collect()
         if keras.backend.backend() == "jax":
             import jax

@@ -54,6 +54,8 @@ class Setup:
             factor before each one. Default None: never.
         cut: sequences for training are cut into equal ones of about so many steps.
             Default None: they are read whole.
+        by_loss: whether the validation figure is the loss. Default False: the objective
+            of the task.
     """
 
     task: str
@@ -81,6 +83,7 @@ class Setup:
     base_rates: bool = False
     decay: tuple[int, float] | None = None
     cut: int | None = None
+    by_loss: bool = False
 
 
 @dataclass(frozen=True)
@@ -179,7 +182,7 @@ class Row:
         assert self.setup is not None
         facts = {**dataclasses.asdict(self.setup), "key": self.key}
         # Left out where they say nothing: runs from before there were any stay valid.
-        for name in ("base_rates", "decay", "cut"):
+        for name in ("base_rates", "decay", "cut", "by_loss"):
             if not facts.get(name, True):
                 del facts[name]
         text = json.dumps(facts, sort_keys=True, default=dict)

@@ -200,7 +200,8 @@ def _training(setup):
     if setup.patience:
         parts.append(f"patience {setup.patience}")
     if setup.goal is not None:
-        parts.append(f"until the validation figure is {setup.goal:.3g}")
+        figure = "loss" if setup.by_loss else "figure"
+        parts.append(f"until the validation {figure} is {setup.goal:.3g}")
     if setup.cpu is not None:
         parts.append(f"at most {setup.cpu:,.0f} s of CPU time")
     return ", ".join(parts)

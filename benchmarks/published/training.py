@@ -17,6 +17,7 @@ from benchmarks.published.declared import Setup
 from benchmarks.published.watch import Watch
 from keras_rnnx import callbacks
 from keras_rnnx.datasets import PaddedBatches
+from keras_rnnx.datasets.kinds import Objective
 from keras_rnnx.models import zaremba_training
 
 # Sequences at once where nothing is learned, and batches between backups of a text.
@@ -56,7 +57,7 @@ def train(
     more = _compile(setup, task, model)
     batches = _batches(setup, task, seed)
     validation = _part(setup, task, "validation")
-    watch = Watch(setup, task.objective, folder, batches, pause)
+    watch = Watch(setup, objective(setup, task), folder, batches, pause)
     if not watch.over:
         text = task.kind == "language_model"
         back_up = callbacks.BackupAndRestore(
@@ -86,6 +87,11 @@ def _options(setup, seed):
         return setup.options
     sizes = {"train": 1} if setup.updates else {}
     return {**sizes, **setup.options, "seed": seed}
+
+
+def objective(setup: Setup, task: Any) -> Any:
+    """The validation figure of a set-up: its name in the logs, and its direction."""
+    return Objective("val_loss", "min") if setup.by_loss else task.objective
 
 
 def _compile(setup, task, model):

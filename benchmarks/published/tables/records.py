@@ -72,6 +72,7 @@ COPY = Row(
         updates=100,
         epochs=160,
         goal=plateau(500) / 40,
+        by_loss=True,
         cpu=600,
     ),
 )

@@ -56,6 +56,7 @@ def _copy(length, name, figure, **arguments):
             updates=500,
             epochs=40,
             goal=plateau(length) / 10,
+            by_loss=True,
         ),
     )
 

@@ -46,6 +46,18 @@ def test_a_small_radius_makes_gradients_vanish():
     assert "1. Gradients vanish in rnn" in str(report)
 
 
+@pytest.mark.any_backend
+def test_a_short_ring_becomes_one_as_long_as_the_data():
+    short = layers.LRU(16, radius_min=0.3, radius_max=0.4, name="lru")
+    report = keras_rnnx.diagnose(model_of(short), *task())
+    assert names(report)[0] == "vanishing"
+    first = report.findings[0].cures[0]
+    low, high = 1 - 5 / STEPS, 1 - 0.05 / STEPS
+    assert first.arguments == {"radius_min": low, "radius_max": high}
+    healed = model_of(layers.LRU(16, **first.arguments, name="lru"))
+    assert names(keras_rnnx.diagnose(healed, *task())) == []
+
+
 @pytest.mark.parametrize("clip", [None, 1e30])
 def test_a_large_radius_makes_gradients_explode(clip):
     start = SpectralRadius(1.5)

@@ -46,16 +46,22 @@ def test_a_small_radius_makes_gradients_vanish():
     assert "1. Gradients vanish in rnn" in str(report)
 
 
+def short_ring():
+    return layers.LRU(16, radius_min=0.3, radius_max=0.4, name="lru")
+
+
 @pytest.mark.any_backend
 def test_a_short_ring_becomes_one_as_long_as_the_data():
-    short = layers.LRU(16, radius_min=0.3, radius_max=0.4, name="lru")
-    report = keras_rnnx.diagnose(model_of(short), *task())
+    report = keras_rnnx.diagnose(model_of(short_ring()), *task())
     assert names(report)[0] == "vanishing"
     first = report.findings[0].cures[0]
-    low, high = 1 - 5 / STEPS, 1 - 0.05 / STEPS
-    assert first.arguments == {"radius_min": low, "radius_max": high}
-    healed = model_of(layers.LRU(16, **first.arguments, name="lru"))
+    code = "keras_rnnx.layers.LRU(16, radius_min=0.8333, radius_max=0.998333)"
+    assert first.code == code
+    healed = model_of(eval(code))
     assert names(keras_rnnx.diagnose(healed, *task())) == []
+    # A number just below 1 is not written as 1.
+    long = keras_rnnx.diagnose(model_of(short_ring(), steps=999), *task(999, 8))
+    assert "radius_max=0.99994995)" in long.findings[0].cures[0].code
 
 
 @pytest.mark.parametrize("clip", [None, 1e30])

@@ -116,7 +116,7 @@ class LRUCell(Cell):
         low, high = self.radius_min, self.radius_max
         if low is None or high is None:
             steps = known_steps(
-                self, "LRUCell(radius_min=None)", "radius_min and radius_max"
+                self, "A ring with a bound of None", "radius_min and radius_max"
             )
             lowest, highest = ring_of_length(steps)
             low = lowest if low is None else low

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from typing import Any
 
 import keras
@@ -62,6 +63,12 @@ def public_name(cls: type[Any]) -> str:
 
 
 def short(number: float) -> str:
-    """A number of a few digits, as Python reads it: 1.0, 0.001, 3e-05."""
+    """A number of a few digits, as Python reads it: 1.0, 0.001, 3e-05, 0.99999.
+
+    Of a number just below 1 its distance to 1 has as many: 0.99999 is not 1.0.
+    """
     text = f"{number:.4g}"
+    if 0.9 < number < 1:
+        places = 3 - math.floor(math.log10(1 - number))
+        text = f"{number:.{places}f}".rstrip("0")
     return text if any(c in text for c in ".en") else f"{text}.0"

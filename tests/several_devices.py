@@ -1,5 +1,7 @@
 """Trains models on one device and on two, and prints how far they are apart.
 
+It fails if there are not two devices, or if training does not move the weights.
+
     KERAS_BACKEND=jax python tests/several_devices.py
 
 A program of its own: a backend learns how many devices there are before it is used.
@@ -54,12 +56,20 @@ def made(name):
 def fitted(name):
     model = made(name)
     model.compile(keras.optimizers.SGD(0.01), "mse")
+    first = weights(model)
     model.fit(*data(), batch_size=BATCH, epochs=2, shuffle=False, verbose=0)
-    return weights(model)
+    return moved(first, weights(model))
 
 
 def weights(model):
     return [keras.ops.convert_to_numpy(v) for v in model.trainable_variables]
+
+
+def moved(first, last):
+    """The last weights; every one of them is another one than at first."""
+    for one, other in zip(first, last, strict=True):
+        assert apart([one], [other]) > 1e-4
+    return last
 
 
 def apart(ones, others):
@@ -81,6 +91,7 @@ def on_tensorflow():
         strategy = tf.distribute.MirroredStrategy(
             ["CPU:0", "CPU:1"], tf.distribute.ReductionToOneDevice()
         )
+        assert strategy.num_replicas_in_sync == 2
         with strategy.scope():
             found[name] = apart(alone, fitted(name))
     return found
@@ -89,6 +100,7 @@ def on_tensorflow():
 def on_jax():
     alone = {name: fitted(name) for name in MODELS}
     found, devices = {}, keras.distribution.list_devices("cpu")
+    assert len(devices) == 2
     mesh = keras.distribution.DeviceMesh((1, 2), ["batch", "model"], devices)
     divided = keras.distribution.LayoutMap(mesh)
     divided[".*kernel"] = (None, "model")
@@ -109,11 +121,12 @@ def by_hand(model, module, rows):
 
     x, y = (torch.tensor(values[rows]) for values in data())
     optimizer = torch.optim.SGD(model.parameters(), 0.01)
+    first = weights(model)
     for _ in range(2):
         optimizer.zero_grad()
         ((module(x) - y) ** 2).mean().backward()
         optimizer.step()
-    return weights(model)
+    return moved(first, weights(model))
 
 
 def process(rank, folder, port):

@@ -6,6 +6,7 @@ import pytest
 
 import keras_rnnx
 from keras_rnnx import layers
+from keras_rnnx.diagnosis.cures import prescriptions
 from keras_rnnx.diagnosis.findings import cost, patient, thresholds
 from keras_rnnx.diagnosis.measured import Cost, LayerReport
 from keras_rnnx.initializers import SpectralRadius
@@ -58,6 +59,8 @@ def test_a_short_ring_becomes_one_as_long_as_the_data():
     code = "keras_rnnx.layers.LRU(16, radius_min=0.8333, radius_max=0.998333)"
     assert first.code == code
     healed = model_of(eval(code))
+    again = prescriptions.long_memory(healed, "lru", healed.layers[0], STEPS)
+    assert all("radius" not in cure.code for cure in again)
     assert names(keras_rnnx.diagnose(healed, *task())) == []
     # A number just below 1 is not written as 1.
     long = keras_rnnx.diagnose(model_of(short_ring(), steps=999), *task(999, 8))

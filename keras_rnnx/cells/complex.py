@@ -24,8 +24,8 @@ def ring_of_length(steps: int) -> tuple[float, float]:
     """Bounds of `|a|` with which states fade over a fifth of a sequence to 20 of them.
 
     Args:
-        steps: number of steps of a sequence. From 50,000 on the bounds stay the same:
-            the next numbers of float32 are 1.
+        steps: number of steps of a sequence. From 50,000 on the bounds stay the same,
+            since float32 can hardly tell a radius that is nearer to 1 from 1.
     """
     steps = min(steps, 50_000)
     return max(0.0, 1 - 5 / steps), 1 - 0.05 / steps

@@ -10,7 +10,7 @@ import keras
 from keras_rnnx import layers as ours
 from keras_rnnx._sublayers import walk
 from keras_rnnx.cells import Cell
-from keras_rnnx.cells.complex import ring_of_length
+from keras_rnnx.cells.complex import LRUCell, ring_of_length
 from keras_rnnx.constraints import SpectralRadius
 from keras_rnnx.constraints import UnitRange as Bounded
 from keras_rnnx.conversion.counterparts import CELLS, refusal
@@ -137,8 +137,9 @@ def long_memory(
         return other_layer(model, name, layer, cell, **arguments)
 
     found: list[Cure] = []
-    if _kind(cell) == "LRU":
-        low, high = ring_of_length(length)
+    low, high = ring_of_length(length)
+    # Not where the slowest state fades as late already, written with a few digits.
+    if isinstance(cell, LRUCell) and 1 - cell.ring()[1] > 1.01 * (1 - high):
         found.append(of(radius_min=low, radius_max=high))
     if not memory_gates(cell):
         found.append(of("LSTM", bias_initializer=chrono))
